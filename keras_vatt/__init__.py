@@ -1,0 +1,24 @@
+"""VATT for Keras 3, pre-trained with cross-modality gradient harmonization."""
+
+from keras_vatt import harmonization, layers, losses, training
+from keras_vatt.models import (
+    VATT,
+    VATTAgnosticBackbone,
+    VATTAudioClassifier,
+    VATTSpecificBackbone,
+    VATTVideoClassifier,
+)
+from keras_vatt.version import __version__
+
+__all__ = [
+    "VATT",
+    "VATTAgnosticBackbone",
+    "VATTAudioClassifier",
+    "VATTSpecificBackbone",
+    "VATTVideoClassifier",
+    "__version__",
+    "harmonization",
+    "layers",
+    "losses",
+    "training",
+]

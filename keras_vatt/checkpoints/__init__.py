@@ -1,0 +1,1 @@
+"""Weights in and out: stable tensor names, checkpoints of the original code."""

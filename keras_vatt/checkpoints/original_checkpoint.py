@@ -1,0 +1,154 @@
+"""Reads checkpoints of the original VATT code into our models."""
+
+import dataclasses
+
+import numpy as np
+from tqdm import tqdm
+
+from keras_vatt.checkpoints.original_keys import is_model_key, original_key
+from keras_vatt.checkpoints.tensor_names import named_variables
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorSpec:
+    """Shape and dtype of a tensor in a checkpoint."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class CheckpointMismatchError(ValueError):
+    """A checkpoint and a model do not fit: says all that is wrong.
+
+    Attributes:
+        problems: list of strings, one a tensor.
+    """
+
+    def __init__(self, problems):
+        shown = "\n".join(f"  {problem}" for problem in problems)
+        super().__init__(
+            f"The checkpoint does not fit the model in {len(problems)} tensors:\n"
+            f"{shown}"
+        )
+        self.problems = problems
+
+
+class OriginalCheckpoint:
+    """A TensorFlow 2 object checkpoint, as the original VATT code wrote it.
+
+    Args:
+        prefix: string or path. The checkpoint's files without `.index` and
+            `.data-00000-of-00001`.
+
+    Raises:
+        FileNotFoundError: if there is no such checkpoint.
+        ValueError: if it can't be read.
+    """
+
+    def __init__(self, prefix):
+        import tensorflow as tf
+
+        prefix = str(prefix)
+        if not tf.train.latest_checkpoint(prefix) and not tf.io.gfile.exists(
+            prefix + ".index"
+        ):
+            raise FileNotFoundError(
+                f"There is no checkpoint '{prefix}': no file '{prefix}.index'. Give "
+                "the path without '.index' or '.data-00000-of-00001'."
+            )
+        try:
+            self._reader = tf.train.load_checkpoint(prefix)
+            shapes = self._reader.get_variable_to_shape_map()
+            dtypes = self._reader.get_variable_to_dtype_map()
+        except (tf.errors.OpError, ValueError) as error:
+            raise ValueError(
+                f"The checkpoint '{prefix}' can't be read: {error}"
+            ) from error
+        self.specs = {
+            key: TensorSpec(tuple(shape), dtypes[key].name)
+            for key, shape in shapes.items()
+        }
+
+    def read(self, key):
+        """The tensor of a key, as a NumPy array."""
+        return self._reader.get_tensor(key)
+
+
+def read_key_listing(path):
+    """Specs of a checkpoint from a listing: tab-separated key, shape, dtype.
+
+    Args:
+        path: path of the file. Lines that begin with `#` are comments.
+
+    Returns:
+        Dict from key to `TensorSpec`.
+    """
+    specs = {}
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("#"):
+                continue
+            key, shape, dtype = line.rstrip("\n").split("\t")[:3]
+            sizes = [int(size) for size in shape.strip("[]").split(",") if size.strip()]
+            specs[key] = TensorSpec(tuple(sizes), dtype)
+    return specs
+
+
+def match_variables(model, layout, specs):
+    """Finds the checkpoint key of every weight of a model.
+
+    Args:
+        model: a model of ours.
+        layout: its layout, as from
+            `keras_vatt.checkpoints.original_config.model_from_original_config`.
+        specs: dict from key to `TensorSpec`: what the checkpoint holds.
+
+    Returns:
+        Dict from key to `keras.Variable`.
+
+    Raises:
+        CheckpointMismatchError: unless every weight has its tensor, of its shape
+            and of a float dtype, and no tensor of a model is left over.
+    """
+    wanted = {
+        original_key(name, layout): variable
+        for name, variable in named_variables(model).items()
+    }
+    present = {key: spec for key, spec in specs.items() if is_model_key(key)}
+    problems = [f"missing: {key}" for key in wanted if key not in present]
+    problems += [f"not expected: {key}" for key in present if key not in wanted]
+    for key, variable in wanted.items():
+        if key not in present:
+            continue
+        spec = present[key]
+        if spec.shape != tuple(variable.shape):
+            problems.append(
+                f"wrong shape: {key} is {spec.shape}, expected {variable.shape}"
+            )
+        if not spec.dtype.startswith(("float", "bfloat")):
+            problems.append(f"wrong dtype: {key} is {spec.dtype}, expected a float")
+    if problems:
+        raise CheckpointMismatchError(problems)
+    return wanted
+
+
+def load_original_checkpoint(model, layout, checkpoint, progress=False):
+    """Copies all weights of an original checkpoint into a model.
+
+    Args:
+        model: a model of ours.
+        layout: its layout; see `match_variables`.
+        checkpoint: an `OriginalCheckpoint`.
+        progress: bool. Whether to show a progress bar. Defaults to `False`.
+
+    Raises:
+        CheckpointMismatchError: see `match_variables`; nothing is copied then.
+    """
+    matched = match_variables(model, layout, checkpoint.specs)
+    for key, variable in tqdm(
+        matched.items(), desc="Reading checkpoint", unit="tensor", disable=not progress
+    ):
+        value = checkpoint.read(key)
+        if not np.isfinite(value).all():
+            raise ValueError(f"Tensor {key} of the checkpoint holds NaN or infinity.")
+        variable.assign(value)

@@ -1,0 +1,194 @@
+"""Builds our models from the configurations of the original code."""
+
+from keras_vatt.checkpoints import original_keys
+from keras_vatt.layers import FactorizedBridgeHead, JointBridgeHead
+from keras_vatt.models import (
+    VATT,
+    VATTAgnosticBackbone,
+    VATTAudioClassifier,
+    VATTSpecificBackbone,
+    VATTVideoClassifier,
+)
+
+
+def model_from_original_config(config, **kwargs):
+    """A model with random weights from a configuration of the original code.
+
+    Args:
+        config: dict. The sizes that the original code was run with, in one of
+            two forms: `{"arch": "ut_fac" or "tx_fac", "backbones": {...},
+            "model_config": {...}}` for pre-training, `{"kind": "vit", "wat",
+            "vit_agnostic" or "wat_agnostic", "model": {...}, "num_classes":
+            ...}` for a fine-tuned classifier.
+        **kwargs: override arguments of the backbone, such as `dtype` or `dropout`.
+
+    Returns:
+        Tuple `(model, layout)`: the model and its layout for
+        `keras_vatt.checkpoints.original_keys.original_key`.
+
+    Raises:
+        ValueError: if the configuration is of neither form, lacks a size, or
+            asks for what none of the published models has.
+    """
+    try:
+        if config.get("arch") == "ut_fac":
+            return _agnostic_pretraining(config, kwargs)
+        if config.get("arch") == "tx_fac":
+            return _specific_pretraining(config, kwargs)
+        if config.get("kind") in _CLASSIFIERS:
+            return _classifier(config, kwargs)
+    except KeyError as error:
+        raise ValueError(f"The configuration lacks the entry {error}.") from error
+    raise ValueError(
+        "Not a configuration of the original VATT code: expected an entry 'arch' "
+        "('ut_fac' or 'tx_fac') or 'kind' "
+        f"({', '.join(map(repr, _CLASSIFIERS))}). It has: {sorted(config)}"
+    )
+
+
+def _agnostic_pretraining(config, kwargs):
+    unified = _checked(config["backbones"]["unified"])
+    backbone = VATTAgnosticBackbone(
+        **_sizes(unified),
+        projection_dim=unified["d_post_proj"],
+        video_patch_size=_video_patch(unified, "vid_"),
+        audio_patch_size=unified["aud_temporal_patch_size"],
+        video_positions=(
+            unified["max_vid_temporal_buckets"],
+            unified["max_vid_spatial_buckets"],
+            unified["max_vid_spatial_buckets"],
+        ),
+        audio_positions=unified["max_aud_temporal_buckets"],
+        text_positions=unified["max_txt_temporal_buckets"],
+        vocabulary_size=unified["txt_vocab_size"],
+        word_embedding_dim=unified["txt_embedding_dim"],
+        trainable_word_embedding=unified["txt_embedding_trainable"],
+        **_common(unified) | kwargs,
+    )
+    model = VATT(backbone, bridge_head=_bridge_head(config, backbone))
+    return model, original_keys.AGNOSTIC_PRETRAINING
+
+
+def _specific_pretraining(config, kwargs):
+    video = _checked(config["backbones"]["vit"])
+    audio = _checked(config["backbones"]["wat"])
+    text = _checked(config["backbones"]["t5"])
+    if text["d_pre_proj"] != text["d_model"]:
+        raise ValueError("Text models with d_pre_proj != d_model are not supported.")
+    backbone = VATTSpecificBackbone(
+        video_encoder=_sizes(video),
+        audio_encoder=_sizes(audio),
+        text_encoder=_sizes(text),
+        **_video_input(video),
+        **_audio_input(audio),
+        vocabulary_size=text["vocab_size"],
+        word_embedding_dim=text["d_embedding"],
+        trainable_word_embedding=text["trainable_embeddings"],
+        **_common(video) | kwargs,
+    )
+    model = VATT(backbone, bridge_head=_bridge_head(config, backbone))
+    return model, original_keys.SPECIFIC_PRETRAINING
+
+
+def _classifier(config, kwargs):
+    modality, layout, task = _CLASSIFIERS[config["kind"]]
+    tower = _checked(config["model"])
+    inputs = _video_input(tower) if modality == "video" else _audio_input(tower)
+    common = inputs | _common(tower) | {"modalities": (modality,)} | kwargs
+    projected = tower["pre_projection"], tower["post_projection"]
+    if projected == (True, True):
+        backbone = VATTAgnosticBackbone(
+            **_sizes(tower), projection_dim=tower["d_post_proj"], **common
+        )
+    elif projected == (False, False):
+        backbone = VATTSpecificBackbone(
+            **{f"{modality}_encoder": _sizes(tower)}, **common
+        )
+    else:
+        raise ValueError(
+            "Classifiers with only one of pre_projection and post_projection are "
+            "not supported."
+        )
+    model = task(
+        backbone, num_classes=config["num_classes"], dropout=tower["cls_dropout_rate"]
+    )
+    return model, layout
+
+
+_CLASSIFIERS = {
+    "vit": ("video", original_keys.VIDEO_CLASSIFIER, VATTVideoClassifier),
+    "vit_agnostic": ("video", original_keys.VIDEO_CLASSIFIER, VATTVideoClassifier),
+    "wat": ("audio", original_keys.AUDIO_CLASSIFIER, VATTAudioClassifier),
+    "wat_agnostic": ("audio", original_keys.AUDIO_CLASSIFIER, VATTAudioClassifier),
+}
+
+
+def _checked(tower):
+    expected = {"activation": "gelu", "pre_norm": True, "use_bias": True}
+    for name, value in expected.items():
+        if tower.get(name, value) != value:
+            raise ValueError(
+                f"Models with {name}={tower[name]!r} are not supported; all "
+                f"published ones have {name}={value!r}."
+            )
+    if tower.get("use_masking"):
+        raise ValueError("Models with use_masking=True are not supported.")
+    return tower
+
+
+def _sizes(tower):
+    return {
+        "hidden_dim": tower["d_model"],
+        "intermediate_dim": tower["d_ff"],
+        "num_layers": tower["num_layers"],
+        "num_heads": tower["num_heads"],
+        "head_dim": tower["d_kv"],
+    }
+
+
+def _common(tower):
+    drops_tokens = tower["random_patch_sampling"]
+    return {
+        "token_keep_rate": tower["patch_sampling_rate"] if drops_tokens else 1.0,
+        "dropout": tower["dropout_rate"],
+        "layer_norm_epsilon": tower["layer_norm_epsilon"],
+    }
+
+
+def _video_patch(tower, prefix=""):
+    rows = tower[f"{prefix}spatial_patch_size"]
+    return (tower[f"{prefix}temporal_patch_size"], rows, rows)
+
+
+def _video_input(tower):
+    return {
+        "video_patch_size": _video_patch(tower),
+        "video_positions": (
+            tower["max_temporal_buckets"],
+            tower["max_vertical_buckets"],
+            tower["max_horizontal_buckets"],
+        ),
+    }
+
+
+def _audio_input(tower):
+    if tower["temporal_patch_stride"] != tower["temporal_patch_size"]:
+        raise ValueError("Overlapping audio patches are not supported.")
+    return {
+        "audio_patch_size": tower["temporal_patch_size"],
+        "audio_positions": tower["max_temporal_buckets"],
+    }
+
+
+def _bridge_head(config, backbone):
+    heads = config["model_config"]["head_config"]["bridge"]
+    if len(heads) != 1:
+        raise ValueError(f"Expected one bridge head. Received: {len(heads)}")
+    video_dim = heads[0]["vid_to_aud_txt_kwargs"]["d_model"]
+    text_dim = heads[0]["txt_to_vid_aud_kwargs"]["d_model"]
+    kwargs = {"dtype": backbone.dtype_policy, "name": "bridge_head"}
+    if heads[0]["name"] == "mlp_fac":
+        return FactorizedBridgeHead(video_dim, text_dim, **kwargs)
+    if heads[0]["name"] == "mlp_joint":
+        return JointBridgeHead(video_dim, **kwargs)
+    raise ValueError(f"Unknown bridge head '{heads[0]['name']}'.")

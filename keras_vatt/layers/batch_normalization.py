@@ -1,0 +1,43 @@
+"""Batch normalisation with an accurate variance."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class StableBatchNormalization(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization`, accurate for small variances.
+
+    Keras takes the variance as mean of squares minus square of the mean. Where
+    the samples of a batch differ little, as the features of a contrastive model
+    may, the difference of two large numbers is mostly rounding error, which the
+    division by the standard deviation then carries into the embeddings. Here
+    the moments are those of the centred inputs: the same mathematics and
+    gradients. Batch statistics are gathered from all replicas where the backend
+    needs it said (TensorFlow).
+
+    Args:
+        **kwargs: the arguments of `keras.layers.BatchNormalization`.
+
+    Example:
+    ```python
+    norm = keras_vatt.layers.StableBatchNormalization()
+    norm(np.random.normal(size=(8, 4)), training=True).shape  # (8, 4)
+    ```
+    """
+
+    def __init__(self, **kwargs):
+        kwargs.setdefault("synchronized", keras.config.backend() == "tensorflow")
+        super().__init__(**kwargs)
+
+    def _moments(self, inputs, mask):
+        mean, _ = super()._moments(inputs, mask)
+        center = ops.stop_gradient(mean)
+        centered_mean, variance = super()._moments(inputs - center, mask)
+        return center + centered_mean, variance
+
+    def get_config(self):
+        config = super().get_config()
+        # It is a matter of the backend, which may be another one next time.
+        config.pop("synchronized")
+        return config

@@ -1,0 +1,102 @@
+"""The relative position bias of T5."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class RelativePositionBias(keras.layers.Layer):
+    """A learned bias per head and bucket of relative distance.
+
+    Half of the buckets are for positions before, half for positions after.
+    In each half the first half of the buckets is one distance each, the rest
+    grows logarithmically up to `max_distance`, as in T5 (bidirectional).
+
+    Args:
+        num_heads: int. Number of attention heads.
+        num_buckets: int. Number of buckets. Defaults to `32`.
+        max_distance: int. Distance, in tokens, from which on all fall into the
+            last bucket. Defaults to `64`, VATT's value (T5 itself has 128).
+        **kwargs: `name`, `dtype` and the other arguments of
+            `keras.layers.Layer`.
+
+    Call arguments:
+        x: tensor of shape `(batch, length, hidden_dim)`; only its length is
+            read.
+
+    Returns:
+        Tensor of shape `(1, num_heads, length, length)`.
+
+    Example:
+    ```python
+    bias = keras_vatt.layers.RelativePositionBias(num_heads=4)
+    bias(np.ones((2, 10, 64), "float32")).shape  # (1, 4, 10, 10)
+    ```
+    """
+
+    def __init__(self, num_heads, num_buckets=32, max_distance=64, **kwargs):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.num_buckets = num_buckets
+        self.max_distance = max_distance
+
+    def build(self, input_shape):
+        self.embeddings = self.add_weight(
+            shape=(self.num_buckets, self.num_heads),
+            initializer="uniform",
+            name="embeddings",
+        )
+
+    def call(self, x):
+        buckets = relative_position_buckets(
+            x.shape[1], self.num_buckets, self.max_distance
+        )
+        # A product with a constant one-hot matrix has a dense gradient on every
+        # backend, where a lookup has a sparse one on TensorFlow.
+        one_hot = np.eye(self.num_buckets, dtype="float32")[buckets]
+        bias = ops.einsum("tsb,bh->hts", ops.cast(one_hot, x.dtype), self.embeddings)
+        return bias[None]
+
+    def compute_output_shape(self, input_shape):
+        length = input_shape[1]
+        return (1, self.num_heads, length, length)
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "num_heads": self.num_heads,
+                "num_buckets": self.num_buckets,
+                "max_distance": self.max_distance,
+            }
+        )
+        return config
+
+
+def relative_position_buckets(length, num_buckets, max_distance):
+    """Bucket of each (query, key) pair of positions, bidirectional T5 rule.
+
+    Args:
+        length: int. Number of positions.
+        num_buckets: int. Number of buckets.
+        max_distance: int. Distance from which on all fall into the last bucket.
+
+    Returns:
+        int32 NumPy array of shape `(length, length)`.
+    """
+    positions = np.arange(length)
+    relative = positions[None, :] - positions[:, None]
+    buckets_per_side = num_buckets // 2
+    num_exact = buckets_per_side // 2
+    distance = np.abs(relative)
+    # float32 throughout: the original's rounding at the edges of the buckets.
+    growth = np.log(
+        np.maximum(distance, 1).astype("float32") / num_exact, dtype="float32"
+    ) / np.float32(math.log(max_distance / num_exact))
+    logarithmic = num_exact + (growth * (buckets_per_side - num_exact)).astype("int32")
+    logarithmic = np.minimum(logarithmic, buckets_per_side - 1)
+    bucket = np.where(distance < num_exact, distance, logarithmic)
+    return (bucket + (relative > 0) * buckets_per_side).astype("int32")

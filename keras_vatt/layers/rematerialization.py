@@ -1,0 +1,51 @@
+"""Rematerialisation that keeps random numbers and state right."""
+
+import keras
+
+
+def rematerialized(layer):
+    """Wrap `layer` so that its activations are recomputed when walking backward.
+
+    `keras.remat` alone runs the layer a second time as it stands: its dropout
+    layers would draw new seeds in the second run, and on JAX the seeds' new
+    values would leak out of the traced function. Here seeds are drawn once,
+    outside, and weights go in as arguments, so that the second run repeats the
+    first one exactly on every backend.
+
+    Args:
+        layer: a built `keras.layers.Layer` without other state than weights and
+            seed generators, each of which it uses at most once a call.
+
+    Returns:
+        A function with the call arguments of a
+        `keras_vatt.layers.TransformerBlock`.
+    """
+    generators = [
+        sublayer.seed_generator
+        for sublayer in layer._flatten_layers()
+        if getattr(sublayer, "seed_generator", None) is not None
+    ]
+    weights = layer.weights
+
+    def call(x, attention_mask=None, attention_bias=None, training=None):
+        seeds = [(generator.state, generator.next()) for generator in generators]
+
+        def forward(x, attention_bias, *weight_values):
+            mapping = [*zip(weights, weight_values, strict=True), *seeds]
+            with keras.StatelessScope(state_mapping=mapping):
+                return layer(
+                    x,
+                    attention_mask=attention_mask,
+                    attention_bias=attention_bias,
+                    training=training,
+                )
+
+        def forward_without_bias(x, *weight_values):
+            return forward(x, None, *weight_values)
+
+        values = [keras.ops.convert_to_tensor(weight) for weight in weights]
+        if attention_bias is None:
+            return keras.remat(forward_without_bias)(x, *values)
+        return keras.remat(forward)(x, attention_bias, *values)
+
+    return call

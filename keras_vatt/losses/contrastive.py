@@ -1,0 +1,166 @@
+"""Noise-contrastive losses between clips and their sounds or captions."""
+
+import keras
+from keras import ops
+
+_MASKED_SIMILARITY = -1e9
+
+
+class ContrastiveLoss(keras.losses.Loss):
+    """Base class: cosine similarities, candidates, masks, the mean over clips.
+
+    A subclass gives the loss of each clip in `_contrast`. Everything is
+    computed in float32 whatever the dtype of the embeddings.
+
+    Args:
+        temperature: float. What similarities are divided by. Defaults to
+            `0.07`.
+        name: str. Name of the loss.
+    """
+
+    def __init__(self, temperature=0.07, name=None, **kwargs):
+        super().__init__(name=name, reduction="mean", dtype="float32", **kwargs)
+        if temperature <= 0:
+            raise ValueError(
+                f"`temperature` must be positive. Received: temperature={temperature}"
+            )
+        self.temperature = temperature
+
+    def __call__(self, video, other, mask=None):
+        """Mean loss over the valid clips.
+
+        Args:
+            video: float tensor of shape `(batch, dim)`: one embedding a clip.
+            other: float tensor of shape `(batch * candidates, dim)`: the
+                embeddings of the other modality, candidate index fastest;
+                `candidates` is 1 for audio.
+            mask: float or bool tensor of shape `(batch,)`, 0 where the clip has
+                no valid `other`. Defaults to `None`, all valid.
+
+        Returns:
+            float32 scalar; 0 if no clip is valid.
+        """
+        return ops.mean(self.per_clip(video, other, mask))
+
+    def per_clip(self, video, other, mask=None):
+        """The loss of each clip, scaled so that its mean is the loss.
+
+        Args and shapes are those of `__call__`.
+
+        Returns:
+            float32 tensor of shape `(batch,)`.
+        """
+        video = _normalized(video)
+        batch_size = ops.shape(video)[0]
+        other = _normalized(other)
+        other = ops.reshape(other, (batch_size, -1, other.shape[-1]))
+        similarities = ops.einsum("id,jnd->ijn", video, other)
+        positives = ops.sum(video[:, None] * other, axis=-1)
+        if mask is None:
+            return self._contrast(similarities, positives, 0.0)
+        mask = ops.cast(mask, "float32")
+        masked = (1 - mask) * _MASKED_SIMILARITY
+        losses = self._contrast(similarities, positives, masked)
+        num_valid = ops.sum(mask)
+        num_clips = ops.cast(batch_size, "float32")
+        scale = ops.where(num_valid > 0, num_clips / ops.maximum(num_valid, 1.0), 0.0)
+        losses = losses * mask * scale
+        return ops.where(ops.isnan(losses), ops.zeros_like(losses), losses)
+
+    def _contrast(self, similarities, positives, masked):
+        """Loss of each clip.
+
+        Args:
+            similarities: `(batch, batch, candidates)`, of the video of clip i
+                to the candidates of clip j.
+            positives: `(batch, candidates)`, the diagonal of the same.
+            masked: `(batch,)` or `0.0`; what is added to the similarities of
+                the candidates of each clip so that invalid ones vanish.
+
+        Returns:
+            `(batch,)`.
+        """
+        raise NotImplementedError
+
+    def get_config(self):
+        return {"temperature": self.temperature, "name": self.name}
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class AsymmetricNCE(ContrastiveLoss):
+    """NCE (one candidate) or MIL-NCE (several), one pooled denominator.
+
+    For clip i: minus the log of the share that its own candidates have in the
+    sum, over exponentiated similarities, of video i to all candidates of all
+    clips and of all videos to the candidates of clip i. VATT's default for both
+    pairs; VATT paper, section 3.3; `AsymmetricNCE` of the original code.
+
+    Args:
+        temperature: float. What similarities are divided by. Defaults to
+            `0.07`.
+        name: str. Defaults to `"asymmetric_nce"`.
+
+    Example:
+    ```python
+    loss = keras_vatt.losses.AsymmetricNCE()
+    video = np.random.normal(size=(4, 8))
+    text = np.random.normal(size=(4 * 5, 8))  # 5 candidate captions a clip
+    loss(video, text, mask=np.array([1.0, 1.0, 0.0, 1.0]))
+    ```
+    """
+
+    def __init__(self, temperature=0.07, name="asymmetric_nce", **kwargs):
+        super().__init__(temperature=temperature, name=name, **kwargs)
+
+    def _contrast(self, similarities, positives, masked):
+        logits = similarities / self.temperature
+        masked = ops.convert_to_tensor(masked, dtype="float32")
+        to_all_candidates = logits + ops.reshape(masked, (1, -1, 1))
+        from_all_videos = ops.transpose(logits, (1, 0, 2))
+        from_all_videos = from_all_videos + ops.reshape(masked, (-1, 1, 1))
+        pooled = ops.concatenate([to_all_candidates, from_all_videos], axis=1)
+        return ops.logsumexp(pooled, axis=(1, 2)) - ops.logsumexp(
+            positives / self.temperature, axis=1
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class SymmetricNCE(ContrastiveLoss):
+    """NCE or MIL-NCE as the sum of two terms with a denominator each.
+
+    One term contrasts the video of a clip with all candidates of all clips, the
+    other the candidates of a clip with all videos. `SymmetricNCE` of the
+    original code.
+
+    Args:
+        temperature: float. What similarities are divided by. Defaults to
+            `0.07`.
+        name: str. Defaults to `"symmetric_nce"`.
+
+    Example:
+    ```python
+    loss = keras_vatt.losses.SymmetricNCE(temperature=0.1)
+    loss(np.random.normal(size=(4, 8)), np.random.normal(size=(4, 8)))
+    ```
+    """
+
+    def __init__(self, temperature=0.07, name="symmetric_nce", **kwargs):
+        super().__init__(temperature=temperature, name=name, **kwargs)
+
+    def _contrast(self, similarities, positives, masked):
+        # The original masks before it divides by the temperature.
+        masked = ops.convert_to_tensor(masked, dtype="float32")
+        to_all_candidates = similarities + ops.reshape(masked, (1, -1, 1))
+        to_all_videos = ops.transpose(similarities, (1, 0, 2))
+        to_all_videos = to_all_videos + ops.reshape(masked, (-1, 1, 1))
+        positive = ops.logsumexp(positives / self.temperature, axis=1)
+        return sum(
+            ops.logsumexp(contrasted / self.temperature, axis=(1, 2)) - positive
+            for contrasted in (to_all_candidates, to_all_videos)
+        )
+
+
+def _normalized(embeddings):
+    embeddings = ops.cast(embeddings, "float32")
+    squared_norm = ops.sum(ops.square(embeddings), axis=-1, keepdims=True)
+    return embeddings * ops.rsqrt(ops.maximum(squared_norm, 1e-12))

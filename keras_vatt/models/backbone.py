@@ -1,0 +1,141 @@
+"""What the two VATT backbones share."""
+
+import keras
+import keras_nlp
+from keras import ops
+
+MODALITIES = ("video", "audio", "text")
+
+
+class VATTBackbone(keras_nlp.models.Backbone):
+    """Base class of the VATT backbones: any subset of modalities to features.
+
+    A subclass builds a stem for each modality (`video_stem`, `audio_stem`,
+    `text_stem`), and says in `_encoder` and `_projection` what follows it. All
+    weights exist once the constructor is through.
+
+    Args:
+        modalities: tuple of strings. The modalities that the model has, any of
+            `"video"`, `"audio"` and `"text"`.
+        **kwargs: `name`, `dtype`, `trainable`.
+    """
+
+    def __init__(self, modalities=MODALITIES, **kwargs):
+        super().__init__(**kwargs)
+        unknown = set(modalities) - set(MODALITIES)
+        if unknown or not modalities:
+            raise ValueError(
+                f"`modalities` must be a non-empty subset of {MODALITIES}. "
+                f"Received: modalities={modalities}"
+            )
+        self.modalities = tuple(m for m in MODALITIES if m in modalities)
+
+    def call(self, inputs, training=None):
+        """Features of the modalities that are given.
+
+        Args:
+            inputs: dict from any of the model's modalities to its input; see
+                `encode_modality`. `None` counts as not given; other keys are
+                ignored.
+            training: bool. Whether dropout and DropToken are active.
+
+        Returns:
+            Dict from modality to its features; see `encode_modality`.
+        """
+        return {
+            modality: self.encode_modality(modality, inputs[modality], training)
+            for modality in self.modalities
+            if inputs.get(modality) is not None
+        }
+
+    def encode_modality(self, modality, inputs, training=None):
+        """Features of one modality.
+
+        Args:
+            modality: string. One of the model's modalities.
+            inputs: for video a `(batch, frames, height, width, 3)` tensor,
+                float in [-1, 1] or uint8 in [0, 255]; for audio a
+                `(batch, samples, 1)` float tensor in [-1, 1]; for text an int
+                tensor of word ids, 0 = padding, `(rows, words)` or
+                `(batch, candidates, words)`, which gives
+                `batch * candidates` rows.
+            training: bool. Whether dropout and DropToken are active.
+
+        Returns:
+            Dict with `"features_pooled"`, `(rows, features_dim)`, and
+            `"features"`: `(rows, tokens, features_dim)`, for video
+            `(rows, frames, rows, columns, features_dim)` of the patch grid
+            unless DropToken has dropped some.
+
+        Raises:
+            ValueError: if the model has no such modality, or if an input is
+                too small for a single patch or of another rank.
+        """
+        if modality not in self.modalities:
+            raise ValueError(
+                f"This backbone has no modality '{modality}'. It has: {self.modalities}"
+            )
+        stem = getattr(self, f"{modality}_stem")
+        inputs = self._prepared(modality, inputs, stem)
+        attention_mask = stem.attention_mask(inputs) if modality == "text" else None
+        hidden = self._encoder(modality)(
+            stem(inputs, training=training),
+            attention_mask=attention_mask,
+            training=training,
+        )
+        projection = self._projection(modality)
+        if projection is not None:
+            hidden = projection(hidden)
+        features = hidden[:, 1:]
+        if modality == "video":
+            features = _on_grid(features, stem.grid(inputs.shape))
+        return {"features_pooled": hidden[:, 0], "features": features}
+
+    @property
+    def feature_dims(self):
+        """Dict from modality to the width of its features."""
+        raise NotImplementedError
+
+    def _prepared(self, modality, inputs, stem):
+        rank = {"video": 5, "audio": 3, "text": 2}[modality]
+        if modality == "text":
+            if len(inputs.shape) == 3:
+                inputs = ops.reshape(inputs, (-1, inputs.shape[-1]))
+            inputs = ops.cast(inputs, "int32")
+        if len(inputs.shape) != rank:
+            raise ValueError(
+                f"Input '{modality}' must have rank {rank}"
+                f"{' or 3' if modality == 'text' else ''}. "
+                f"Received: shape={tuple(inputs.shape)}"
+            )
+        if modality == "text":
+            return inputs
+        if 0 in stem.grid(inputs.shape):
+            raise ValueError(
+                f"Input '{modality}' is smaller than one patch of "
+                f"{stem.patch_size}. Received: shape={tuple(inputs.shape)}"
+            )
+        if keras.backend.standardize_dtype(inputs.dtype) == "uint8":
+            return ops.cast(inputs, self.compute_dtype) / 127.5 - 1.0
+        return ops.cast(inputs, self.compute_dtype)
+
+    def _encoder(self, modality):
+        raise NotImplementedError
+
+    def _projection(self, modality):
+        raise NotImplementedError
+
+    def get_config(self):
+        config = super().get_config()
+        config["modalities"] = self.modalities
+        return config
+
+
+def _on_grid(features, grid):
+    """Tokens back on the patch grid, if they are all there."""
+    count = 1
+    for length in grid:
+        count *= length
+    if features.shape[1] != count:
+        return features
+    return ops.reshape(features, (-1, *grid, features.shape[-1]))

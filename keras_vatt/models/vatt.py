@@ -1,0 +1,294 @@
+"""VATT: backbone, bridge head, contrastive pre-training, embeddings."""
+
+import keras
+import keras_nlp
+import numpy as np
+
+from keras_vatt.layers import FactorizedBridgeHead
+from keras_vatt.losses import AsymmetricNCE
+from keras_vatt.models.backbone import VATTBackbone
+from keras_vatt.training import BranchLoss, HarmonizedModel
+
+# The losses in the order of the Gram matrix: the pair, then where each side's
+# embedding is and which masks say that a pair is valid.
+_PAIRS = {
+    "video_audio": (("video", "to_audio"), ("audio", "to_video"), ("audio_mask",)),
+    "video_text": (("video", "to_text"), ("text", "to_video"), ("text_mask",)),
+    "audio_text": (
+        ("audio", "to_video"),
+        ("text", "to_video"),
+        ("audio_mask", "text_mask"),
+    ),
+}
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class VATT(HarmonizedModel, keras_nlp.models.Task):
+    """Video-Audio-Text Transformer, pre-trained by contrast, used as an encoder.
+
+    A backbone gives features of video, audio and text, a bridge head maps them
+    into common spaces, and contrastive losses pull matching clips, sounds and
+    captions together. `compile` takes a harmonizer for the gradients of these
+    losses; see `keras_vatt.training.HarmonizedModel`.
+
+    Args:
+        backbone: a `keras_vatt.VATTAgnosticBackbone` or
+            `keras_vatt.VATTSpecificBackbone`.
+        bridge_head: a `keras_vatt.layers.FactorizedBridgeHead` or
+            `keras_vatt.layers.JointBridgeHead`. Defaults to `None`, the
+            factorized head of VATT with its widths.
+        preprocessor: turns raw media and strings into the model's input.
+            Defaults to `None`.
+        **kwargs: `name`.
+
+    Example:
+    ```python
+    model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic", load_weights=False)
+    model.compile(optimizer="adam", harmonizer="realign")
+    model.fit(dataset, epochs=10)
+    embeddings = model.encode(text=np.ones((2, 16), "int32"))
+    embeddings["text"]["to_video"]  # an array of shape (2, video_text_dim)
+    ```
+    """
+
+    backbone_cls = VATTBackbone
+
+    def __init__(self, backbone, bridge_head=None, preprocessor=None, **kwargs):
+        super().__init__(compile=False, **kwargs)
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        self.dtype_policy = backbone.dtype_policy
+        self.bridge_head = bridge_head or FactorizedBridgeHead(
+            dtype=backbone.dtype_policy, name="bridge_head"
+        )
+        self.build(None)
+
+    def build(self, input_shape=None):
+        if not self.bridge_head.built:
+            self.bridge_head.build(
+                {
+                    modality: (None, dim)
+                    for modality, dim in self.backbone.feature_dims.items()
+                }
+            )
+        self.built = True
+
+    def call(self, inputs, training=None):
+        """Features and embeddings of the modalities that are given.
+
+        Args:
+            inputs: dict from any of `"video"`, `"audio"` and `"text"` to its
+                input; see `VATTBackbone.encode_modality`.
+            training: bool. Whether dropout, DropToken and batch norm are in
+                training mode.
+
+        Returns:
+            Dict from modality to a dict: `"features_pooled"` and `"features"` of
+            the backbone, and the embeddings of the bridge head: for video
+            `"to_audio"` and `"to_text"`, for audio and text `"to_video"`.
+        """
+        features = self.backbone(inputs, training=training)
+        pooled = {m: outputs["features_pooled"] for m, outputs in features.items()}
+        embeddings = self.bridge_head(pooled, training=training)
+        return {m: features[m] | embeddings[m] for m in features}
+
+    def encode(self, video=None, audio=None, text=None, batch_size=32):
+        """Features and embeddings in inference mode, as NumPy arrays.
+
+        Args:
+            video: array of shape `(clips, frames, height, width, 3)`, float in
+                [-1, 1] or uint8 in [0, 255]. Defaults to `None`, not given.
+            audio: array of shape `(clips, samples, 1)`, float in [-1, 1].
+                Defaults to `None`.
+            text: int array of word ids, 0 = padding, of shape `(rows, words)` or
+                `(batch, candidates, words)`. Defaults to `None`.
+            batch_size: int. How many clips or rows run at a time. The numbers
+                of clips and rows of the modalities may differ. Defaults to
+                `32`.
+
+        Returns:
+            Dict as `call` returns it, with NumPy arrays.
+
+        Raises:
+            ValueError: if nothing is given, or an input has the wrong rank.
+        """
+        given = {"video": video, "audio": audio, "text": text}
+        given = {m: np.asarray(x) for m, x in given.items() if x is not None}
+        if not given:
+            raise ValueError("Give `encode` at least one of video, audio and text.")
+        return {
+            modality: self._encode_batches(modality, inputs, batch_size)
+            for modality, inputs in given.items()
+        }
+
+    def _encode_batches(self, modality, inputs, batch_size):
+        if modality == "text" and inputs.ndim == 3:
+            inputs = inputs.reshape(-1, inputs.shape[-1])
+        batches = [
+            self.predict_on_batch({modality: inputs[start : start + batch_size]})
+            for start in range(0, max(len(inputs), 1), batch_size)
+        ]
+        return {
+            name: np.concatenate([batch[modality][name] for batch in batches])
+            for name in batches[0][modality]
+        }
+
+    def compile(
+        self,
+        optimizer="adam",
+        harmonizer=None,
+        loss=None,
+        loss_weights=None,
+        num_groups=1,
+        **kwargs,
+    ):
+        """Prepares the model for pre-training.
+
+        Args:
+            optimizer: a Keras optimizer or its name. Defaults to `"adam"`.
+            harmonizer: a `keras_vatt.harmonization.Harmonizer` or its name, such
+                as `"curriculum+realign"`. `None` is the plain step on the total
+                loss. Defaults to `None`.
+            loss: a `keras_vatt.losses.ContrastiveLoss`. Defaults to `None`,
+                `keras_vatt.losses.AsymmetricNCE(temperature=0.07)`.
+            loss_weights: dict from `"video_audio"`, `"video_text"` and
+                `"audio_text"` to floats; a pair that is left out has weight 0.
+                The total is the weighted sum divided by the sum of weights.
+                `"audio_text"` needs a `keras_vatt.layers.JointBridgeHead`.
+                Defaults to `None`, 1 for each pair of video and another
+                modality that the backbone has.
+            num_groups: int. See `keras_vatt.training.HarmonizedModel.compile`.
+                Defaults to `1`.
+            **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile` and
+                `auto_scale_loss` of `keras.Model.compile`.
+
+        Raises:
+            ValueError: if a weight is for an unknown pair or one that this model
+                can't compare, or if no weight is positive.
+        """
+        self.contrastive_loss = loss or AsymmetricNCE()
+        self.pair_weights = self._checked_weights(loss_weights)
+        super().compile(
+            optimizer=optimizer, harmonizer=harmonizer, num_groups=num_groups, **kwargs
+        )
+
+    def branches(self):
+        """One branch a modality: from its input to its embeddings."""
+        return {
+            modality: lambda batch, modality=modality: self._embed(modality, batch)
+            for modality in self.backbone.modalities
+        }
+
+    def branch_losses(self):
+        """Video-audio, video-text, audio-text: those with a weight."""
+        total = sum(self.pair_weights.values())
+        return [
+            BranchLoss(
+                name=f"{pair}_loss",
+                branches=tuple(modality for modality, _ in _PAIRS[pair][:2]),
+                weight=weight / total,
+                per_sample=lambda outputs, batch, pair=pair: self._contrast(
+                    pair, outputs, batch
+                ),
+            )
+            for pair, weight in self.pair_weights.items()
+        ]
+
+    def weight_groups(self):
+        """The parts whose weights make up the model, by stable name."""
+        return {"backbone": self.backbone, "bridge_head": self.bridge_head}
+
+    def _embed(self, modality, batch):
+        if batch.get(modality) is None:
+            raise ValueError(
+                f"The batch has no '{modality}', which the losses need. It has: "
+                f"{sorted(batch)}. Leave its pairs out of `loss_weights` in "
+                "`compile` to train without it."
+            )
+        features = self.backbone.encode_modality(
+            modality, batch[modality], training=True
+        )
+        pooled = {modality: features["features_pooled"]}
+        return self.bridge_head(pooled, training=True)[modality]
+
+    def _contrast(self, pair, outputs, batch):
+        (first, to_second), (second, to_first), mask_names = _PAIRS[pair]
+        masks = [
+            keras.ops.cast(batch[name], "float32")
+            for name in mask_names
+            if batch.get(name) is not None
+        ]
+        mask = None
+        for factor in masks:
+            factor = keras.ops.reshape(factor, (-1,))
+            mask = factor if mask is None else mask * factor
+        return self.contrastive_loss.per_clip(
+            outputs[first][to_second], outputs[second][to_first], mask
+        )
+
+    def _checked_weights(self, loss_weights):
+        modalities = self.backbone.modalities
+        if loss_weights is None:
+            loss_weights = {
+                f"video_{other}": 1.0
+                for other in ("audio", "text")
+                if other in modalities and "video" in modalities
+            }
+        unknown = set(loss_weights) - set(_PAIRS)
+        if unknown or any(weight < 0 for weight in loss_weights.values()):
+            raise ValueError(
+                f"`loss_weights` maps {list(_PAIRS)} to weights of at least 0. "
+                f"Received: loss_weights={loss_weights}"
+            )
+        weights = {
+            pair: float(loss_weights[pair])
+            for pair in _PAIRS
+            if loss_weights.get(pair, 0) > 0
+        }
+        for pair in weights:
+            if not set(pair.split("_")) <= set(modalities):
+                raise ValueError(
+                    f"The loss '{pair}' needs modalities that this model does not "
+                    f"have. It has: {modalities}"
+                )
+        if not weights:
+            raise ValueError(
+                "At least one loss must have a positive weight. "
+                f"Received: loss_weights={loss_weights}"
+            )
+        together = self.bridge_head.embeds_audio_and_text_together
+        if "audio_text" in weights and not together:
+            raise ValueError(
+                "An audio-text loss needs audio and text in one space: build the "
+                "model with `bridge_head=keras_vatt.layers.JointBridgeHead()`."
+            )
+        return weights
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if config is not None:
+            config["loss"] = keras.saving.serialize_keras_object(self.contrastive_loss)
+            config["loss_weights"] = self.pair_weights
+        return config
+
+    def get_config(self):
+        config = super().get_config()
+        config["bridge_head"] = keras.layers.serialize(self.bridge_head)
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        if isinstance(config.get("bridge_head"), dict):
+            config["bridge_head"] = keras.layers.deserialize(config["bridge_head"])
+        return super().from_config(config)
+
+    # Batches come decoded and tokenized, from pipelines that know time, masks
+    # and candidates: KerasHub's mapping of the preprocessor over the data, and
+    # the kinds of dataset that it can't take, are not wanted here.
+    fit = keras.Model.fit
+    evaluate = keras.Model.evaluate
+    predict = keras.Model.predict
+    train_on_batch = keras.Model.train_on_batch
+    test_on_batch = keras.Model.test_on_batch
+    predict_on_batch = keras.Model.predict_on_batch

@@ -1,0 +1,50 @@
+"""The learning-rate schedules of VATT and of gradient harmonization."""
+
+import keras
+
+
+def warmup_cosine(
+    peak=1e-4, end=5e-5, warmup_steps=10_000, total_steps=500_000, name="warmup_cosine"
+):
+    """Linear warm-up from 0, then half a cosine, then constant.
+
+    The defaults are the schedule of the gradient harmonization paper. VATT's own
+    code warms up over 5,000 steps; its fine-tuning recipe is
+    `warmup_cosine(5e-3, 0.0, 2_500, 100_000)`.
+
+    Args:
+        peak: float. Learning rate at the end of the warm-up. Defaults to
+            `1e-4`.
+        end: float. Learning rate from `total_steps` on. Defaults to `5e-5`.
+        warmup_steps: int. Steps of warm-up. Defaults to `10_000`.
+        total_steps: int. Steps until `end` is reached. Defaults to `500_000`.
+        name: string. Name of the schedule.
+
+    Returns:
+        A `keras.optimizers.schedules.CosineDecay`, finite at every step.
+
+    Raises:
+        ValueError: if the warm-up is not shorter than the whole.
+
+    Example:
+    ```python
+    optimizer = keras.optimizers.Adam(keras_vatt.training.warmup_cosine())
+    ```
+    """
+    if not 0 <= warmup_steps < total_steps:
+        raise ValueError(
+            "`warmup_steps` must be less than `total_steps`. Received: "
+            f"warmup_steps={warmup_steps}, total_steps={total_steps}"
+        )
+    if warmup_steps == 0:
+        return keras.optimizers.schedules.CosineDecay(
+            peak, total_steps, alpha=end / peak, name=name
+        )
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0,
+        decay_steps=total_steps - warmup_steps,
+        alpha=end / peak,
+        warmup_target=peak,
+        warmup_steps=warmup_steps,
+        name=name,
+    )

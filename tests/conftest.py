@@ -1,0 +1,55 @@
+"""Fixtures that every room of the tests uses."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# The tests compare three backends; they all run on the CPU.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+import keras
+import numpy as np
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def gradients():
+    """A function `(scalar function, arrays) -> gradients as NumPy arrays`."""
+    return _GRADIENTS[keras.config.backend()]
+
+
+def _jax_gradients(function, arrays):
+    import jax
+
+    arguments = tuple(range(len(arrays)))
+    values = [jax.numpy.asarray(array, "float32") for array in arrays]
+    return [np.asarray(g) for g in jax.jit(jax.grad(function, arguments))(*values)]
+
+
+def _tensorflow_gradients(function, arrays):
+    import tensorflow as tf
+
+    values = [tf.convert_to_tensor(array, "float32") for array in arrays]
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        loss = function(*values)
+    return [gradient.numpy() for gradient in tape.gradient(loss, values)]
+
+
+def _torch_gradients(function, arrays):
+    import torch
+
+    values = [torch.tensor(array).float().requires_grad_() for array in arrays]
+    return [g.numpy() for g in torch.autograd.grad(function(*values), values)]
+
+
+_GRADIENTS = {
+    "jax": _jax_gradients,
+    "tensorflow": _tensorflow_gradients,
+    "torch": _torch_gradients,
+}

@@ -1,0 +1,133 @@
+"""The losses against the original's numbers and a float64 NumPy formula."""
+
+import keras
+import numpy as np
+import pytest
+from golden_files import golden_arrays
+from scipy.special import logsumexp
+
+from keras_vatt import losses
+
+CASES = [
+    f"{form}/candidates{candidates}/mask_{mask}"
+    for form in ("asymmetric", "symmetric")
+    for candidates in (1, 5)
+    for mask in ("none", "text", "both", "all_text_missing")
+]
+CLASSES = {
+    "asymmetric": losses.AsymmetricNCE,
+    "symmetric": losses.SymmetricNCE,
+}
+
+
+def golden_case(name):
+    prefix = name + "/"
+    return {
+        key.removeprefix(prefix): value
+        for key, value in golden_arrays("losses.npz").items()
+        if key.startswith(prefix)
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_losses_equal_the_original(name):
+    case = golden_case(name)
+    loss = CLASSES[name.split("/")[0]](temperature=0.07)
+    video_audio = loss(
+        case["in.video_to_audio"],
+        case["in.audio_to_video"],
+        mask=case.get("in.audio_mask"),
+    )
+    video_text = loss(
+        case["in.video_to_text"], case["in.text_to_video"], case.get("in.text_mask")
+    )
+    assert abs(float(video_audio) - case["video_audio_loss"]) < 1e-5
+    assert abs(float(video_text) - case["video_text_loss"]) < 1e-5
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_loss_gradients_equal_the_original(name, gradients):
+    case = golden_case(name)
+    loss = CLASSES[name.split("/")[0]](temperature=0.07)
+    names = ["video_to_audio", "audio_to_video", "video_to_text", "text_to_video"]
+
+    def total(video_to_audio, audio_to_video, video_to_text, text_to_video):
+        video_audio = loss(video_to_audio, audio_to_video, case.get("in.audio_mask"))
+        video_text = loss(video_to_text, text_to_video, case.get("in.text_mask"))
+        return (video_audio + video_text) / 2
+
+    computed = gradients(total, [case[f"in.{name}"] for name in names])
+    for name, gradient in zip(names, computed, strict=True):
+        np.testing.assert_allclose(gradient, case[f"grad.{name}"], rtol=1e-3, atol=1e-6)
+
+
+def asymmetric_in_float64(video, other, temperature):
+    video = video / np.linalg.norm(video, axis=-1, keepdims=True)
+    other = other / np.linalg.norm(other, axis=-1, keepdims=True)
+    similarities = (
+        np.einsum("id,jd->ij", video, other).reshape(len(video), len(video), -1)
+        / temperature
+    )
+    per_clip = []
+    for i in range(len(video)):
+        denominator = np.concatenate(
+            [similarities[i].ravel(), similarities[:, i].ravel()]
+        )
+        per_clip.append(logsumexp(denominator) - logsumexp(similarities[i, i]))
+    return np.array(per_clip)
+
+
+def test_per_clip_losses_equal_a_float64_formula():
+    random = np.random.default_rng(0)
+    video, other = random.normal(size=(5, 7)), random.normal(size=(15, 7))
+    per_clip = losses.AsymmetricNCE(temperature=0.2).per_clip(video, other)
+    expected = asymmetric_in_float64(video, other, 0.2)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(per_clip), expected, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("loss_class", CLASSES.values())
+def test_loss_is_float32_for_half_precision_embeddings(loss_class):
+    random = np.random.default_rng(0)
+    video = keras.ops.cast(random.normal(size=(4, 8)), "bfloat16")
+    other = keras.ops.cast(random.normal(size=(4, 8)), "bfloat16")
+    loss = loss_class()
+    value = loss(video, other)
+    assert keras.backend.standardize_dtype(value.dtype) == "float32"
+    # Rounding happened on the way in only: same as float32 of the same values.
+    exact = loss(keras.ops.cast(video, "float32"), keras.ops.cast(other, "float32"))
+    assert float(value) == float(exact)
+
+
+@pytest.mark.parametrize("loss_class", CLASSES.values())
+def test_no_valid_clip_gives_zero(loss_class):
+    video = np.random.default_rng(0).normal(size=(3, 4))
+    assert float(loss_class()(video, video, mask=np.zeros(3))) == 0.0
+
+
+@pytest.mark.parametrize("loss_class", CLASSES.values())
+def test_masked_clip_is_neither_anchor_nor_negative(loss_class):
+    random = np.random.default_rng(0)
+    video, other = random.normal(size=(4, 6)), random.normal(size=(4, 6))
+    mask = np.array([1, 1, 0, 1])
+    changed = other.copy()
+    changed[2] = random.normal(size=6)
+    loss = loss_class()
+    assert float(loss(video, other, mask)) == pytest.approx(
+        float(loss(video, changed, mask)), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("loss_class", CLASSES.values())
+def test_loss_round_trips(loss_class):
+    loss = loss_class(temperature=0.3, name="mine")
+    config = keras.saving.serialize_keras_object(loss)
+    restored = keras.saving.deserialize_keras_object(config)
+    assert type(restored) is loss_class
+    assert restored.get_config() == loss.get_config()
+
+
+def test_temperature_must_be_positive():
+    with pytest.raises(ValueError, match="temperature"):
+        losses.AsymmetricNCE(temperature=0)
