@@ -5,6 +5,7 @@ from keras_vatt.layers.attention import SelfAttention
 from keras_vatt.layers.batch_normalization import StableBatchNormalization
 from keras_vatt.layers.bridge_head import FactorizedBridgeHead, JointBridgeHead
 from keras_vatt.layers.drop_token import DropToken
+from keras_vatt.layers.dropout import SeededDropout
 from keras_vatt.layers.feed_forward import FeedForward
 from keras_vatt.layers.patch_stem import PatchStem
 from keras_vatt.layers.position_embedding import AxialPositionEmbedding
@@ -21,6 +22,7 @@ __all__ = [
     "JointBridgeHead",
     "PatchStem",
     "RelativePositionBias",
+    "SeededDropout",
     "SelfAttention",
     "StableBatchNormalization",
     "TransformerBlock",

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_vatt.layers.dropout import SeededDropout
+
 # Far below any logit, yet finite in float16, so that no row can turn to NaN.
 _MASKED_LOGIT = -3e4
 
@@ -73,7 +75,7 @@ class SelfAttention(keras.layers.Layer):
         for projection in (self.query, self.key, self.value):
             projection.build(input_shape)
         self.output_dense.build((*input_shape[:-1], inner_dim))
-        self.weight_dropout = keras.layers.Dropout(
+        self.weight_dropout = SeededDropout(
             self.dropout, dtype=self.dtype_policy, name="weight_dropout"
         )
 

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_vatt.layers.dropout import SeededDropout
+
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class FeedForward(keras.layers.Layer):
@@ -44,7 +46,7 @@ class FeedForward(keras.layers.Layer):
             name="inner",
         )
         self.inner_dense.build(input_shape)
-        self.inner_dropout = keras.layers.Dropout(
+        self.inner_dropout = SeededDropout(
             self.dropout, dtype=self.dtype_policy, name="dropout"
         )
         self.outer_dense = keras.layers.Dense(

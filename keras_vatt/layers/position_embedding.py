@@ -7,6 +7,8 @@ import numpy as np
 from keras import ops
 from scipy.interpolate import CubicSpline
 
+from keras_vatt.layers.dropout import SeededDropout
+
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class AxialPositionEmbedding(keras.layers.Layer):
@@ -61,7 +63,7 @@ class AxialPositionEmbedding(keras.layers.Layer):
             epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name="norm"
         )
         self.norm.build((1, None, hidden_dim))
-        self.output_dropout = keras.layers.Dropout(
+        self.output_dropout = SeededDropout(
             self.dropout, dtype=self.dtype_policy, name="dropout"
         )
 

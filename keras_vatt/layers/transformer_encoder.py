@@ -3,6 +3,7 @@
 import keras
 
 from keras_vatt.layers.attention import SelfAttention
+from keras_vatt.layers.dropout import SeededDropout
 from keras_vatt.layers.feed_forward import FeedForward
 from keras_vatt.layers.relative_position_bias import RelativePositionBias
 from keras_vatt.layers.rematerialization import rematerialized
@@ -235,4 +236,4 @@ def _norm(layer, name, rms):
 
 
 def _dropout(layer, name):
-    return keras.layers.Dropout(layer.dropout, dtype=layer.dtype_policy, name=name)
+    return SeededDropout(layer.dropout, dtype=layer.dtype_policy, name=name)

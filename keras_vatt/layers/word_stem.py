@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_vatt.layers.aggregation_token import AggregationToken
+from keras_vatt.layers.dropout import SeededDropout
 from keras_vatt.layers.position_embedding import AxialPositionEmbedding
 
 
@@ -106,7 +107,7 @@ class WordStem(keras.layers.Layer):
             )
             self.positions.build(tokens_shape)
         else:
-            self.output_dropout = keras.layers.Dropout(
+            self.output_dropout = SeededDropout(
                 self.dropout, dtype=policy, name="dropout"
             )
 

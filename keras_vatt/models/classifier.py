@@ -5,6 +5,7 @@ import math
 import keras
 import keras_nlp
 
+from keras_vatt.layers import SeededDropout
 from keras_vatt.models.backbone import VATTBackbone
 
 
@@ -33,7 +34,7 @@ class _VATTClassifier(keras_nlp.models.Task):
     def build(self, input_shape=None):
         if self.built:
             return
-        self.output_dropout = keras.layers.Dropout(
+        self.output_dropout = SeededDropout(
             self.dropout, dtype=self.dtype_policy, name="output_dropout"
         )
         # Logits in float32, so that softmax and losses are accurate.

@@ -194,7 +194,7 @@ class HarmonizedModel(keras.Model):
             self.num_groups,
             lambda index, sums: tree.map_structure(ops.add, sums, group_step(index)),
             {
-                "gradients": [ops.zeros_like(v) for v in self.trainable_variables],
+                "gradients": [_zeros(v) for v in self.trainable_variables],
                 "losses": zeros,
                 "nonfinite": zero,
                 "applied": zero,
@@ -257,7 +257,7 @@ class HarmonizedModel(keras.Model):
     def _without_none(self, gradients):
         """A variable that no loss reaches has gradient zero on every backend."""
         return [
-            ops.zeros_like(variable) if gradient is None else gradient
+            _zeros(variable) if gradient is None else gradient
             for variable, gradient in zip(
                 self.trainable_variables, gradients, strict=True
             )
@@ -332,6 +332,10 @@ def _sum_or_either(first, second):
     if first is None or second is None:
         return second if first is None else first
     return first + second
+
+
+def _zeros(variable):
+    return ops.zeros(variable.shape, variable.dtype)
 
 
 def _is_nonfinite(gram):

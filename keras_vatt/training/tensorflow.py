@@ -37,12 +37,13 @@ def pullback(model, branch, batch, num_uses):
 
 def value_and_cotangents(function, outputs):
     """Value of a scalar function of a nest of tensors, and its gradients."""
-    flat_outputs = tf.nest.flatten(outputs)
+    # Copies, since one tensor may be two outputs, as in a joint head.
+    leaves = [tf.identity(output) for output in tf.nest.flatten(outputs)]
     with tf.GradientTape() as tape:
-        tape.watch(flat_outputs)
-        value = function(outputs)
+        tape.watch(leaves)
+        value = function(tf.nest.pack_sequence_as(outputs, leaves))
     cotangents = tape.gradient(
-        value, flat_outputs, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        value, leaves, unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
     return value, tf.nest.pack_sequence_as(outputs, cotangents)
 

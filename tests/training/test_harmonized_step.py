@@ -1,0 +1,241 @@
+"""The harmonized step against explicit gradients and the paper's formulas."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from models.tiny import NO_RANDOMNESS, tiny_batch, tiny_vatt
+from training.steps import (
+    flat,
+    loss_gradients,
+    model_with,
+    train,
+    update_of,
+    values_of,
+)
+
+import keras_vatt
+from keras_vatt import harmonization as h
+
+
+def sgd():
+    return keras.optimizers.SGD(1.0)
+
+
+def realigned(first, second):
+    """Algorithm 1 of the gradient harmonization paper, on explicit vectors."""
+    dot = first @ second
+    if dot >= 0:
+        return first + second
+    return (first - dot / (second @ second) * second) + (
+        second - dot / (first @ first) * first
+    )
+
+
+def assert_same_update(actual, expected, tolerance=1e-4):
+    # Weights are float32: their differences are no better than that.
+    distance = np.linalg.norm(actual - expected) / np.linalg.norm(expected)
+    assert distance < tolerance
+
+
+@pytest.fixture(scope="module")
+def conflicting_seed():
+    """A seed of weights and batch whose two gradients conflict, and one that not."""
+    found = {}
+    for seed in range(20):
+        model = model_with(sgd(), seed, run_eagerly=True)
+        first, second = loss_gradients(model, tiny_batch(seed=seed))
+        found.setdefault(first @ second < 0, seed)
+        if len(found) == 2:
+            return found
+    raise AssertionError("No seed with and without a conflict.")
+
+
+@pytest.mark.parametrize("conflict", [True, False])
+def test_realigned_update_is_algorithm_1(conflicting_seed, conflict):
+    seed = conflicting_seed[conflict]
+    batch = tiny_batch(seed=seed)
+    model = model_with(sgd(), seed, harmonizer="realign")
+    expected = realigned(*loss_gradients(model, batch))
+    assert_same_update(update_of(model, batch), expected)
+
+
+def test_logs_are_those_of_the_gradients(conflicting_seed):
+    seed = conflicting_seed[True]
+    batch = tiny_batch(seed=seed)
+    model = model_with(sgd(), seed, harmonizer=h.Sum())
+    first, second = loss_gradients(model, batch)
+    logs = train(model, batch)
+    norms = np.linalg.norm(first), np.linalg.norm(second)
+    assert logs["gradient_cosine"] == pytest.approx(
+        first @ second / np.prod(norms), abs=1e-4
+    )
+    assert logs["video_audio_gradient_norm"] == pytest.approx(norms[0], rel=1e-4)
+    assert logs["video_text_gradient_norm"] == pytest.approx(norms[1], rel=1e-4)
+    assert logs["conflict_rate"] == 1
+    assert logs["skip_rate"] == logs["nonfinite_rate"] == 0
+    mean = (logs["video_audio_loss"] + logs["video_text_loss"]) / 2
+    assert logs["loss"] == pytest.approx(mean, rel=1e-6)
+
+
+@pytest.mark.parametrize("form", ["agnostic", "specific"])
+@pytest.mark.parametrize("harmonizer", [None, "sum"])
+def test_plain_and_summed_updates_are_the_gradient_of_the_total(form, harmonizer):
+    batch = tiny_batch() | {
+        "audio_mask": np.array([1, 1, 0, 1, 1, 1, 0, 1], "float32"),
+        "text_mask": np.array([1, 0, 1, 1, 1, 1, 1, 1], "float32"),
+    }
+    model = model_with(sgd(), form=form, harmonizer=harmonizer)
+    expected = sum(loss_gradients(model, batch))
+    assert_same_update(update_of(model, batch), expected)
+
+
+def test_total_is_weighted_by_loss_weights():
+    batch = tiny_batch()
+    weights = {"video_audio": 3.0, "video_text": 1.0}
+    model = model_with(sgd(), loss_weights=weights)
+    logs = train(model, batch)
+    expected = 0.75 * logs["video_audio_loss"] + 0.25 * logs["video_text_loss"]
+    assert logs["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_three_losses_in_a_joint_space_give_the_update_of_pcgrad():
+    batch = tiny_batch()
+    keras.utils.set_random_seed(0)
+    model = tiny_vatt(bridge_head=keras_vatt.layers.JointBridgeHead(8), **NO_RANDOMNESS)
+    weights = {"video_audio": 1.0, "video_text": 1.0, "audio_text": 1.0}
+    model.compile(optimizer=sgd(), harmonizer=h.PCGrad(), loss_weights=weights)
+    gradients = np.stack(loss_gradients(model, batch))
+    gram = (gradients @ gradients.T).astype("float32")
+    coefficients, _ = h.PCGrad()(ops.convert_to_tensor(gram), 0)
+    expected = ops.convert_to_numpy(coefficients) @ gradients
+    assert_same_update(update_of(model, batch), expected)
+
+
+def test_whole_batch_without_audio_trains_on_text_alone():
+    batch = tiny_batch() | {"audio_mask": np.zeros(8, "float32")}
+    model = model_with(sgd(), harmonizer="realign")
+    audio, text = loss_gradients(model, batch)
+    assert not audio.any()
+    assert_same_update(update_of(model, batch), text)
+
+
+def test_frozen_weights_take_no_part():
+    batch = tiny_batch()
+    model = model_with(sgd())
+    model.backbone.encoder.trainable = False
+    model.compile(optimizer=sgd(), harmonizer="realign")
+    frozen = values_of(model.backbone.encoder.weights)
+    expected = realigned(*loss_gradients(model, batch))
+    assert_same_update(update_of(model, batch), expected)
+    for before, weight in zip(frozen, model.backbone.encoder.weights, strict=True):
+        np.testing.assert_array_equal(before, ops.convert_to_numpy(weight))
+
+
+def test_trained_word_vectors_get_the_gradient_of_repeated_words():
+    batch = tiny_batch()
+    batch["text"][:, :, :3] = 7
+    keras.utils.set_random_seed(0)
+    model = tiny_vatt(trainable_word_embedding=True, **NO_RANDOMNESS)
+    model.compile(optimizer=sgd(), harmonizer="realign")
+    expected = realigned(*loss_gradients(model, batch))
+    assert_same_update(update_of(model, batch), expected)
+
+
+@pytest.mark.parametrize("num_groups", [2, 8])
+def test_groups_equal_an_explicit_loop(num_groups):
+    batch = tiny_batch()
+    model = model_with(sgd())
+    groups = [
+        loss_gradients_of(model, batch, np.arange(8) // (8 // num_groups) == group)
+        for group in range(num_groups)
+    ]
+    cosines = [
+        first @ second / np.linalg.norm(first) / np.linalg.norm(second)
+        for first, second in groups
+    ]
+    # A threshold between the cosines: some groups apply, some are skipped.
+    threshold = float(np.mean(sorted(cosines)[num_groups // 2 - 1 :][:2]))
+    expected = sum(
+        realigned(*gradients)
+        for gradients, cosine in zip(groups, cosines, strict=True)
+        if cosine > threshold
+    )
+    harmonizer = h.Chain([h.Curriculum(threshold), h.Realignment()])
+    model.compile(sgd(), harmonizer=harmonizer, num_groups=num_groups)
+    assert_same_update(update_of(model, batch), expected, tolerance=1e-4)
+
+
+def loss_gradients_of(model, batch, own):
+    """Gradients of the losses with only the terms of some samples."""
+    losses = model.branch_losses()
+
+    def masked(loss):
+        own_only = ops.convert_to_tensor(own, "float32")
+        return lambda outputs, b: loss.per_sample(outputs, b) * own_only
+
+    parts = [
+        keras_vatt.training.BranchLoss(
+            loss.name, loss.branches, loss.weight, masked(loss)
+        )
+        for loss in losses
+    ]
+    original = model.branch_losses
+    object.__setattr__(model, "branch_losses", lambda: parts)
+    try:
+        return loss_gradients(model, batch)
+    finally:
+        object.__setattr__(model, "branch_losses", original)
+
+
+def test_summed_groups_equal_the_plain_step():
+    batch = tiny_batch()
+    grouped = update_of(model_with(sgd(), harmonizer="sum", num_groups=4), batch)
+    assert_same_update(grouped, update_of(model_with(sgd()), batch), tolerance=1e-5)
+
+
+def test_batch_that_groups_do_not_divide_is_refused():
+    model = model_with(harmonizer="realign", num_groups=3, run_eagerly=True)
+    with pytest.raises(ValueError, match="multiple of `num_groups`"):
+        train(model, tiny_batch())
+
+
+def test_batch_without_a_needed_modality_is_refused():
+    model = model_with(harmonizer="realign", run_eagerly=True)
+    batch = tiny_batch()
+    del batch["text"]
+    with pytest.raises(ValueError, match="no 'text'"):
+        train(model, batch)
+
+
+def test_text_needs_no_place_in_the_batch_if_no_loss_uses_it():
+    batch = tiny_batch()
+    del batch["text"]
+    model = model_with(loss_weights={"video_audio": 1.0})
+    assert train(model, batch)["loss"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_groups": 0}, "num_groups"),
+        ({"num_groups": 2}, "no harmonizer"),
+        ({"harmonizer": "sum", "loss_weights": {"video_text": 1}}, "two losses"),
+        ({"loss_weights": {"video_smell": 1}}, "video_smell"),
+        ({"loss_weights": {"video_text": -1}}, "at least 0"),
+        ({"loss_weights": {"video_text": 0}}, "positive weight"),
+        ({"loss_weights": {"audio_text": 1}}, "JointBridgeHead"),
+        ({"harmonizer": "unknown"}, "unknown"),
+    ],
+)
+def test_compile_refuses_what_makes_no_sense(arguments, message):
+    model = tiny_vatt()
+    with pytest.raises(ValueError, match=message):
+        model.compile(**arguments)
+
+
+def test_flat_update_has_every_trainable_weight():
+    model = model_with(sgd(), harmonizer="realign")
+    update = update_of(model, tiny_batch())
+    assert update.size == flat(values_of(model.trainable_variables)).size
+    assert np.count_nonzero(update) > 0.9 * update.size
