@@ -6,10 +6,32 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # The tests compare three backends; they all run on the CPU.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+# Tiny models run a few steps: compile fast, not well.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_use_fusion_emitters=false",
+)
 
 import keras
 import numpy as np
 import pytest
+
+
+def pytest_configure(config):
+    if keras.config.backend() == "torch":
+        import torch
+
+        # Tiny tensors: threads wait for one another longer than they work.
+        torch.set_num_threads(1)
+    if keras.config.backend() == "jax":
+        import jax
+
+        # Many tests compile the same program: once is enough.
+        folder = config.cache.mkdir("jax_programs")
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @pytest.fixture(autouse=True)

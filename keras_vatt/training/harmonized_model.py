@@ -123,6 +123,10 @@ class HarmonizedModel(keras.Model):
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
+        if not self.optimizer.built:
+            # Which variables are trained is settled here, as in all of Keras; a
+            # step that built the optimizer would be traced twice.
+            self.optimizer.build(self.trainable_variables)
         self.harmonizer = None if harmonizer is None else harmonization.get(harmonizer)
         self.num_groups = num_groups
         step_metrics = StepMetrics(
@@ -319,7 +323,6 @@ class HarmonizedModel(keras.Model):
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
 
 def _sum_gradients(first, second):

@@ -15,9 +15,14 @@ def flat(arrays):
 
 
 def model_with(optimizer="sgd", seed=0, form="agnostic", dtype=None, **compile_args):
-    """A tiny model without randomness, compiled; the seed decides its weights."""
+    """A tiny model without randomness, compiled; the seed decides its weights.
+
+    TensorFlow runs eagerly unless told otherwise: tracing takes longer than the
+    few steps of a test.
+    """
     keras.utils.set_random_seed(seed)
     model = tiny_vatt(form, dtype=dtype, **NO_RANDOMNESS)
+    compile_args.setdefault("run_eagerly", keras.config.backend() == "tensorflow")
     model.compile(optimizer=optimizer, **compile_args)
     return model
 
@@ -38,59 +43,92 @@ def update_of(model, batch):
 
 
 def loss_gradients(model, batch):
-    """Gradient of each loss as weighted in the total, one forward pass each.
+    """Gradient of each loss as weighted in the total, each by a forward pass.
 
-    An independent way: the whole model is called, and Keras' own losses of
-    outputs are differentiated by the backend.
+    An independent way: the whole model is called, and the losses of its outputs
+    are differentiated by the backend.
     """
-    return [
-        flat(_GRADIENTS[keras.config.backend()](model, batch, loss))
-        for loss in model.branch_losses()
-    ]
+    (gradients,) = group_gradients(model, batch, [np.ones(len(batch["video"]))])
+    return gradients
 
 
-def _weighted(model, batch, loss):
-    return loss.weight * ops.mean(loss.per_sample(model(batch, training=True), batch))
+def group_gradients(model, batch, groups):
+    """Like `loss_gradients`, for the terms of some samples at a time.
+
+    Args:
+        groups: list of arrays of shape `(batch_size,)`, 1 for the samples whose
+            terms count and 0 for the others.
+
+    Returns:
+        For each group a list of flat gradients, one for each loss.
+    """
+    per_group = _GRADIENTS[keras.config.backend()](model, batch, groups)
+    return [[flat(gradient) for gradient in gradients] for gradients in per_group]
 
 
-def _jax_gradient(model, batch, loss):
+def _selected_losses(model, batch, group):
+    """The losses as weighted in the total, each from a forward pass of its own."""
+    group = ops.convert_to_tensor(group, "float32")
+    for loss in model.branch_losses():
+        terms = loss.per_sample(model(batch, training=True), batch)
+        yield loss.weight * ops.mean(terms * group)
+
+
+def _jax_gradients(model, batch, groups):
     import jax
 
-    def of_weights(trainable):
-        mapping = list(zip(model.trainable_variables, trainable, strict=True))
+    trainable, others = model.trainable_variables, model.non_trainable_variables
+
+    def losses(trainable_values, other_values, batch, group):
+        mapping = [
+            *zip(trainable, trainable_values, strict=True),
+            *zip(others, other_values, strict=True),
+        ]
         with keras.StatelessScope(state_mapping=mapping):
-            return _weighted(model, batch, loss)
+            return list(_selected_losses(model, batch, group))
 
-    return jax.jit(jax.grad(of_weights))([v.value for v in model.trainable_variables])
+    jacobian = jax.jit(jax.jacrev(losses))
+    values = [[v.value for v in variables] for variables in (trainable, others)]
+    batch = {name: jax.numpy.asarray(value) for name, value in batch.items()}
+    return [jacobian(*values, batch, np.asarray(g, "float32")) for g in groups]
 
 
-def _tensorflow_gradient(model, batch, loss):
+def _tensorflow_gradients(model, batch, groups):
     import tensorflow as tf
 
     statistics = values_of(model.non_trainable_variables)
-    with tf.GradientTape() as tape:
-        value = _weighted(model, batch, loss)
-    gradients = tape.gradient(
-        value,
-        [v.value for v in model.trainable_variables],
-        unconnected_gradients=tf.UnconnectedGradients.ZERO,
-    )
+    variables = [variable.value for variable in model.trainable_variables]
+    per_group = []
+    for group in groups:
+        with tf.GradientTape(persistent=True) as tape:
+            losses = list(_selected_losses(model, batch, group))
+        gradients = [
+            tape.gradient(
+                loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
+            for loss in losses
+        ]
+        per_group.append([[tf.convert_to_tensor(g) for g in gs] for gs in gradients])
     _restore(model, statistics)
-    return [tf.convert_to_tensor(gradient) for gradient in gradients]
+    return per_group
 
 
-def _torch_gradient(model, batch, loss):
+def _torch_gradients(model, batch, groups):
     import torch
 
     statistics = values_of(model.non_trainable_variables)
-    gradients = torch.autograd.grad(
-        _weighted(model, batch, loss),
-        [v.value for v in model.trainable_variables],
-        allow_unused=True,
-        materialize_grads=True,
-    )
+    variables = [variable.value for variable in model.trainable_variables]
+    per_group = [
+        [
+            torch.autograd.grad(
+                loss, variables, allow_unused=True, materialize_grads=True
+            )
+            for loss in _selected_losses(model, batch, group)
+        ]
+        for group in groups
+    ]
     _restore(model, statistics)
-    return gradients
+    return per_group
 
 
 def _restore(model, statistics):
@@ -99,7 +137,7 @@ def _restore(model, statistics):
 
 
 _GRADIENTS = {
-    "jax": _jax_gradient,
-    "tensorflow": _tensorflow_gradient,
-    "torch": _torch_gradient,
+    "jax": _jax_gradients,
+    "tensorflow": _tensorflow_gradients,
+    "torch": _torch_gradients,
 }

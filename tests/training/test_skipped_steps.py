@@ -33,7 +33,6 @@ def assert_unchanged(before, after):
 
 def test_curriculum_skip_leaves_weights_slots_and_iterations():
     model = model_with(adam(), harmonizer=NEVER)
-    model.optimizer.build(model.trainable_variables)
     before = state_of(model)
     statistics = values_of(model.bridge_head.non_trainable_variables)
     logs = train(model, tiny_batch(seed=1), tiny_batch(seed=2))
@@ -82,7 +81,6 @@ def test_training_goes_on_after_a_nonfinite_step():
 
 def test_one_broken_group_skips_the_whole_step():
     model = model_with(adam(), harmonizer="realign", num_groups=2)
-    model.optimizer.build(model.trainable_variables)
     before = state_of(model)
     logs = train(model, broken(tiny_batch()))
     assert_unchanged(before, state_of(model))

@@ -1,0 +1,251 @@
+"""Clips decoded once and kept on disk, for corpora that are read many times."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import pathlib
+import tempfile
+
+import numpy as np
+import tqdm
+from array_record.python.array_record_data_source import ArrayRecordDataSource
+from array_record.python.array_record_module import ArrayRecordWriter
+
+from keras_vatt.data.clip_spec import ClipSpec
+from keras_vatt.data.clips import Clip, find_wordless_captions, make_element
+from keras_vatt.data.manifest import Segment
+from keras_vatt.data.media import MediaError
+from keras_vatt.data.report import CorpusReport
+
+_RECORDS = "clips.array_record"
+_INDEX = "cache.json"
+# Counted up when the layout of the records or of the index changes.
+_FORMAT_VERSION = 1
+# One clip a record, so that any clip can be read alone.
+_WRITER_OPTIONS = "group_size:1,zstd:1"
+_FULL_SCALE = 32767
+
+
+def build_cache(source, folder, workers=None, progress=True):
+    """Decode every clip of a source once and store it in a folder.
+
+    Reading a stored clip takes a small part of the time of decoding it. Clips are
+    stored with fixed windows in the middle of their segments: training from a cache
+    has no jitter in time or in space. Waveforms are stored with 16 bits; that
+    rounding is the only difference to decoding.
+
+    A folder that already has a cache of the same clips (the same specification, rows
+    of the manifest, sizes and times of change of the files) is left as it is. A build
+    that is interrupted leaves no cache; killed, it may leave a folder `.partial-*`
+    inside, which can be deleted.
+
+    Args:
+        source: `ClipSource` with `training=False`.
+        folder: str or path of a folder for this cache alone; made if it is missing.
+        workers: int, clips decoded at the same time, by threads: decoding releases
+            the interpreter lock. `None` stands for the number of processors. Defaults
+            to `None`.
+        progress: bool, whether to show a progress bar. Defaults to `True`.
+
+    Returns:
+        The `CorpusReport` of the build: clips that can't be decoded are left out.
+
+    Raises:
+        ValueError: If `source` cuts clips at random.
+
+    Example: see `CachedClips`.
+    """
+    if source.training:
+        raise ValueError("A cache needs a `ClipSource` with `training=False`.")
+    folder = pathlib.Path(folder)
+    fingerprint = _fingerprint(source)
+    index = _read_index(folder)
+    if index is not None and index["fingerprint"] == fingerprint:
+        return CorpusReport.from_dict(index["report"])
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
+        partial = pathlib.Path(partial)
+        clips = _write_records(source, partial / _RECORDS, workers, progress)
+        index = {
+            "format_version": _FORMAT_VERSION,
+            "fingerprint": fingerprint,
+            "spec": source.spec.get_config(),
+            "candidates": source.candidates,
+            "report": source.report.to_dict(),
+            "clips": clips,
+        }
+        (partial / _INDEX).write_text(json.dumps(index), encoding="utf-8")
+        # The index goes first and comes last: without it there is no cache.
+        (folder / _INDEX).unlink(missing_ok=True)
+        os.replace(partial / _RECORDS, folder / _RECORDS)
+        os.replace(partial / _INDEX, folder / _INDEX)
+    return source.report
+
+
+class CachedClips:
+    """The clips of a cache, with the same elements as a `ClipSource`.
+
+    Args:
+        folder: str or path of a folder that `build_cache` has filled.
+        tokenize: Callable from a list of n strings to an integer array of shape
+            `(n, words)`.
+        candidates: int, captions for each clip, at most as many as the cache was
+            built with; `None` for as many. Defaults to `None`.
+
+    Raises:
+        FileNotFoundError: If the folder has no complete cache.
+        ValueError: If the cache is damaged or of another version, or has fewer
+            `candidates`.
+
+    Example:
+    ```python
+    import numpy as np
+    from keras_vatt.data import (
+        CachedClips, ClipSource, ClipSpec, build_cache, make_demo_corpus, read_corpus
+    )
+
+    def tokenize(texts):
+        return np.ones((len(texts), 16), np.int32)
+
+    corpus = make_demo_corpus("demo", train_clips=2, test_clips=2, progress=False)
+    segments, _ = read_corpus(corpus)
+    source = ClipSource(segments, ClipSpec(num_frames=8, frame_size=64), tokenize)
+    print(build_cache(source, "cache", progress=False))
+    CachedClips("cache", tokenize)[0]["video"].shape  # (8, 64, 64, 3)
+    ```
+    """
+
+    def __init__(self, folder, tokenize, candidates=None):
+        folder = pathlib.Path(folder)
+        index = _read_index(folder)
+        if index is None:
+            raise FileNotFoundError(
+                f"There is no complete cache of this version in {str(folder)!r}. Make "
+                "one with `build_cache`."
+            )
+        self.spec = ClipSpec.from_config(index["spec"])
+        self.tokenize = tokenize
+        self.candidates = index["candidates"] if candidates is None else candidates
+        if not 1 <= self.candidates <= index["candidates"]:
+            raise ValueError(
+                f"The cache has {index['candidates']} candidates for each clip. "
+                f"Received: candidates={candidates}"
+            )
+        self.segments = [Segment(**clip["segment"]) for clip in index["clips"]]
+        built = CorpusReport.from_dict(index["report"])
+        wordless = find_wordless_captions(self.segments, tokenize)
+        # The build may have found the same, with its own tokenizer.
+        findings = tuple(dict.fromkeys((*built.findings, *wordless)))
+        self.report = dataclasses.replace(built, findings=findings)
+        self._clips = index["clips"]
+        self._records = ArrayRecordDataSource(str(folder / _RECORDS))
+        if len(self._records) != len(self._clips):
+            raise ValueError(f"The cache in {str(folder)!r} is damaged: delete it.")
+
+    def __len__(self):
+        return len(self._clips)
+
+    def __getitem__(self, index):
+        return self.clip(index)
+
+    def clip(self, index, epoch=0):
+        """Return one element, see `ClipSource`.
+
+        Args:
+            index: int, the number of the clip.
+            epoch: int. A cached clip is the same in every epoch. Defaults to `0`.
+
+        Returns:
+            A dict of NumPy arrays.
+        """
+        decoded = self.decode(index)
+        return make_element(decoded, self.spec, self.tokenize, self.candidates)
+
+    def decode(self, index):
+        """Read one clip without tokenising it.
+
+        Args:
+            index: int, the number of the clip.
+
+        Returns:
+            A `keras_vatt.data.Clip`.
+        """
+        stored = self._clips[index]
+        captions = stored["captions"][: self.candidates]
+        frames, waveform = _unpack(self._records[index], self.spec)
+        return Clip(frames, waveform if stored["has_audio"] else None, captions)
+
+
+def _read_index(folder):
+    try:
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return index if index["format_version"] == _FORMAT_VERSION else None
+
+
+def _fingerprint(source):
+    """Return a digest of everything that the content of a cache depends on."""
+    clips = []
+    for index, segment in enumerate(source.segments):
+        status = os.stat(segment.path)
+        row = dataclasses.asdict(segment)
+        clips.append([row, status.st_size, status.st_mtime_ns, source.captions(index)])
+    config = source.spec.get_config()
+    content = [_FORMAT_VERSION, config, source.candidates, clips]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _write_records(source, path, workers, progress):
+    """Write the records; return what the index says of each clip."""
+    stored = []
+    writer = ArrayRecordWriter(str(path), _WRITER_OPTIONS)
+    try:
+        decoded = _decode_all(source, workers or os.cpu_count())
+        bar = tqdm.tqdm(decoded, "caching clips", len(source), disable=not progress)
+        for segment, clip in bar:
+            if clip is None:
+                continue
+            writer.write(_pack(clip, source.spec))
+            entry = {"segment": dataclasses.asdict(segment), "captions": clip.captions}
+            stored.append(entry | {"has_audio": clip.waveform is not None})
+    finally:
+        writer.close()
+    return stored
+
+
+def _decode_all(source, workers):
+    """Yield each segment with its clip, or with `None` where that can't be decoded."""
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        waiting = collections.deque()
+        for index in range(len(source)):
+            waiting.append(pool.submit(_try_to_decode, source, index))
+            # Decoding must not run far ahead of writing: clips are large.
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _try_to_decode(source, index):
+    try:
+        return source.segments[index], source.decode(index)
+    except MediaError:  # The source has put it into its report.
+        return source.segments[index], None
+
+
+def _pack(clip, spec):
+    waveform = np.zeros(spec.audio_samples) if clip.waveform is None else clip.waveform
+    samples = np.round(waveform * _FULL_SCALE).astype("<i2")
+    return clip.frames.tobytes() + samples.tobytes()
+
+
+def _unpack(record, spec):
+    size = math.prod(spec.video_shape)
+    frames = np.frombuffer(record, np.uint8, size).reshape(spec.video_shape)
+    samples = np.frombuffer(record, "<i2", offset=size)
+    return frames, samples / np.float32(_FULL_SCALE)

@@ -1,0 +1,360 @@
+"""Clips of a corpus by number: decoded, tokenised, masked where something lacks."""
+
+import concurrent.futures
+import dataclasses
+import logging
+import os
+
+import numpy as np
+
+from keras_vatt.data.captions import nearest_captions
+from keras_vatt.data.frames import decode_frames
+from keras_vatt.data.media import TIME_TOLERANCE, MediaError, open_media, probe
+from keras_vatt.data.report import CorpusReport, Finding, Problem
+from keras_vatt.data.waveform import decode_waveform
+
+_LOGGER = logging.getLogger(__name__)
+
+# Sound whose largest sample lies below -80 dB of full scale counts as silence.
+_SILENCE = 1e-4
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Clip:
+    """What is seen, heard and said in a few seconds of a file.
+
+    Args:
+        frames: NumPy array of uint8, shape `(num_frames, size, size, 3)`.
+        waveform: NumPy array of float32, shape `(audio_samples,)`, or `None` if the
+            clip has no sound.
+        captions: List of str, the clip's own caption first; empty if it has none.
+    """
+
+    frames: np.ndarray
+    waveform: np.ndarray | None
+    captions: list[str]
+
+
+def decode_clip(source, start, spec, crop_position=0.5):
+    """Decode the frames and the sound of one clip.
+
+    Args:
+        source: str or path of a file, its `bytes`, a binary file object, or an open
+            `keras_vatt.data.Media`.
+        start: float, seconds after the start of the file.
+        spec: `keras_vatt.data.ClipSpec`.
+        crop_position: float in `[0, 1]`, see `decode_frames`. Defaults to `0.5`.
+
+    Returns:
+        Tuple of the frames, see `decode_frames`, and of the waveform, see
+        `decode_waveform`; the latter is `None` if the file has no audio stream.
+
+    Raises:
+        MediaError: If the file has no video, is damaged, or doesn't cover the clip.
+
+    Example:
+    ```python
+    from keras_vatt.data import ClipSpec, decode_clip, make_demo_corpus
+
+    corpus = make_demo_corpus("demo", train_clips=2, test_clips=2, progress=False)
+    spec = ClipSpec(num_frames=8, frame_size=64)
+    frames, waveform = decode_clip(corpus / "train" / "000000.mp4", 1.0, spec)
+    ```
+    """
+    with open_media(source) as media:
+        frames = decode_frames(media, start, spec, crop_position)
+        try:
+            return frames, decode_waveform(media, start, spec)
+        except MediaError as error:
+            if error.problem is Problem.NO_AUDIO:
+                return frames, None
+            raise
+
+
+class ClipSource:
+    """The clips of a corpus, decoded when they are asked for.
+
+    There is one clip for each segment. A segment longer than a clip is cut: in
+    training at a random place, else in its middle. A shorter one is widened around
+    its centre, within the file. Segments of missing, unreadable or too short files
+    are left out; `report` names them.
+
+    An element is a dict of NumPy arrays:
+
+    | key | dtype | shape |
+    |---|---|---|
+    | `video` | uint8 | `(num_frames, frame_size, frame_size, 3)` |
+    | `audio` | float32, in `[-1, 1]` | `(audio_samples, 1)` |
+    | `text` | int32, 0 = padding | `(candidates, words)` |
+    | `audio_mask`, `text_mask` | float32, 1 = present | `()` |
+
+    Where a file has no sound or only silence, `audio` and `audio_mask` are zero.
+    Without a caption, or with one of which no word is left by `tokenize`, `text` and
+    `text_mask` are zero.
+
+    Args:
+        segments: List of `Segment`. All segments of a file together: neighbouring
+            captions are taken from the list.
+        spec: `ClipSpec`.
+        tokenize: Callable from a list of n strings to an integer array of shape
+            `(n, words)`.
+        candidates: int, captions for each clip, see `nearest_captions`. Defaults to
+            `5`, as in pre-training of VATT; retrieval is measured with `1`.
+        training: bool, whether clips are cut at random: in time, and in space along
+            the longer side of the picture. Defaults to `False`.
+        seed: int, for training: the seed, the epoch and the index of a clip determine
+            how it is cut. Defaults to `0`.
+        findings: Findings of `read_corpus`, to be included in the report. Defaults to
+            `()`.
+        threads: int, files that are opened at the same time to read their headers.
+            `None` stands for the number of processors. Defaults to `None`.
+
+    Raises:
+        ValueError: If `candidates` is not positive, or if `tokenize` returns an array
+            of another shape.
+
+    Example:
+    ```python
+    import numpy as np
+    from keras_vatt.data import ClipSource, ClipSpec, make_demo_corpus, read_corpus
+
+    corpus = make_demo_corpus("demo", train_clips=2, test_clips=2, progress=False)
+    segments, findings = read_corpus(corpus)
+
+    def tokenize(texts):
+        return np.array([[len(word) for word in text.split()][:3] for text in texts])
+
+    spec = ClipSpec(num_frames=8, frame_size=64)
+    source = ClipSource(segments, spec, tokenize, candidates=1, findings=findings)
+    source[0]["video"].shape  # (8, 64, 64, 3)
+    print(source.report)
+    ```
+    """
+
+    def __init__(
+        self,
+        segments,
+        spec,
+        tokenize,
+        candidates=5,
+        training=False,
+        seed=0,
+        findings=(),
+        threads=None,
+    ):
+        if candidates < 1:
+            raise ValueError(f"`candidates` must be positive. Received: {candidates}")
+        self.spec = spec
+        self.tokenize = tokenize
+        self.candidates = candidates
+        self.training = training
+        self.seed = seed
+        self.segments = []
+        self._starts = []
+        self._neighbours = {}
+        self._positions = []
+        self._findings = list(findings)
+        self._found_later = {}
+        paths = list(dict.fromkeys(segment.path for segment in segments))
+        infos = dict(zip(paths, _probe_all(paths, threads), strict=True))
+        for segment in segments:
+            self._add(segment, infos[segment.path])
+        self._findings += find_wordless_captions(self.segments, tokenize)
+
+    def __len__(self):
+        return len(self.segments)
+
+    def __getitem__(self, index):
+        return self.clip(index)
+
+    def clip(self, index, epoch=0):
+        """Return one element.
+
+        Args:
+            index: int, the number of the clip.
+            epoch: int, in training the pass over the corpus. Defaults to `0`.
+
+        Returns:
+            A dict of NumPy arrays.
+
+        Raises:
+            MediaError: If the clip can't be decoded. It is then also in `report`.
+        """
+        decoded = self.decode(index, epoch)
+        return make_element(decoded, self.spec, self.tokenize, self.candidates)
+
+    def decode(self, index, epoch=0):
+        """Decode one clip without tokenising it.
+
+        Args:
+            index: int, the number of the clip.
+            epoch: int, in training the pass over the corpus. Defaults to `0`.
+
+        Returns:
+            A `Clip`.
+
+        Raises:
+            MediaError: If the clip can't be decoded. It is then also in `report`.
+        """
+        segment = self.segments[index]
+        start, crop_position = self._cut(index, epoch)
+        try:
+            frames, waveform = decode_clip(
+                segment.path, start, self.spec, crop_position
+            )
+        except MediaError as error:
+            self._found(index, error.problem, error.reason)
+            raise
+        if waveform is not None and np.abs(waveform).max() < _SILENCE:
+            self._found(index, Problem.SILENT, "has only silence")
+            waveform = None
+        return Clip(frames, waveform, self.captions(index))
+
+    def captions(self, index):
+        """Return the caption candidates of a clip, see `nearest_captions`."""
+        neighbours = self._neighbours[self.segments[index].path]
+        return nearest_captions(neighbours, self._positions[index], self.candidates)
+
+    @property
+    def report(self):
+        """The `CorpusReport` so far; decoding may still add to it."""
+        later = self._found_later.copy()
+        lost = {index for index, problem in later if problem.consequence == "skipped"}
+        return CorpusReport(len(self) - len(lost), (*self._findings, *later.values()))
+
+    def _add(self, segment, info):
+        neighbours = self._neighbours.setdefault(segment.path, [])
+        neighbours.append(segment)
+        try:
+            starts = _possible_starts(segment, info, self.spec)
+        except MediaError as error:
+            self._findings.append(Finding(error.problem, str(segment), error.reason))
+            return
+        self.segments.append(segment)
+        self._starts.append(starts)
+        self._positions.append(len(neighbours) - 1)
+        if not info.has_audio:
+            reason = "has no sound that can be decoded"
+            self._findings.append(Finding(Problem.NO_AUDIO, str(segment), reason))
+        if not segment.caption:
+            reason = "has no caption"
+            self._findings.append(Finding(Problem.NO_CAPTION, str(segment), reason))
+
+    def _cut(self, index, epoch):
+        """Return where a clip starts, in seconds, and where its picture is cropped."""
+        earliest, latest = self._starts[index]
+        if not self.training:
+            return (earliest + latest) / 2, 0.5
+        generator = np.random.default_rng((self.seed, epoch, index))
+        return generator.uniform(earliest, latest), generator.uniform()
+
+    def _found(self, index, problem, reason):
+        if (index, problem) in self._found_later:
+            return
+        finding = Finding(problem, str(self.segments[index]), reason)
+        self._found_later[index, problem] = finding
+        _LOGGER.warning("%s: %s %s", problem.consequence, finding.where, reason)
+
+
+def make_element(clip, spec, tokenize, candidates):
+    """Make the dict of arrays that a model takes from a decoded clip.
+
+    Args:
+        clip: `Clip`.
+        spec: `ClipSpec` of the clip.
+        tokenize: Callable from a list of n strings to an integer array of shape
+            `(n, words)`, in which 0 is padding.
+        candidates: int, rows of `text`.
+
+    Returns:
+        The dict of NumPy arrays that `ClipSource` describes.
+
+    Raises:
+        ValueError: If `tokenize` returns another shape.
+    """
+    waveform = clip.waveform
+    has_audio = waveform is not None
+    if not has_audio:
+        waveform = np.zeros(spec.audio_samples, np.float32)
+    text = _tokens(clip.captions or [""] * candidates, tokenize)
+    has_text = bool(clip.captions) and bool(text[0].any())
+    return {
+        "video": clip.frames,
+        "audio": waveform[:, np.newaxis],
+        "text": text if has_text else np.zeros_like(text),
+        "audio_mask": np.asarray(has_audio, np.float32),
+        "text_mask": np.asarray(has_text, np.float32),
+    }
+
+
+def find_wordless_captions(segments, tokenize):
+    """Find captions of which `tokenize` leaves no word: their text is masked.
+
+    Args:
+        segments: List of `Segment`.
+        tokenize: Callable from a list of n strings to an integer array of shape
+            `(n, words)`, in which 0 is padding.
+
+    Returns:
+        List of `keras_vatt.data.Finding`.
+
+    Raises:
+        ValueError: If `tokenize` returns another shape.
+    """
+    captioned = [segment for segment in segments if segment.caption]
+    if not captioned:
+        return []
+    tokens = _tokens([segment.caption for segment in captioned], tokenize)
+    reason = "has a caption without words for the tokenizer"
+    return [
+        Finding(Problem.NO_CAPTION, str(segment), reason)
+        for segment, words in zip(captioned, tokens, strict=True)
+        if not words.any()
+    ]
+
+
+def _tokens(texts, tokenize):
+    tokens = np.asarray(tokenize(texts), np.int32)
+    if tokens.ndim != 2 or len(tokens) != len(texts):
+        raise ValueError(
+            "`tokenize` must return an array of shape (texts, words). Received shape "
+            f"{tokens.shape} for {len(texts)} texts."
+        )
+    return tokens
+
+
+def _probe_all(paths, threads):
+    """Return the `MediaInfo` of each file, or the `MediaError` that it gave."""
+    with concurrent.futures.ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        return list(pool.map(_probe, paths))
+
+
+def _probe(path):
+    try:
+        return probe(path)
+    except MediaError as error:
+        return error
+
+
+def _possible_starts(segment, info, spec):
+    """Return the earliest and the latest time at which the clip may start."""
+    if isinstance(info, MediaError):
+        raise info
+    if not info.has_video:
+        reason = "has no video that can be decoded"
+        raise MediaError(segment.path, Problem.NO_VIDEO, reason)
+    # Decoding repeats the last frame for up to one period.
+    if info.duration + TIME_TOLERANCE < spec.duration - spec.frame_period:
+        reason = f"lasts {info.duration:.2f} s, a clip {spec.duration:.2f} s"
+        raise MediaError(segment.path, Problem.TOO_SHORT, reason)
+    start = max(segment.start or 0.0, info.start)
+    end = info.end if segment.end is None else min(segment.end, info.end)
+    if start >= end:
+        reason = f"lies outside the file, which ends at {info.end:.2f} s"
+        raise MediaError(segment.path, Problem.TOO_SHORT, reason)
+    if end - start >= spec.duration:
+        return start, end - spec.duration
+    centred = (start + end - spec.duration) / 2
+    latest = max(info.start, info.end - spec.duration)
+    widened = min(max(centred, info.start), latest)
+    return widened, widened

@@ -1,0 +1,299 @@
+"""Opening a media file: its streams, its clock, and one kind of error."""
+
+import contextlib
+import dataclasses
+import io
+import itertools
+import math
+import os
+
+import av
+
+from keras_vatt.data.report import Problem
+
+# A file named as a video may hold a playlist that points at other files or at the
+# network. Only formats that carry their own streams are opened. MPEG program streams
+# are left out: behind a seek, the times of their frames are guessed.
+_FORMATS = (
+    "3g2,3gp,aac,ac3,aiff,asf,avi,caf,flac,flv,gif,m4a,m4v,matroska,mj2,mov,mp3,mp4,"
+    "mpegts,mxf,nut,ogg,wav,webm"
+)
+_OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+
+# Seconds by which a time stamp may be off: containers such as Matroska round them to
+# milliseconds.
+TIME_TOLERANCE = 0.001
+
+# What PyAV raises on broken files, found by damaging files at random.
+_LIBRARY_ERRORS = (av.FFmpegError, OSError, ValueError, ArithmeticError, LookupError)
+
+# Seconds before the wanted time from which decoding is tried, one after the other.
+# Where a format has no index, a seek may end behind the time that was asked for.
+_SEEK_MARGINS = (0.0, 2.0, 10.0, math.inf)
+
+
+class MediaError(Exception):
+    """A media file, or a part of it, cannot be used.
+
+    Args:
+        path: str, the file.
+        problem: `keras_vatt.data.Problem`, the kind of error.
+        reason: str, what exactly is wrong.
+    """
+
+    def __init__(self, path, problem, reason):
+        super().__init__(path, problem, reason)
+        self.path = path
+        self.problem = problem
+        self.reason = reason
+
+    def __str__(self):
+        return f"{self.path}: {self.reason}"
+
+
+@dataclasses.dataclass(frozen=True)
+class MediaInfo:
+    """What a media file holds, by its headers.
+
+    Args:
+        start: float, seconds from the start of the file to the first frame.
+        end: float, seconds from the start of the file to the end of the last frame
+            (of the sound, in a file without video).
+        has_video: bool, whether there is a video stream that can be decoded.
+        has_audio: bool, whether there is an audio stream that can be decoded.
+    """
+
+    start: float
+    end: float
+    has_video: bool
+    has_audio: bool
+
+    @property
+    def duration(self):
+        """Seconds between `start` and `end`, a float."""
+        return self.end - self.start
+
+
+def probe(source):
+    """Read from the headers of a media file what it holds.
+
+    Args:
+        source: str or path of a file, its `bytes`, a binary file object, or an open
+            `Media`.
+
+    Returns:
+        A `MediaInfo`. A truncated file may promise more than it holds; decoding
+        tells.
+
+    Raises:
+        MediaError: If the file is missing or is no media file.
+
+    Example:
+    ```python
+    from keras_vatt.data import make_demo_corpus, probe
+
+    corpus = make_demo_corpus("demo", train_clips=2, test_clips=2, progress=False)
+    probe(corpus / "train" / "000000.mp4")
+    # MediaInfo(start=0.0, end=3.4, has_video=True, has_audio=True)
+    ```
+    """
+    with open_media(source) as media:
+        return media.info()
+
+
+@contextlib.contextmanager
+def open_media(source):
+    """Open a media file for a `with` block; an open `Media` is handed through.
+
+    Args:
+        source: str or path of a file, its `bytes`, a binary file object, or an open
+            `Media`. Several calls of the decoding functions share one opening when
+            they are given the same `Media`.
+
+    Yields:
+        A `Media`.
+
+    Raises:
+        MediaError: If the file is missing or is no media file.
+    """
+    if isinstance(source, Media):
+        yield source
+        return
+    media = Media(source)
+    try:
+        yield media
+    finally:
+        media.close()
+
+
+class Media:
+    """An open media file, with time 0 where a player shows 0:00.
+
+    Every error of the underlying library leaves this class as a `MediaError`.
+
+    Args:
+        source: str or path of a file, its `bytes`, or a binary file object.
+
+    Raises:
+        MediaError: If the file is missing or is no media file.
+    """
+
+    def __init__(self, source):
+        self.name = _name_of(source)
+        with self.translated_errors():
+            self._container = av.open(
+                _openable(source), options=_OPEN_OPTIONS, metadata_errors="ignore"
+            )
+            self._zero = (self._container.start_time or 0) / av.time_base
+            self._video = _decodable(self._container, "video")
+            self._audio = _decodable(self._container, "audio")
+
+    def close(self):
+        """Close the file."""
+        self._container.close()
+
+    @property
+    def video(self):
+        """The video stream; a file without one raises a `MediaError`."""
+        if self._video is None:
+            raise self.error(Problem.NO_VIDEO, "has no video that can be decoded")
+        return self._video
+
+    @property
+    def audio(self):
+        """The audio stream; a file without one raises a `MediaError`."""
+        if self._audio is None:
+            raise self.error(Problem.NO_AUDIO, "has no sound that can be decoded")
+        return self._audio
+
+    def info(self):
+        """Return the `MediaInfo` of the file."""
+        has_video, has_audio = self._video is not None, self._audio is not None
+        stream = self._video or self._audio
+        if stream is None:
+            return MediaInfo(0.0, 0.0, has_video, has_audio)
+        start = 0.0
+        if stream.start_time is not None:
+            start = float(stream.start_time * stream.time_base) - self._zero
+        return MediaInfo(start, self._end_of(stream, start), has_video, has_audio)
+
+    def decode(self, stream, start):
+        """Decode a stream from a point at or before `start`, as far as it has one.
+
+        Args:
+            stream: The `video` or `audio` stream of this file.
+            start: float, seconds.
+
+        Yields:
+            Frames of PyAV with time stamps, in the order of presentation.
+
+        Raises:
+            MediaError: If the stream is damaged.
+        """
+        with self.translated_errors():
+            for margin in _SEEK_MARGINS:
+                frames = self._decode_from(stream, start - margin)
+                first = next(frames, None)
+                if margin == math.inf or (first and self.time_of(first) <= start):
+                    break
+            if first is not None:
+                yield first
+            yield from frames
+
+    def time_of(self, frame):
+        """Return the time at which a frame is presented, in seconds."""
+        if frame.pts is None:
+            raise self.error(Problem.CORRUPT, "has a frame without a time stamp")
+        return float(frame.pts * frame.time_base) - self._zero
+
+    def error(self, problem, reason):
+        """Make a `MediaError` that names this file."""
+        return MediaError(self.name, problem, reason)
+
+    @contextlib.contextmanager
+    def translated_errors(self):
+        """Raise the errors of the underlying library as `MediaError`."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise self.error(Problem.MISSING, "does not exist") from error
+        except _LIBRARY_ERRORS as error:
+            reason = f"cannot be decoded ({error})"
+            raise self.error(Problem.CORRUPT, reason) from error
+
+    def _decode_from(self, stream, start):
+        self._seek(stream, start)
+        frames = self._decode_packets(stream)
+        if stream.type == "video":
+            # Behind a seek point there may be frames that build on earlier ones.
+            frames = itertools.dropwhile(lambda frame: not frame.key_frame, frames)
+        for frame in frames:
+            if frame.is_corrupt:
+                reason = f"is damaged at {self.time_of(frame):.2f} s"
+                raise self.error(Problem.CORRUPT, reason)
+            yield frame
+
+    def _decode_packets(self, stream):
+        for packet in self._container.demux(stream):
+            if packet.is_corrupt:
+                raise self.error(Problem.CORRUPT, "is truncated or damaged")
+            yield from packet.decode()
+
+    def _seek(self, stream, start):
+        first = stream.start_time or 0
+        if start > -math.inf:
+            offset = math.floor((start + self._zero) / stream.time_base)
+            if offset > first:
+                self._container.seek(offset, stream=stream)
+                return
+        try:
+            # Where there is no index, a seek to the first key frame misses it.
+            second = math.ceil(1 / stream.time_base)
+            self._container.seek(first - second, stream=stream)
+        except av.FFmpegError:
+            # Other formats refuse a time before their first.
+            self._container.seek(first, stream=stream)
+
+    def _end_of(self, stream, start):
+        if stream.duration:
+            return start + float(stream.duration * stream.time_base)
+        if self._container.duration:
+            return self._container.duration / av.time_base
+        return self._end_of_last_packet(stream)
+
+    def _end_of_last_packet(self, stream):
+        end = 0.0
+        with self.translated_errors():
+            for packet in self._container.demux(stream):
+                if packet.pts is not None:
+                    last = (packet.pts + (packet.duration or 0)) * stream.time_base
+                    end = max(end, float(last) - self._zero)
+        return end
+
+
+def _name_of(source):
+    if isinstance(source, bytes):
+        return f"<{len(source)} bytes>"
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    return str(getattr(source, "name", source))
+
+
+def _openable(source):
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    if isinstance(source, str | os.PathLike):
+        # An absolute path can't be read as a URL or a protocol of the library.
+        return os.path.abspath(source)
+    return source
+
+
+def _decodable(container, kind):
+    stream = container.streams.best(kind)
+    if stream is None or stream.codec_context is None:
+        return None
+    if stream.disposition & av.stream.Disposition.attached_pic:
+        return None
+    # Several files are decoded at once: threads within one would compete with that.
+    stream.codec_context.thread_count = 1
+    return stream

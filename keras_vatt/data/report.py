@@ -1,0 +1,133 @@
+"""What was wrong with a corpus, and what was done about it."""
+
+import collections
+import dataclasses
+import enum
+import json
+import pathlib
+
+
+class Problem(enum.StrEnum):
+    """What can be wrong with a file, a clip or a row of a manifest."""
+
+    MISSING = "missing"
+    CORRUPT = "corrupt"
+    NO_VIDEO = "no_video"
+    TOO_SHORT = "too_short"
+    MALFORMED = "malformed"
+    NO_AUDIO = "no_audio"
+    SILENT = "silent"
+    NO_CAPTION = "no_caption"
+
+    @property
+    def consequence(self):
+        """What happens to the clip: skipped, or one of its modalities masked."""
+        if self in (Problem.NO_AUDIO, Problem.SILENT):
+            return "audio masked"
+        if self is Problem.NO_CAPTION:
+            return "text masked"
+        return "skipped"
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One problem, with the place where it was found.
+
+    Args:
+        problem: A `Problem`.
+        where: str, the file, and the line or the seconds within it.
+        reason: str, what exactly is wrong.
+    """
+
+    problem: Problem
+    where: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class CorpusReport:
+    """How many clips of a corpus are used, and every problem by name.
+
+    Printing a report gives a summary; `findings` has everything.
+
+    Args:
+        used: int, the clips that remain.
+        findings: Tuple of `Finding`, in the order in which they were found.
+
+    Example:
+    ```python
+    from keras_vatt.data import CorpusReport, Finding, Problem
+
+    report = CorpusReport(2, (Finding(Problem.CORRUPT, "a.mp4", "no index"),))
+    print(report)
+    report.count(Problem.CORRUPT)  # 1
+    report.save("report.json")
+    report = CorpusReport.load("report.json")
+    ```
+    """
+
+    used: int
+    findings: tuple[Finding, ...] = ()
+
+    def count(self, problem):
+        """Return how many findings there are of one `Problem`."""
+        return self.counts.get(Problem(problem), 0)
+
+    @property
+    def counts(self):
+        """Findings per problem, a dict that leaves out problems never found."""
+        return dict(collections.Counter(finding.problem for finding in self.findings))
+
+    def __str__(self):
+        lines = [f"clips used: {self.used}"]
+        for problem, count in self.counts.items():
+            lines.append(f"{problem} ({problem.consequence}): {count}")
+            lines.extend(_examples_of(problem, self.findings))
+        # A file name that is no UTF-8 can't be printed as it is.
+        return "\n".join(lines).encode(errors="backslashreplace").decode()
+
+    def to_dict(self):
+        """Return the report as a dict of JSON types."""
+        return {
+            "used": self.used,
+            "counts": {str(problem): count for problem, count in self.counts.items()},
+            "findings": [dataclasses.asdict(finding) for finding in self.findings],
+        }
+
+    @classmethod
+    def from_dict(cls, data):
+        """Make a report from what `to_dict` returned."""
+        findings = (
+            Finding(Problem(row["problem"]), row["where"], row["reason"])
+            for row in data["findings"]
+        )
+        return cls(data["used"], tuple(findings))
+
+    def save(self, path):
+        """Write the whole report to a JSON file.
+
+        Args:
+            path: str or path of the file.
+        """
+        text = json.dumps(self.to_dict(), indent=2)
+        pathlib.Path(path).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path):
+        """Read a report that `save` wrote.
+
+        Args:
+            path: str or path of the file.
+
+        Returns:
+            A `CorpusReport`.
+        """
+        return cls.from_dict(json.loads(pathlib.Path(path).read_text("utf-8")))
+
+
+def _examples_of(problem, findings, limit=5):
+    found = [finding for finding in findings if finding.problem is problem]
+    lines = [f"  {finding.where}: {finding.reason}" for finding in found[:limit]]
+    if len(found) > limit:
+        lines.append(f"  and {len(found) - limit} more")
+    return lines

@@ -1,0 +1,58 @@
+"""Media files that several tests read; each is made once."""
+
+import numpy as np
+import pytest
+from data._corpus import write_corpus
+from data._media import clicks, noisy_picture, numbered_picture, write_media
+
+from keras_vatt.data import Segment
+
+CLICK_TIMES = np.arange(0.5, 8.0, 0.5)
+
+
+@pytest.fixture(scope="session")
+def media_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("media")
+
+
+@pytest.fixture(scope="session")
+def steady_video(media_folder):
+    """8 seconds at 25 frames per second, H.264 with B-frames, and clicks in AAC."""
+    return write_media(
+        media_folder / "steady.mp4",
+        [numbered_picture(number) for number in range(200)],
+        np.arange(200) / 25,
+        (clicks(CLICK_TIMES, 8.0, 48_000), 48_000),
+        group=40,
+    )
+
+
+@pytest.fixture(scope="session")
+def silent_video(media_folder):
+    """4 seconds without an audio stream."""
+    pictures = [numbered_picture(number) for number in range(40)]
+    return write_media(media_folder / "mute.mp4", pictures, np.arange(40) / 10)
+
+
+@pytest.fixture(scope="session")
+def noisy_video(media_folder):
+    """8 seconds of 25 noisy frames, the index in front of 80 kB of pictures."""
+    return write_media(
+        media_folder / "noisy.mp4",
+        [noisy_picture(number) for number in range(200)],
+        np.arange(200) / 25,
+        muxer={"movflags": "faststart"},
+    )
+
+
+@pytest.fixture(scope="session")
+def corpus(media_folder):
+    """The segments of a corpus with everything that can be wrong."""
+    return write_corpus(media_folder / "corpus")
+
+
+@pytest.fixture(scope="session")
+def many_clips(steady_video):
+    """Twelve good segments of one video of 8 seconds, half a second apart."""
+    path = str(steady_video)
+    return [Segment(path, t / 2, t / 2 + 1.5, f"caption {'x' * t}") for t in range(12)]
