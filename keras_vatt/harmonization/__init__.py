@@ -1,0 +1,65 @@
+"""How to combine the gradients of several losses.
+
+One abstraction: a harmonizer is a pure function of the Gram matrix of the gradients
+(their K x K inner products) and the step. It returns the weights of the gradients in
+the update and whether to apply it. `gradient_gram` makes the Gram matrix,
+`combine_gradients` applies the weights, a `Harmonizer` stands between them. `Sum`
+returns ones: the gradient of the plain total of the losses.
+
+| class         | where nothing conflicts | weights    | TorchJD returns           |
+|---------------|-------------------------|------------|---------------------------|
+| `Sum`         | ones                    | of a sum   | the same                  |
+| `Realignment` | ones                    | of a sum   | (not there)               |
+| `Curriculum`  | ones                    | of a sum   | (not there)               |
+| `PCGrad`      | ones                    | of a sum   | the same, in random order |
+| `GradVac`     | ones with target 0      | of a sum   | the same, in random order |
+| `CAGrad`      | ones with `c=0`         | of a sum   | the mean: 1/K of ours     |
+| `UPGrad`      | ones                    | of a sum   | the mean: 1/K of ours     |
+| `MGDA`        | the shortest mix        | sum to one | the same                  |
+| `IMTLG`       | equal projections       | sum to one | the same                  |
+
+`Chain` runs several of them in order. The methods with weights that sum to one take
+a step about K times shorter than the others at the same learning rate.
+"""
+
+from keras_vatt.harmonization.cagrad import CAGrad
+from keras_vatt.harmonization.chain import Chain
+from keras_vatt.harmonization.curriculum import Curriculum
+from keras_vatt.harmonization.gradvac import GradVac
+from keras_vatt.harmonization.gram import (
+    combine_gradients,
+    cosine_matrix,
+    gradient_gram,
+    gradient_norms,
+    smallest_cosine,
+)
+from keras_vatt.harmonization.harmonizer import Harmonizer
+from keras_vatt.harmonization.identifiers import get
+from keras_vatt.harmonization.imtlg import IMTLG
+from keras_vatt.harmonization.mgda import MGDA
+from keras_vatt.harmonization.pcgrad import PCGrad
+from keras_vatt.harmonization.realignment import Realignment
+from keras_vatt.harmonization.sum import Sum
+from keras_vatt.harmonization.thresholds import LinearThreshold
+from keras_vatt.harmonization.upgrad import UPGrad
+
+__all__ = [
+    "CAGrad",
+    "Chain",
+    "Curriculum",
+    "GradVac",
+    "Harmonizer",
+    "IMTLG",
+    "LinearThreshold",
+    "MGDA",
+    "PCGrad",
+    "Realignment",
+    "Sum",
+    "UPGrad",
+    "combine_gradients",
+    "cosine_matrix",
+    "get",
+    "gradient_gram",
+    "gradient_norms",
+    "smallest_cosine",
+]

@@ -222,7 +222,7 @@ class HarmonizedModel(keras.Model):
         weights, apply = self.harmonizer(gram, self.step_metrics.num_steps.value)
         applied = ops.cast(apply, "float32")
         combined = harmonization.combine_gradients(gradients, weights * applied)
-        cosine = _smallest_cosine(gram)
+        cosine = harmonization.smallest_cosine(gram)
         return {
             "gradients": self._without_none(combined),
             "losses": values,
@@ -230,7 +230,7 @@ class HarmonizedModel(keras.Model):
             "applied": applied,
             "cosine": cosine,
             "conflict": ops.cast(cosine < 0, "float32"),
-            "norms": ops.sqrt(ops.diagonal(gram)),
+            "norms": harmonization.gradient_norms(gram),
         }
 
     def _differentiate(self, losses, outputs, batch, group=None):
@@ -344,13 +344,6 @@ def _zeros(variable):
 def _is_nonfinite(gram):
     # A sum of squares shows any NaN or infinity among its terms.
     return ops.cast(ops.logical_not(ops.all(ops.isfinite(gram))), "float32")
-
-
-def _smallest_cosine(gram):
-    cosines = harmonization.cosine_matrix(gram)
-    size = gram.shape[0]
-    pairs = [cosines[i, j] for i in range(size) for j in range(i)]
-    return ops.min(ops.stack(pairs))
 
 
 def _in_group(group, num_groups, terms):

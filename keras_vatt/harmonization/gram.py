@@ -1,0 +1,212 @@
+"""The Gram matrix of the gradients of several losses, and what is read from it."""
+
+from keras import ops
+
+
+def gradient_gram(gradients):
+    """Inner products of the gradients of K losses, over all variables together.
+
+    Each gradient is the concatenation of its tensors over the variables; that
+    vector is never formed. Products are taken and summed in float32 whatever
+    the dtype of the tensors. A variable that a loss does not reach (`None`)
+    has gradient zero for that loss. Sparse gradients (`tf.IndexedSlices`) are
+    made dense first, so that rows with the same index add up.
+
+    Args:
+        gradients: list of K lists, one a loss: the tensor of each variable, in
+            the same order and of the same shape for every loss, or `None`.
+
+    Returns:
+        float32 tensor of shape `(K, K)`, exactly symmetric.
+
+    Raises:
+        ValueError: if there is no loss, the lists differ in length, or two
+            gradients of one variable differ in shape.
+
+    Example:
+    ```python
+    from keras import ops
+    from keras_vatt import harmonization
+
+    video_audio = [ops.array([3.0, 4.0]), None]
+    video_text = [ops.array([1.0, 0.0]), ops.array([2.0])]
+    harmonization.gradient_gram([video_audio, video_text])  # [[25, 3], [3, 5]]
+    ```
+    """
+    size = _num_losses(gradients)
+    products = [[ops.zeros((), dtype="float32")] * size for _ in range(size)]
+    for per_loss in zip(*gradients, strict=True):
+        per_loss = [_dense_float32(gradient) for gradient in per_loss]
+        for i in range(size):
+            for j in range(i, size):
+                if per_loss[i] is not None and per_loss[j] is not None:
+                    product = _inner_product(per_loss[i], per_loss[j])
+                    products[i][j] = products[i][j] + product
+    return ops.stack(
+        [
+            ops.stack([products[min(i, j)][max(i, j)] for j in range(size)])
+            for i in range(size)
+        ]
+    )
+
+
+def combine_gradients(gradients, weights):
+    """The weighted sum of the gradients of K losses, variable by variable.
+
+    A non-finite gradient spoils the sum even where its weight is 0 (0 times NaN
+    is NaN): such a step is not to be applied, as `Harmonizer` says.
+
+    Args:
+        gradients: list of K lists, as for `gradient_gram`.
+        weights: K floats, such as a harmonizer returns.
+
+    Returns:
+        List with one dense tensor a variable, summed in float32 and returned in
+        the dtype of its gradients; `None` where no loss reaches the variable.
+
+    Raises:
+        ValueError: if there is no loss, the lists differ in length, the number
+            of weights is not K, or two gradients of one variable differ in
+            shape.
+
+    Example:
+    ```python
+    from keras import ops
+    from keras_vatt import harmonization
+
+    video_audio = [ops.array([3.0, 4.0]), None]
+    video_text = [ops.array([1.0, 0.0]), ops.array([2.0])]
+    harmonization.combine_gradients([video_audio, video_text], [1.0, 0.5])
+    # [[3.5, 4.0], [1.0]]
+    ```
+    """
+    size = _num_losses(gradients)
+    weights = ops.cast(weights, "float32")
+    if tuple(weights.shape) != (size,):
+        raise ValueError(
+            f"`weights` must hold one number for each of the {size} losses. "
+            f"Received: weights of shape {tuple(weights.shape)}"
+        )
+    weights = ops.unstack(weights, size)
+    return [
+        _weighted_sum(per_loss, weights) for per_loss in zip(*gradients, strict=True)
+    ]
+
+
+def gradient_norms(gram):
+    """The norms of the K gradients.
+
+    Args:
+        gram: tensor of shape `(K, K)`, as from `gradient_gram`.
+
+    Returns:
+        float32 tensor of shape `(K,)`.
+
+    Example:
+    ```python
+    from keras_vatt import harmonization
+
+    harmonization.gradient_norms([[25.0, 3.0], [3.0, 4.0]])  # [5, 2]
+    ```
+    """
+    return ops.sqrt(ops.diagonal(ops.cast(gram, "float32")))
+
+
+def cosine_matrix(gram):
+    """Cosines of the angles between the K gradients.
+
+    Args:
+        gram: tensor of shape `(K, K)`, as from `gradient_gram`.
+
+    Returns:
+        float32 tensor of shape `(K, K)`, within `[-1, 1]`: 1 on the diagonal,
+        and 0 in the whole row and column of a gradient whose norm is zero.
+
+    Example:
+    ```python
+    from keras_vatt import harmonization
+
+    harmonization.cosine_matrix([[25.0, 5.0], [5.0, 4.0]])  # [[1, 0.5], [0.5, 1]]
+    ```
+    """
+    gram = ops.cast(gram, "float32")
+    norms = gradient_norms(gram)
+    # One norm after the other: their product could overflow or vanish.
+    cosines = ops.divide_no_nan(gram, norms[:, None])
+    cosines = ops.clip(ops.divide_no_nan(cosines, norms[None, :]), -1.0, 1.0)
+    ones = ops.cast(norms > 0, "float32")[:, None]
+    return ops.where(ops.eye(gram.shape[0], dtype="bool"), ones, cosines)
+
+
+def smallest_cosine(gram):
+    """The smallest cosine over all pairs of non-zero gradients.
+
+    Args:
+        gram: tensor of shape `(K, K)`, as from `gradient_gram`.
+
+    Returns:
+        float32 scalar tensor; 0 if there are no two non-zero gradients.
+
+    Example:
+    ```python
+    from keras_vatt import harmonization
+
+    harmonization.smallest_cosine([[1.0, -0.5], [-0.5, 1.0]])  # -0.5
+    ```
+    """
+    gram = ops.cast(gram, "float32")
+    present = ops.diagonal(gram) > 0
+    pairs = ops.logical_and(present[:, None], present)
+    pairs = ops.logical_and(
+        pairs, ops.logical_not(ops.eye(gram.shape[0], dtype="bool"))
+    )
+    smallest = ops.min(ops.where(pairs, cosine_matrix(gram), 1.0))
+    return ops.where(ops.any(pairs), smallest, 0.0)
+
+
+def _num_losses(gradients):
+    lengths = [len(per_variable) for per_variable in gradients]
+    if len(set(lengths)) != 1:
+        raise ValueError(
+            "`gradients` must hold at least one list, all of the same length: one "
+            "list a loss, one tensor or `None` a variable. "
+            f"Received: {len(lengths)} lists of lengths {lengths}"
+        )
+    return len(lengths)
+
+
+def _dense_float32(gradient):
+    if gradient is None:
+        return None
+    if hasattr(gradient, "dense_shape"):  # tf.IndexedSlices
+        rows = ops.cast(gradient.values, "float32")
+        return ops.segment_sum(rows, gradient.indices, gradient.shape[0])
+    return ops.cast(gradient, "float32")
+
+
+def _inner_product(first, second):
+    _check_same_shape([first, second])
+    # Not a dot product: accelerators may round its float32 inputs to bfloat16.
+    return ops.sum(first * second)
+
+
+def _weighted_sum(per_loss, weights):
+    reached = [gradient for gradient in per_loss if gradient is not None]
+    if not reached:
+        return None
+    terms = [
+        weight * _dense_float32(gradient)
+        for weight, gradient in zip(weights, per_loss, strict=True)
+        if gradient is not None
+    ]
+    _check_same_shape(terms)
+    return ops.cast(sum(terms[1:], start=terms[0]), reached[0].dtype)
+
+
+def _check_same_shape(tensors):
+    shapes = [tuple(tensor.shape) for tensor in tensors]
+    if len(set(shapes)) != 1:
+        raise ValueError(
+            "The gradients of one variable must have the same shape for every "
+            f"loss. Received: shapes {shapes}"
+        )

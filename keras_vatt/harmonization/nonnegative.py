@@ -1,0 +1,120 @@
+"""Small quadratic problems over nonnegative numbers, solved by enumeration.
+
+Over the nonnegative numbers, the minimum of a convex quadratic solves a linear
+system on its support, the set of its positive coordinates. K losses have 2^K
+supports: few enough to solve them all at once, and exactly, without an iteration
+whose error depends on the matrix and without a branch that a compiler would have
+to follow.
+"""
+
+import itertools
+
+from keras import ops
+
+_MOST_LOSSES = 10
+
+# What a float32 Gram matrix of unit vectors can resolve: smaller eigenvalues are
+# rounding errors. Added to the diagonal, it decides between the solutions of a
+# singular system (parallel or opposite gradients) for the smallest one. It moves the
+# update by at most its square root, a thousandth, of the length of the coefficients.
+RESOLUTION = 1e-6
+
+
+def minimize_nonnegative(matrix, linear):
+    """The `x >= 0` that minimizes `x' matrix x / 2 + linear' x`.
+
+    Args:
+        matrix: float32 tensor of shape `(K, K)`, positive semidefinite, with a
+            diagonal of about 1. Where a whole row is zero, so is the solution.
+        linear: float32 tensor of shape `(problems, K)`.
+
+    Returns:
+        float32 tensor of shape `(problems, K)`.
+
+    Raises:
+        ValueError: if K is greater than 10.
+    """
+    inverses = support_inverses(matrix)
+    candidates = -product(inverses[:, None], linear)
+    slopes = product(regularized(matrix), candidates) + linear
+    return best_candidate(candidates, slopes)
+
+
+def support_inverses(matrix):
+    """Inverses of `regularized(matrix)` cut to each support.
+
+    Args:
+        matrix: float32 tensor of shape `(K, K)`.
+
+    Returns:
+        float32 tensor of shape `(2^K, K, K)`, zero outside the rows and columns
+        of the support.
+
+    Raises:
+        ValueError: if K is greater than 10.
+    """
+    size = matrix.shape[0]
+    if size > _MOST_LOSSES:
+        raise ValueError(
+            "This method solves 2^K systems for K losses and takes at most "
+            f"{_MOST_LOSSES}. Received: {size} losses"
+        )
+    supports = ops.array(list(itertools.product([0.0, 1.0], repeat=size)), "float32")
+    inside = supports[:, :, None] * supports[:, None, :]
+    outside = ops.eye(size, dtype="float32") * (1.0 - inside)
+    return inside * _inverses(inside * regularized(matrix) + outside)
+
+
+def regularized(matrix):
+    """`matrix` with `RESOLUTION` added to its diagonal."""
+    return matrix + RESOLUTION * ops.eye(matrix.shape[0], dtype="float32")
+
+
+def best_candidate(candidates, slopes):
+    """The candidate that comes closest to meeting the conditions of a minimum.
+
+    At the minimum no coordinate is negative, nor is the slope along any. That
+    tells candidates apart better than the value of the quadratic, which is flat
+    around its minimum. Where several do equally well (some gradients are equal),
+    their mean does too, and it treats the coordinates alike.
+
+    Args:
+        candidates: float32 tensor of shape `(supports, problems, K)`.
+        slopes: float32 tensor of the same shape: the derivatives with respect to
+            the coordinates; negative infinity rules a candidate out.
+
+    Returns:
+        float32 tensor of shape `(problems, K)`.
+    """
+    lowest = ops.min(ops.minimum(candidates, slopes), axis=-1)
+    lowest = ops.minimum(lowest, 0.0)
+    equally_good = lowest >= ops.max(lowest, axis=0) - RESOLUTION
+    # Not a product with 0: a candidate that is not chosen may be infinite.
+    chosen = ops.where(equally_good[..., None], candidates, 0.0)
+    count = ops.sum(ops.cast(equally_good, "float32"), axis=0)[:, None]
+    return ops.maximum(ops.sum(chosen, axis=0) / count, 0.0)
+
+
+def product(matrix, vector):
+    """Matrix times vector, over any leading axes, with float32 inputs.
+
+    `ops.matmul` may round its inputs to bfloat16 on accelerators.
+    """
+    return ops.sum(matrix * vector[..., None, :], axis=-1)
+
+
+def _inverses(matrices):
+    # Gauss-Jordan elimination without pivoting, which positive definite matrices
+    # don't need. The library's inverse raises on a matrix that is singular on some
+    # backends, inside a compiled program too; here a singular one gives no finite
+    # number, and the harmonizer skips the step.
+    size = matrices.shape[-1]
+    identity = ops.eye(size, dtype="float32")
+    rows = ops.concatenate(
+        [matrices, ops.broadcast_to(identity, matrices.shape)], axis=-1
+    )
+    for k in range(size):
+        pivot_row = rows[:, k : k + 1] / rows[:, k : k + 1, k : k + 1]
+        factors = rows[:, :, k : k + 1] - identity[:, k : k + 1]
+        rows = rows - factors * pivot_row
+    return rows[:, :, size:]

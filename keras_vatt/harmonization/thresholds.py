@@ -1,0 +1,60 @@
+"""Cosines that change over the training: thresholds and targets."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class LinearThreshold(keras.optimizers.schedules.LearningRateSchedule):
+    """A cosine that goes linearly from `start` to `end`, then stays.
+
+    The paper (https://arxiv.org/abs/2211.02077, Algorithm 2) gives its curriculum
+    a threshold that depends on the step. The defaults are our reading of it: from
+    -0.3 to 0.0 over the whole training of 500,000 steps.
+
+    Args:
+        start: float in `[-1, 1]`. Cosine at step 0. Defaults to `-0.3`.
+        end: float in `[-1, 1]`. Cosine at `steps` and after. Defaults to `0.0`.
+        steps: int, at least 1. Number of steps from `start` to `end`. Defaults
+            to `500_000`.
+
+    Example:
+    ```python
+    from keras_vatt import harmonization
+
+    threshold = harmonization.LinearThreshold(-0.4, 0.0, steps=100)
+    threshold(50)  # -0.2
+    ```
+    """
+
+    def __init__(self, start=-0.3, end=0.0, steps=500_000):
+        check_cosine("start", start)
+        check_cosine("end", end)
+        if steps < 1:
+            raise ValueError(f"`steps` must be at least 1. Received: steps={steps}")
+        self.start = start
+        self.end = end
+        self.steps = steps
+
+    def __call__(self, step):
+        """The cosine at `step`, an int or an integer tensor: a float32 scalar."""
+        step = ops.clip(ops.cast(step, "float32"), 0.0, self.steps)
+        progress = step / self.steps
+        return self.start * (1.0 - progress) + self.end * progress
+
+    def get_config(self):
+        return {"start": self.start, "end": self.end, "steps": self.steps}
+
+
+def check_cosine(name, value):
+    """Raises a `ValueError` unless `value` lies in `[-1, 1]`."""
+    if not -1.0 <= value <= 1.0:
+        raise ValueError(
+            f"`{name}` is a cosine and must lie between -1 and 1. "
+            f"Received: {name}={value}"
+        )
+
+
+def cosine_at(cosine, step):
+    """The float `cosine`, or the schedule `cosine` read at `step`, in float32."""
+    return ops.cast(cosine(step) if callable(cosine) else cosine, "float32")
