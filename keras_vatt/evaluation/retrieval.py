@@ -1,0 +1,170 @@
+"""Zero-shot retrieval: find the video that a text or a sound belongs to."""
+
+import dataclasses
+
+import numpy as np
+
+# Which embedding of the queries is compared with which one of the videos, and
+# the mask without which a clip has no query.
+_TASKS = {
+    "text->video": (("text", "to_video"), ("video", "to_text"), "text_mask"),
+    "audio->video": (("audio", "to_video"), ("video", "to_audio"), "audio_mask"),
+}
+_CHUNK = 1024
+# Equal embeddings may differ by rounding, according to their place in a matrix.
+_TIE = 1e-9
+
+
+@dataclasses.dataclass(frozen=True)
+class RetrievalMetrics:
+    """How well the match of each query is found among the candidates.
+
+    Args:
+        num_queries: int, queries that were asked.
+        num_candidates: int, candidates that each query is compared with.
+        recall_at_1: float, share of queries whose match comes first.
+        recall_at_5: float, share of queries whose match is among the first 5.
+        recall_at_10: float, share of queries whose match is among the first 10.
+        median_rank: float, median rank of the match; 1 is the best.
+        mean_rank: float, mean rank of the match.
+    """
+
+    num_queries: int
+    num_candidates: int
+    recall_at_1: float
+    recall_at_5: float
+    recall_at_10: float
+    median_rank: float
+    mean_rank: float
+
+
+def retrieval_metrics(queries, candidates):
+    """Rank candidates by cosine similarity; query `i` matches candidate `i`.
+
+    Candidates that are as similar as the match (within 1e-9) are ordered at random:
+    recalls and ranks are the expected ones. (Ordering them by index, as argsort
+    does, makes a collapsed model look perfect.)
+
+    Args:
+        queries: float array of shape `(queries, dim)`.
+        candidates: float array of shape `(candidates, dim)`, at least as many.
+
+    Returns:
+        `RetrievalMetrics`.
+
+    Raises:
+        ValueError: if the shapes don't fit, there is no query, or a number is
+            not finite.
+
+    Example:
+    ```python
+    embeddings = np.eye(20)
+    retrieval_metrics(embeddings, embeddings).recall_at_1  # 1.0
+    ```
+    """
+    queries = _unit_rows(queries, "queries")
+    candidates = _unit_rows(candidates, "candidates")
+    if not 0 < len(queries) <= len(candidates):
+        raise ValueError(
+            "There must be at least one query, and a candidate for each. Received: "
+            f"{len(queries)} queries, {len(candidates)} candidates"
+        )
+    ahead, tied = [], []
+    for start in range(0, len(queries), _CHUNK):
+        chunk = queries[start : start + _CHUNK]
+        similarities = chunk @ candidates.T
+        rows = np.arange(len(chunk))
+        of_match = similarities[rows, start + rows][:, None]
+        ahead.append((similarities > of_match + _TIE).sum(axis=1))
+        tied.append((np.abs(similarities - of_match) <= _TIE).sum(axis=1))
+    ahead, tied = np.concatenate(ahead), np.concatenate(tied)
+    ranks = ahead + (tied + 1) / 2
+
+    def recall(k):
+        return float(np.clip((k - ahead) / tied, 0, 1).mean())
+
+    return RetrievalMetrics(
+        num_queries=len(queries),
+        num_candidates=len(candidates),
+        recall_at_1=recall(1),
+        recall_at_5=recall(5),
+        recall_at_10=recall(10),
+        median_rank=float(np.median(ranks)),
+        mean_rank=float(ranks.mean()),
+    )
+
+
+def zero_shot_retrieval(model, dataset):
+    """Text->video and audio->video retrieval by a pre-trained model.
+
+    Args:
+        model: `keras_vatt.VATT`.
+        dataset: iterable of batches as `keras_vatt.data.make_dataset` gives them
+            with `training=False`. Of several captions of a clip the first is
+            the query.
+
+    Returns:
+        Dict from `"text->video"` and `"audio->video"` to `RetrievalMetrics`. The
+        candidates are all videos; clips without a caption, or without sound,
+        ask nothing. A task of which no clip can ask is left out.
+
+    Raises:
+        ValueError: if there is no clip at all, or an embedding is not finite.
+    """
+    embeddings, masks = _embed(model, dataset)
+    results = {}
+    for task, (query, video, mask_name) in _TASKS.items():
+        asks = masks[mask_name] > 0
+        if asks.any():
+            # Clips that ask come first, so that query i matches candidate i.
+            order = np.argsort(~asks, kind="stable")
+            results[task] = retrieval_metrics(
+                embeddings[query][asks], embeddings[video][order]
+            )
+    return results
+
+
+def format_retrieval(results):
+    """Return the results of `zero_shot_retrieval` as a table of text."""
+    header = f"{'task':<14}{'R@1':>8}{'R@5':>8}{'R@10':>8}{'MedR':>8}{'MeanR':>8}"
+    lines = [f"{header}{'queries':>10}{'candidates':>12}"]
+    for task, metrics in results.items():
+        recalls = (metrics.recall_at_1, metrics.recall_at_5, metrics.recall_at_10)
+        lines.append(
+            f"{task:<14}"
+            + "".join(f"{recall:>8.3f}" for recall in recalls)
+            + f"{metrics.median_rank:>8.1f}{metrics.mean_rank:>8.1f}"
+            + f"{metrics.num_queries:>10}{metrics.num_candidates:>12}"
+        )
+    return "\n".join(lines)
+
+
+def _embed(model, dataset):
+    """Embeddings of all clips, without keeping the features of all tokens."""
+    wanted = {place for query, video, _ in _TASKS.values() for place in (query, video)}
+    embeddings = {place: [] for place in wanted}
+    masks = {mask: [] for _, _, mask in _TASKS.values()}
+    for batch in dataset:
+        outputs = model.encode(batch["video"], batch["audio"], batch["text"][:, 0])
+        for modality, name in wanted:
+            embeddings[modality, name].append(outputs[modality][name])
+        for mask, values in masks.items():
+            values.append(np.asarray(batch[mask]))
+    if not masks["text_mask"]:
+        raise ValueError("There is no clip to evaluate.")
+    concatenate = np.concatenate
+    return (
+        {place: concatenate(arrays) for place, arrays in embeddings.items()},
+        {mask: concatenate(arrays) for mask, arrays in masks.items()},
+    )
+
+
+def _unit_rows(embeddings, name):
+    embeddings = np.asarray(embeddings, np.float64)
+    if embeddings.ndim != 2 or not np.isfinite(embeddings).all():
+        raise ValueError(
+            f"`{name}` must be a matrix of finite numbers. Received shape: "
+            f"{embeddings.shape}"
+        )
+    norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return embeddings / np.maximum(norms, 1e-12)

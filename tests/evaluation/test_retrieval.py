@@ -1,0 +1,144 @@
+"""Retrieval metrics against hand-made ranks; retrieval of a model's embeddings."""
+
+import numpy as np
+import pytest
+from models.tiny import tiny_batch, tiny_vatt
+
+from keras_vatt.evaluation import (
+    format_retrieval,
+    retrieval_metrics,
+    zero_shot_retrieval,
+)
+
+
+def test_ranks_agree_with_sorting_in_float64():
+    generator = np.random.default_rng(0)
+    queries, candidates = generator.normal(size=(2, 60, 8))
+    metrics = retrieval_metrics(queries, candidates)
+
+    ranks = []
+    for index, query in enumerate(queries):
+        cosines = [
+            query @ c / np.linalg.norm(query) / np.linalg.norm(c) for c in candidates
+        ]
+        ranks.append(1 + sorted(cosines, reverse=True).index(cosines[index]))
+    ranks = np.array(ranks)
+    assert metrics.recall_at_1 == pytest.approx((ranks <= 1).mean())
+    assert metrics.recall_at_5 == pytest.approx((ranks <= 5).mean())
+    assert metrics.recall_at_10 == pytest.approx((ranks <= 10).mean())
+    assert metrics.median_rank == np.median(ranks)
+    assert metrics.mean_rank == pytest.approx(ranks.mean())
+
+
+def test_perfect_embeddings_are_found_first():
+    metrics = retrieval_metrics(np.eye(12), 3 * np.eye(12))
+    assert metrics.recall_at_1 == 1
+    assert metrics.median_rank == 1
+
+
+def test_a_collapsed_model_is_at_chance():
+    constant = np.random.default_rng(0).normal(size=(1, 33)).repeat(100, axis=0)
+    metrics = retrieval_metrics(constant, constant)
+    assert metrics.recall_at_1 == pytest.approx(0.01)
+    assert metrics.recall_at_10 == pytest.approx(0.1)
+    assert metrics.median_rank == pytest.approx(50.5)
+
+
+def test_many_queries_are_ranked_in_chunks(monkeypatch):
+    generator = np.random.default_rng(1)
+    queries, candidates = generator.normal(size=(2, 50, 4))
+    whole = retrieval_metrics(queries, candidates)
+    monkeypatch.setattr("keras_vatt.evaluation.retrieval._CHUNK", 7)
+    assert retrieval_metrics(queries, candidates) == whole
+
+
+def test_more_candidates_than_queries_make_it_harder():
+    queries = np.eye(4)[:2]
+    candidates = np.concatenate([queries, queries])
+    metrics = retrieval_metrics(queries, candidates)
+    assert metrics.num_candidates == 4
+    assert metrics.recall_at_1 == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("queries", "candidates"),
+    [
+        (np.ones((3, 2)), np.ones((2, 2))),
+        (np.ones((0, 2)), np.ones((2, 2))),
+        (np.ones(3), np.ones((3, 1))),
+        (np.full((2, 2), np.nan), np.ones((2, 2))),
+    ],
+)
+def test_what_cannot_be_ranked_is_refused(queries, candidates):
+    with pytest.raises(ValueError, match="must be"):
+        retrieval_metrics(queries, candidates)
+
+
+class _LookUp:
+    """Embeds clip number n, wherever it appears, as row n of a matrix."""
+
+    def __init__(self, num_clips):
+        self.table = np.random.default_rng(0).normal(size=(num_clips, 6))
+
+    def encode(self, video, audio, text):
+        def embed(numbers):
+            return self.table[np.asarray(numbers, int)]
+
+        return {
+            "video": {"to_audio": embed(video), "to_text": embed(video)},
+            "audio": {"to_video": embed(audio)},
+            "text": {"to_video": embed(text[:, 0])},
+        }
+
+
+def _batches(audio, audio_mask):
+    numbers = np.arange(len(audio))
+    for start in range(0, len(audio), 4):
+        batch = slice(start, start + 4)
+        yield {
+            "video": numbers[batch],
+            "audio": np.array(audio)[batch],
+            # The second caption of each clip is another clip's.
+            "text": np.stack([numbers, numbers[::-1]], axis=1)[batch, :, None],
+            "audio_mask": np.array(audio_mask)[batch],
+            "text_mask": np.ones(len(numbers))[batch],
+        }
+
+
+def test_clips_without_sound_are_candidates_but_do_not_ask():
+    audio_mask = [1, 0, 1, 1, 0, 1]
+    results = zero_shot_retrieval(_LookUp(6), _batches(range(6), audio_mask))
+    assert results["text->video"].recall_at_1 == 1
+    assert results["text->video"].num_queries == 6
+    assert results["audio->video"].recall_at_1 == 1
+    assert results["audio->video"].num_queries == 4
+    assert results["audio->video"].num_candidates == 6
+
+
+def test_wrong_sound_is_not_found():
+    results = zero_shot_retrieval(_LookUp(6), _batches([1, 2, 3, 4, 5, 0], [1] * 6))
+    assert results["audio->video"].recall_at_1 == 0
+
+
+def test_a_task_that_no_clip_asks_is_left_out():
+    results = zero_shot_retrieval(_LookUp(6), _batches(range(6), [0] * 6))
+    assert list(results) == ["text->video"]
+
+
+def test_nothing_to_evaluate_is_an_error():
+    with pytest.raises(ValueError, match="no clip"):
+        zero_shot_retrieval(_LookUp(6), [])
+
+
+def test_the_table_has_a_line_a_task():
+    results = zero_shot_retrieval(_LookUp(6), _batches(range(6), [1] * 6))
+    lines = format_retrieval(results).splitlines()
+    assert [line.split()[0] for line in lines] == ["task", *results]
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_a_model_gives_the_embeddings_that_are_compared():
+    model = tiny_vatt()
+    masks = {name: np.ones(8, "float32") for name in ("audio_mask", "text_mask")}
+    results = zero_shot_retrieval(model, [tiny_batch() | masks])
+    assert {metrics.num_queries for metrics in results.values()} == {8}
