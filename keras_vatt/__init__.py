@@ -5,7 +5,9 @@ from keras_vatt.models import (
     VATT,
     VATTAgnosticBackbone,
     VATTAudioClassifier,
+    VATTPreprocessor,
     VATTSpecificBackbone,
+    VATTTokenizer,
     VATTVideoClassifier,
 )
 from keras_vatt.version import __version__
@@ -14,7 +16,9 @@ __all__ = [
     "VATT",
     "VATTAgnosticBackbone",
     "VATTAudioClassifier",
+    "VATTPreprocessor",
     "VATTSpecificBackbone",
+    "VATTTokenizer",
     "VATTVideoClassifier",
     "__version__",
     "harmonization",

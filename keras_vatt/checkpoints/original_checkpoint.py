@@ -6,7 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_vatt.checkpoints.original_keys import is_model_key, original_key
-from keras_vatt.checkpoints.tensor_names import named_variables
+from keras_vatt.storage.tensor_names import named_variables
 
 
 @dataclasses.dataclass(frozen=True)

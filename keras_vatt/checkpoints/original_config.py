@@ -6,6 +6,7 @@ from keras_vatt.models import (
     VATT,
     VATTAgnosticBackbone,
     VATTAudioClassifier,
+    VATTPreprocessor,
     VATTSpecificBackbone,
     VATTVideoClassifier,
 )
@@ -65,7 +66,7 @@ def _agnostic_pretraining(config, kwargs):
         trainable_word_embedding=unified["txt_embedding_trainable"],
         **_common(unified) | kwargs,
     )
-    model = VATT(backbone, bridge_head=_bridge_head(config, backbone))
+    model = VATT(backbone, _bridge_head(config, backbone), _preprocessor(backbone))
     return model, original_keys.AGNOSTIC_PRETRAINING
 
 
@@ -86,7 +87,7 @@ def _specific_pretraining(config, kwargs):
         trainable_word_embedding=text["trainable_embeddings"],
         **_common(video) | kwargs,
     )
-    model = VATT(backbone, bridge_head=_bridge_head(config, backbone))
+    model = VATT(backbone, _bridge_head(config, backbone), _preprocessor(backbone))
     return model, original_keys.SPECIFIC_PRETRAINING
 
 
@@ -110,7 +111,10 @@ def _classifier(config, kwargs):
             "not supported."
         )
     model = task(
-        backbone, num_classes=config["num_classes"], dropout=tower["cls_dropout_rate"]
+        backbone,
+        num_classes=config["num_classes"],
+        dropout=tower["cls_dropout_rate"],
+        preprocessor=_preprocessor(backbone),
     )
     return model, layout
 
@@ -178,6 +182,18 @@ def _audio_input(tower):
         "audio_patch_size": tower["temporal_patch_size"],
         "audio_positions": tower["max_temporal_buckets"],
     }
+
+
+def _preprocessor(backbone):
+    """For clips that fill the tables of positions, at VATT's rates."""
+    sizes = {}
+    if "video" in backbone.modalities:
+        patch, positions = backbone.video_patch_size, backbone.video_positions
+        sizes["num_frames"] = patch[0] * positions[0]
+        sizes["frame_size"] = patch[1] * positions[1]
+    if "audio" in backbone.modalities:
+        sizes["audio_samples"] = backbone.audio_patch_size * backbone.audio_positions
+    return VATTPreprocessor(**sizes)
 
 
 def _bridge_head(config, backbone):

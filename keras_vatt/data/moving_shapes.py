@@ -47,28 +47,30 @@ COMBINATIONS = tuple(
 
 @dataclasses.dataclass(frozen=True)
 class Appearance:
-    """How a combination looks in one clip; lengths are shares of the frame.
+    """How a combination looks in one clip.
 
     Args:
-        size: float, height and width of the shape.
-        distance: float, how far it moves in the whole clip. `size` and `distance`
-            together are at most `1`.
-        along: float in `[0, 1]`, where in the free space of its direction it starts.
-        across: float in `[0, 1]`, where it stands in the other direction.
+        size: float in `(0, 1)`, height and width of the shape as a share of the frame.
+        column: float in `[0, 1]`, where it starts: `0` is at the left edge of the
+            frame, `1` at the right edge.
+        row: float in `[0, 1]`, the same from the upper edge to the lower.
+        reach: float in `[0, 1]`, how much of the way to the edge it goes.
         brightness: float in `[0, 1]`, factor of its colour.
         shade: int in `[0, 255]`, grey of the background.
     """
 
     size: float
-    distance: float
-    along: float
-    across: float
+    column: float
+    row: float
+    reach: float
     brightness: float
     shade: int
 
 
 def render_moving_shape(combination, appearance, num_frames, frame_size):
-    """Draw the frames of a moving shape.
+    """Draw the frames of a shape that moves towards an edge of the frame.
+
+    It starts fast and slows down until it stands still in the last frame.
 
     Args:
         combination: `Combination`.
@@ -88,8 +90,8 @@ def render_moving_shape(combination, appearance, num_frames, frame_size):
         COMBINATIONS, Appearance, render_moving_shape
     )
 
-    appearance = Appearance(0.3, 0.4, 0.5, 0.5, brightness=1.0, shade=60)
-    render_moving_shape(COMBINATIONS[0], appearance, 34, 96).shape  # (34, 96, 96, 3)
+    appearance = Appearance(0.3, 0.5, 0.5, reach=0.9, brightness=1.0, shade=60)
+    render_moving_shape(COMBINATIONS[0], appearance, 26, 64).shape  # (26, 64, 64, 3)
     ```
     """
     size = round(appearance.size * frame_size)
@@ -108,11 +110,11 @@ def _path(motion, appearance, num_frames):
     """Return the left and upper end of the shape in each frame, shape `(frames, 2)`."""
     direction = np.array(MOTIONS[motion])
     free = 1 - appearance.size
-    start = (free - appearance.distance) * appearance.along
-    moved = start + appearance.distance * np.linspace(0, 1, num_frames)[:, np.newaxis]
-    # Towards the left and up, the way is run through from its other end.
-    moved = np.where(direction.sum() < 0, free - moved, moved)
-    return np.where(direction == 0, free * appearance.across, moved)
+    start = free * np.array((appearance.column, appearance.row))
+    edge = np.where(direction < 0, 0.0, free)
+    end = np.where(direction == 0, start, start + appearance.reach * (edge - start))
+    time = np.linspace(0, 1, num_frames)[:, np.newaxis]
+    return start + (end - start) * (1 - (1 - time) ** 2)
 
 
 def _draw(shape, size):

@@ -3,7 +3,10 @@
 from keras_vatt.models.agnostic_backbone import VATTAgnosticBackbone
 from keras_vatt.models.backbone import VATTBackbone
 from keras_vatt.models.classifier import VATTAudioClassifier, VATTVideoClassifier
+from keras_vatt.models.preprocessor import VATTPreprocessor
+from keras_vatt.models.presets import describe_presets
 from keras_vatt.models.specific_backbone import VATTSpecificBackbone
+from keras_vatt.models.tokenizer import VATTTokenizer
 from keras_vatt.models.vatt import VATT
 
 __all__ = [
@@ -11,6 +14,9 @@ __all__ = [
     "VATTAgnosticBackbone",
     "VATTAudioClassifier",
     "VATTBackbone",
+    "VATTPreprocessor",
     "VATTSpecificBackbone",
+    "VATTTokenizer",
     "VATTVideoClassifier",
+    "describe_presets",
 ]

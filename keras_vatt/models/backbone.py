@@ -4,10 +4,12 @@ import keras
 import keras_nlp
 from keras import ops
 
+from keras_vatt.models.presets import BackboneFromPreset
+
 MODALITIES = ("video", "audio", "text")
 
 
-class VATTBackbone(keras_nlp.models.Backbone):
+class VATTBackbone(BackboneFromPreset, keras_nlp.models.Backbone):
     """Base class of the VATT backbones: any subset of modalities to features.
 
     A subclass builds a stem for each modality (`video_stem`, `audio_stem`,

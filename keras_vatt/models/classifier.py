@@ -7,9 +7,10 @@ import keras_nlp
 
 from keras_vatt.layers import SeededDropout
 from keras_vatt.models.backbone import VATTBackbone
+from keras_vatt.models.presets import TaskFromPreset
 
 
-class _VATTClassifier(keras_nlp.models.Task):
+class _VATTClassifier(TaskFromPreset, keras_nlp.models.Task):
     """What the classifiers share: the backbone's pooled feature, a Dense layer."""
 
     backbone_cls = VATTBackbone

@@ -7,6 +7,7 @@ import numpy as np
 from keras_vatt.layers import FactorizedBridgeHead
 from keras_vatt.losses import AsymmetricNCE
 from keras_vatt.models.backbone import VATTBackbone
+from keras_vatt.models.presets import TaskFromPreset
 from keras_vatt.training import BranchLoss, HarmonizedModel
 
 # The losses in the order of the Gram matrix: the pair, then where each side's
@@ -23,7 +24,7 @@ _PAIRS = {
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
-class VATT(HarmonizedModel, keras_nlp.models.Task):
+class VATT(TaskFromPreset, HarmonizedModel, keras_nlp.models.Task):
     """Video-Audio-Text Transformer, pre-trained by contrast, used as an encoder.
 
     A backbone gives features of video, audio and text, a bridge head maps them

@@ -55,10 +55,11 @@ def _draw(history, path, panels):
     FigureCanvasAgg(figure)
     axes = figure.subplots(max(len(panels), 1), 1, sharex=True, squeeze=False)[:, 0]
     epochs = range(1, len(history) + 1)
+    marker = "." if len(epochs) < 9 else ""
     for panel, (label, names) in zip(axes, panels, strict=False):
         for name in names:
             values = [logs.get(name, float("nan")) for logs in history]
-            panel.plot(epochs, values, label=name, marker="." if len(epochs) < 9 else "")
+            panel.plot(epochs, values, label=name, marker=marker)
         panel.set_ylabel(label)
         panel.grid(alpha=0.3)
         panel.legend()

@@ -17,7 +17,7 @@ from keras_vatt.checkpoints.original_checkpoint import (
 )
 from keras_vatt.checkpoints.original_config import model_from_original_config
 from keras_vatt.checkpoints.original_keys import is_model_key
-from keras_vatt.checkpoints.tensor_names import named_variables
+from keras_vatt.storage.tensor_names import named_variables
 
 SLOTS = ".OPTIMIZER_SLOT"
 SIZES = {

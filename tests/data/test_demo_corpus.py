@@ -27,7 +27,7 @@ from keras_vatt.data.moving_shapes import (
     render_moving_shape,
 )
 
-SPEC = ClipSpec(frame_size=96)
+SPEC = ClipSpec(num_frames=24, frame_size=64)
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +53,10 @@ def test_the_files_are_h264_and_aac(demo):
             video, audio = container.streams.video[0], container.streams.audio[0]
             assert video.codec_context.name == "h264"
             assert video.codec_context.pix_fmt == "yuv420p"
-            assert (video.width, video.height) == (96, 96)
+            assert (video.width, video.height) == (64, 64)
             assert audio.codec_context.name == "aac"
             assert (audio.rate, audio.channels) == (48_000, 1)
-        assert probe(path).duration == pytest.approx(3.4, abs=0.01)
+        assert probe(path).duration == pytest.approx(2.6, abs=0.02)
 
 
 def test_every_clip_of_the_corpus_can_be_used(demo):
@@ -84,12 +84,12 @@ def test_the_picture_shows_its_combination(demo):
         assert nearest == colour
         moved = centres[-1] - centres[0]
         expected = np.array(MOTIONS[motion])
-        assert moved @ expected > 20
+        assert moved @ expected > 12
         assert np.abs(moved).min() < 3
 
 
 def test_every_shape_looks_different():
-    appearance = Appearance(0.4, 0.4, 0.5, 0.5, 1.0, 20)
+    appearance = Appearance(0.4, 0.5, 0.5, 0.9, 1.0, 20)
     pictures = {
         combination.shape: render_moving_shape(combination, appearance, 1, 64)[0]
         for combination in COMBINATIONS
@@ -109,7 +109,7 @@ def test_the_sound_is_the_speech_of_its_combination(demo):
     waveforms, rate = synthesize_speech([plan.utterance for plan in plans])
     for plan, speech in list(zip(plans, waveforms, strict=True))[::3]:
         assert all(word in plan.utterance.text for word in str(plan.sound).split())
-        _, heard = decode_clip(demo / plan.path, 0.1, SPEC)
+        _, heard = decode_clip(demo / plan.path, 0.0, SPEC)
         assert np.abs(heard).max() == pytest.approx(plan.loudness, rel=0.15)
         spoken = np.interp(
             np.arange(len(speech) * 48_000 // rate) * rate / 48_000,
@@ -119,10 +119,11 @@ def test_the_sound_is_the_speech_of_its_combination(demo):
         assert _likeness(heard, spoken) > 0.95
 
 
-def test_all_speech_lies_within_the_clip_in_the_middle(demo):
-    spec = ClipSpec(num_frames=34, frame_size=32)
+def test_all_speech_lies_within_a_clip_of_2_4_seconds(demo):
+    whole = ClipSpec(num_frames=26, frame_size=32)
     for path in sorted(demo.rglob("*.mp4")):
-        _, heard = decode_clip(path, 0.0, spec)
+        _, heard = decode_clip(path, 0.0, whole)
+        # A clip without a given start is cut from the middle.
         inside = heard[4_800:-4_800]
         assert np.square(inside).sum() > 0.999 * np.square(heard).sum()
 

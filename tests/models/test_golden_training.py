@@ -8,7 +8,7 @@ from keras import ops
 from models.golden_models import PRETRAINING, golden_checkpoint, load_golden_model
 
 from keras_vatt.checkpoints.original_keys import original_key
-from keras_vatt.checkpoints.tensor_names import named_variables
+from keras_vatt.storage.tensor_names import named_variables
 from keras_vatt.training import warmup_cosine
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"

@@ -1,0 +1,121 @@
+"""From a checkpoint of the original code to a preset folder."""
+
+import numpy as np
+
+from keras_vatt.checkpoints import original_keys
+from keras_vatt.checkpoints.original_checkpoint import (
+    OriginalCheckpoint,
+    load_original_checkpoint,
+    match_variables,
+    read_key_listing,
+)
+from keras_vatt.checkpoints.original_config import model_from_original_config
+from keras_vatt.models import (
+    VATT,
+    VATTAgnosticBackbone,
+    VATTTokenizer,
+)
+
+# Words of a caption, where the model has no table of word positions.
+_WORDS = 16
+
+
+def convert(prefix, config, output, vocabulary=None, progress=False):
+    """Turn a checkpoint of the original code into a preset folder.
+
+    The model that comes out is run once before it is saved: an output that is not
+    finite is refused.
+
+    Args:
+        prefix: string or path. The checkpoint; see `OriginalCheckpoint`.
+        config: dict, see `model_from_original_config`; or string, a preset with
+            the sizes of the checkpoint.
+        output: string or path of the preset folder; see `VATT.save_to_preset`.
+        vocabulary: list of words or path; see `VATTTokenizer`. Defaults to `None`.
+        progress: bool. Whether to show a progress bar. Defaults to `False`.
+
+    Returns:
+        The model.
+
+    Raises:
+        FileNotFoundError: if there is no such checkpoint.
+        CheckpointMismatchError: if it doesn't fit the config.
+        ValueError: if the checkpoint, the config or the vocabulary is none.
+
+    Example:
+    ```python
+    from keras_vatt.checkpoints.conversion import convert
+
+    convert("vatt/ckpt-500000", "vatt_medium_agnostic", "converted")
+    model = keras_vatt.VATT.from_preset("converted")
+    ```
+    """
+    checkpoint = OriginalCheckpoint(prefix)
+    model, layout = _make_model(config)
+    load_original_checkpoint(model, layout, checkpoint, progress)
+    if vocabulary is not None:
+        model.preprocessor.tokenizer = _tokenizer(model, vocabulary)
+    _check_outputs(model)
+    model.save_to_preset(output)
+    return model
+
+
+def count_mapped(listing, config):
+    """How many tensors of a key listing a model takes.
+
+    Args:
+        listing: path; see `read_key_listing`.
+        config: see `convert`.
+
+    Returns:
+        Tuple of two ints: tensors that are mapped, and tensors of the model that are
+        listed.
+
+    Raises:
+        CheckpointMismatchError: if the listing doesn't fit the config.
+    """
+    model, layout = _make_model(config)
+    specs = read_key_listing(listing)
+    mapped = match_variables(model, layout, specs)
+    present = sum(original_keys.is_model_key(key) for key in specs)
+    return len(mapped), present
+
+
+def _make_model(config):
+    if not isinstance(config, str):
+        return model_from_original_config(config)
+    model = VATT.from_preset(config, load_weights=False)
+    if isinstance(model.backbone, VATTAgnosticBackbone):
+        return model, original_keys.AGNOSTIC_PRETRAINING
+    return model, original_keys.SPECIFIC_PRETRAINING
+
+
+def _tokenizer(model, vocabulary):
+    backbone = model.backbone
+    if "text" not in backbone.modalities:
+        raise ValueError("A vocabulary was given, and the model has no text.")
+    words = getattr(backbone, "text_positions", _WORDS)
+    tokenizer = VATTTokenizer(vocabulary, words)
+    if tokenizer.vocabulary_size() != backbone.vocabulary_size:
+        raise ValueError(
+            f"The vocabulary has {tokenizer.vocabulary_size()} words, the model "
+            f"{backbone.vocabulary_size}."
+        )
+    return tokenizer
+
+
+def _check_outputs(model):
+    spec = model.preprocessor.clip_spec
+    generator = np.random.default_rng(0)
+    inputs = {
+        "video": generator.uniform(-1, 1, (1, *spec.video_shape)),
+        "audio": generator.uniform(-1, 1, (1, spec.audio_samples, 1)),
+        "text": np.ones((1, getattr(model.backbone, "text_positions", _WORDS))),
+    }
+    for modality in model.backbone.modalities:
+        features = model.backbone({modality: inputs[modality].astype("float32")})
+        pooled = np.asarray(features[modality]["features_pooled"], np.float32)
+        if not np.isfinite(pooled).all():
+            raise ValueError(
+                f"The converted model gives NaN or infinity for {modality}."
+            )

@@ -1,0 +1,73 @@
+"""Pre-train VATT on video files with sound and captions, by harmonized gradients.
+
+Raw video goes in; a preset folder, plots and a zero-shot retrieval report come out.
+Settings that are not given come from the recipe, then from the defaults. A run that
+was interrupted goes on with `--output FOLDER --resume`.
+"""
+
+import pathlib
+
+from keras_vatt.cli.errors import CommandError
+from keras_vatt.pretraining.errors import PretrainingError
+from keras_vatt.pretraining.settings import (
+    add_arguments as add_settings,
+)
+from keras_vatt.pretraining.settings import (
+    load_settings,
+    recipe_names,
+    resolve_settings,
+    save_settings,
+)
+
+_SETTINGS = "settings.json"
+
+
+def add_arguments(parser):
+    """Add the options of the command."""
+    parser.add_argument(
+        "--recipe",
+        help=f"built-in recipe ({', '.join(recipe_names())}) or TOML file of settings",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the run in --output"
+    )
+    add_settings(parser)
+
+
+def run(arguments):
+    """Run the command."""
+    given = vars(arguments).copy()
+    resume, recipe = given.pop("resume"), given.pop("recipe")
+    for name in ("command", "run"):
+        given.pop(name)
+    try:
+        settings = _settle(given, recipe, resume)
+        # Keras and its backend are loaded once the arguments are known to be good.
+        from keras_vatt.pretraining.run import pretrain
+
+        pretrain(settings)
+    except PretrainingError as error:
+        raise CommandError(str(error)) from error
+
+
+def _settle(given, recipe, resume):
+    if "output" not in given:
+        raise CommandError("--output is missing")
+    output = pathlib.Path(given["output"])
+    if resume:
+        if recipe is not None:
+            raise CommandError(
+                "--resume keeps the settings of the run: leave out --recipe"
+            )
+        return load_settings(output / _SETTINGS, given)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise CommandError(
+            f"{str(output)!r} is not empty: choose another --output, or go on with "
+            "the run in it by --resume"
+        )
+    settings = resolve_settings(given, recipe)
+    if settings.data != "demo" and not pathlib.Path(settings.data).exists():
+        raise CommandError(f"there is no file or folder {settings.data!r}")
+    output.mkdir(parents=True, exist_ok=True)
+    save_settings(settings, output / _SETTINGS)
+    return settings

@@ -1,0 +1,198 @@
+"""Captions to word ids, as the original VATT does it."""
+
+import collections
+import pathlib
+import string
+
+import keras
+import keras_nlp
+import numpy as np
+
+PADDING, BEGIN, END, UNKNOWN = "<pad>", "<bos>", "<eos>", "<unk>"
+_SPECIAL = (PADDING, BEGIN, END, UNKNOWN)
+_FILE = "vocabulary.txt"
+_DELETE_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class VATTTokenizer(keras_nlp.tokenizers.Tokenizer):
+    """Splits captions into words and looks them up in a vocabulary.
+
+    Punctuation is deleted, letters are lower-cased, and words are what lies between
+    white space. A word out of the vocabulary becomes `<unk>`. Rows are cropped or
+    filled with `<pad>`; there are no tokens of begin and end. This is the
+    `WordTokenizer` of the original code. It runs on strings and NumPy alone, on
+    every backend and in any thread.
+
+    Args:
+        vocabulary: list of words, or path of a file with one word a line (or
+            `index word`). It has `<pad>` first, `<bos>`, `<eos>` and `<unk>`, and no
+            word twice or in upper case. Defaults to `None`: `load_assets` sets it.
+        sequence_length: int. Number of words of a row. Defaults to `16`.
+        **kwargs: `name`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the vocabulary is none.
+
+    Example:
+    ```python
+    tokenizer = keras_vatt.VATTTokenizer.from_captions(["a red star", "a circle"])
+    tokenizer(["A red square!"])  # [[4, 6, 3, 0, ...]], of shape (1, 16)
+    ```
+    """
+
+    def __init__(self, vocabulary=None, sequence_length=16, **kwargs):
+        super().__init__(**kwargs)
+        self.sequence_length = sequence_length
+        self.file_assets = [_FILE]
+        self.vocabulary = None
+        if vocabulary is not None:
+            self.set_vocabulary(vocabulary)
+
+    @classmethod
+    def from_captions(cls, captions, max_words=65_536, sequence_length=16):
+        """A tokenizer whose vocabulary is the words of captions.
+
+        The most frequent words come first, equally frequent ones by alphabet.
+
+        Args:
+            captions: iterable of strings.
+            max_words: int. Size of the vocabulary at most, the four special words
+                included. Defaults to `65_536`.
+            sequence_length: int. Defaults to `16`.
+
+        Returns:
+            `VATTTokenizer`.
+        """
+        counts = collections.Counter(word for text in captions for word in _words(text))
+        ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        vocabulary = [*_SPECIAL, *ranked[: max_words - len(_SPECIAL)]]
+        return cls(vocabulary, sequence_length)
+
+    def set_vocabulary(self, vocabulary):
+        """Set the vocabulary; see the class for what it may be."""
+        if isinstance(vocabulary, str | pathlib.Path):
+            vocabulary = _read_vocabulary(vocabulary)
+        vocabulary = list(vocabulary)
+        _check_vocabulary(vocabulary)
+        self.vocabulary = vocabulary
+        # Past Keras' tracker, which would wrap it and slow each look-up down.
+        ids = {word: index for index, word in enumerate(vocabulary)}
+        object.__setattr__(self, "_ids", ids)
+
+    def __call__(self, inputs):
+        # Neither tensors nor names of Keras layers are wanted between a thread that
+        # loads data and its word ids.
+        return self.tokenize(inputs)
+
+    def tokenize(self, inputs):
+        """Word ids of captions.
+
+        Args:
+            inputs: list of strings, nested lists for more axes, or one string.
+
+        Returns:
+            int32 NumPy array with the axes of `inputs` and `sequence_length`.
+        """
+        if isinstance(inputs, bytes):
+            inputs = inputs.decode("utf-8")
+        if not isinstance(inputs, str):
+            rows = [self.tokenize(entry) for entry in inputs]
+            return np.array(rows, np.int32).reshape(
+                len(rows), *(rows[0].shape if rows else (self.sequence_length,))
+            )
+        ids = self._known_ids()
+        unknown = ids[UNKNOWN]
+        row = np.full(self.sequence_length, ids[PADDING], np.int32)
+        words = _words(inputs)[: self.sequence_length]
+        row[: len(words)] = [ids.get(word, unknown) for word in words]
+        return row
+
+    def detokenize(self, inputs):
+        """Captions of word ids, without what is padding.
+
+        Args:
+            inputs: int array of shape `(rows, words)`.
+
+        Returns:
+            List of strings.
+        """
+        words = self.get_vocabulary()
+        return [
+            " ".join(words[index] for index in row if words[index] != PADDING)
+            for row in np.asarray(inputs)
+        ]
+
+    def get_vocabulary(self):
+        self._known_ids()
+        return list(self.vocabulary)
+
+    def vocabulary_size(self):
+        return len(self._known_ids())
+
+    def id_to_token(self, id):  # noqa: A002
+        return self.get_vocabulary()[id]
+
+    def token_to_id(self, token):
+        return self._known_ids()[token]
+
+    def save_assets(self, dir_path):
+        """Write the vocabulary into a folder."""
+        text = "\n".join(self.get_vocabulary()) + "\n"
+        (pathlib.Path(dir_path) / _FILE).write_text(text, encoding="utf-8")
+
+    def load_assets(self, dir_path):
+        """Read the vocabulary from a folder."""
+        self.set_vocabulary(pathlib.Path(dir_path) / _FILE)
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {"vocabulary": self.vocabulary, "sequence_length": self.sequence_length}
+        )
+        return config
+
+    def _known_ids(self):
+        if self.vocabulary is None:
+            raise ValueError(
+                "The tokenizer has no vocabulary yet: give `vocabulary`, or call "
+                "`set_vocabulary`."
+            )
+        return self._ids
+
+
+def _words(text):
+    return text.translate(_DELETE_PUNCTUATION).lower().split()
+
+
+def _read_vocabulary(path):
+    lines = pathlib.Path(path).read_text("utf-8").splitlines()
+    rows = [line.split() for line in lines if line.strip()]
+    if rows and all(len(row) == 2 and row[0].isdigit() for row in rows):
+        rows = [row[1:] for row in sorted(rows, key=lambda row: int(row[0]))]
+    wrong = [" ".join(row) for row in rows if len(row) != 1]
+    if wrong:
+        raise ValueError(
+            f"The vocabulary {str(path)!r} has lines that are neither `word` nor "
+            f"`index word`: {wrong[:5]}"
+        )
+    return [row[0] for row in rows]
+
+
+def _check_vocabulary(vocabulary):
+    missing = [word for word in _SPECIAL if word not in vocabulary]
+    if missing:
+        raise ValueError(f"The vocabulary lacks the special words {missing}.")
+    if vocabulary[0] != PADDING:
+        raise ValueError(
+            f"The first word of a vocabulary must be {PADDING!r}: the model takes id "
+            f"0 for padding. Received: {vocabulary[0]!r}"
+        )
+    upper = [word for word in vocabulary if word != word.lower()]
+    if upper:
+        raise ValueError(f"The vocabulary has words in upper case: {upper[:5]}")
+    counts = collections.Counter(vocabulary)
+    twice = [word for word, count in counts.items() if count > 1]
+    if twice:
+        raise ValueError(f"The vocabulary has words twice: {twice[:5]}")

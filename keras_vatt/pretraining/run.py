@@ -1,0 +1,183 @@
+"""One run, from top to bottom."""
+
+import pathlib
+import sys
+
+import keras
+
+from keras_vatt import harmonization, losses
+from keras_vatt.data import ClipAugmentation, make_dataset
+from keras_vatt.evaluation import zero_shot_retrieval
+from keras_vatt.pretraining.corpus import (
+    open_test_clips,
+    open_train_clips,
+    read_segments,
+)
+from keras_vatt.pretraining.errors import PretrainingError, user_errors
+from keras_vatt.pretraining.model import (
+    choose_clip_spec,
+    make_model,
+    make_tokenizer,
+)
+from keras_vatt.pretraining.report import save_history, save_plots, save_retrieval
+from keras_vatt.training import RunCheckpoint, warmup_cosine
+
+_LOSSES = {"asymmetric": losses.AsymmetricNCE, "symmetric": losses.SymmetricNCE}
+_EVALUATION_BATCH = 32
+
+
+def pretrain(settings):
+    """Run, or go on with, the pre-training that the settings describe.
+
+    What the run makes lies in the folder `settings.output`:
+
+    | file or folder | what it is |
+    |---|---|
+    | `preset/` | the trained model, for `keras_vatt.VATT.from_preset` |
+    | `retrieval.txt`, `retrieval.json` | zero-shot retrieval among held-out clips |
+    | `plots/` | losses, gradient cosines and norms |
+    | `history.csv`, `tensorboard/` | the logs of each epoch |
+    | `data_report.json` | which clips were used, and what was wrong with others |
+    | `checkpoints/` | the state from which an interrupted run goes on |
+    | `cache/`, `corpus/` | decoded clips; the demo corpus |
+
+    A run that is called again with the same settings goes on after its last
+    whole epoch, and comes to the same result as an uninterrupted one.
+
+    Args:
+        settings: `PretrainSettings`.
+
+    Returns:
+        Dict of the retrieval results, see `keras_vatt.evaluation`; empty if no
+        clip is held out.
+
+    Raises:
+        PretrainingError: if a setting or a file can't be used.
+
+    Example:
+    ```python
+    from keras_vatt.pretraining import PretrainSettings, pretrain
+
+    settings = PretrainSettings(data="videos", output="runs/first", epochs=20)
+    results = pretrain(settings)
+    results["text->video"].recall_at_10
+    ```
+    """
+    output = pathlib.Path(settings.output)
+    output.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(settings.seed)
+    with user_errors():
+        make_harmonizer(settings, total_steps=1)
+        spec = choose_clip_spec(settings)
+        train, test, findings = read_segments(settings, output)
+        tokenizer = make_tokenizer(settings, train)
+        model = make_model(settings, spec, tokenizer)
+        train_clips = open_train_clips(
+            settings, train, output / "cache" / "train", spec, tokenizer, findings
+        )
+        test_clips = open_test_clips(
+            settings, test, output / "cache" / "test", spec, tokenizer
+        )
+    _say(train_clips.report)
+    history = _fit(model, settings, train_clips, output)
+    train_clips.report.save(output / "data_report.json")
+    save_plots(history, output / "plots")
+    model.save_to_preset(output / "preset")
+    results = _evaluate(model, test_clips, output)
+    _say(f"\npreset, plots and reports are in {output.resolve()}")
+    return results
+
+
+def make_harmonizer(settings, total_steps):
+    """The harmonizer of a run, its thresholds spread over all steps.
+
+    Args:
+        settings: `PretrainSettings`.
+        total_steps: int, the steps of the run.
+
+    Returns:
+        `keras_vatt.harmonization.Harmonizer`, or `None` for `"none"`.
+    """
+    if settings.harmonizer == "none":
+        return None
+    threshold = harmonization.LinearThreshold(
+        settings.threshold_start, settings.threshold_end, total_steps
+    )
+    members = [
+        harmonization.Curriculum(threshold)
+        if name.strip().lower() == "curriculum"
+        else harmonization.get(name)
+        for name in settings.harmonizer.split("+")
+    ]
+    return members[0] if len(members) == 1 else harmonization.Chain(members)
+
+
+def _fit(model, settings, clips, output):
+    steps_per_epoch = settings.steps_per_epoch or len(clips) // settings.batch_size
+    if len(clips) < settings.batch_size:
+        raise PretrainingError(
+            f"a batch of {settings.batch_size} can't be drawn from {len(clips)} clips: "
+            "give more clips or a smaller --batch-size"
+        )
+    _compile(model, settings, settings.epochs * steps_per_epoch)
+    checkpoint = RunCheckpoint(output / "checkpoints")
+    first_epoch = checkpoint.restore(model)
+    if first_epoch:
+        _say(f"going on after epoch {first_epoch}")
+    dataset = make_dataset(
+        clips,
+        settings.batch_size,
+        training=True,
+        seed=settings.seed,
+        start_step=first_epoch * steps_per_epoch,
+        augment=ClipAugmentation(settings.noise, settings.mirror),
+        threads=settings.threads,
+    )
+    logs_to_csv = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: save_history(checkpoint.history, output / "history.csv")
+    )
+    tensorboard = keras.callbacks.TensorBoard(output / "tensorboard", write_graph=False)
+    model.fit(
+        dataset,
+        initial_epoch=first_epoch,
+        epochs=settings.epochs,
+        steps_per_epoch=steps_per_epoch,
+        callbacks=[checkpoint, logs_to_csv, tensorboard],
+        # A bar that is redrawn fills a log file with lines.
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    return checkpoint.history
+
+
+def _compile(model, settings, total_steps):
+    warmup_steps = settings.warmup_steps
+    if warmup_steps is None:
+        warmup_steps = total_steps // 50
+    with user_errors():
+        learning_rate = warmup_cosine(
+            settings.learning_rate,
+            settings.final_learning_rate,
+            warmup_steps,
+            total_steps,
+        )
+        model.compile(
+            optimizer=keras.optimizers.Adam(learning_rate, epsilon=1e-7),
+            harmonizer=make_harmonizer(settings, total_steps),
+            loss=_LOSSES[settings.loss](temperature=settings.temperature),
+            num_groups=settings.num_groups,
+        )
+
+
+def _evaluate(model, clips, output):
+    if not len(clips):
+        _say("no clips are held out: there is no retrieval report")
+        return {}
+    dataset = make_dataset(clips, _EVALUATION_BATCH, training=False)
+    results = zero_shot_retrieval(model, dataset)
+    table = save_retrieval(results, output)
+    _say(f"\nzero-shot retrieval among {len(clips)} held-out clips\n{table}")
+    return results
+
+
+def _say(text):
+    print(text, flush=True)
