@@ -32,13 +32,19 @@ CAPTIONS = (
 )
 _SENTENCE = "{colour} {shape}, {motion}"
 _VOICES = (
-    "en-us", "en-us+m3", "en-us+m7", "en-us+f2", "en-us+f5", "en-gb-x-rp+f3",
-)  # fmt: skip
+    "en-us",
+    "en-us+m3",
+    "en-us+f2",
+    "en-gb-x-rp+f3",
+)
 
 _FRAMES_PER_SECOND = 10
 _NUM_FRAMES = 26
 _DURATION = _NUM_FRAMES / _FRAMES_PER_SECOND
 _SAMPLING_RATE = 48_000
+
+# Gain of the compressor, at whose output the loudest sample is just below 1.
+_COMPRESSION = 6.0
 
 # Clips whose speech is made by one process of the synthesizer. The speech of a clip
 # depends on the clips before it in its block, so this is part of the corpus.
@@ -249,8 +255,8 @@ def _plan(split, index, picture, sound, text, generator):
         caption=template.format(**dataclasses.asdict(text)),
         appearance=appearance,
         utterance=utterance,
-        loudness=generator.uniform(0.4, 0.9),
-        delay=generator.uniform(0.1, 0.25),
+        loudness=generator.uniform(0.7, 0.95),
+        delay=generator.uniform(0.1, 0.2),
     )
 
 
@@ -303,7 +309,9 @@ def _make_block(folder, block, frame_size):
 def _to_track(speech, rate, plan):
     """Return the sound of a whole clip: silence, speech, silence."""
     speech = _resample(speech, rate)
-    speech *= plan.loudness / np.abs(speech).max()
+    # Compressed as broadcast speech is: soft sounds come close to loud ones.
+    speech = np.tanh(_COMPRESSION * speech / np.abs(speech).max())
+    speech *= plan.loudness
     track = np.zeros(round(_DURATION * _SAMPLING_RATE), np.float32)
     first = round(plan.delay * _SAMPLING_RATE)
     track[first : first + len(speech)] = speech

@@ -1,0 +1,118 @@
+"""The models and batches that the benchmarks measure."""
+
+import dataclasses
+
+import keras
+import numpy as np
+from gradient_keeper import GradientKeeper
+
+import keras_vatt
+
+_AUDIO_PATCH = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A size of model and batch, which decides the video share of the forward pass.
+
+    Attributes:
+        num_video: int, tokens of a video.
+        num_audio: int, tokens of a sound.
+        num_words: int, words of a caption.
+        width: int, of the tokens; the perceptrons are 4 times as wide.
+        num_layers: int.
+        batch_size: int.
+    """
+
+    num_video: int
+    num_audio: int
+    num_words: int = 16
+    width: int = 256
+    num_layers: int = 4
+    batch_size: int = 8
+
+    @property
+    def video_share(self):
+        """The share f of the video branch in the forward FLOPs, attention included."""
+        video = self._forward_flops(self.num_video)
+        others = self._forward_flops(self.num_audio) + self._forward_flops(
+            self.num_words
+        )
+        return video / (video + others)
+
+    @property
+    def floor(self):
+        """FLOPs of a harmonized step over those of a plain one: `1 + 2f/3`."""
+        return 1 + 2 * self.video_share / 3
+
+    def _forward_flops(self, num_tokens):
+        """Multiply-adds of the matrix products, up to a factor that all share."""
+        length = num_tokens + 1  # The aggregation token.
+        projections = 12 * self.width**2 * self.num_layers  # 4 attention, 8 perceptron.
+        stem_and_head = 2 * self.width**2
+        attention = 2 * length * self.width * self.num_layers
+        return length * (projections + stem_and_head + attention)
+
+
+# By the rounded video share.
+CASES = {
+    "0.24": Case(num_video=98, num_audio=300),
+    "0.54": Case(num_video=196, num_audio=150),
+    "0.70": Case(num_video=392, num_audio=150),
+}
+QUICK_CASES = {
+    name: dataclasses.replace(
+        case,
+        num_video=case.num_video // 14,
+        num_audio=case.num_audio // 14,
+        num_words=2,
+        width=16,
+        num_layers=1,
+        batch_size=4,
+    )
+    for name, case in CASES.items()
+}
+
+
+def vatt(case, optimizer=None, **compile_arguments):
+    """A modality-agnostic VATT of the case's size, always with the same weights.
+
+    Patches are tiny and few words are known, so that the branches cost what their
+    transformers cost. Dropout and DropToken are off: every scheme must give the same
+    gradient.
+    """
+    keras.utils.set_random_seed(0)
+    backbone = keras_vatt.VATTAgnosticBackbone(
+        hidden_dim=case.width,
+        intermediate_dim=4 * case.width,
+        num_layers=case.num_layers,
+        num_heads=case.width // 16,
+        head_dim=16,
+        projection_dim=case.width,
+        video_patch_size=(1, 2, 2),
+        audio_patch_size=_AUDIO_PATCH,
+        video_positions=(case.num_video, 1, 1),
+        audio_positions=case.num_audio,
+        text_positions=case.num_words,
+        vocabulary_size=1000,
+        word_embedding_dim=32,
+        token_keep_rate=1.0,
+        dropout=0.0,
+    )
+    bridge_head = keras_vatt.layers.FactorizedBridgeHead(
+        case.width, case.width // 2, name="bridge_head"
+    )
+    model = keras_vatt.VATT(backbone, bridge_head=bridge_head)
+    model.compile(optimizer=optimizer or GradientKeeper(), **compile_arguments)
+    return model
+
+
+def random_batch(case):
+    random = np.random.default_rng(0)
+    size, video, audio = case.batch_size, case.num_video, _AUDIO_PATCH * case.num_audio
+    words = (size, 1, case.num_words)
+    return {
+        "video": random.uniform(-1, 1, (size, video, 2, 2, 3)).astype("float32"),
+        "audio": random.uniform(-1, 1, (size, audio, 1)).astype("float32"),
+        "text": random.integers(1, 1000, words).astype("int32"),
+    }

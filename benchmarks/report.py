@@ -1,0 +1,104 @@
+"""Where the figures come from, and how they are written down."""
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import sys
+
+import keras
+
+_PACKAGES = ("keras", "jax", "tensorflow", "torch", "numpy", "torchjd", "LibMTL")
+
+
+def environment():
+    """The machine, its load now, and the versions of what runs on it."""
+    return {
+        "backend": keras.config.backend(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "load_average": load_average(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def load_average():
+    """Runnable processes over the last 1, 5 and 15 minutes."""
+    return [round(load, 2) for load in os.getloadavg()]
+
+
+def write(folder, name, report, columns):
+    """Writes a report as JSON and as a Markdown table, and prints the table.
+
+    Args:
+        folder: path, made if it is not there.
+        name: string. The files are `<name>_<backend>.json` and `.md`.
+        report: dict with `environment`, `settings` and `results`, a list of
+            dicts.
+        columns: dict from the heading of a column to a function of a result that
+            gives its text.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{name}_{report['environment']['backend']}"
+    (folder / f"{stem}.json").write_text(json.dumps(report, indent=2) + "\n")
+    text = _markdown(name, report, columns)
+    (folder / f"{stem}.md").write_text(text)
+    print(text)
+
+
+def progress(message):
+    """Says on standard error what is being done."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def milliseconds(seconds):
+    return f"{1000 * seconds:.1f}"
+
+
+def spread(quartiles):
+    low, median, high = quartiles
+    return f"{median:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def mebibytes(size):
+    return "-" if size is None else f"{size / 2**20:.1f}"
+
+
+def _markdown(name, report, columns):
+    facts, settings = report["environment"], report["settings"]
+    versions = ", ".join(f"{k} {v}" for k, v in facts["packages"].items() if v)
+    lines = [
+        f"# {name}, {facts['backend']}",
+        "",
+        f"{facts['processor']}, {facts['cores']} cores, {facts['system']}; "
+        f"Python {facts['python']}, {versions}; "
+        f"load average {facts['load_average']} at the start, "
+        f"{report['load_average_at_end']} at the end; {settings}",
+        "",
+        "| " + " | ".join(columns) + " |",
+        "|---" * len(columns) + "|",
+    ]
+    for result in report["results"]:
+        cells = (text(result) for text in columns.values())
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", *[f"Left out: {reason}" for reason in report.get("left_out", [])]]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _processor():
+    details = pathlib.Path("/proc/cpuinfo")
+    lines = details.read_text().splitlines() if details.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
+    return names[0] if names else platform.processor()

@@ -1,0 +1,101 @@
+"""Ways to take a step on JAX: ours and by hand."""
+
+import jax
+import keras
+import numpy as np
+from scheme import Scheme, branch_loss_value, realigned
+
+
+def train_step(model, batch):
+    """The model's own train step, compiled and fed as Keras' trainer does it."""
+    variables = [
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    ]
+    # Copies: the step takes its arguments' memory for its results.
+    state = tuple(
+        [jax.numpy.copy(variable.value) for variable in group] for group in variables
+    )
+    step = jax.jit(model.train_step, donate_argnums=0).lower(state, batch).compile()
+
+    def run():
+        nonlocal state
+        _, state = jax.block_until_ready(step(state, batch))
+
+    def gradients():
+        values = {id(v): x for v, x in zip(variables[2], state[2], strict=True)}
+        return [np.asarray(values[id(kept)]) for kept in model.optimizer.kept]
+
+    return Scheme(run, gradients, _temporary_bytes(step))
+
+
+def rivals(model, batch):
+    """Other ways to the harmonized gradient, by name: functions that make them."""
+    return {
+        "naive two passes": lambda: _two_passes(model, batch),
+        "hand-written": lambda: _hand_written(model, batch),
+    }
+
+
+def _two_passes(model, batch):
+    """Each loss with a forward pass of its own two modalities, in its own program."""
+    arguments = (*_values(model), batch)
+    steps = [_compiled(_gradient(model, index), *arguments) for index in (0, 1)]
+    examples = [step(*arguments) for step in steps]
+    combine = _compiled(realigned, examples)
+
+    def run():
+        gradients = [step(*arguments) for step in steps]
+        return jax.block_until_ready(combine(gradients))
+
+    planned = max(_temporary_bytes(step) for step in steps)
+    return Scheme(run, lambda: _arrays(run()), planned)
+
+
+def _hand_written(model, batch):
+    """`jax.grad` of each loss in one program, where XLA merges the forward passes."""
+    arguments = (*_values(model), batch)
+
+    def both(*arguments):
+        return realigned([_gradient(model, index)(*arguments) for index in (0, 1)])
+
+    step = _compiled(both, *arguments)
+
+    def run():
+        return jax.block_until_ready(step(*arguments))
+
+    return Scheme(run, lambda: _arrays(run()), _temporary_bytes(step))
+
+
+def _values(model):
+    groups = (model.trainable_variables, model.non_trainable_variables)
+    return [[variable.value for variable in group] for group in groups]
+
+
+def _gradient(model, index):
+    def loss_value(trainable_values, other_values, batch):
+        mapping = [
+            *zip(model.trainable_variables, trainable_values, strict=True),
+            *zip(model.non_trainable_variables, other_values, strict=True),
+        ]
+        with keras.StatelessScope(state_mapping=mapping):
+            branches = model.branches()
+            names = model.branch_losses()[index].branches
+            outputs = {name: branches[name](batch) for name in names}
+            return branch_loss_value(model, index, outputs, batch)
+
+    return jax.grad(loss_value)
+
+
+def _compiled(function, *arguments):
+    return jax.jit(function).lower(*arguments).compile()
+
+
+def _temporary_bytes(compiled):
+    return compiled.memory_analysis().temp_size_in_bytes
+
+
+def _arrays(gradients):
+    return [np.asarray(gradient) for gradient in gradients]

@@ -1,0 +1,77 @@
+"""Ways to take a step on TensorFlow: ours and by hand, compiled by XLA."""
+
+import functools
+
+import tensorflow as tf
+from keras import ops
+from scheme import Scheme, branch_loss_value, realigned
+
+# As `jit_compile="auto"` of `keras.Model.compile` has it.
+_compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
+
+
+def train_step(model, batch):
+    """The model's own train step."""
+    batch = _tensors(batch)
+    step = _compiled(model.train_step)
+
+    def gradients():
+        return [ops.convert_to_numpy(kept) for kept in model.optimizer.kept]
+
+    return Scheme(lambda: step(batch), gradients)
+
+
+def rivals(model, batch):
+    """Other ways to the harmonized gradient, by name: functions that make them."""
+    batch = _tensors(batch)
+    makers = {"naive two passes": _two_passes, "hand-written": _hand_written}
+    return {
+        name: lambda make=make: _scheme(make(model, batch))
+        for name, make in makers.items()
+    }
+
+
+def _tensors(batch):
+    return {name: tf.convert_to_tensor(value) for name, value in batch.items()}
+
+
+def _scheme(step):
+    def gradients():
+        return [ops.convert_to_numpy(gradient) for gradient in step()]
+
+    return Scheme(step, gradients)
+
+
+def _two_passes(model, batch):
+    """Each loss with a forward pass of its own two modalities, in its own program."""
+    variables = [variable.value for variable in model.trainable_variables]
+
+    def gradient(index, batch):
+        branches = model.branches()
+        with tf.GradientTape() as tape:
+            names = model.branch_losses()[index].branches
+            outputs = {name: branches[name](batch) for name in names}
+            loss = branch_loss_value(model, index, outputs, batch)
+        return _dense(tape.gradient(loss, variables))
+
+    first, second = (_compiled(functools.partial(gradient, k)) for k in (0, 1))
+    combine = _compiled(realigned)
+    return lambda: combine([first(batch), second(batch)])
+
+
+def _hand_written(model, batch):
+    """One forward pass under a persistent tape, `tape.gradient` for each loss."""
+    variables = [variable.value for variable in model.trainable_variables]
+
+    @_compiled
+    def step(batch):
+        with tf.GradientTape(persistent=True) as tape:
+            outputs = {name: branch(batch) for name, branch in model.branches().items()}
+            losses = [branch_loss_value(model, k, outputs, batch) for k in (0, 1)]
+        return realigned([_dense(tape.gradient(loss, variables)) for loss in losses])
+
+    return lambda: step(batch)
+
+
+def _dense(gradients):
+    return [None if g is None else tf.convert_to_tensor(g) for g in gradients]
