@@ -3,17 +3,14 @@
 import math
 
 import keras
-import keras_nlp
 
 from keras_vatt.layers import SeededDropout
-from keras_vatt.models.backbone import VATTBackbone
-from keras_vatt.models.presets import TaskFromPreset
+from keras_vatt.models.task import VATTTask
 
 
-class _VATTClassifier(TaskFromPreset, keras_nlp.models.Task):
+class _VATTClassifier(VATTTask):
     """What the classifiers share: the backbone's pooled feature, a Dense layer."""
 
-    backbone_cls = VATTBackbone
     modality = None
 
     def __init__(

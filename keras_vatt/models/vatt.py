@@ -1,13 +1,11 @@
 """VATT: backbone, bridge head, contrastive pre-training, embeddings."""
 
 import keras
-import keras_nlp
 import numpy as np
 
 from keras_vatt.layers import FactorizedBridgeHead
 from keras_vatt.losses import AsymmetricNCE
-from keras_vatt.models.backbone import VATTBackbone
-from keras_vatt.models.presets import TaskFromPreset
+from keras_vatt.models.task import VATTTask
 from keras_vatt.training import BranchLoss, HarmonizedModel
 
 # The losses in the order of the Gram matrix: the pair, then where each side's
@@ -24,7 +22,7 @@ _PAIRS = {
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
-class VATT(TaskFromPreset, HarmonizedModel, keras_nlp.models.Task):
+class VATT(HarmonizedModel, VATTTask):
     """Video-Audio-Text Transformer, pre-trained by contrast, used as an encoder.
 
     A backbone gives features of video, audio and text, a bridge head maps them
@@ -51,8 +49,6 @@ class VATT(TaskFromPreset, HarmonizedModel, keras_nlp.models.Task):
     embeddings["text"]["to_video"]  # an array of shape (2, video_text_dim)
     ```
     """
-
-    backbone_cls = VATTBackbone
 
     def __init__(self, backbone, bridge_head=None, preprocessor=None, **kwargs):
         super().__init__(compile=False, **kwargs)
@@ -283,13 +279,3 @@ class VATT(TaskFromPreset, HarmonizedModel, keras_nlp.models.Task):
         if isinstance(config.get("bridge_head"), dict):
             config["bridge_head"] = keras.layers.deserialize(config["bridge_head"])
         return super().from_config(config)
-
-    # Batches come decoded and tokenized, from pipelines that know time, masks
-    # and candidates: KerasHub's mapping of the preprocessor over the data, and
-    # the kinds of dataset that it can't take, are not wanted here.
-    fit = keras.Model.fit
-    evaluate = keras.Model.evaluate
-    predict = keras.Model.predict
-    train_on_batch = keras.Model.train_on_batch
-    test_on_batch = keras.Model.test_on_batch
-    predict_on_batch = keras.Model.predict_on_batch

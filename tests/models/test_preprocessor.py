@@ -1,0 +1,42 @@
+"""The preprocessor gives what the model takes, and says what a clip is."""
+
+import numpy as np
+import pytest
+
+import keras_vatt
+
+
+def test_inputs_come_out_as_the_model_takes_them():
+    tokenizer = keras_vatt.VATTTokenizer.from_captions(["a red star"])
+    inputs = keras_vatt.VATTPreprocessor(tokenizer)(
+        {
+            "video": np.zeros((2, 4, 32, 32, 3), np.uint8),
+            "audio": [[0.0] * 100, [1.0] * 100],
+            "text": [["a star", "red"], ["a", "star"]],
+        }
+    )
+    shapes = {name: array.shape for name, array in inputs.items()}
+    assert shapes == {
+        "video": (2, 4, 32, 32, 3),
+        "audio": (2, 100, 1),
+        "text": (2, 2, 16),
+    }
+    assert inputs["audio"].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("video", (4, 32, 32, 3)), ("audio", (100,))]
+)
+def test_inputs_without_the_axis_of_clips_are_refused(name, shape):
+    with pytest.raises(ValueError, match=f"'{name}' must have"):
+        keras_vatt.VATTPreprocessor()({name: np.zeros(shape)})
+
+
+def test_text_without_vocabulary_is_refused():
+    with pytest.raises(ValueError, match="no vocabulary"):
+        keras_vatt.VATTPreprocessor()({"text": ["a star"]})
+
+
+def test_it_says_what_a_clip_is():
+    spec = keras_vatt.VATTPreprocessor(num_frames=8, sampling_rate=16_000).clip_spec
+    assert (spec.num_frames, spec.audio_samples) == (8, 12_800)
