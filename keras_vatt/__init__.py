@@ -1,6 +1,6 @@
 """VATT for Keras 3, pre-trained with cross-modality gradient harmonization."""
 
-from keras_vatt import harmonization, layers, losses, training
+from keras_vatt import harmonization, layers, losses, storage, training
 from keras_vatt.models import (
     VATT,
     VATTAgnosticBackbone,
@@ -24,5 +24,6 @@ __all__ = [
     "harmonization",
     "layers",
     "losses",
+    "storage",
     "training",
 ]

@@ -5,6 +5,7 @@ Settings that are not given come from the recipe, then from the defaults. A run 
 was interrupted goes on with `--output FOLDER --resume`.
 """
 
+import contextlib
 import pathlib
 
 from keras_vatt.cli.errors import CommandError
@@ -20,6 +21,7 @@ from keras_vatt.pretraining.settings import (
 )
 
 _SETTINGS = "settings.json"
+_REUSED = {"cache", "corpus"}
 
 
 def add_arguments(parser):
@@ -45,9 +47,22 @@ def run(arguments):
         # Keras and its backend are loaded once the arguments are known to be good.
         from keras_vatt.pretraining.run import pretrain
 
-        pretrain(settings)
+        _pretrain_or_clear(pretrain, settings, resume)
     except PretrainingError as error:
         raise CommandError(str(error)) from error
+
+
+def _pretrain_or_clear(pretrain, settings, resume):
+    """Leave no trace of a run that could not begin: it can be tried again."""
+    try:
+        pretrain(settings)
+    except PretrainingError:
+        output = pathlib.Path(settings.output)
+        if not resume:
+            (output / _SETTINGS).unlink()
+            with contextlib.suppress(OSError):  # It holds decoded clips.
+                output.rmdir()
+        raise
 
 
 def _settle(given, recipe, resume):
@@ -60,7 +75,7 @@ def _settle(given, recipe, resume):
                 "--resume keeps the settings of the run: leave out --recipe"
             )
         return load_settings(output / _SETTINGS, given)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    if not _is_free(output):
         raise CommandError(
             f"{str(output)!r} is not empty: choose another --output, or go on with "
             "the run in it by --resume"
@@ -71,3 +86,10 @@ def _settle(given, recipe, resume):
     output.mkdir(parents=True, exist_ok=True)
     save_settings(settings, output / _SETTINGS)
     return settings
+
+
+def _is_free(output):
+    """Whether a new run may begin there: decoded clips of an earlier try may stay."""
+    if not output.exists():
+        return True
+    return output.is_dir() and {path.name for path in output.iterdir()} <= _REUSED

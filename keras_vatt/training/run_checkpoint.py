@@ -6,7 +6,6 @@ import pathlib
 import shutil
 
 import keras
-import numpy as np
 import safetensors.numpy
 
 _STATE = "state.safetensors"
@@ -65,7 +64,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         state = {
-            name: np.ascontiguousarray(keras.ops.convert_to_numpy(variable.value))
+            name: keras.ops.convert_to_numpy(variable.value)
             for name, variable in _state_variables(self.model).items()
         }
         safetensors.numpy.save_file(state, partial / _STATE)

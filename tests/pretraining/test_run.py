@@ -1,0 +1,140 @@
+"""A run makes all that it promises, and goes on after a kill as if there was none."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+import keras_vatt
+from keras_vatt.cli.main import main
+from keras_vatt.data import make_demo_corpus, read_corpus
+
+OPTIONS = {
+    "--epochs": 3,
+    "--batch-size": 4,
+    "--harmonizer": "curriculum+realign",
+    "--learning-rate": 1e-3,
+    "--threads": 1,
+    "--seed": 7,
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus") / "demo"
+    return make_demo_corpus(folder, 12, 5, progress=False)
+
+
+def arguments(corpus, output, **changes):
+    options = OPTIONS | {"--data": corpus, "--output": output} | changes
+    return ["pretrain", *(str(part) for option in options.items() for part in option)]
+
+
+@pytest.fixture(scope="module")
+def run_folder(corpus, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    assert main(arguments(corpus, folder)) == 0
+    return folder
+
+
+def test_the_preset_of_a_run_takes_the_captions_of_its_corpus(corpus, run_folder):
+    model = keras_vatt.VATT.from_preset(run_folder / "preset")
+    segments, _ = read_corpus(corpus)
+    captions = [s.caption for s in segments if s.split == "train"]
+    inputs = model.preprocessor({"text": captions})
+    unknown = model.preprocessor.tokenizer.token_to_id("<unk>")
+    assert (inputs["text"] != unknown).all()
+    assert np.isfinite(model.encode(**inputs)["text"]["to_video"]).all()
+
+
+def test_the_history_has_a_row_for_each_epoch(run_folder):
+    with (run_folder / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert {"loss", "video_audio_loss", "video_text_loss", "gradient_cosine"} <= set(
+        rows[0]
+    )
+    assert all(np.isfinite(float(value)) for row in rows for value in row.values())
+
+
+def test_the_retrieval_report_is_of_all_held_out_clips(run_folder):
+    results = json.loads((run_folder / "retrieval.json").read_text())
+    assert {"text->video", "audio->video"} <= set(results)
+    assert {"recall_at_1", "recall_at_5", "recall_at_10", "median_rank"} <= set(
+        results["text->video"]
+    )
+    assert results["text->video"]["recall_at_5"] == 1.0
+    assert "text->video" in (run_folder / "retrieval.txt").read_text()
+
+
+def test_plots_logs_and_reports_are_there(run_folder):
+    for plot in ("losses.png", "gradients.png"):
+        data = (run_folder / "plots" / plot).read_bytes()
+        assert data.startswith(b"\x89PNG")
+    assert list((run_folder / "tensorboard").rglob("events.*"))
+    assert json.loads((run_folder / "data_report.json").read_text())
+    assert json.loads((run_folder / "settings.json").read_text())["seed"] == 7
+
+
+def test_a_killed_run_comes_to_the_same_result(corpus, run_folder, tmp_path):
+    command = [sys.executable, "-m", "keras_vatt.cli.main"]
+    process = subprocess.Popen(
+        [*command, *arguments(corpus, tmp_path / "run")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for_checkpoint(process, tmp_path / "run" / "checkpoints")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "run" / "preset").exists()
+    resume = ["pretrain", "--output", str(tmp_path / "run"), "--resume"]
+    again = subprocess.run(
+        [*command, *resume], capture_output=True, text=True, check=True
+    )
+    assert "going on after epoch" in again.stdout
+    whole = keras_vatt.VATT.from_preset(run_folder / "preset")
+    resumed = keras_vatt.VATT.from_preset(tmp_path / "run" / "preset")
+    for name, expected in weights_of(whole).items():
+        actual = weights_of(resumed)[name]
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6, err_msg=name)
+    history = (run_folder / "history.csv").read_text().splitlines()
+    assert len((tmp_path / "run" / "history.csv").read_text().splitlines()) == len(
+        history
+    )
+
+
+def wait_for_checkpoint(process, folder, seconds=240):
+    """Until there is a whole checkpoint, of a run that is not at its end."""
+    deadline = time.monotonic() + seconds
+    while not any(folder.glob("epoch-*/state.safetensors")):
+        assert process.poll() is None, "the run ended before it was killed"
+        assert time.monotonic() < deadline, "there was no checkpoint in time"
+        time.sleep(0.01)
+
+
+def weights_of(model):
+    return {
+        weight.path: keras.ops.convert_to_numpy(weight.value)
+        for weight in model.weights
+    }
+
+
+def test_a_run_without_held_out_clips_says_so(corpus, tmp_path, capsys):
+    changes = {"--epochs": 1, "--test-share": 0}
+    manifest = corpus / "train_only.jsonl"
+    rows = (corpus / "manifest.jsonl").read_text().splitlines()
+    rows = [json.loads(row) for row in rows if json.loads(row)["split"] == "train"]
+    for row in rows:
+        del row["split"]
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    code = main(arguments(manifest, tmp_path / "run", **changes))
+    assert code == 0
+    assert "no clips are held out" in capsys.readouterr().out
+    assert (tmp_path / "run" / "preset" / "model.safetensors").is_file()
