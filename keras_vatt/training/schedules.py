@@ -36,6 +36,8 @@ def warmup_cosine(
             "`warmup_steps` must be less than `total_steps`. Received: "
             f"warmup_steps={warmup_steps}, total_steps={total_steps}"
         )
+    # From an int Keras' schedule takes an integer pi.
+    peak, end = float(peak), float(end)
     if warmup_steps == 0:
         return keras.optimizers.schedules.CosineDecay(
             peak, total_steps, alpha=end / peak, name=name

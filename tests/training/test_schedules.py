@@ -1,0 +1,48 @@
+"""The learning rate is the papers', at every step."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_vatt.training import warmup_cosine
+
+
+def expected_rate(step, peak, end, warmup_steps, total_steps):
+    if step < warmup_steps:
+        return peak * step / warmup_steps
+    progress = min((step - warmup_steps) / (total_steps - warmup_steps), 1.0)
+    return end + (peak - end) * (1 + np.cos(np.pi * progress)) / 2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [(1e-4, 5e-5, 10_000, 500_000), (5e-3, 0.0, 2_500, 100_000), (1, 0, 0, 9)],
+)
+def test_rate_is_linear_then_half_a_cosine_then_constant(settings):
+    schedule = warmup_cosine(*settings)
+    total = settings[-1]
+    for step in {
+        0,
+        1,
+        total // 100,
+        total // 3,
+        total - 1,
+        total,
+        total + 1,
+        2 * total,
+    }:
+        rate = float(keras.ops.convert_to_numpy(schedule(step)))
+        expected = expected_rate(step, *settings)
+        assert rate == pytest.approx(expected, rel=1e-4, abs=1e-9)
+
+
+def test_the_schedule_comes_back_from_its_config():
+    schedule = warmup_cosine(1e-3, 1e-4, 10, 100)
+    config = keras.saving.serialize_keras_object(schedule)
+    again = keras.saving.deserialize_keras_object(config)
+    assert float(again(50)) == float(schedule(50))
+
+
+def test_a_warmup_that_never_ends_is_refused():
+    with pytest.raises(ValueError, match="warmup_steps"):
+        warmup_cosine(1e-3, 1e-4, 100, 100)
