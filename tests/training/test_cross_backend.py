@@ -33,7 +33,7 @@ optimizer = keras.optimizers.Adam(1e-3, epsilon=1e-4)
 model = model_with(optimizer, form=form, harmonizer="realign")
 with np.load(weights) as start:
     model.set_weights([start[name] for name in start.files])
-logs = [train(model, tiny_batch(seed=seed)) for seed in range(3)]
+logs = [train(model, tiny_batch(16, seed=seed)) for seed in range(3)]
 np.save(stem + ".npy", flat(values_of(model.trainable_variables)))
 open(stem + ".json", "w").write(json.dumps(logs))
 """

@@ -39,7 +39,7 @@ def test_float16_scales_the_loss_and_not_the_gram_matrix():
     expected = train(full, batch)
     assert float(half.optimizer.dynamic_scale) > 1
     for name in ("video_audio_gradient_norm", "video_text_gradient_norm", "loss"):
-        assert actual[name] == pytest.approx(expected[name], rel=0.1)
+        assert actual[name] == pytest.approx(expected[name], rel=0.3)
 
 
 @needs_float16
