@@ -1,6 +1,7 @@
 """A preset on disk: what lies where, and how it comes there whole."""
 
 import contextlib
+import importlib.resources
 import json
 import pathlib
 import re
@@ -18,7 +19,7 @@ _WEIGHTS = "model.safetensors"
 _METADATA = "metadata.json"
 _TOKENIZER_ASSETS = "assets/tokenizer"
 
-_BUILT_IN = pathlib.Path(__file__).parents[2] / "presets"
+_BUILT_IN = pathlib.Path(importlib.resources.files("keras_vatt.presets"))
 _HUB_URI = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 _PACKAGES = ("keras", "keras_hub", "keras_nlp", "keras_vatt")
 
