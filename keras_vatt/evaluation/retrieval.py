@@ -6,6 +6,7 @@ import numpy as np
 
 # Which embedding of the queries is compared with which one of the videos, and
 # the mask without which a clip has no query.
+_INPUTS = ("video", "audio", "text")
 _TASKS = {
     "text->video": (("text", "to_video"), ("video", "to_text"), "text_mask"),
     "audio->video": (("audio", "to_video"), ("video", "to_audio"), "audio_mask"),
@@ -144,10 +145,15 @@ def _embed(model, dataset):
     wanted = {place for query, video, _ in _TASKS.values() for place in (query, video)}
     embeddings = {place: [] for place in wanted}
     masks = {mask: [] for _, _, mask in _TASKS.values()}
+    batch_size = None
     for batch in dataset:
-        outputs = model.encode(batch["video"], batch["audio"], batch["text"][:, 0])
+        num_clips = len(batch["video"])
+        batch_size = batch_size or num_clips
+        # A last batch of another size would be compiled anew.
+        full = {name: _filled_up(batch[name], batch_size) for name in _INPUTS}
+        outputs = model.encode(full["video"], full["audio"], full["text"][:, 0])
         for modality, name in wanted:
-            embeddings[modality, name].append(outputs[modality][name])
+            embeddings[modality, name].append(outputs[modality][name][:num_clips])
         for mask, values in masks.items():
             values.append(np.asarray(batch[mask]))
     if not masks["text_mask"]:
@@ -157,6 +163,11 @@ def _embed(model, dataset):
         {place: concatenate(arrays) for place, arrays in embeddings.items()},
         {mask: concatenate(arrays) for mask, arrays in masks.items()},
     )
+
+
+def _filled_up(array, num_rows):
+    array = np.asarray(array)
+    return np.concatenate([array, np.repeat(array[-1:], num_rows - len(array), 0)])
 
 
 def _unit_rows(embeddings, name):
