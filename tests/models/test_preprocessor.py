@@ -1,7 +1,9 @@
 """The preprocessor gives what the model takes, and says what a clip is."""
 
+import keras
 import numpy as np
 import pytest
+from models.tiny import tiny_vatt
 
 import keras_vatt
 
@@ -40,3 +42,18 @@ def test_text_without_vocabulary_is_refused():
 def test_it_says_what_a_clip_is():
     spec = keras_vatt.VATTPreprocessor(num_frames=8, sampling_rate=16_000).clip_spec
     assert (spec.num_frames, spec.audio_samples) == (8, 12_800)
+
+
+def test_a_preprocessor_comes_back_from_its_config_and_in_a_saved_model(tmp_path):
+    tokenizer = keras_vatt.VATTTokenizer.from_captions(["a red star"])
+    preprocessor = keras_vatt.VATTPreprocessor(tokenizer, num_frames=8)
+    config = keras.saving.serialize_keras_object(preprocessor)
+    again = keras.saving.deserialize_keras_object(config)
+    model = tiny_vatt()
+    model = keras_vatt.VATT(model.backbone, model.bridge_head, preprocessor)
+    model.save(tmp_path / "model.keras")
+    saved = keras.saving.load_model(tmp_path / "model.keras").preprocessor
+    for other in (again, saved):
+        assert other.clip_spec == preprocessor.clip_spec
+        words = {"text": ["a star"]}
+        np.testing.assert_array_equal(other(words)["text"], preprocessor(words)["text"])
