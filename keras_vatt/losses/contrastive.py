@@ -3,7 +3,9 @@
 import keras
 from keras import ops
 
-_MASKED_SIMILARITY = -1e9
+# Far below any cosine. Not farther: a compiler may round a logit and the maximum that
+# is taken from it differently, and that difference must not overflow `exp`.
+_MASKED_SIMILARITY = -1e4
 
 
 class ContrastiveLoss(keras.losses.Loss):
@@ -113,13 +115,12 @@ class AsymmetricNCE(ContrastiveLoss):
         super().__init__(temperature=temperature, name=name, **kwargs)
 
     def _contrast(self, similarities, positives, masked):
-        logits = similarities / self.temperature
         masked = ops.convert_to_tensor(masked, dtype="float32")
-        to_all_candidates = logits + ops.reshape(masked, (1, -1, 1))
-        from_all_videos = ops.transpose(logits, (1, 0, 2))
+        to_all_candidates = similarities + ops.reshape(masked, (1, -1, 1))
+        from_all_videos = ops.transpose(similarities, (1, 0, 2))
         from_all_videos = from_all_videos + ops.reshape(masked, (-1, 1, 1))
         pooled = ops.concatenate([to_all_candidates, from_all_videos], axis=1)
-        return ops.logsumexp(pooled, axis=(1, 2)) - ops.logsumexp(
+        return ops.logsumexp(pooled / self.temperature, axis=(1, 2)) - ops.logsumexp(
             positives / self.temperature, axis=1
         )
 
@@ -148,7 +149,6 @@ class SymmetricNCE(ContrastiveLoss):
         super().__init__(temperature=temperature, name=name, **kwargs)
 
     def _contrast(self, similarities, positives, masked):
-        # The original masks before it divides by the temperature.
         masked = ops.convert_to_tensor(masked, dtype="float32")
         to_all_candidates = similarities + ops.reshape(masked, (1, -1, 1))
         to_all_videos = ops.transpose(similarities, (1, 0, 2))

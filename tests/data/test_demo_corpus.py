@@ -110,7 +110,7 @@ def test_the_sound_is_the_speech_of_its_combination(demo):
     for plan, speech in list(zip(plans, waveforms, strict=True))[::3]:
         assert all(word in plan.utterance.text for word in str(plan.sound).split())
         _, heard = decode_clip(demo / plan.path, 0.0, SPEC)
-        assert np.abs(heard).max() == pytest.approx(plan.loudness, rel=0.15)
+        assert np.abs(heard).max() == pytest.approx(plan.loudness, rel=0.3)
         spoken = np.interp(
             np.arange(len(speech) * 48_000 // rate) * rate / 48_000,
             np.arange(len(speech)),
