@@ -1,6 +1,7 @@
 """From a checkpoint of the original code to a preset folder."""
 
 import numpy as np
+from keras import ops
 
 from keras_vatt.checkpoints import original_keys
 from keras_vatt.checkpoints.original_checkpoint import (
@@ -114,8 +115,8 @@ def _check_outputs(model):
     }
     for modality in model.backbone.modalities:
         features = model.backbone({modality: inputs[modality].astype("float32")})
-        pooled = np.asarray(features[modality]["features_pooled"], np.float32)
-        if not np.isfinite(pooled).all():
+        pooled = ops.cast(features[modality]["features_pooled"], "float32")
+        if not np.isfinite(ops.convert_to_numpy(pooled)).all():
             raise ValueError(
                 f"The converted model gives NaN or infinity for {modality}."
             )

@@ -31,12 +31,7 @@ CAPTIONS = (
     "{motion} goes the {colour} {shape}",
 )
 _SENTENCE = "{colour} {shape}, {motion}"
-_VOICES = (
-    "en-us",
-    "en-us+m3",
-    "en-us+f2",
-    "en-gb-x-rp+f3",
-)
+_VOICES = ("en-us", "en-us+m3", "en-us+f2")
 
 _FRAMES_PER_SECOND = 10
 _NUM_FRAMES = 26
@@ -242,8 +237,8 @@ def _plan(split, index, picture, sound, text, generator):
     utterance = Utterance(
         text=_SENTENCE.format(**dataclasses.asdict(sound)),
         voice=_VOICES[generator.integers(len(_VOICES))],
-        rate=int(generator.integers(140, 170)),
-        pitch=int(generator.integers(40, 60)),
+        rate=int(generator.integers(150, 165)),
+        pitch=int(generator.integers(45, 55)),
     )
     template = CAPTIONS[generator.integers(len(CAPTIONS))]
     return _Plan(
@@ -256,7 +251,7 @@ def _plan(split, index, picture, sound, text, generator):
         appearance=appearance,
         utterance=utterance,
         loudness=generator.uniform(0.7, 0.95),
-        delay=generator.uniform(0.1, 0.2),
+        delay=generator.uniform(0.1, 0.15),
     )
 
 
