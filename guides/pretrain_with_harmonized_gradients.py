@@ -65,13 +65,12 @@ of our captions.
 """
 
 tokenizer = keras_vatt.VATTTokenizer.from_captions(s.caption for s in train)
-preset = keras_vatt.storage.PresetFolder("vatt_tiny_agnostic")
-spec = preset.load_preprocessor().clip_spec
+spec = keras_vatt.VATTPreprocessor.from_preset("vatt_tiny_agnostic").clip_spec
 model = keras_vatt.VATT.from_preset(
     "vatt_tiny_agnostic",
     load_weights=False,
     vocabulary_size=tokenizer.vocabulary_size(),
-    preprocessor=keras_vatt.VATTPreprocessor(tokenizer, **spec.get_config()),
+    preprocessor=keras_vatt.VATTPreprocessor.from_clip_spec(spec, tokenizer),
 )
 
 """

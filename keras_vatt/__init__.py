@@ -5,21 +5,27 @@ from keras_vatt.models import (
     VATT,
     VATTAgnosticBackbone,
     VATTAudioClassifier,
+    VATTAudioConverter,
     VATTPreprocessor,
     VATTSpecificBackbone,
     VATTTokenizer,
     VATTVideoClassifier,
+    VATTVideoConverter,
 )
+from keras_vatt.storage.provenance import Provenance
 from keras_vatt.version import __version__
 
 __all__ = [
+    "Provenance",
     "VATT",
     "VATTAgnosticBackbone",
     "VATTAudioClassifier",
+    "VATTAudioConverter",
     "VATTPreprocessor",
     "VATTSpecificBackbone",
     "VATTTokenizer",
     "VATTVideoClassifier",
+    "VATTVideoConverter",
     "__version__",
     "harmonization",
     "layers",

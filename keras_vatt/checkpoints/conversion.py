@@ -1,5 +1,6 @@
 """From a checkpoint of the original code to a preset folder."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -16,9 +17,17 @@ from keras_vatt.models import (
     VATTAgnosticBackbone,
     VATTTokenizer,
 )
+from keras_vatt.models.presets import task_class
+from keras_vatt.storage import PresetFolder
 
-# Words of a caption, where the model has no table of word positions.
-_WORDS = 16
+_PRETRAINING_LAYOUTS = {
+    True: original_keys.AGNOSTIC_PRETRAINING,
+    False: original_keys.SPECIFIC_PRETRAINING,
+}
+_CLASSIFIER_LAYOUTS = {
+    "video": original_keys.VIDEO_CLASSIFIER,
+    "audio": original_keys.AUDIO_CLASSIFIER,
+}
 
 
 def convert(prefix, config, output, vocabulary=None, progress=False):
@@ -85,17 +94,19 @@ def count_mapped(listing, config):
 def _make_model(config):
     if not isinstance(config, str):
         return model_from_original_config(config)
-    model = VATT.from_preset(config, load_weights=False)
-    if isinstance(model.backbone, VATTAgnosticBackbone):
-        return model, original_keys.AGNOSTIC_PRETRAINING
-    return model, original_keys.SPECIFIC_PRETRAINING
+    task = task_class(PresetFolder(config, with_weights=False))
+    model = task.from_preset(config, load_weights=False)
+    if isinstance(model, VATT):
+        agnostic = isinstance(model.backbone, VATTAgnosticBackbone)
+        return model, _PRETRAINING_LAYOUTS[agnostic]
+    return model, _CLASSIFIER_LAYOUTS[model.modality]
 
 
 def _tokenizer(model, vocabulary):
     backbone = model.backbone
     if "text" not in backbone.modalities:
         raise ValueError("A vocabulary was given, and the model has no text.")
-    words = getattr(backbone, "text_positions", _WORDS)
+    words = model.preprocessor.tokenizer.sequence_length
     tokenizer = VATTTokenizer(vocabulary, words)
     if tokenizer.vocabulary_size() != backbone.vocabulary_size:
         raise ValueError(
@@ -106,17 +117,18 @@ def _tokenizer(model, vocabulary):
 
 
 def _check_outputs(model):
-    spec = model.preprocessor.clip_spec
+    """Run the model once, on noise of the form that its preprocessor gives."""
+    spec, tokenizer = model.preprocessor.clip_spec, model.preprocessor.tokenizer
     generator = np.random.default_rng(0)
+    words = 1 if tokenizer is None else tokenizer.sequence_length
     inputs = {
         "video": generator.uniform(-1, 1, (1, *spec.video_shape)),
         "audio": generator.uniform(-1, 1, (1, spec.audio_samples, 1)),
-        "text": np.ones((1, getattr(model.backbone, "text_positions", _WORDS))),
+        "text": np.ones((1, words)),
     }
-    for modality in model.backbone.modalities:
-        features = model.backbone({modality: inputs[modality].astype("float32")})
-        pooled = ops.cast(features[modality]["features_pooled"], "float32")
-        if not np.isfinite(ops.convert_to_numpy(pooled)).all():
-            raise ValueError(
-                f"The converted model gives NaN or infinity for {modality}."
-            )
+    inputs = {m: inputs[m].astype("float32") for m in model.backbone.modalities}
+    is_classifier = not isinstance(model, VATT)
+    outputs = model(inputs[model.modality] if is_classifier else inputs)
+    for output in keras.tree.flatten(outputs):
+        if not np.isfinite(ops.convert_to_numpy(ops.cast(output, "float32"))).all():
+            raise ValueError("The converted model gives NaN or infinity.")

@@ -6,9 +6,12 @@ from keras_vatt.models import (
     VATT,
     VATTAgnosticBackbone,
     VATTAudioClassifier,
+    VATTAudioConverter,
     VATTPreprocessor,
     VATTSpecificBackbone,
+    VATTTokenizer,
     VATTVideoClassifier,
+    VATTVideoConverter,
 )
 
 
@@ -186,14 +189,19 @@ def _audio_input(tower):
 
 def _preprocessor(backbone):
     """For clips that fill the tables of positions, at VATT's rates."""
-    sizes = {}
+    video, audio = {}, {}
     if "video" in backbone.modalities:
         patch, positions = backbone.video_patch_size, backbone.video_positions
-        sizes["num_frames"] = patch[0] * positions[0]
-        sizes["frame_size"] = patch[1] * positions[1]
+        video["num_frames"] = patch[0] * positions[0]
+        video["frame_size"] = patch[1] * positions[1]
     if "audio" in backbone.modalities:
-        sizes["audio_samples"] = backbone.audio_patch_size * backbone.audio_positions
-    return VATTPreprocessor(**sizes)
+        audio["audio_samples"] = backbone.audio_patch_size * backbone.audio_positions
+    words = getattr(backbone, "text_positions", 16)
+    return VATTPreprocessor(
+        VATTTokenizer(sequence_length=words) if "text" in backbone.modalities else None,
+        VATTVideoConverter(**video),
+        VATTAudioConverter(**audio),
+    )
 
 
 def _bridge_head(config, backbone):

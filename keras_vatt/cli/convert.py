@@ -8,6 +8,7 @@ checkpoint nothing is written: it says what would be mapped.
 import json
 import pathlib
 
+from keras_vatt.checkpoints.conversion import convert, count_mapped
 from keras_vatt.cli.errors import CommandError
 
 
@@ -41,9 +42,6 @@ def run(arguments):
     is_listing = arguments.source.endswith(".tsv")
     if not is_listing and arguments.output is None:
         raise CommandError("--output is missing")
-    # Keras and its backend are loaded once the arguments are known to be good.
-    from keras_vatt.checkpoints.conversion import convert, count_mapped
-
     try:
         if is_listing:
             mapped, present = count_mapped(arguments.source, _config(arguments))

@@ -2,14 +2,12 @@
 
 import argparse
 import importlib
-import os
 import sys
 
 from keras_vatt.cli.errors import CommandError
 from keras_vatt.version import __version__
 
-# Each module has `add_arguments(parser)` and `run(arguments)`, and imports Keras
-# only when it runs: `--help` answers at once.
+# Each module has `add_arguments(parser)` and `run(arguments)`.
 _COMMANDS = {
     "pretrain": "pre-train VATT on video files with sound and captions",
     "convert": "turn an original VATT checkpoint into a preset folder",
@@ -27,7 +25,6 @@ def main(argv=None):
         int, the exit code: 0, or 2 for bad arguments and missing files, which
         are named in one line on the standard error.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)

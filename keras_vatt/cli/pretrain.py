@@ -10,6 +10,7 @@ import pathlib
 
 from keras_vatt.cli.errors import CommandError
 from keras_vatt.pretraining.errors import PretrainingError
+from keras_vatt.pretraining.run import pretrain
 from keras_vatt.pretraining.settings import (
     add_arguments as add_settings,
 )
@@ -44,15 +45,12 @@ def run(arguments):
         given.pop(name)
     try:
         settings = _settle(given, recipe, resume)
-        # Keras and its backend are loaded once the arguments are known to be good.
-        from keras_vatt.pretraining.run import pretrain
-
-        _pretrain_or_clear(pretrain, settings, resume)
+        _pretrain_or_clear(settings, resume)
     except PretrainingError as error:
         raise CommandError(str(error)) from error
 
 
-def _pretrain_or_clear(pretrain, settings, resume):
+def _pretrain_or_clear(settings, resume):
     """Leave no trace of a run that could not begin: it can be tried again."""
     try:
         pretrain(settings)

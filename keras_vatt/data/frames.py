@@ -48,7 +48,9 @@ def decode_frames(source, start, spec, crop_position=0.5):
     images = np.empty(spec.video_shape, np.uint8)
     filled = 0
     with open_media(source) as media:
-        resizer = _Resizer(media.video, spec.frame_size, crop_position)
+        # Anamorphic video has pixels that are not square.
+        pixel_aspect = float(media.video.sample_aspect_ratio or 1)
+        resizer = FrameResizer(pixel_aspect, spec.frame_size, crop_position)
         for frame, until in _shown_frames(media, start, spec.frame_period):
             end = np.searchsorted(times, until - TIME_TOLERANCE)
             if end > filled:
@@ -88,12 +90,17 @@ def _duration(frame, stream):
     return float(1 / stream.average_rate) if stream.average_rate else 0.0
 
 
-class _Resizer:
-    """Turns decoded frames of one stream into square RGB images."""
+class FrameResizer:
+    """Turns frames of one stream into square RGB images.
 
-    def __init__(self, stream, size, crop_position):
-        # Anamorphic video has pixels that are not square.
-        self._pixel_aspect = float(stream.sample_aspect_ratio or 1)
+    Args:
+        pixel_aspect: float, width of a pixel over its height.
+        size: int, height and width of the images.
+        crop_position: float, see `decode_frames`.
+    """
+
+    def __init__(self, pixel_aspect, size, crop_position):
+        self._pixel_aspect = pixel_aspect
         self._size = size
         self._crop_position = crop_position
         # It keeps its filters from one frame to the next.

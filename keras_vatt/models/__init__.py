@@ -3,6 +3,7 @@
 from keras_vatt.models.agnostic_backbone import VATTAgnosticBackbone
 from keras_vatt.models.backbone import VATTBackbone
 from keras_vatt.models.classifier import VATTAudioClassifier, VATTVideoClassifier
+from keras_vatt.models.converters import VATTAudioConverter, VATTVideoConverter
 from keras_vatt.models.preprocessor import VATTPreprocessor
 from keras_vatt.models.presets import describe_presets
 from keras_vatt.models.specific_backbone import VATTSpecificBackbone
@@ -13,10 +14,12 @@ __all__ = [
     "VATT",
     "VATTAgnosticBackbone",
     "VATTAudioClassifier",
+    "VATTAudioConverter",
     "VATTBackbone",
     "VATTPreprocessor",
     "VATTSpecificBackbone",
     "VATTTokenizer",
     "VATTVideoClassifier",
+    "VATTVideoConverter",
     "describe_presets",
 ]

@@ -3,7 +3,12 @@
 import keras
 
 from keras_vatt.layers import PatchStem, TransformerEncoder, WordStem
-from keras_vatt.models.backbone import MODALITIES, VATTBackbone
+from keras_vatt.models.backbone import (
+    MODALITIES,
+    VATTBackbone,
+    encoder_matrices,
+    stem_matrices,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
@@ -150,6 +155,16 @@ class VATTAgnosticBackbone(VATTBackbone):
             projection.build(tokens_shape)
             setattr(self, f"{modality}_projection", projection)
         self.built = True
+
+    @classmethod
+    def minimum_parameters(cls, config):
+        hidden_dims = dict.fromkeys(config["modalities"], config["hidden_dim"])
+        projection = config["hidden_dim"] * config["projection_dim"]
+        return (
+            stem_matrices(config, hidden_dims)
+            + encoder_matrices(config)
+            + len(hidden_dims) * projection
+        )
 
     @property
     def feature_dims(self):

@@ -22,6 +22,9 @@ class VATTBackbone(BackboneFromPreset, keras_nlp.models.Backbone):
         **kwargs: `name`, `dtype`, `trainable`.
     """
 
+    pipeline_tag = "feature-extraction"
+    usage_example = 'features = model({"text": np.ones((1, 16), "int32")})'
+
     def __init__(self, modalities=MODALITIES, **kwargs):
         super().__init__(**kwargs)
         unknown = set(modalities) - set(MODALITIES)
@@ -93,6 +96,18 @@ class VATTBackbone(BackboneFromPreset, keras_nlp.models.Backbone):
             features = _on_grid(features, stem.grid(inputs.shape))
         return {"features_pooled": hidden[:, 0], "features": features}
 
+    @classmethod
+    def minimum_parameters(cls, config):
+        """How many parameters a model of these sizes has at least.
+
+        Args:
+            config: dict of all arguments of the constructor.
+
+        Returns:
+            int, the sizes of the large matrices.
+        """
+        raise NotImplementedError
+
     @property
     def feature_dims(self):
         """Dict from modality to the width of its features."""
@@ -131,6 +146,37 @@ class VATTBackbone(BackboneFromPreset, keras_nlp.models.Backbone):
         config = super().get_config()
         config["modalities"] = self.modalities
         return config
+
+
+def encoder_matrices(sizes):
+    """Parameters in the matrices of a `TransformerEncoder`, an int.
+
+    Args:
+        sizes: dict of `hidden_dim`, `intermediate_dim`, `num_layers`, `num_heads`
+            and `head_dim`.
+    """
+    attention = 4 * sizes["num_heads"] * sizes["head_dim"]
+    per_token = attention + 2 * sizes["intermediate_dim"]
+    return sizes["num_layers"] * sizes["hidden_dim"] * per_token
+
+
+def stem_matrices(config, hidden_dims):
+    """Parameters in the embeddings and position tables of all modalities, an int.
+
+    Args:
+        config: dict of all arguments of a backbone's constructor.
+        hidden_dims: dict from modality to the width of its tokens.
+    """
+    frames, rows, columns = config["video_patch_size"]
+    counts = {
+        "video": 3 * frames * rows * columns + sum(config["video_positions"]),
+        "audio": config["audio_patch_size"] + config["audio_positions"],
+        "text": config["word_embedding_dim"],
+    }
+    total = sum(counts[modality] * dim for modality, dim in hidden_dims.items())
+    if "text" in hidden_dims:
+        total += config["vocabulary_size"] * config["word_embedding_dim"]
+    return total
 
 
 def _on_grid(features, grid):

@@ -97,6 +97,11 @@ class VATTVideoClassifier(_VATTClassifier):
     """
 
     modality = "video"
+    pipeline_tag = "video-classification"
+    usage_example = (
+        'clips = model.preprocessor({"video": ["clip.mp4"]})["video"]\n'
+        "logits = model.predict(clips)  # their softmax is the probabilities"
+    )
 
     def __init__(self, backbone, num_classes, dropout=0.5, preprocessor=None, **kwargs):
         super().__init__(backbone, num_classes, dropout, preprocessor, **kwargs)
@@ -130,6 +135,11 @@ class VATTAudioClassifier(_VATTClassifier):
     """
 
     modality = "audio"
+    pipeline_tag = "audio-classification"
+    usage_example = (
+        'sounds = model.preprocessor({"audio": ["sound.wav"]})["audio"]\n'
+        "logits = model.predict(sounds)  # the sigmoid of each is its probability"
+    )
 
     def _kernel_initializer(self):
         return "glorot_uniform"

@@ -1,31 +1,29 @@
 """What lies between media and strings, and the arrays that VATT takes."""
 
+import dataclasses
+
 import keras
 import keras_nlp
-import numpy as np
 
-from keras_vatt.data.clip_spec import ClipSpec
 from keras_vatt.models.backbone import VATTBackbone
+from keras_vatt.models.converters import VATTAudioConverter, VATTVideoConverter
+from keras_vatt.models.presets import ListsPresets, part_from_preset
 from keras_vatt.models.tokenizer import VATTTokenizer
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
-class VATTPreprocessor(keras_nlp.models.Preprocessor):
-    """Strings to word ids, sounds and videos into their shapes; saved with a preset.
+class VATTPreprocessor(ListsPresets, keras_nlp.models.Preprocessor):
+    """Raw video, sound and text to a model's input; saved with a preset.
 
     It also says what the clips are that a model was trained on.
 
     Args:
         tokenizer: `keras_vatt.VATTTokenizer`. Defaults to `None`: text can't be
             preprocessed.
-        num_frames: int. Frames of a clip. Defaults to `32`.
-        frames_per_second: float. How many frames show one second. Defaults to
-            `10.0`.
-        frame_size: int. Height and width in pixels. Defaults to `224`.
-        sampling_rate: int. Samples of the waveform per second, in hertz. Defaults to
-            `48_000`.
-        audio_samples: int. Samples of a waveform. Defaults to `None`, those of the
-            same seconds.
+        video_converter: `keras_vatt.VATTVideoConverter`. Defaults to `None`, one with
+            its defaults.
+        audio_converter: `keras_vatt.VATTAudioConverter`. Defaults to `None`, one with
+            its defaults.
         **kwargs: `name`.
 
     Example:
@@ -39,21 +37,53 @@ class VATTPreprocessor(keras_nlp.models.Preprocessor):
 
     backbone_cls = VATTBackbone
     tokenizer_cls = VATTTokenizer
+    video_converter_cls = VATTVideoConverter
+    audio_converter_cls = VATTAudioConverter
 
     def __init__(
-        self,
-        tokenizer=None,
-        num_frames=32,
-        frames_per_second=10.0,
-        frame_size=224,
-        sampling_rate=48_000,
-        audio_samples=None,
-        **kwargs,
+        self, tokenizer=None, video_converter=None, audio_converter=None, **kwargs
     ):
         super().__init__(**kwargs)
         self.tokenizer = tokenizer
-        self.clip_spec = ClipSpec(
-            num_frames, frames_per_second, frame_size, sampling_rate, audio_samples
+        self.video_converter = video_converter or VATTVideoConverter()
+        self.audio_converter = audio_converter or VATTAudioConverter()
+
+    @classmethod
+    def from_clip_spec(cls, spec, tokenizer=None):
+        """A preprocessor whose clips are those of a data pipeline.
+
+        Args:
+            spec: `keras_vatt.data.ClipSpec`.
+            tokenizer: `keras_vatt.VATTTokenizer`. Defaults to `None`.
+
+        Returns:
+            `VATTPreprocessor`.
+        """
+        return cls(
+            tokenizer,
+            VATTVideoConverter(
+                spec.num_frames, spec.frames_per_second, spec.frame_size
+            ),
+            VATTAudioConverter(spec.sampling_rate, spec.audio_samples),
+        )
+
+    @classmethod
+    def from_preset(cls, preset):
+        """The preprocessor of a preset; see `keras_vatt.VATT.from_preset`.
+
+        Raises:
+            PresetError: if there is no such preset or it has none.
+        """
+        return part_from_preset(cls, preset)
+
+    @property
+    def clip_spec(self):
+        """What a clip is: a `keras_vatt.data.ClipSpec`."""
+        audio = self.audio_converter.clip_spec
+        return dataclasses.replace(
+            self.video_converter.clip_spec,
+            sampling_rate=audio.sampling_rate,
+            audio_samples=audio.audio_samples,
         )
 
     def __call__(self, inputs):
@@ -64,47 +94,32 @@ class VATTPreprocessor(keras_nlp.models.Preprocessor):
         """Arrays of a batch.
 
         Args:
-            inputs: dict of any of `"video"`, an array of shape
-                `(clips, frames, height, width, 3)`; `"audio"`, an array of shape
-                `(clips, samples)` or `(clips, samples, 1)`; `"text"`, a string, a
-                list of strings, or for each clip a list of as many candidates.
+            inputs: dict of any of `"video"` and `"audio"`, each a path, bytes, a tuple
+                of an array and its rate, a list of these, or a batch (see
+                `VATTVideoConverter` and `VATTAudioConverter`); and `"text"`, a
+                string, a list of strings, or for each clip a list of as many
+                candidates.
 
         Returns:
             Dict of arrays as `keras_vatt.VATT` takes them.
 
         Raises:
-            ValueError: if an input has another rank, or there is text and no
-                tokenizer.
+            ValueError: if an input is of another form, or there is text and no
+                vocabulary.
+            keras_vatt.data.MediaError: if a file can't be used.
         """
-        return {name: getattr(self, f"_{name}")(x) for name, x in inputs.items()}
+        converters = {
+            "video": self.video_converter,
+            "audio": self.audio_converter,
+            "text": self._words,
+        }
+        return {name: converters[name](given) for name, given in inputs.items()}
 
-    def get_config(self):
-        config = super().get_config()
-        config["tokenizer"] = keras.saving.serialize_keras_object(self.tokenizer)
-        return config | self.clip_spec.get_config()
-
-    def _video(self, frames):
-        return _with_rank("video", np.asarray(frames), 5)
-
-    def _audio(self, samples):
-        samples = np.asarray(samples, np.float32)
-        if samples.ndim == 2:
-            samples = samples[..., np.newaxis]
-        return _with_rank("audio", samples, 3)
-
-    def _text(self, captions):
-        if self.tokenizer is None:
+    def _words(self, captions):
+        if self.tokenizer is None or self.tokenizer.vocabulary is None:
             raise ValueError(
-                "This preset has no vocabulary: give word ids, or make the "
-                "preprocessor with a `tokenizer`."
+                "This preset has no vocabulary: give word ids, or set the tokenizer's "
+                "by `model.preprocessor.tokenizer = keras_vatt.VATTTokenizer(file)`."
             )
         captions = [captions] if isinstance(captions, str) else captions
         return self.tokenizer(captions)
-
-
-def _with_rank(name, array, rank):
-    if array.ndim != rank:
-        raise ValueError(
-            f"'{name}' must have {rank} axes. Received: shape {array.shape}"
-        )
-    return array

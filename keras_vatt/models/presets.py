@@ -1,20 +1,59 @@
 """Models from presets, and presets from models."""
 
+import contextlib
 import inspect
-import json
+import math
+import os
+import pathlib
+import tempfile
 
 import keras
 
-from keras_vatt.storage import PresetError, load_weights, save_weights, write_folder
-from keras_vatt.storage.preset_folder import (
+from keras_vatt.models.card_facts import card_facts, describe_inputs
+from keras_vatt.storage import (
+    PresetError,
     PresetFolder,
     built_in_presets,
-    class_of,
-    write_preset,
+    load_weights,
+    named_variables,
+    save_weights,
+    write_folder,
 )
+from keras_vatt.storage import preset_files as files
+from keras_vatt.storage.config_guard import check_config, check_parameters, class_of
+from keras_vatt.storage.hub import is_hub_uri, parse_hub_uri, upload_preset
+from keras_vatt.storage.model_card import write_card
+from keras_vatt.storage.preset_writer import write_configs, write_metadata
+from keras_vatt.storage.provenance import Provenance
+from keras_vatt.storage.safetensors_weights import check_specs
+
+# What a damaged or a hostile config makes of a constructor.
+_CONSTRUCTION_ERRORS = (TypeError, ValueError, LookupError, AttributeError)
+_CONSTRUCTION_ERRORS += (ArithmeticError, RecursionError, AssertionError)
 
 
-class LoadsFromPreset:
+class class_property(property):  # noqa: N801
+    """A property of a class, as Keras' base classes have for their presets."""
+
+    def __get__(self, _, owner):
+        return self.fget(owner)
+
+
+class ListsPresets:
+    """A class that built-in presets can make."""
+
+    @class_property
+    def presets(cls):  # noqa: N805
+        """The built-in presets of this class; see `describe_presets`."""
+        facts = describe_presets()
+        return {name: facts[name] for name in facts if cls._makes(facts[name])}
+
+    @classmethod
+    def _makes(cls, facts):
+        return True
+
+
+class LoadsFromPreset(ListsPresets):
     """What backbones and tasks share: `from_preset`, `save_to_preset`, `presets`."""
 
     @classmethod
@@ -33,63 +72,128 @@ class LoadsFromPreset:
             An instance of the class. A base class gives the class of the preset.
 
         Raises:
-            PresetError: if there is no such preset, or it doesn't fit the class, or
-                has no weights.
+            PresetError: if there is no such preset, it is damaged, doesn't fit the
+                class, or has no weights.
             WeightsMismatchError: if its weights don't fit the model.
 
         Example:
         ```python
-        model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic", load_weights=False)
+        model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic")
         ```
         """
-        folder = PresetFolder(preset)
+        folder = PresetFolder(preset, with_weights=load_weights)
         if load_weights and not folder.has_weights:
-            raise PresetError(
-                f"The preset {folder.name!r} has no weights. Pass "
-                "`load_weights=False` to start from random ones, or make a preset "
-                "from a checkpoint of the original VATT code: `keras-vatt convert "
-                f"--from CHECKPOINT_PREFIX --config {folder.path.name} "
-                "--output FOLDER`"
-            )
-        model = cls._model_from_preset(folder, dtype, kwargs)
+            raise PresetError(_no_weights(folder))
+        specs = folder.read_tensor_specs() if load_weights else None
+        model = cls._model_from_preset(folder, specs, dtype, kwargs)
         if kwargs:
             raise PresetError(
                 f"Neither {cls.__name__} nor its backbone takes {sorted(kwargs)}"
             )
         if load_weights:
-            _load_own_weights(model, folder)
+            _load_own_weights(model, folder, specs)
         return model
 
-    def save_to_preset(self, folder):
-        """Save the model, with its preprocessor and tokenizer if it has them.
+    def save_to_preset(self, folder, max_shard_size=5.0, keras_hub_weights=False):
+        """Save the model, with its preprocessor, tokenizer, and a model card.
 
         The folder is written aside and takes its place once it is whole. An earlier
         preset there is replaced; anything else is left alone.
 
         Args:
-            folder: string or path.
+            folder: string or path; or `hf://owner/name[@branch]`, see `push_to_hub`.
+            max_shard_size: float. Weights are cut into files of so many gigabytes.
+                Defaults to `5.0`.
+            keras_hub_weights: bool. Whether `model.weights.h5` is written beside,
+                for `keras_nlp.models.Backbone.from_preset`. Defaults to `False`.
 
         Raises:
             PresetError: if the folder holds something that is no preset.
         """
-        is_task = hasattr(self, "backbone")
+        if is_hub_uri(folder):
+            repository, revision = parse_hub_uri(str(folder))
+            self.push_to_hub(repository, revision=revision)
+            return
         with write_folder(folder) as partial:
-            write_preset(
-                partial,
-                backbone=self.backbone if is_task else self,
-                task=self if is_task else None,
-                preprocessor=self.preprocessor if is_task else None,
+            self._write_preset(partial, pathlib.Path(folder).name, max_shard_size)
+            if keras_hub_weights:
+                _backbone_of(self).save_weights(partial / "model.weights.h5")
+
+    def push_to_hub(
+        self,
+        repo_id,
+        private=None,
+        revision=None,
+        create_pr=False,
+        token=None,
+        commit_message=None,
+    ):
+        """Save the model as a preset in a repository of the Hugging Face Hub.
+
+        Args:
+            repo_id: string, `owner/name`. Made if it is missing.
+            private: bool. Whether a new repository is private. Defaults to `None`,
+                as the account has it.
+            revision: string, the branch; made if it is missing. Defaults to `None`,
+                the main one.
+            create_pr: bool. Whether to propose it as a pull request. Defaults to
+                `False`.
+            token: string. Defaults to `None`, the one that `hf auth login` stored.
+            commit_message: string. Defaults to `None`.
+
+        Returns:
+            String, the address of the commit or of the pull request.
+
+        Raises:
+            PresetError: if the Hub can't be reached or refuses.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self._write_preset(pathlib.Path(folder), f"hf://{repo_id}")
+            return upload_preset(
+                folder, repo_id, private, revision, create_pr, token, commit_message
             )
-            save_weights(self, partial / "model.safetensors")
+
+    @property
+    def provenance(self):
+        """What is known of the weights: a `keras_vatt.Provenance`, or `None`.
+
+        `from_preset` sets it. Once the weights have changed, what is saved only says
+        what they were trained on from.
+        """
+        return self.__dict__.get("_provenance")
+
+    @provenance.setter
+    def provenance(self, value):
+        # Past Keras' tracker, which would wrap its dicts.
+        self.__dict__["_provenance"] = value
+        self.__dict__["_loaded_weights"] = None
+
+    def _write_preset(self, folder, name, max_shard_size=5.0):
+        is_task = hasattr(self, "backbone")
+        preprocessor = self.preprocessor if is_task else None
+        write_configs(
+            folder, _backbone_of(self), self if is_task else None, preprocessor
+        )
+        weights = save_weights(self, folder, max_shard_size)
+        provenance = self._provenance_now()
+        write_metadata(folder, self, weights, provenance.get_config())
+        write_card(folder, name, card_facts(self), provenance)
+
+    def _provenance_now(self):
+        provenance = self.provenance or Provenance()
+        loaded = self.__dict__.get("_loaded_weights")
+        if loaded is None or loaded == _fingerprint(self):
+            return provenance
+        return provenance.changed()
 
 
 class BackboneFromPreset(LoadsFromPreset):
     """A backbone that loads from presets."""
 
     @classmethod
-    def _model_from_preset(cls, folder, dtype, overrides):
-        config = folder.read_backbone()
-        found = class_of(config)
+    def _model_from_preset(cls, folder, specs, dtype, overrides):
+        config = _read(folder, files.BACKBONE)
+        found = class_of(config, BackboneFromPreset, files.BACKBONE)
         if not issubclass(found, cls):
             raise PresetError(
                 f"The preset {folder.name!r} has a {found.__name__}, no {cls.__name__}"
@@ -97,7 +201,27 @@ class BackboneFromPreset(LoadsFromPreset):
         own = _taken(found, overrides)
         if dtype is not None:
             own["dtype"] = dtype
-        return found.from_config(config["config"] | own)
+        config = config["config"] | own
+        with _constructing(folder):
+            minimum = found.minimum_parameters(_defaults(found) | config)
+            check_parameters(minimum, _available(specs), folder.name)
+            return found.from_config(config)
+
+    @classmethod
+    def _makes(cls, facts):
+        return issubclass(_own_class(facts["backbone"]), cls)
+
+
+def task_class(folder):
+    """The class of the task in a `PresetFolder`.
+
+    Raises:
+        PresetError: if the preset holds no task.
+    """
+    config = _read(folder, files.TASK)
+    if config is None:
+        raise PresetError(f"The preset {folder.name!r} is a backbone without a task")
+    return class_of(config, TaskFromPreset, files.TASK)
 
 
 class TaskFromPreset(LoadsFromPreset):
@@ -107,60 +231,187 @@ class TaskFromPreset(LoadsFromPreset):
     """
 
     @classmethod
-    def _model_from_preset(cls, folder, dtype, overrides):
-        saved = folder.read_task()
+    def _model_from_preset(cls, folder, specs, dtype, overrides):
+        saved = _read(folder, files.TASK)
         own = _taken(cls, overrides)
         config = {}
-        if saved is not None and class_of(saved) is cls:
+        if saved is not None and class_of(saved, TaskFromPreset, files.TASK) is cls:
             config = saved["config"]
-        if dtype is not None and "bridge_head" in config:
-            head = config["bridge_head"]
-            head["config"] = head["config"] | {"dtype": _serialized(dtype)}
         backbone = own.pop("backbone", None)
         if backbone is None:
-            backbone = cls.backbone_cls._model_from_preset(folder, dtype, overrides)
-        preprocessor = own.pop("preprocessor", None) or folder.load_preprocessor()
-        config = config | own | {"backbone": backbone, "preprocessor": preprocessor}
-        missing = _required(cls) - set(config)
+            backbone = cls.backbone_cls._model_from_preset(
+                folder, specs, dtype, overrides
+            )
+        preprocessor = own.pop("preprocessor", None) or load_preprocessor(folder)
+        missing = _required(cls) - {"backbone", *config, *own}
         if missing:
             raise PresetError(
                 f"The preset {folder.name!r} is of another task: {cls.__name__} also "
                 f"needs {sorted(missing)}"
             )
-        return cls.from_config(config)
+        with _constructing(folder):
+            widest = max(backbone.feature_dims.values()) * _largest(config)
+            check_parameters(widest, _available(specs), folder.name)
+            if dtype is not None and "bridge_head" in config:
+                config["bridge_head"]["config"]["dtype"] = _serialized(dtype)
+            own |= {"backbone": backbone, "preprocessor": preprocessor}
+            return cls.from_config(config | own)
+
+    @classmethod
+    def _makes(cls, facts):
+        return issubclass(_own_class(facts["class"]), cls)
+
+
+def load_preprocessor(folder):
+    """The preprocessor of a `PresetFolder`, `None` if it has none.
+
+    Raises:
+        PresetError: if its config or its vocabulary is damaged.
+    """
+    config = _read(folder, files.PREPROCESSOR)
+    if config is None:
+        return None
+    cls = class_of(config, keras.layers.Layer, files.PREPROCESSOR)
+    assets = folder.asset_folder
+    with _constructing(folder):
+        preprocessor = cls.from_config(config["config"])
+        if assets is not None and preprocessor.tokenizer is not None:
+            preprocessor.tokenizer.load_assets(str(assets))
+    return preprocessor
+
+
+def part_from_preset(cls, preset):
+    """The part of a preset's preprocessor that is of a class, or all of it.
+
+    Raises:
+        PresetError: if there is no such preset or it has none.
+    """
+    folder = PresetFolder(preset, with_weights=False)
+    whole = load_preprocessor(folder)
+    names = ("tokenizer", "video_converter", "audio_converter")
+    for part in (whole, *(getattr(whole, name, None) for name in names)):
+        if isinstance(part, cls):
+            return part
+    raise PresetError(f"The preset {folder.name!r} has no {cls.__name__}")
 
 
 def describe_presets():
     """What the built-in presets are.
 
     Returns:
-        Dict from name to a dict of `"description"`, `"parameters"` (an int),
-        `"has_weights"` and `"inputs"`, what a clip is.
+        Dict from name to a dict of `"description"`, `"class"` and `"backbone"` (names
+        of classes), `"parameters"` (an int), `"modalities"` (a tuple of strings),
+        `"inputs"` (a dict from modality to what it takes, with units), `"licence"`,
+        `"source"`, and `"has_weights"` (a bool).
     """
     return {name: _describe(PresetFolder(name)) for name in built_in_presets()}
 
 
 def _describe(folder):
-    metadata = json.loads((folder.path / "metadata.json").read_text("utf-8"))
-    backbone = folder.read_backbone()
+    metadata = folder.read_metadata()
+    provenance = Provenance.from_config(metadata["provenance"])
+    backbone = folder.read(files.BACKBONE)
+    modalities = tuple(backbone["config"]["modalities"])
     return {
-        "description": metadata.get("description", ""),
+        "description": provenance.description,
+        "class": folder.read(files.TASK)["class_name"],
+        "backbone": backbone["class_name"],
         "parameters": metadata["parameters"],
+        "modalities": modalities,
+        "inputs": describe_inputs(load_preprocessor(folder), modalities),
+        "licence": provenance.licence,
+        "source": provenance.source,
         "has_weights": folder.has_weights,
-        "modalities": backbone["config"]["modalities"],
     }
 
 
-def _load_own_weights(model, folder):
-    saved = folder.read_task()
-    of_this_task = saved is not None and class_of(saved) is type(model)
-    if of_this_task:
-        load_weights(model, folder.weights_path)
-        return
-    # Of another task only the backbone is this model's too.
-    backbone = getattr(model, "backbone", model)
-    other = () if saved is None else ("bridge_head/", "classifier/")
-    load_weights(backbone, folder.weights_path, ignored_prefixes=other)
+def _own_class(name):
+    return keras.saving.get_registered_object(f"keras_vatt>{name}")
+
+
+def _backbone_of(model):
+    return getattr(model, "backbone", model)
+
+
+def _no_weights(folder):
+    return (
+        f"The preset {folder.name!r} has no weights here. Pass `load_weights=False` to "
+        "start from random ones, or make a preset from a checkpoint of the original "
+        f"VATT code: `keras-vatt convert --from CHECKPOINT_PREFIX --config "
+        f"{folder.path.name} --output FOLDER`"
+    )
+
+
+def _read(folder, name):
+    config = folder.read(name)
+    if config is not None:
+        check_config(config, name)
+    return config
+
+
+@contextlib.contextmanager
+def _constructing(folder):
+    """Say of which preset a config is that nothing can be made of."""
+    try:
+        yield
+    except PresetError:
+        raise
+    except _CONSTRUCTION_ERRORS as error:
+        raise PresetError(
+            f"The configs of the preset {folder.name!r} can't be used: {error}"
+        ) from error
+
+
+def _available(specs):
+    """How many numbers there are in the weights, or fit into the memory."""
+    if specs is not None:
+        return sum(math.prod(shape) for shape, _ in specs.values())
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Not on every system.
+        return math.inf
+    return memory // 4
+
+
+def _largest(config):
+    """The largest whole number in a config, at least 1."""
+    if isinstance(config, dict | list):
+        entries = config.values() if isinstance(config, dict) else config
+        return max((_largest(entry) for entry in entries), default=1)
+    return config if isinstance(config, int) and config > 1 else 1
+
+
+def _load_own_weights(model, folder, specs):
+    saved = folder.read(files.TASK)
+    of_this_task = saved is not None and saved["class_name"] == type(model).__name__
+    target, ignored = model, ()
+    if not of_this_task:
+        # Of another task only the backbone is this model's too.
+        target = _backbone_of(model)
+        ignored = () if saved is None else ("bridge_head/", "classifier/")
+    check_specs(named_variables(target), specs, folder.name, ignored)
+    folder.check_weights()
+    load_weights(target, folder.path, ignored)
+    if of_this_task or target is model:
+        config = folder.read_metadata().get("provenance")
+        if isinstance(config, dict):
+            with _constructing(folder):
+                plots = folder.read_plots()
+                model.provenance = Provenance.from_config(config, plots)
+            model.__dict__["_loaded_weights"] = _fingerprint(model)
+
+
+def _fingerprint(model):
+    """A few numbers that training changes: cheap, whatever the model's size."""
+    return tuple(
+        float(keras.ops.sum(keras.ops.cast(variable.value, "float32")))
+        for variable in model.weights[:8] + model.weights[-8:]
+    )
+
+
+def _defaults(cls):
+    parameters = inspect.signature(cls.__init__).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
 def _taken(cls, arguments):

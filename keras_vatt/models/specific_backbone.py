@@ -3,7 +3,12 @@
 import keras
 
 from keras_vatt.layers import PatchStem, TransformerEncoder, WordStem
-from keras_vatt.models.backbone import MODALITIES, VATTBackbone
+from keras_vatt.models.backbone import (
+    MODALITIES,
+    VATTBackbone,
+    encoder_matrices,
+    stem_matrices,
+)
 
 _BASE = {
     "hidden_dim": 768,
@@ -90,11 +95,7 @@ class VATTSpecificBackbone(VATTBackbone):
         **kwargs,
     ):
         super().__init__(modalities=modalities, **kwargs)
-        self.encoder_sizes = {
-            "video": dict(video_encoder or _BASE),
-            "audio": dict(audio_encoder or _BASE),
-            "text": dict(text_encoder or _SMALL),
-        }
+        self.encoder_sizes = _encoder_sizes(video_encoder, audio_encoder, text_encoder)
         self.video_patch_size = tuple(video_patch_size)
         self.audio_patch_size = audio_patch_size
         self.video_positions = tuple(video_positions)
@@ -137,6 +138,14 @@ class VATTSpecificBackbone(VATTBackbone):
             encoder.build((None, None, self.feature_dims[modality]))
             setattr(self, f"{modality}_encoder", encoder)
         self.built = True
+
+    @classmethod
+    def minimum_parameters(cls, config):
+        sizes = _encoder_sizes(*(config[f"{m}_encoder"] for m in MODALITIES))
+        sizes = {modality: sizes[modality] for modality in config["modalities"]}
+        hidden_dims = {m: encoder["hidden_dim"] for m, encoder in sizes.items()}
+        encoders = sum(encoder_matrices(encoder) for encoder in sizes.values())
+        return stem_matrices(config, hidden_dims) + encoders
 
     @property
     def feature_dims(self):
@@ -199,3 +208,11 @@ class VATTSpecificBackbone(VATTBackbone):
             }
         )
         return config
+
+
+def _encoder_sizes(video, audio, text):
+    return {
+        "video": dict(video or _BASE),
+        "audio": dict(audio or _BASE),
+        "text": dict(text or _SMALL),
+    }

@@ -8,6 +8,9 @@ import keras
 import keras_nlp
 import numpy as np
 
+from keras_vatt.models.backbone import VATTBackbone
+from keras_vatt.models.presets import ListsPresets, part_from_preset
+
 PADDING, BEGIN, END, UNKNOWN = "<pad>", "<bos>", "<eos>", "<unk>"
 _SPECIAL = (PADDING, BEGIN, END, UNKNOWN)
 _FILE = "vocabulary.txt"
@@ -15,7 +18,7 @@ _DELETE_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
-class VATTTokenizer(keras_nlp.tokenizers.Tokenizer):
+class VATTTokenizer(ListsPresets, keras_nlp.tokenizers.Tokenizer):
     """Splits captions into words and looks them up in a vocabulary.
 
     Punctuation is deleted, letters are lower-cased, and words are what lies between
@@ -41,6 +44,8 @@ class VATTTokenizer(keras_nlp.tokenizers.Tokenizer):
     tokenizer(["A red square!"])  # [[4, 6, 3, 0, ...]], of shape (1, 16)
     ```
     """
+
+    backbone_cls = VATTBackbone
 
     def __init__(self, vocabulary=None, sequence_length=16, **kwargs):
         super().__init__(**kwargs)
@@ -69,6 +74,15 @@ class VATTTokenizer(keras_nlp.tokenizers.Tokenizer):
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
         vocabulary = [*_SPECIAL, *ranked[: max_words - len(_SPECIAL)]]
         return cls(vocabulary, sequence_length)
+
+    @classmethod
+    def from_preset(cls, preset):
+        """The tokenizer of a preset; see `keras_vatt.VATT.from_preset`.
+
+        Raises:
+            PresetError: if there is no such preset or it has none.
+        """
+        return part_from_preset(cls, preset)
 
     def set_vocabulary(self, vocabulary):
         """Set the vocabulary; see the class for what it may be."""

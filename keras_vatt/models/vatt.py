@@ -50,6 +50,13 @@ class VATT(HarmonizedModel, VATTTask):
     ```
     """
 
+    pipeline_tag = "feature-extraction"
+    usage_example = (
+        'embeddings = model.encode(video="clip.mp4", audio="clip.mp4", '
+        'text="a red star")\nembeddings["text"]["to_video"]  '
+        '# compare with video\'s "to_text"'
+    )
+
     def __init__(self, backbone, bridge_head=None, preprocessor=None, **kwargs):
         super().__init__(compile=False, **kwargs)
         self.backbone = backbone
@@ -94,11 +101,15 @@ class VATT(HarmonizedModel, VATTTask):
 
         Args:
             video: array of shape `(clips, frames, height, width, 3)`, float in
-                [-1, 1] or uint8 in [0, 255]. Defaults to `None`, not given.
-            audio: array of shape `(clips, samples, 1)`, float in [-1, 1].
-                Defaults to `None`.
+                [-1, 1] or uint8 in [0, 255]; or raw: a path, bytes, a tuple of
+                frames and their rate, or a list of these. Defaults to `None`, not
+                given.
+            audio: array of shape `(clips, samples, 1)`, float in [-1, 1]; or raw:
+                a path, bytes, a tuple of samples and their rate, or a list of
+                these. Defaults to `None`.
             text: int array of word ids, 0 = padding, of shape `(rows, words)` or
-                `(batch, candidates, words)`. Defaults to `None`.
+                `(batch, candidates, words)`; or a string or a list of strings.
+                Defaults to `None`.
             batch_size: int. How many clips or rows run at a time. The numbers
                 of clips and rows of the modalities may differ. Defaults to
                 `32`.
@@ -107,16 +118,33 @@ class VATT(HarmonizedModel, VATTTask):
             Dict as `call` returns it, with NumPy arrays.
 
         Raises:
-            ValueError: if nothing is given, or an input has the wrong rank.
+            ValueError: if nothing is given, an input has the wrong rank, or raw
+                input is given to a model without preprocessor or vocabulary.
+            keras_vatt.data.MediaError: if a file can't be used.
+
+        Example:
+        ```python
+        model.encode(video="clip.mp4", audio="clip.mp4", text="a red star")
+        ```
         """
         given = {"video": video, "audio": audio, "text": text}
-        given = {m: np.asarray(x) for m, x in given.items() if x is not None}
+        given = {m: self._as_array(m, x) for m, x in given.items() if x is not None}
         if not given:
             raise ValueError("Give `encode` at least one of video, audio and text.")
         return {
             modality: self._encode_batches(modality, inputs, batch_size)
             for modality, inputs in given.items()
         }
+
+    def _as_array(self, modality, given):
+        if not _is_raw(given):
+            return np.asarray(given)
+        if self.preprocessor is None:
+            raise ValueError(
+                f"This model has no preprocessor for raw {modality}: give arrays, or "
+                "set `model.preprocessor`."
+            )
+        return self.preprocessor({modality: given})[modality]
 
     def _encode_batches(self, modality, inputs, batch_size):
         if modality == "text" and inputs.ndim == 3:
@@ -279,3 +307,12 @@ class VATT(HarmonizedModel, VATTTask):
         if isinstance(config.get("bridge_head"), dict):
             config["bridge_head"] = keras.layers.deserialize(config["bridge_head"])
         return super().from_config(config)
+
+
+def _is_raw(given):
+    """Whether an input is files, strings or clips with their rates, not an array."""
+    while isinstance(given, list) and given:
+        given = given[0]
+    if isinstance(given, str | bytes | tuple) or hasattr(given, "__fspath__"):
+        return True
+    return isinstance(given, np.ndarray) and given.dtype.kind in "SUO"

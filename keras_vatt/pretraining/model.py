@@ -4,8 +4,9 @@ import dataclasses
 
 from keras_vatt.data import ClipSpec
 from keras_vatt.models import VATT, VATTPreprocessor, VATTTokenizer
+from keras_vatt.models.presets import load_preprocessor
 from keras_vatt.pretraining.errors import PretrainingError
-from keras_vatt.storage.preset_folder import PresetFolder
+from keras_vatt.storage import PresetFolder
 
 _CLIP_SETTINGS = ("num_frames", "frames_per_second", "frame_size", "sampling_rate")
 
@@ -19,7 +20,7 @@ def choose_clip_spec(settings):
     Returns:
         `keras_vatt.data.ClipSpec`.
     """
-    preprocessor = PresetFolder(settings.preset).load_preprocessor()
+    preprocessor = _preset_preprocessor(settings)
     spec = ClipSpec() if preprocessor is None else preprocessor.clip_spec
     changes = {
         name: getattr(settings, name)
@@ -32,6 +33,8 @@ def choose_clip_spec(settings):
 def make_tokenizer(settings, segments):
     """The tokenizer of a run: of a vocabulary file, the preset, or the captions.
 
+    The words of a preset go with its weights; without them its words mean nothing.
+
     Args:
         settings: `PretrainSettings`.
         segments: list of `keras_vatt.data.Segment`, those to train on.
@@ -41,15 +44,16 @@ def make_tokenizer(settings, segments):
     """
     if settings.vocabulary is not None:
         return VATTTokenizer(settings.vocabulary)
-    preprocessor = PresetFolder(settings.preset).load_preprocessor()
-    if preprocessor is not None and preprocessor.tokenizer is not None:
-        return preprocessor.tokenizer
+    preprocessor = _preset_preprocessor(settings) if settings.load_weights else None
+    tokenizer = getattr(preprocessor, "tokenizer", None)
+    if tokenizer is not None and tokenizer.vocabulary is not None:
+        return tokenizer
     captions = (segment.caption for segment in segments if segment.caption)
     return VATTTokenizer.from_captions(captions, settings.max_words)
 
 
 def make_model(settings, spec, tokenizer):
-    """The model of a run, with the weights of its preset if that has any.
+    """The model of a run, with random weights or those of its preset.
 
     Word vectors that start at random are trained with the rest; those of a preset
     stay as its config says.
@@ -65,23 +69,27 @@ def make_model(settings, spec, tokenizer):
     Raises:
         PretrainingError: if the vocabulary doesn't fit the weights of the preset.
     """
-    folder = PresetFolder(settings.preset)
     arguments = {"rematerialize": settings.rematerialize}
-    size = folder.read_backbone()["config"]["vocabulary_size"]
-    if not folder.has_weights:
+    if not settings.load_weights:
         arguments |= {
             "trainable_word_embedding": True,
             "vocabulary_size": tokenizer.vocabulary_size(),
         }
-    elif tokenizer.vocabulary_size() > size:
+    model = VATT.from_preset(
+        settings.preset,
+        load_weights=settings.load_weights,
+        dtype=settings.dtype,
+        preprocessor=VATTPreprocessor.from_clip_spec(spec, tokenizer),
+        **arguments,
+    )
+    size = model.backbone.vocabulary_size
+    if tokenizer.vocabulary_size() > size:
         raise PretrainingError(
             f"the vocabulary has {tokenizer.vocabulary_size()} words, the preset "
             f"{settings.preset!r} knows {size}: give its own --vocabulary"
         )
-    return VATT.from_preset(
-        settings.preset,
-        load_weights=folder.has_weights,
-        dtype=settings.dtype,
-        preprocessor=VATTPreprocessor(tokenizer, **spec.get_config()),
-        **arguments,
-    )
+    return model
+
+
+def _preset_preprocessor(settings):
+    return load_preprocessor(PresetFolder(settings.preset, with_weights=False))

@@ -28,6 +28,9 @@ class PretrainSettings:
     preset: str = _setting(
         "vatt_tiny_agnostic", "built-in preset, preset folder, or hf://owner/name"
     )
+    load_weights: bool = _setting(
+        False, "start from the weights and the words of the preset, not from random"
+    )
     output: str | None = _setting(None, "folder for all that the run makes")
     harmonizer: str = _setting(
         "curriculum+realign",

@@ -1,6 +1,8 @@
-"""Weights and configs on disk: tensor names, safetensors, preset folders."""
+"""Weights and configs on disk and on the Hub: tensor names, safetensors, presets."""
 
-from keras_vatt.storage.preset_folder import PresetError, PresetFolder, write_folder
+from keras_vatt.storage.preset_files import PresetError
+from keras_vatt.storage.preset_folder import PresetFolder, built_in_presets
+from keras_vatt.storage.preset_writer import write_folder
 from keras_vatt.storage.safetensors_weights import (
     WeightsMismatchError,
     load_weights,
@@ -12,6 +14,7 @@ __all__ = [
     "PresetError",
     "PresetFolder",
     "WeightsMismatchError",
+    "built_in_presets",
     "load_weights",
     "named_variables",
     "save_weights",

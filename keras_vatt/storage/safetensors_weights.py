@@ -1,10 +1,24 @@
-"""Weights of a model in a safetensors file, by names that stay."""
+"""Weights of a model in safetensors files, by names that stay."""
+
+import json
+import math
+import pathlib
+import re
 
 import safetensors
 import safetensors.numpy
 from keras import ops
 
+from keras_vatt.storage.preset_files import read_json
 from keras_vatt.storage.tensor_names import named_variables
+
+# The names that the Hugging Face libraries read and write.
+_SINGLE = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+_SHARD = "model-{number:05d}-of-{total:05d}.safetensors"
+_SHARD_PATTERN = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+_FLOATS = ("F16", "BF16", "F32", "F64")
+_GIGABYTE = 10**9
 
 
 class WeightsMismatchError(ValueError):
@@ -23,67 +37,200 @@ class WeightsMismatchError(ValueError):
         self.problems = problems
 
 
-def save_weights(model, path):
-    """Write the weights of a model to a safetensors file.
+def save_weights(model, folder, max_shard_size=5.0):
+    """Write the weights of a model into a folder.
+
+    They go into `model.safetensors`, or, if they are larger than a shard may be,
+    into `model-00001-of-0000N.safetensors` and so on, with an index that says which
+    tensor is in which file. A tensor is never cut.
 
     Args:
         model: a VATT model or backbone; see `named_variables`.
-        path: string or path of the file.
+        folder: string or path of an existing folder.
+        max_shard_size: float. How large a file may be, in gigabytes. Defaults to
+            `5.0`.
+
+    Returns:
+        List of the paths of the weights files.
     """
-    tensors = {
-        name: ops.convert_to_numpy(variable.value)
-        for name, variable in named_variables(model).items()
-    }
-    # `format` is what readers of the Hugging Face libraries look for.
-    safetensors.numpy.save_file(tensors, path, metadata={"format": "keras"})
+    folder = pathlib.Path(folder)
+    shards = _split(named_variables(model), max_shard_size * _GIGABYTE)
+    if len(shards) == 1:
+        return [_save_file(shards[0], folder / _SINGLE)]
+    paths, weight_map = [], {}
+    for number, shard in enumerate(shards, start=1):
+        path = folder / _SHARD.format(number=number, total=len(shards))
+        paths.append(_save_file(shard, path))
+        weight_map |= dict.fromkeys(shard, path.name)
+    total = sum(_size(v) for shard in shards for v in shard.values())
+    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
+    (folder / _INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")
+    return paths
 
 
-def load_weights(model, path, ignored_prefixes=()):
-    """Copy the tensors of a safetensors file into a model, or none of them.
+def load_weights(model, folder, ignored_prefixes=()):
+    """Copy the tensors of a folder into a model, or none of them.
 
-    Every weight of the model must be in the file with its shape and a float dtype
-    (which is converted to the model's), and nothing else may be there.
+    Every weight of the model must be there with its shape and a float dtype (which is
+    converted to the model's), and nothing else may be there. One tensor is read at a
+    time.
 
     Args:
         model: a VATT model or backbone; see `named_variables`.
-        path: string or path of the file.
-        ignored_prefixes: tuple of strings. Tensors of the file whose names begin
-            with one of them are left alone. Defaults to `()`.
+        folder: string or path of a folder; see `save_weights`.
+        ignored_prefixes: tuple of strings. Tensors whose names begin with one of them
+            are left alone. Defaults to `()`.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if there are no weights, or a shard is missing.
         WeightsMismatchError: if tensors are missing, left over or don't fit; the
             model is as it was.
-        ValueError: if the file is truncated or no safetensors file.
+        ValueError: if a file is truncated or no safetensors file.
     """
-    try:
-        with safetensors.safe_open(str(path), framework="numpy") as file:
-            variables = named_variables(model)
-            problems = _problems(file, variables, ignored_prefixes)
-            if problems:
-                raise WeightsMismatchError(path, problems)
-            for name, variable in variables.items():
-                variable.assign(file.get_tensor(name))
-    except safetensors.SafetensorError as error:
-        raise ValueError(
-            f"The weights {str(path)!r} can't be read; the file is damaged or "
-            f"truncated: {error}"
-        ) from error
+    specs = read_tensor_specs(folder)
+    check_specs(named_variables(model), specs, folder, ignored_prefixes)
+    variables = named_variables(model)
+    for path in weights_files(folder):
+        _load_file(path, variables)
 
 
-def _problems(file, variables, ignored_prefixes):
-    present = {name for name in file.keys() if not name.startswith(ignored_prefixes)}  # noqa: SIM118
+def read_tensor_specs(folder):
+    """Names, shapes and dtypes of the tensors of a folder, by the files' headers.
+
+    Args:
+        folder: string or path of a folder; see `save_weights`.
+
+    Returns:
+        Dict from name to a tuple of shape and dtype, such as `((3, 4), "F32")`.
+
+    Raises:
+        FileNotFoundError: see `load_weights`.
+        ValueError: see `load_weights`; or if a tensor is in two shards or not in the
+            one that the index names.
+    """
+    folder = pathlib.Path(folder)
+    weight_map = _read_weight_map(folder)
+    specs = {}
+    for path in weights_files(folder):
+        for name, spec in _read_header(path).items():
+            if name in specs or (weight_map and weight_map.get(name) != path.name):
+                raise ValueError(
+                    f"{str(path)!r} holds {name!r}, which the index {_INDEX!r} puts "
+                    "elsewhere"
+                )
+            specs[name] = spec
+    return specs
+
+
+def check_specs(variables, specs, folder, ignored_prefixes=()):
+    """Raise a `WeightsMismatchError` unless tensors and variables fit.
+
+    Args:
+        variables: dict from name to variable, of which only `shape` is read.
+        specs: dict, see `read_tensor_specs`.
+        folder: string or path of the weights, for the message.
+        ignored_prefixes: see `load_weights`.
+    """
+    present = {name for name in specs if not name.startswith(ignored_prefixes)}
     problems = [f"missing: {name}" for name in variables if name not in present]
     problems += [f"not expected: {name}" for name in sorted(present - set(variables))]
     for name, variable in variables.items():
         if name not in present:
             continue
-        tensor = file.get_slice(name)
-        shape, dtype = tuple(tensor.get_shape()), tensor.get_dtype()
+        shape, dtype = specs[name]
         if shape != tuple(variable.shape):
             problems.append(
                 f"wrong shape: {name} is {shape}, expected {tuple(variable.shape)}"
             )
-        if dtype not in ("F16", "BF16", "F32", "F64"):
+        if dtype not in _FLOATS:
             problems.append(f"wrong dtype: {name} is {dtype}, expected a float")
-    return problems
+    if problems:
+        raise WeightsMismatchError(folder, problems)
+
+
+def weights_files(folder):
+    """The weights files of a folder, a list of paths; empty if it has none.
+
+    Raises:
+        FileNotFoundError: if a shard that the index names is missing.
+        ValueError: if the index can't be read or names other files.
+    """
+    folder = pathlib.Path(folder)
+    if (folder / _SINGLE).is_file():
+        return [folder / _SINGLE]
+    weight_map = _read_weight_map(folder)
+    paths = [folder / name for name in sorted(set(weight_map.values()))]
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{str(folder)!r} lacks the weights files {missing} of its index: it was "
+            "not copied or downloaded whole"
+        )
+    return paths
+
+
+def _read_weight_map(folder):
+    index = None if (folder / _SINGLE).is_file() else read_json(folder, _INDEX)
+    if index is None:
+        return {}
+    weight_map = index.get("weight_map")
+    names = list(weight_map.values()) if isinstance(weight_map, dict) else [None]
+    if not all(isinstance(n, str) and _SHARD_PATTERN.fullmatch(n) for n in names):
+        raise ValueError(
+            f"The index {str(folder / _INDEX)!r} must map tensors to shards named "
+            "model-00001-of-00002.safetensors and so on"
+        )
+    return weight_map
+
+
+def _split(variables, max_bytes):
+    shards, room = [{}], max_bytes
+    for name, variable in variables.items():
+        size = _size(variable)
+        if size > room and shards[-1]:
+            shards.append({})
+            room = max_bytes
+        shards[-1][name] = variable
+        room -= size
+    return shards
+
+
+def _size(variable):
+    bits = int(variable.dtype[-2:])  # Of "float32", "bfloat16" and so on.
+    return math.prod(variable.shape) * bits // 8
+
+
+def _save_file(variables, path):
+    tensors = {
+        name: ops.convert_to_numpy(variable.value)
+        for name, variable in variables.items()
+    }
+    # `format` is what readers of the Hugging Face libraries look for.
+    safetensors.numpy.save_file(tensors, path, metadata={"format": "keras"})
+    return path
+
+
+def _read_header(path):
+    with _opened(path) as file:
+        specs = {}
+        for name in file.keys():  # noqa: SIM118
+            tensor = file.get_slice(name)
+            specs[name] = tuple(tensor.get_shape()), tensor.get_dtype()
+        return specs
+
+
+def _load_file(path, variables):
+    with _opened(path) as file:
+        for name in file.keys():  # noqa: SIM118
+            if name in variables:
+                variables[name].assign(file.get_tensor(name))
+
+
+def _opened(path):
+    try:
+        return safetensors.safe_open(str(path), framework="numpy")
+    except safetensors.SafetensorError as error:
+        raise ValueError(
+            f"The weights {str(path)!r} can't be read; the file is damaged or "
+            f"truncated: {error}"
+        ) from error

@@ -6,6 +6,7 @@ import pytest
 from models.tiny import tiny_vatt
 
 import keras_vatt
+from keras_vatt.data import ClipSpec
 
 
 def test_inputs_come_out_as_the_model_takes_them():
@@ -40,13 +41,16 @@ def test_text_without_vocabulary_is_refused():
 
 
 def test_it_says_what_a_clip_is():
-    spec = keras_vatt.VATTPreprocessor(num_frames=8, sampling_rate=16_000).clip_spec
-    assert (spec.num_frames, spec.audio_samples) == (8, 12_800)
+    clip = ClipSpec(num_frames=8, sampling_rate=16_000)
+    spec = keras_vatt.VATTPreprocessor.from_clip_spec(clip).clip_spec
+    assert spec == clip
+    assert spec.audio_samples == 12_800
 
 
 def test_a_preprocessor_comes_back_from_its_config_and_in_a_saved_model(tmp_path):
     tokenizer = keras_vatt.VATTTokenizer.from_captions(["a red star"])
-    preprocessor = keras_vatt.VATTPreprocessor(tokenizer, num_frames=8)
+    clip = ClipSpec(num_frames=8, audio_samples=100)
+    preprocessor = keras_vatt.VATTPreprocessor.from_clip_spec(clip, tokenizer)
     config = keras.saving.serialize_keras_object(preprocessor)
     again = keras.saving.deserialize_keras_object(config)
     model = tiny_vatt()

@@ -1,11 +1,13 @@
 """The presets that come with the package are the published sizes."""
 
+import huggingface_hub
 import numpy as np
 import pytest
+from keras_hub.src.utils.preset_utils import get_preset_loader
 
 import keras_vatt
 from keras_vatt.models import describe_presets
-from keras_vatt.storage import PresetError, PresetFolder
+from keras_vatt.storage import PresetError
 
 # Those of the original code's models, heads and word table included.
 PUBLISHED = {
@@ -19,14 +21,48 @@ TINY = ("vatt_tiny_agnostic", "vatt_tiny_specific")
 
 def test_the_built_in_presets_are_listed():
     presets = describe_presets()
-    assert set(presets) == {
-        *PUBLISHED,
-        *TINY,
-        "vatt_base_agnostic",
-        "vatt_large_agnostic",
-    }
-    assert all(preset["description"] for preset in presets.values())
     assert {name: presets[name]["parameters"] for name in PUBLISHED} == PUBLISHED
+    assert {"vatt_base_agnostic", "vatt_large_agnostic", *TINY} <= set(presets)
+    video = [name for name in presets if name.startswith("vatt_vit_")]
+    audio = [name for name in presets if name.startswith("vatt_wat_")]
+    assert (len(video), len(audio)) == (4 + 4 + 4 + 3, 2)
+    for preset in presets.values():
+        assert preset["description"]
+        assert preset["licence"] == "apache-2.0"
+        assert preset["source"]
+        assert set(preset["inputs"]) == set(preset["modalities"])
+
+
+def test_a_class_lists_the_presets_that_it_can_be_made_from():
+    everything = set(describe_presets())
+    assert set(keras_vatt.VATT.presets) == {
+        name for name in everything if name.endswith(("agnostic", "specific"))
+    }
+    assert set(keras_vatt.VATTAudioClassifier.presets) == {
+        "vatt_wat_base_audioset",
+        "vatt_wat_medium_agnostic_audioset",
+    }
+    assert "vatt_wat_base_audioset" in keras_vatt.VATTSpecificBackbone.presets
+    assert "vatt_wat_base_audioset" not in keras_vatt.VATTAgnosticBackbone.presets
+    assert set(keras_vatt.VATTTokenizer.presets) == everything
+
+
+@pytest.mark.parametrize("name", sorted(describe_presets()))
+def test_a_preset_has_a_card_with_a_header_that_the_hub_reads(name):
+    card = huggingface_hub.ModelCard.load(PresetFolder(name).path / "README.md")
+    assert card.data.library_name == "keras-vatt"
+    assert card.data.license == "apache-2.0"
+    assert card.data.pipeline_tag
+    assert "arxiv:2211.02077" in card.data.tags
+    for title in ("Use", "Inputs", "How it was made", "Evaluation", "Limits", "Papers"):
+        assert f"## {title}" in card.text
+
+
+@pytest.mark.parametrize("name", sorted(describe_presets()))
+def test_keras_hub_finds_the_class_of_a_preset(name):
+    loader = get_preset_loader(str(PresetFolder(name).path))
+    backbone = describe_presets()[name]["backbone"]
+    assert loader.check_backbone_class().__name__ == backbone
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -41,9 +77,24 @@ def test_a_tiny_preset_takes_the_clips_that_it_is_for(name):
     assert outputs["video"]["to_audio"].shape == outputs["audio"]["to_video"].shape
 
 
+@pytest.mark.parametrize(
+    ("name", "frames_per_second", "sampling_rate"),
+    [
+        ("vatt_vit_base_kinetics400", 12.5, 48_000),
+        ("vatt_wat_base_audioset", 10, 24_000),
+    ],
+)
+def test_a_fine_tuned_preset_is_for_the_clips_of_fine_tuning(
+    name, frames_per_second, sampling_rate
+):
+    spec = keras_vatt.VATTPreprocessor.from_preset(name).clip_spec
+    assert spec.frames_per_second == frames_per_second
+    assert (spec.sampling_rate, spec.audio_samples) == (sampling_rate, 153_600)
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_preset_is_for_the_clips_of_the_paper(name):
-    spec = PresetFolder(name).load_preprocessor().clip_spec
+    spec = keras_vatt.VATTPreprocessor.from_preset(name).clip_spec
     assert spec.video_shape == (32, 224, 224, 3)
     assert spec.audio_samples == 153_600
 

@@ -12,8 +12,8 @@ import safetensors.numpy
 from models.tiny import tiny_batch, tiny_vatt
 
 import keras_vatt
+from keras_vatt.data import ClipSpec
 from keras_vatt.storage import PresetError, WeightsMismatchError
-from keras_vatt.storage import preset_folder as folders
 
 BACKEND = keras.config.backend()
 FORMS = pytest.mark.parametrize("form", ["agnostic", "specific"])
@@ -22,7 +22,8 @@ FORMS = pytest.mark.parametrize("form", ["agnostic", "specific"])
 def model_with_words(form="agnostic"):
     model = tiny_vatt(form)
     words = keras_vatt.VATTTokenizer.from_captions(["a red star", "a circle"])
-    preprocessor = keras_vatt.VATTPreprocessor(words, num_frames=8, frame_size=32)
+    spec = ClipSpec(num_frames=8, frame_size=32)
+    preprocessor = keras_vatt.VATTPreprocessor.from_clip_spec(spec, words)
     return keras_vatt.VATT(model.backbone, model.bridge_head, preprocessor)
 
 
@@ -221,17 +222,3 @@ def test_classes_of_other_packages_are_refused(tmp_path, entry):
 def test_what_is_no_preset_is_named(preset):
     with pytest.raises(PresetError, match=preset.replace(".", r"\.")):
         keras_vatt.VATT.from_preset(preset)
-
-
-def test_a_hub_address_is_downloaded_at_its_revision(tmp_path, monkeypatch):
-    model_with_words().save_to_preset(tmp_path / "mine")
-    asked = []
-
-    def snapshot_download(repository, revision):
-        asked.append((repository, revision))
-        return str(tmp_path / "mine")
-
-    monkeypatch.setattr(folders.huggingface_hub, "snapshot_download", snapshot_download)
-    keras_vatt.VATT.from_preset("hf://owner/some-model@v1.0")
-    keras_vatt.VATT.from_preset("hf://owner/some-model")
-    assert asked == [("owner/some-model", "v1.0"), ("owner/some-model", None)]

@@ -1,0 +1,152 @@
+"""From media files and raw arrays to the arrays that VATT takes."""
+
+import keras
+import keras_nlp
+import numpy as np
+
+from keras_vatt.data.clip_spec import ClipSpec
+from keras_vatt.data.raw_clips import raw_frames, raw_waveform
+from keras_vatt.models.backbone import VATTBackbone
+from keras_vatt.models.presets import ListsPresets, part_from_preset
+
+
+class _VATTConverter(ListsPresets):
+    backbone_cls = VATTBackbone
+
+    @classmethod
+    def from_preset(cls, preset):
+        """The converter of a preset; see `keras_vatt.VATT.from_preset`.
+
+        Raises:
+            PresetError: if there is no such preset or it has none.
+        """
+        return part_from_preset(cls, preset)
+
+    def __call__(self, inputs):
+        # It runs on NumPy alone, in threads that load data.
+        return self.call(inputs)
+
+    def call(self, inputs):
+        """Arrays of a batch.
+
+        Args:
+            inputs: one clip, a list of clips, or the array of a batch; see the class.
+
+        Returns:
+            NumPy array with an axis of clips.
+
+        Raises:
+            ValueError: if an array has another rank.
+            keras_vatt.data.MediaError: if a file can't be used.
+        """
+        if isinstance(inputs, list) and inputs and not _is_nested_number(inputs):
+            return np.stack([self._clip(clip) for clip in inputs])
+        if isinstance(inputs, str | bytes | tuple) or hasattr(inputs, "__fspath__"):
+            return self._clip(inputs)[np.newaxis]
+        return self._batch(np.asarray(inputs))
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class VATTVideoConverter(_VATTConverter, keras_nlp.layers.VideoConverter):
+    """Video files and arrays to frames by time, of one size.
+
+    A clip is the path of a file, its bytes, or a tuple of an array of uint8 RGB
+    frames, `(frames, height, width, 3)`, and its rate in frames per second. Of what is
+    longer than a clip the middle is taken. An array of rank 5 is a batch that is
+    passed on as it is.
+
+    Args:
+        num_frames: int. Frames of a clip. Defaults to `32`.
+        frames_per_second: float. How many of them show one second. Defaults to
+            `10.0`.
+        frame_size: int. Height and width in pixels. Defaults to `224`.
+        **kwargs: `name`.
+
+    Example:
+    ```python
+    converter = keras_vatt.VATTVideoConverter(num_frames=8, frame_size=64)
+    frames = np.zeros((50, 120, 160, 3), "uint8")
+    converter((frames, 25.0)).shape  # (1, 8, 64, 64, 3)
+    ```
+    """
+
+    def __init__(self, num_frames=32, frames_per_second=10.0, frame_size=224, **kwargs):
+        super().__init__(image_size=(frame_size, frame_size), **kwargs)
+        self.clip_spec = ClipSpec(num_frames, frames_per_second, frame_size)
+
+    def get_config(self):
+        config = super().get_config()
+        for name in ("image_size", "scale", "offset"):
+            config.pop(name)
+        spec = self.clip_spec.get_config()
+        names = ("num_frames", "frames_per_second", "frame_size")
+        return config | {name: spec[name] for name in names}
+
+    def _clip(self, clip):
+        return raw_frames(clip, self.clip_spec)
+
+    def _batch(self, frames):
+        return _with_rank("video", frames, 5)
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class VATTAudioConverter(_VATTConverter, keras_nlp.layers.AudioConverter):
+    """Sound files and arrays, of any rate and channels, to mono waveforms.
+
+    A clip is the path of a file (of sound or video), its bytes, or a tuple of an
+    array, `(samples,)` or `(samples, channels)`, and its rate in hertz; integers are
+    scaled to [-1, 1]. Of what is longer than a clip the middle is taken, and a shorter
+    one is followed by silence. An array `(clips, samples)` or `(clips, samples, 1)` is
+    a batch at the model's own rate, which is passed on.
+
+    Args:
+        sampling_rate: int. Samples per second, in hertz. Defaults to `48_000`.
+        audio_samples: int. Samples of a waveform. Defaults to `153_600`, 3.2 seconds.
+        **kwargs: `name`.
+
+    Example:
+    ```python
+    converter = keras_vatt.VATTAudioConverter(16_000, 16_000)
+    stereo = np.zeros((44_100, 2), "float32")
+    converter((stereo, 44_100)).shape  # (1, 16000, 1)
+    ```
+    """
+
+    def __init__(self, sampling_rate=48_000, audio_samples=153_600, **kwargs):
+        super().__init__(**kwargs)
+        self.clip_spec = ClipSpec(
+            sampling_rate=sampling_rate, audio_samples=audio_samples
+        )
+
+    def get_config(self):
+        spec = self.clip_spec
+        return super().get_config() | {
+            "sampling_rate": spec.sampling_rate,
+            "audio_samples": spec.audio_samples,
+        }
+
+    def _clip(self, clip):
+        return raw_waveform(clip, self.clip_spec)[:, np.newaxis]
+
+    def _batch(self, samples):
+        samples = np.asarray(samples, np.float32)
+        if samples.ndim == 2:
+            samples = samples[..., np.newaxis]
+        return _with_rank("audio", samples, 3)
+
+
+def _is_nested_number(clips):
+    """Whether a list is an array written out, not a list of clips."""
+    first = clips[0]
+    while isinstance(first, list) and first:
+        first = first[0]
+    return isinstance(first, int | float)
+
+
+def _with_rank(name, array, rank):
+    if array.ndim != rank:
+        raise ValueError(
+            f"'{name}' must have {rank} axes as a batch. Received: shape {array.shape}. "
+            "A single raw clip is given as a tuple of its array and its rate."
+        )
+    return array

@@ -1,0 +1,56 @@
+"""Where the weights of a preset come from, and what is known of them."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """What a preset's card says of its weights.
+
+    Args:
+        description: string, one sentence on the model. Defaults to `""`.
+        licence: string, the identifier of a licence, such as `"apache-2.0"`.
+            Defaults to `None`, not known.
+        source: string, where the weights come from. Defaults to `None`.
+        datasets: tuple of strings, what the weights were trained on. Defaults to
+            `()`.
+        training: dict from what was set in training to its value. Defaults to `{}`.
+        evaluation: dict from task to a dict from metric to its value. Defaults to
+            `{}`.
+        plots: dict from file name to the bytes of a PNG picture. Defaults to `{}`.
+
+    Example:
+    ```python
+    model.provenance = keras_vatt.Provenance(
+        description="VATT on birds.", licence="cc-by-4.0", datasets=("my-birds",)
+    )
+    model.save_to_preset("birds")
+    ```
+    """
+
+    description: str = ""
+    licence: str | None = None
+    source: str | None = None
+    datasets: tuple[str, ...] = ()
+    training: dict = dataclasses.field(default_factory=dict)
+    evaluation: dict = dataclasses.field(default_factory=dict)
+    plots: dict = dataclasses.field(default_factory=dict, repr=False)
+
+    def get_config(self):
+        """What JSON can hold: all but the plots."""
+        config = dataclasses.asdict(dataclasses.replace(self, plots={}))
+        del config["plots"]
+        return config
+
+    @classmethod
+    def from_config(cls, config, plots=None):
+        """Provenance from what `get_config` returned; unknown entries are ignored."""
+        names = {field.name for field in dataclasses.fields(cls)} - {"plots"}
+        known = {name: value for name, value in config.items() if name in names}
+        known["datasets"] = tuple(known.get("datasets", ()))
+        return cls(**known, plots=plots or {})
+
+    def changed(self):
+        """Provenance of weights that were trained on from these."""
+        origin = self.source or self.description or "another preset"
+        return Provenance(licence=self.licence, source=f"trained further from {origin}")

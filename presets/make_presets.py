@@ -1,0 +1,135 @@
+"""Writes the built-in presets that hold the sizes of the published models.
+
+    python presets/make_presets.py
+
+The two tiny presets come with weights, which `keras-vatt pretrain` made: see their
+cards. All others are written anew here, configs, preprocessors and cards.
+"""
+
+import pathlib
+
+import keras_vatt
+from keras_vatt.data import ClipSpec
+from keras_vatt.models.card_facts import card_facts
+from keras_vatt.storage.model_card import write_card
+from keras_vatt.storage.preset_writer import (
+    write_configs,
+    write_folder,
+    write_metadata,
+)
+
+FOLDER = pathlib.Path(__file__).parent
+SIZES = {
+    "small": (512, 2048, 6, 8),
+    "base": (768, 3072, 12, 12),
+    "medium": (1024, 4096, 12, 16),
+    "large": (1024, 4096, 24, 16),
+}
+SPECIFIC = {"bbs": "base", "mbs": "medium", "lbs": "large"}
+KINETICS = {"kinetics400": 400, "kinetics600": 600, "kinetics700": 700}
+VIDEO_SETS = KINETICS | {"moments_in_time": 339}
+# The agnostic video classifier was not published for Kinetics-700.
+AGNOSTIC_SETS = ("kinetics400", "kinetics600", "moments_in_time")
+AUDIO_SETS = {"audioset": 527}
+
+# VATT fine-tunes on 32 frames at 12.5 frames per second, and on sound of which every
+# second sample of 48 kHz is kept (ours is filtered, too).
+VIDEO_CLIP = ClipSpec(frames_per_second=12.5)
+AUDIO_CLIP = ClipSpec(sampling_rate=24_000, audio_samples=153_600)
+
+
+def encoder(size):
+    names = ("hidden_dim", "intermediate_dim", "num_layers", "num_heads")
+    return dict(zip(names, SIZES[size], strict=True)) | {"head_dim": 64}
+
+
+def words():
+    return keras_vatt.VATTTokenizer(sequence_length=16)
+
+
+def pretraining_presets():
+    """Yield name, model and description of each model with three modalities."""
+    preprocessor = keras_vatt.VATTPreprocessor(words())
+    for size in ("base", "medium", "large"):
+        backbone = keras_vatt.VATTAgnosticBackbone(**encoder(size))
+        paper = ": the model of the gradient harmonization paper"
+        yield (
+            f"vatt_{size}_agnostic",
+            keras_vatt.VATT(backbone, preprocessor=preprocessor),
+            f"One encoder of the {size} size for all modalities"
+            f"{paper if size == 'medium' else ''}.",
+        )
+    for short, size in SPECIFIC.items():
+        backbone = keras_vatt.VATTSpecificBackbone(
+            encoder(size), encoder("base"), encoder("small")
+        )
+        yield (
+            f"vatt_{short}_specific",
+            keras_vatt.VATT(backbone, preprocessor=preprocessor),
+            f"{size.capitalize()} video, base audio and small text encoder.",
+        )
+
+
+def classifier_presets():
+    """Yield name, model and description of each fine-tuned classifier."""
+    for size in SPECIFIC.values():
+        for dataset, classes in VIDEO_SETS.items():
+            backbone = keras_vatt.VATTSpecificBackbone(
+                video_encoder=encoder(size), modalities=("video",)
+            )
+            yield video_classifier(f"vatt_vit_{size}_{dataset}", backbone, classes)
+    for dataset in AGNOSTIC_SETS:
+        backbone = keras_vatt.VATTAgnosticBackbone(
+            **encoder("medium"), modalities=("video",)
+        )
+        name = f"vatt_vit_medium_agnostic_{dataset}"
+        yield video_classifier(name, backbone, VIDEO_SETS[dataset])
+    for dataset, classes in AUDIO_SETS.items():
+        specific = keras_vatt.VATTSpecificBackbone(
+            audio_encoder=encoder("base"), modalities=("audio",)
+        )
+        yield audio_classifier(f"vatt_wat_base_{dataset}", specific, classes)
+        agnostic = keras_vatt.VATTAgnosticBackbone(
+            **encoder("medium"), modalities=("audio",)
+        )
+        name = f"vatt_wat_medium_agnostic_{dataset}"
+        yield audio_classifier(name, agnostic, classes)
+
+
+def video_classifier(name, backbone, classes):
+    preprocessor = keras_vatt.VATTPreprocessor.from_clip_spec(VIDEO_CLIP)
+    model = keras_vatt.VATTVideoClassifier(backbone, classes, preprocessor=preprocessor)
+    return name, model, f"Video classifier with {classes} classes."
+
+
+def audio_classifier(name, backbone, classes):
+    preprocessor = keras_vatt.VATTPreprocessor.from_clip_spec(AUDIO_CLIP)
+    model = keras_vatt.VATTAudioClassifier(backbone, classes, preprocessor=preprocessor)
+    return name, model, f"Sound classifier with {classes} classes, any number a clip."
+
+
+def source(name):
+    if name in ("vatt_base_agnostic", "vatt_large_agnostic"):
+        return "sizes of VATT's encoders; no checkpoint was published"
+    return (
+        "sizes of a published model of google-research/vatt, whose checkpoint "
+        f"`keras-vatt convert --from CHECKPOINT_PREFIX --config {name} --output "
+        "FOLDER` turns into a preset with weights"
+    )
+
+
+def write(name, model, description):
+    provenance = keras_vatt.Provenance(
+        description=description, licence="apache-2.0", source=source(name)
+    )
+    with write_folder(FOLDER / name) as folder:
+        write_configs(folder, model.backbone, model, model.preprocessor)
+        write_metadata(folder, model, [], provenance.get_config())
+        write_card(folder, name, card_facts(model), provenance, has_weights=False)
+
+
+if __name__ == "__main__":
+    for presets in (pretraining_presets, classifier_presets):
+        for preset in presets():
+            print(preset[0], flush=True)
+            write(*preset)
