@@ -5,7 +5,7 @@ from keras_vatt.storage.model_card import CardFacts
 _LIMITS = {
     "video": "Video shorter than a clip is refused, and of a longer one the middle is "
     "taken.",
-    "audio": "Sound is mixed down to one channel; what is missing at its end is silence.",
+    "audio": "Sound is mixed down to one channel, and silence fills up a short one.",
     "text": "Captions are English words in lower case; the order of words counts, "
     "punctuation doesn't, and unknown words are all the same to the model.",
 }

@@ -146,7 +146,7 @@ def _is_nested_number(clips):
 def _with_rank(name, array, rank):
     if array.ndim != rank:
         raise ValueError(
-            f"'{name}' must have {rank} axes as a batch. Received: shape {array.shape}. "
-            "A single raw clip is given as a tuple of its array and its rate."
+            f"'{name}' must have {rank} axes as a batch. Received: shape "
+            f"{array.shape}. A single raw clip is given as a tuple of its array and its rate."
         )
     return array
