@@ -138,14 +138,15 @@ def _clear_errors(repository, revision):
         ) from error
     except errors.LocalEntryNotFoundError as error:
         raise PresetError(
-            f"The repository {repository!r} is not whole in the cache, and the Hub "
-            "can't be reached (or HF_HUB_OFFLINE is set)"
+            f"The repository {repository!r} is not whole in the cache, and can't be had "
+            f"from the Hub: {_one_line(error.__cause__ or error)}"
         ) from error
     except errors.HfHubHTTPError as error:
         raise PresetError(
             f"The Hub refused what was asked of {repository!r}: {_one_line(error)}"
         ) from error
-    except (OSError, errors.HFValidationError) as error:
+    # A download that breaks off ends in an error of the client's HTTP library.
+    except (OSError, errors.HTTPError, errors.HFValidationError) as error:
         raise PresetError(
             f"The transfer of {repository!r} failed and can be tried again: "
             f"{_one_line(error)}"

@@ -5,12 +5,15 @@ import pytest
 from hub.local_hub import TOKEN, running_hub
 from huggingface_hub import constants
 
+_FILE = "/{repo_id}/resolve/{revision}/{filename}"
+
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     with running_hub() as server:
         for name, value in {
             "ENDPOINT": server.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": server.url + _FILE,
             "HF_HUB_CACHE": str(tmp_path / "hub-cache"),
             "HF_HUB_DISABLE_XET": True,
             "HF_HUB_DISABLE_TELEMETRY": True,

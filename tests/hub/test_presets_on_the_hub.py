@@ -99,14 +99,14 @@ def test_what_is_in_the_cache_is_used_offline(hub, model, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     huggingface_hub.close_session()
     assert_same(model, keras_vatt.VATT.from_preset(URI))
-    with pytest.raises(PresetError, match="can't be reached"):
+    with pytest.raises(PresetError, match="can't be had"):
         keras_vatt.VATT.from_preset("hf://tester/never-seen")
 
 
 def test_an_unreachable_hub_is_named(hub, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     huggingface_hub.close_session()
-    with pytest.raises(PresetError, match="can't be reached"):
+    with pytest.raises(PresetError, match="can't be had"):
         keras_vatt.VATT.from_preset(URI)
 
 
@@ -134,7 +134,7 @@ def test_a_wrong_token_is_refused_in_one_line(hub, model):
 
 def test_an_error_of_the_server_is_one_line(hub, model):
     hub.status = 403
-    with pytest.raises(PresetError, match="refused") as caught:
+    with pytest.raises(PresetError, match="403") as caught:
         keras_vatt.VATT.from_preset(URI)
     assert "\n" not in str(caught.value)
 
@@ -142,7 +142,7 @@ def test_an_error_of_the_server_is_one_line(hub, model):
 def test_a_truncated_download_is_an_error_and_then_mended(hub, model):
     model.push_to_hub(REPOSITORY)
     hub.truncate = 5000
-    with pytest.raises(PresetError):
+    with pytest.raises(PresetError, match="can be tried again"):
         keras_vatt.VATT.from_preset(URI)
     hub.truncate = None
     assert_same(model, keras_vatt.VATT.from_preset(URI))
