@@ -5,6 +5,8 @@ import math
 import pathlib
 import re
 
+import ml_dtypes
+import numpy as np
 import safetensors
 import safetensors.numpy
 from keras import ops
@@ -17,7 +19,8 @@ _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _SHARD = "model-{number:05d}-of-{total:05d}.safetensors"
 _SHARD_PATTERN = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
-_FLOATS = ("F16", "BF16", "F32", "F64")
+_DTYPES = {"F16": "float16", "BF16": ml_dtypes.bfloat16, "F32": "float32"}
+_DTYPES |= {"F64": "float64"}
 _GIGABYTE = 10**9
 
 
@@ -142,7 +145,7 @@ def check_specs(variables, specs, folder, ignored_prefixes=()):
             problems.append(
                 f"wrong shape: {name} is {shape}, expected {tuple(variable.shape)}"
             )
-        if dtype not in _FLOATS:
+        if dtype not in _DTYPES:
             problems.append(f"wrong dtype: {name} is {dtype}, expected a float")
     if problems:
         raise WeightsMismatchError(folder, problems)
@@ -220,10 +223,22 @@ def _read_header(path):
 
 
 def _load_file(path, variables):
-    with _opened(path) as file:
-        for name in file.keys():  # noqa: SIM118
-            if name in variables:
-                variables[name].assign(file.get_tensor(name))
+    """Assign the tensors of a file whose header `_read_header` has found sound.
+
+    The library maps files into memory, where what was read counts until the end: a
+    model would take twice its size. So its tensors are read one by one.
+    """
+    with open(path, "rb") as file:
+        header_size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(header_size))
+        for name, entry in header.items():
+            if name not in variables:
+                continue
+            first, end = entry["data_offsets"]
+            file.seek(8 + header_size + first)
+            buffer = np.fromfile(file, np.uint8, end - first)
+            values = buffer.view(_DTYPES[entry["dtype"]]).reshape(entry["shape"])
+            variables[name].assign(values)
 
 
 def _opened(path):
