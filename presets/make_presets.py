@@ -1,11 +1,14 @@
 """Writes the built-in presets that hold the sizes of the published models.
 
-    python presets/make_presets.py
+    python presets/make_presets.py [--tiny RUN/preset]
 
-The two tiny presets come with weights, which `keras-vatt pretrain` made: see their
-cards. All others are written anew here, configs, preprocessors and cards.
+The tiny agnostic preset comes with weights, which `keras-vatt pretrain --recipe demo`
+made: with `--tiny` it is made from the preset of such a run, and nothing else is done.
+All others are written anew, configs, preprocessors and cards.
 """
 
+import argparse
+import dataclasses
 import pathlib
 
 import keras_vatt
@@ -31,6 +34,28 @@ VIDEO_SETS = KINETICS | {"moments_in_time": 339}
 # The agnostic video classifier was not published for Kinetics-700.
 AGNOSTIC_SETS = ("kinetics400", "kinetics600", "moments_in_time")
 AUDIO_SETS = {"audioset": 527}
+
+TINY_ENCODER = {
+    "hidden_dim": 64,
+    "intermediate_dim": 128,
+    "num_layers": 2,
+    "num_heads": 2,
+    "head_dim": 32,
+}
+TINY_INPUTS = {
+    "video_patch_size": (3, 32, 32),
+    "audio_patch_size": 80,
+    "video_positions": (4, 2, 2),
+    "audio_positions": 120,
+    "vocabulary_size": 256,
+    "word_embedding_dim": 64,
+    "trainable_word_embedding": True,
+    "token_keep_rate": 1.0,
+    "dropout": 0.0,
+}
+TINY_CLIP = ClipSpec(
+    num_frames=12, frames_per_second=5.0, frame_size=64, sampling_rate=4_000
+)
 
 # VATT fine-tunes on 32 frames at 12.5 frames per second, and on sound of which every
 # second sample of 48 kHz is kept (ours is filtered, too).
@@ -68,6 +93,20 @@ def pretraining_presets():
             keras_vatt.VATT(backbone, preprocessor=preprocessor),
             f"{size.capitalize()} video, base audio and small text encoder.",
         )
+
+
+def tiny_preset():
+    """Yield name, model and description of the tiny preset without weights."""
+    backbone = keras_vatt.VATTSpecificBackbone(
+        TINY_ENCODER, TINY_ENCODER, TINY_ENCODER, **TINY_INPUTS
+    )
+    head = keras_vatt.layers.FactorizedBridgeHead(128, 128, name="bridge_head")
+    preprocessor = keras_vatt.VATTPreprocessor.from_clip_spec(TINY_CLIP, words())
+    yield (
+        "vatt_tiny_specific",
+        keras_vatt.VATT(backbone, head, preprocessor),
+        "One encoder for each modality, small enough to train on a laptop.",
+    )
 
 
 def classifier_presets():
@@ -109,6 +148,8 @@ def audio_classifier(name, backbone, classes):
 
 
 def source(name):
+    if name == "vatt_tiny_specific":
+        return "sizes that `keras-vatt pretrain` trains in minutes"
     if name in ("vatt_base_agnostic", "vatt_large_agnostic"):
         return "sizes of VATT's encoders; no checkpoint was published"
     return (
@@ -128,8 +169,29 @@ def write(name, model, description):
         write_card(folder, name, card_facts(model), provenance, has_weights=False)
 
 
-if __name__ == "__main__":
-    for presets in (pretraining_presets, classifier_presets):
+def write_tiny(run):
+    model = keras_vatt.VATT.from_preset(run)
+    model.provenance = dataclasses.replace(
+        model.provenance,
+        description="One encoder for all modalities, small enough to train on a "
+        "laptop: it knows coloured shapes that move, and a voice that names them.",
+        licence="apache-2.0",
+    )
+    model.save_to_preset(FOLDER / "vatt_tiny_agnostic")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tiny", metavar="RUN/preset")
+    arguments = parser.parse_args()
+    if arguments.tiny is not None:
+        write_tiny(arguments.tiny)
+        return
+    for presets in (tiny_preset, pretraining_presets, classifier_presets):
         for preset in presets():
             print(preset[0], flush=True)
             write(*preset)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,7 @@
 """From a checkpoint of the original code to a preset folder."""
 
+import pathlib
+
 import keras
 import numpy as np
 from keras import ops
@@ -19,6 +21,7 @@ from keras_vatt.models import (
 )
 from keras_vatt.models.presets import task_class
 from keras_vatt.storage import PresetFolder
+from keras_vatt.storage.provenance import Provenance
 
 _PRETRAINING_LAYOUTS = {
     True: original_keys.AGNOSTIC_PRETRAINING,
@@ -66,6 +69,11 @@ def convert(prefix, config, output, vocabulary=None, progress=False):
     if vocabulary is not None:
         model.preprocessor.tokenizer = _tokenizer(model, vocabulary)
     _check_outputs(model)
+    model.provenance = Provenance(
+        description="Converted from a checkpoint of the original VATT code.",
+        source=f"checkpoint {pathlib.Path(prefix).name!r} of google-research/vatt's "
+        "code, converted by keras_vatt and run once to check it",
+    )
     model.save_to_preset(output)
     return model
 

@@ -30,6 +30,11 @@ def add_arguments(parser):
     )
     parser.add_argument("--output", metavar="FOLDER", help="the preset to write")
     parser.add_argument(
+        "--push-to-hub",
+        metavar="OWNER/NAME",
+        help="repository of the Hugging Face Hub that the preset is put into as well",
+    )
+    parser.add_argument(
         "--vocabulary",
         metavar="FILE",
         help="the words of the text model, one a line; without it the preset takes "
@@ -47,16 +52,19 @@ def run(arguments):
             mapped, present = count_mapped(arguments.source, _config(arguments))
             print(f"mapped {mapped} of {present} tensors; nothing is left over")
             return
-        convert(
+        model = convert(
             arguments.source,
             _config(arguments),
             arguments.output,
             vocabulary=arguments.vocabulary,
             progress=True,
         )
+        print(f"the preset is in {pathlib.Path(arguments.output).resolve()}")
+        if arguments.push_to_hub is not None:
+            address = model.push_to_hub(arguments.push_to_hub)
+            print(f"and on the Hub: {address}")
     except (FileNotFoundError, ValueError) as error:
         raise CommandError(str(error)) from error
-    print(f"the preset is in {pathlib.Path(arguments.output).resolve()}")
 
 
 def _config(arguments):

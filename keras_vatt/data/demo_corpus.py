@@ -44,7 +44,7 @@ _COMPRESSION = 6.0
 # Clips whose speech is made by one process of the synthesizer. The speech of a clip
 # depends on the clips before it in its block, so this is part of the corpus.
 _BLOCK = 16
-_FORMAT_VERSION = 3
+_FORMAT_VERSION = 4
 _SETTINGS = "demo_corpus.json"
 _MANIFEST = "manifest.jsonl"
 

@@ -20,8 +20,8 @@ MOTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
 # Shapes are drawn this much larger and scaled down, for smooth edges.
 _OVERSAMPLING = 4
-# How much of the trail is left after each frame.
-_TRAIL = 0.85
+# How strong the track of a shape is beside the shape itself.
+_TRACK = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +72,8 @@ class Appearance:
 def render_moving_shape(combination, appearance, num_frames, frame_size):
     """Draw the frames of a shape that moves towards an edge of the frame.
 
-    It starts fast and slows down until it stands still in the last frame. Behind it a
-    trail fades that shows where it came from.
+    It starts fast and slows down until it stands still in the last frame, and leaves
+    a track of its colour, half as strong.
 
     Args:
         combination: `Combination`.
@@ -101,13 +101,14 @@ def render_moving_shape(combination, appearance, num_frames, frame_size):
     coverage = _draw(combination.shape, size)[..., np.newaxis]
     colour = np.array(COLOURS[combination.colour]) * appearance.brightness
     frames = np.empty((num_frames, frame_size, frame_size, 3), np.uint8)
-    picture = np.full(frames.shape[1:], float(appearance.shade))
+    track = np.zeros((frame_size, frame_size, 1))
     corners = _path(combination.motion, appearance, num_frames) * frame_size
     for frame, (left, top) in zip(frames, np.floor(corners).astype(int), strict=True):
-        picture = appearance.shade + _TRAIL * (picture - appearance.shade)
-        here = slice(top, top + size), slice(left, left + size)
-        picture[here] += coverage * (colour - picture[here])
-        frame[:] = np.round(picture)
+        here = np.s_[top : top + size, left : left + size]
+        track[here] = np.maximum(track[here], _TRACK * coverage)
+        covered = track.copy()
+        covered[here] = np.maximum(covered[here], coverage)
+        frame[:] = np.round(appearance.shade + covered * (colour - appearance.shade))
     return frames
 
 

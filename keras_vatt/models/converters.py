@@ -147,6 +147,7 @@ def _with_rank(name, array, rank):
     if array.ndim != rank:
         raise ValueError(
             f"'{name}' must have {rank} axes as a batch. Received: shape "
-            f"{array.shape}. A single raw clip is given as a tuple of its array and its rate."
+            f"{array.shape}. A single raw clip is given as a tuple of its array and "
+            "its rate."
         )
     return array

@@ -3,8 +3,10 @@
 import csv
 import dataclasses
 import json
+import pathlib
 
 from keras_vatt.evaluation import format_retrieval
+from keras_vatt.storage.provenance import Provenance
 from keras_vatt.training import plot_gradients, plot_losses
 
 
@@ -27,6 +29,42 @@ def save_plots(history, folder):
     folder.mkdir(exist_ok=True)
     plot_losses(history, folder / "losses.png")
     plot_gradients(history, folder / "gradients.png")
+
+
+def run_provenance(settings, history, results, plots):
+    """What a run knows of the weights that it made, for the card of its preset.
+
+    Args:
+        settings: `PretrainSettings`.
+        history: list of dicts, the logs of each epoch.
+        results: dict from task to retrieval metrics.
+        plots: path of the folder of pictures.
+
+    Returns:
+        `keras_vatt.Provenance`.
+    """
+    shown = ("harmonizer", "loss", "epochs", "batch_size", "learning_rate", "seed")
+    training = {name: getattr(settings, name) for name in shown}
+    if "curriculum" in settings.harmonizer:
+        training["thresholds"] = (
+            f"{settings.threshold_start} to {settings.threshold_end}"
+        )
+    losses = {n: round(v, 4) for n, v in history[-1].items() if n.endswith("loss")}
+    name = (
+        "demo corpus" if settings.data == "demo" else pathlib.Path(settings.data).name
+    )
+    return Provenance(
+        description="VATT pre-trained with cross-modality gradient harmonization.",
+        source=f"`keras-vatt pretrain` on {name!r}, from "
+        f"{'the weights' if settings.load_weights else 'random weights'} of "
+        f"{pathlib.Path(settings.preset).name!r}",
+        training=training | {f"final {name}": value for name, value in losses.items()},
+        evaluation={
+            f"zero-shot {task}": dataclasses.asdict(metrics)
+            for task, metrics in results.items()
+        },
+        plots={path.name: path.read_bytes() for path in sorted(plots.glob("*.png"))},
+    )
 
 
 def save_retrieval(results, folder):

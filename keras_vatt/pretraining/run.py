@@ -19,7 +19,12 @@ from keras_vatt.pretraining.model import (
     make_model,
     make_tokenizer,
 )
-from keras_vatt.pretraining.report import save_history, save_plots, save_retrieval
+from keras_vatt.pretraining.report import (
+    run_provenance,
+    save_history,
+    save_plots,
+    save_retrieval,
+)
 from keras_vatt.training import RunCheckpoint, warmup_cosine
 
 _LOSSES = {"asymmetric": losses.AsymmetricNCE, "symmetric": losses.SymmetricNCE}
@@ -82,8 +87,9 @@ def pretrain(settings):
     history = _fit(model, settings, train_clips, output)
     train_clips.report.save(output / "data_report.json")
     save_plots(history, output / "plots")
-    model.save_to_preset(output / "preset")
     results = _evaluate(model, test_clips, output)
+    model.provenance = run_provenance(settings, history, results, output / "plots")
+    model.save_to_preset(output / "preset")
     _say(f"\npreset, plots and reports are in {output.resolve()}")
     return results
 

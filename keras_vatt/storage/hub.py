@@ -138,8 +138,8 @@ def _clear_errors(repository, revision):
         ) from error
     except errors.LocalEntryNotFoundError as error:
         raise PresetError(
-            f"The repository {repository!r} is not whole in the cache, and can't be had "
-            f"from the Hub: {_one_line(error.__cause__ or error)}"
+            f"The repository {repository!r} is not whole in the cache, and can't be "
+            f"had from the Hub: {_one_line(error.__cause__ or error)}"
         ) from error
     except errors.HfHubHTTPError as error:
         raise PresetError(

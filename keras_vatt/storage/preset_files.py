@@ -75,6 +75,22 @@ def read_json(folder, name):
     return content
 
 
+def read_text(folder, name):
+    """The text of a file of a preset; empty if there is no such file.
+
+    Raises:
+        PresetError: if the file is too large or no text.
+    """
+    path = contained(folder, name)
+    if not path.is_file():
+        return ""
+    _check_size(path, _MAX_CONFIG_BYTES)
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise PresetError(f"{str(path)!r} can't be read: {error}") from error
+
+
 def write_json(content, path):
     """Write an object to a JSON file."""
     text = json.dumps(content, indent=4)

@@ -51,6 +51,10 @@ class PresetFolder:
         """What the preset says of itself, a dict."""
         return self.read(files.METADATA) or {}
 
+    def read_card(self):
+        """The text of its card; empty if it has none."""
+        return files.read_text(self.path, files.CARD)
+
     def read_plots(self):
         """The pictures of its card: dict from file name to bytes."""
         return files.read_plots(self.path)

@@ -135,7 +135,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def _send(self, status, content, headers=None):
-        content = content if isinstance(content, bytes) else json.dumps(content).encode()
+        content = (
+            content if isinstance(content, bytes) else json.dumps(content).encode()
+        )
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -171,7 +173,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if not self._authorized():
             self._send(401, {"error": "Invalid token"})
             return
-        user = {"type": "user", "name": USER, "orgs": [], "auth": {"type": "access_token"}}
+        user = {
+            "type": "user",
+            "name": USER,
+            "orgs": [],
+            "auth": {"type": "access_token"},
+        }
         self._send(200, user)
 
     def validate_yaml(self, _body):
@@ -356,5 +363,8 @@ _ROUTES = [
     (rf"/{_NAME}\.git/info/lfs/objects/batch", _Handler.lfs_batch),
     ("/lfs/(?P<oid>[0-9a-f]+)", _Handler.lfs_upload),
     ("/lfs/(?P<oid>[0-9a-f]+)/verify", _Handler.lfs_verify),
-    (f"/{_NAME}/resolve/(?P<revision>[^/]+|refs/pr/[0-9]+)/(?P<path>.+)", _Handler.resolve),
+    (
+        f"/{_NAME}/resolve/(?P<revision>[^/]+|refs/pr/[0-9]+)/(?P<path>.+)",
+        _Handler.resolve,
+    ),
 ]

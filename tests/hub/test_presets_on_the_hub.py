@@ -20,7 +20,9 @@ def model():
     backbone, head = tiny_vatt(vocabulary_size=400, word_embedding_dim=32), None
     tokenizer = keras_vatt.VATTTokenizer.from_captions(["a red star"], 400, 5)
     preprocessor = keras_vatt.VATTPreprocessor(tokenizer)
-    return keras_vatt.VATT(backbone.backbone, backbone.bridge_head, preprocessor, name=head)
+    return keras_vatt.VATT(
+        backbone.backbone, backbone.bridge_head, preprocessor, name=head
+    )
 
 
 def embedding(model):
@@ -99,14 +101,14 @@ def test_what_is_in_the_cache_is_used_offline(hub, model, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     huggingface_hub.close_session()
     assert_same(model, keras_vatt.VATT.from_preset(URI))
-    with pytest.raises(PresetError, match="can't be had"):
+    with pytest.raises(PresetError, match="not whole in the cache"):
         keras_vatt.VATT.from_preset("hf://tester/never-seen")
 
 
 def test_an_unreachable_hub_is_named(hub, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     huggingface_hub.close_session()
-    with pytest.raises(PresetError, match="can't be had"):
+    with pytest.raises(PresetError, match="not whole in the cache"):
         keras_vatt.VATT.from_preset(URI)
 
 

@@ -6,8 +6,10 @@ import pytest
 from keras_hub.src.utils.preset_utils import get_preset_loader
 
 import keras_vatt
+from keras_vatt.data import make_demo_corpus, read_corpus
+from keras_vatt.evaluation import retrieval_metrics
 from keras_vatt.models import describe_presets
-from keras_vatt.storage import PresetError
+from keras_vatt.storage import PresetError, PresetFolder
 
 # Those of the original code's models, heads and word table included.
 PUBLISHED = {
@@ -78,18 +80,18 @@ def test_a_tiny_preset_takes_the_clips_that_it_is_for(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "frames_per_second", "sampling_rate"),
+    ("name", "settings"),
     [
-        ("vatt_vit_base_kinetics400", 12.5, 48_000),
-        ("vatt_wat_base_audioset", 10, 24_000),
+        ("vatt_vit_base_kinetics400", {"num_frames": 32, "frames_per_second": 12.5}),
+        (
+            "vatt_wat_base_audioset",
+            {"sampling_rate": 24_000, "audio_samples": 153_600},
+        ),
     ],
 )
-def test_a_fine_tuned_preset_is_for_the_clips_of_fine_tuning(
-    name, frames_per_second, sampling_rate
-):
+def test_a_fine_tuned_preset_is_for_the_clips_of_fine_tuning(name, settings):
     spec = keras_vatt.VATTPreprocessor.from_preset(name).clip_spec
-    assert spec.frames_per_second == frames_per_second
-    assert (spec.sampling_rate, spec.audio_samples) == (sampling_rate, 153_600)
+    assert settings.items() <= spec.get_config().items()
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -101,5 +103,18 @@ def test_a_published_preset_is_for_the_clips_of_the_paper(name):
 
 def test_a_preset_without_weights_says_how_to_get_them():
     with pytest.raises(PresetError, match="keras-vatt convert") as caught:
-        keras_vatt.VATT.from_preset("vatt_tiny_agnostic")
+        keras_vatt.VATT.from_preset("vatt_tiny_specific")
     assert "load_weights=False" in str(caught.value)
+
+
+def test_the_tiny_preset_tells_the_clips_of_the_demo_corpus_apart(tmp_path):
+    corpus = make_demo_corpus(tmp_path, train_clips=2, test_clips=16, progress=False)
+    segments = [s for s in read_corpus(corpus)[0] if s.split == "test"]
+    model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic")
+    files = [segment.path for segment in segments]
+    outputs = model.encode(video=files, audio=files, text=[s.caption for s in segments])
+    video = outputs["video"]
+    for query, key in ((outputs["text"], "to_text"), (outputs["audio"], "to_audio")):
+        metrics = retrieval_metrics(query["to_video"], video[key])
+        assert metrics.recall_at_1 >= 0.5
+    assert "zero-shot text->video" in model.provenance.evaluation
