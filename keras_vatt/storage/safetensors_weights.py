@@ -210,6 +210,7 @@ def _save_file(variables, path):
     }
     # `format` is what readers of the Hugging Face libraries look for.
     safetensors.numpy.save_file(tensors, path, metadata={"format": "keras"})
+    path.chmod(0o644)  # The library makes files that only their owner can read.
     return path
 
 
