@@ -16,7 +16,6 @@ from cases import CASES, QUICK_CASES, random_batch, vatt
 from measurement import paired_times, peak_memory, quartiles
 from report import (
     environment,
-    load_average,
     mebibytes,
     milliseconds,
     progress,
@@ -48,7 +47,6 @@ def main():
         "settings": vars(arguments),
         "results": [_measured(whole, case, batch, n, arguments) for n in counts],
     }
-    report["load_average_at_end"] = load_average()
     write(arguments.output, "group_granularity", report, COLUMNS)
 
 

@@ -56,23 +56,24 @@ def peak_memory(run, repeats=3):
     return statistics.median(_one_peak(run) for _ in range(repeats))
 
 
+def status_bytes(field):
+    """A size in the process' status file, such as `VmRSS` or `VmHWM` (Linux only)."""
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"No {field} in {_STATUS}")
+
+
 def _one_peak(run):
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     _CLEAR.write_text(_RESET_PEAK)
-    before = _status_bytes("VmRSS")
+    before = status_bytes("VmRSS")
     run()
-    return max(_status_bytes("VmHWM") - before, 0)
+    return max(status_bytes("VmHWM") - before, 0)
 
 
 def _seconds(run):
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
-
-
-def _status_bytes(field):
-    for line in _STATUS.read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"No {field} in {_STATUS}")

@@ -14,27 +14,18 @@ import sys
 import tempfile
 import time
 
-_LOAD = r"""
-import pathlib, re, sys
-import keras, keras_vatt
-keras.layers.Dense(1)(keras.ops.ones((1, 1)))
-
-def peak():
-    # Not `ru_maxrss`, in which a process inherits the peak of the one that started it.
-    status = pathlib.Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
-
-before = peak()
-keras_vatt.VATT.from_preset(sys.argv[1])
-print(peak() - before)
-"""
+from measurement import status_bytes
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", default="vatt_medium_agnostic")
     parser.add_argument("--max-shard-size", type=float, default=5.0)
+    parser.add_argument("--load", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.load:
+        print(_peak_of_loading(arguments.load))
+        return
     import keras
 
     import keras_vatt
@@ -46,7 +37,7 @@ def main():
         del model
         size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
         start = time.perf_counter()
-        command = [sys.executable, "-c", _LOAD, str(folder)]
+        command = [sys.executable, __file__, "--load", str(folder)]
         output = subprocess.run(command, check=True, capture_output=True, text=True)
         seconds = time.perf_counter() - start
     peak = int(output.stdout.split()[-1])
@@ -55,6 +46,18 @@ def main():
         f"peak of loading {peak / 1e6:.0f} MB, ratio {peak / size:.2f}, "
         f"{seconds:.1f} s with imports"
     )
+
+
+def _peak_of_loading(folder):
+    import keras
+
+    import keras_vatt
+
+    keras.layers.Dense(1)(keras.ops.ones((1, 1)))
+    # Not `ru_maxrss`, in which a process inherits the peak of the one that started it.
+    before = status_bytes("VmHWM")
+    keras_vatt.VATT.from_preset(folder)
+    return status_bytes("VmHWM") - before
 
 
 if __name__ == "__main__":

@@ -20,15 +20,10 @@ def environment():
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "load_average": load_average(),
+        "load_average": _load_average(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
-
-
-def load_average():
-    """Runnable processes over the last 1, 5 and 15 minutes."""
-    return [round(load, 2) for load in os.getloadavg()]
 
 
 def write(folder, name, report, columns):
@@ -44,6 +39,7 @@ def write(folder, name, report, columns):
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    report = {**report, "load_average_at_end": _load_average()}
     stem = f"{name}_{report['environment']['backend']}"
     (folder / f"{stem}.json").write_text(json.dumps(report, indent=2) + "\n")
     text = _markdown(name, report, columns)
@@ -67,6 +63,11 @@ def spread(quartiles):
 
 def mebibytes(size):
     return "-" if size is None else f"{size / 2**20:.1f}"
+
+
+def _load_average():
+    """Runnable processes over the last 1, 5 and 15 minutes."""
+    return [round(load, 2) for load in os.getloadavg()]
 
 
 def _markdown(name, report, columns):

@@ -19,7 +19,6 @@ from cases import CASES, QUICK_CASES, random_batch, vatt
 from measurement import paired_times, peak_memory, quartiles
 from report import (
     environment,
-    load_average,
     mebibytes,
     milliseconds,
     progress,
@@ -51,7 +50,6 @@ def main():
         results += measured_case(name, cases[name], arguments, left_out)
     report = {
         "environment": facts,
-        "load_average_at_end": load_average(),
         "settings": vars(arguments),
         "results": results,
         "left_out": left_out,

@@ -6,31 +6,18 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_vatt.checkpoints import original_keys
 from keras_vatt.checkpoints.original_checkpoint import (
     OriginalCheckpoint,
     load_original_checkpoint,
     match_variables,
     read_key_listing,
 )
-from keras_vatt.checkpoints.original_config import model_from_original_config
-from keras_vatt.models import (
-    VATT,
-    VATTAgnosticBackbone,
-    VATTTokenizer,
-)
+from keras_vatt.checkpoints.original_config import layout_of, model_from_original_config
+from keras_vatt.checkpoints.original_keys import is_model_key
+from keras_vatt.models import VATT, VATTTokenizer
 from keras_vatt.models.presets import task_class
 from keras_vatt.storage import PresetFolder
 from keras_vatt.storage.provenance import Provenance
-
-_PRETRAINING_LAYOUTS = {
-    True: original_keys.AGNOSTIC_PRETRAINING,
-    False: original_keys.SPECIFIC_PRETRAINING,
-}
-_CLASSIFIER_LAYOUTS = {
-    "video": original_keys.VIDEO_CLASSIFIER,
-    "audio": original_keys.AUDIO_CLASSIFIER,
-}
 
 
 def convert(prefix, config, output, vocabulary=None, progress=False):
@@ -95,7 +82,7 @@ def count_mapped(listing, config):
     model, layout = _make_model(config)
     specs = read_key_listing(listing)
     mapped = match_variables(model, layout, specs)
-    present = sum(original_keys.is_model_key(key) for key in specs)
+    present = sum(is_model_key(key) for key in specs)
     return len(mapped), present
 
 
@@ -104,10 +91,7 @@ def _make_model(config):
         return model_from_original_config(config)
     task = task_class(PresetFolder(config, with_weights=False))
     model = task.from_preset(config, load_weights=False)
-    if isinstance(model, VATT):
-        agnostic = isinstance(model.backbone, VATTAgnosticBackbone)
-        return model, _PRETRAINING_LAYOUTS[agnostic]
-    return model, _CLASSIFIER_LAYOUTS[model.modality]
+    return model, layout_of(model)
 
 
 def _tokenizer(model, vocabulary):

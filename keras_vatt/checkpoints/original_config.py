@@ -35,14 +35,37 @@ def model_from_original_config(config, **kwargs):
             asks for what none of the published models has.
     """
     try:
-        if config.get("arch") == "ut_fac":
-            return _agnostic_pretraining(config, kwargs)
-        if config.get("arch") == "tx_fac":
-            return _specific_pretraining(config, kwargs)
-        if config.get("kind") in _CLASSIFIERS:
-            return _classifier(config, kwargs)
+        model = _model(config, kwargs)
     except KeyError as error:
         raise ValueError(f"The configuration lacks the entry {error}.") from error
+    return model, layout_of(model)
+
+
+def layout_of(model):
+    """Where the original code's checkpoints have the weights of a model.
+
+    Args:
+        model: a `keras_vatt.VATT` or a classifier.
+
+    Returns:
+        The layout for `keras_vatt.checkpoints.original_keys.original_key`.
+    """
+    if isinstance(model, VATTVideoClassifier):
+        return original_keys.VIDEO_CLASSIFIER
+    if isinstance(model, VATTAudioClassifier):
+        return original_keys.AUDIO_CLASSIFIER
+    if isinstance(model.backbone, VATTAgnosticBackbone):
+        return original_keys.AGNOSTIC_PRETRAINING
+    return original_keys.SPECIFIC_PRETRAINING
+
+
+def _model(config, kwargs):
+    if config.get("arch") == "ut_fac":
+        return _agnostic_pretraining(config, kwargs)
+    if config.get("arch") == "tx_fac":
+        return _specific_pretraining(config, kwargs)
+    if config.get("kind") in _CLASSIFIERS:
+        return _classifier(config, kwargs)
     raise ValueError(
         "Not a configuration of the original VATT code: expected an entry 'arch' "
         "('ut_fac' or 'tx_fac') or 'kind' "
@@ -69,8 +92,7 @@ def _agnostic_pretraining(config, kwargs):
         trainable_word_embedding=unified["txt_embedding_trainable"],
         **_common(unified) | kwargs,
     )
-    model = VATT(backbone, _bridge_head(config, backbone), _preprocessor(backbone))
-    return model, original_keys.AGNOSTIC_PRETRAINING
+    return VATT(backbone, _bridge_head(config, backbone), _preprocessor(backbone))
 
 
 def _specific_pretraining(config, kwargs):
@@ -90,12 +112,12 @@ def _specific_pretraining(config, kwargs):
         trainable_word_embedding=text["trainable_embeddings"],
         **_common(video) | kwargs,
     )
-    model = VATT(backbone, _bridge_head(config, backbone), _preprocessor(backbone))
-    return model, original_keys.SPECIFIC_PRETRAINING
+    return VATT(backbone, _bridge_head(config, backbone), _preprocessor(backbone))
 
 
 def _classifier(config, kwargs):
-    modality, layout, task = _CLASSIFIERS[config["kind"]]
+    task = _CLASSIFIERS[config["kind"]]
+    modality = task.modality
     tower = _checked(config["model"])
     inputs = _video_input(tower) if modality == "video" else _audio_input(tower)
     common = inputs | _common(tower) | {"modalities": (modality,)} | kwargs
@@ -113,20 +135,19 @@ def _classifier(config, kwargs):
             "Classifiers with only one of pre_projection and post_projection are "
             "not supported."
         )
-    model = task(
+    return task(
         backbone,
         num_classes=config["num_classes"],
         dropout=tower["cls_dropout_rate"],
         preprocessor=_preprocessor(backbone),
     )
-    return model, layout
 
 
 _CLASSIFIERS = {
-    "vit": ("video", original_keys.VIDEO_CLASSIFIER, VATTVideoClassifier),
-    "vit_agnostic": ("video", original_keys.VIDEO_CLASSIFIER, VATTVideoClassifier),
-    "wat": ("audio", original_keys.AUDIO_CLASSIFIER, VATTAudioClassifier),
-    "wat_agnostic": ("audio", original_keys.AUDIO_CLASSIFIER, VATTAudioClassifier),
+    "vit": VATTVideoClassifier,
+    "vit_agnostic": VATTVideoClassifier,
+    "wat": VATTAudioClassifier,
+    "wat_agnostic": VATTAudioClassifier,
 }
 
 

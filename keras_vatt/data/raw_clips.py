@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_vatt.data.frames import FrameResizer, decode_frames
 from keras_vatt.data.media import open_media
-from keras_vatt.data.waveform import decode_waveform
+from keras_vatt.data.waveform import decode_waveform, to_mono
 
 
 def raw_frames(source, spec):
@@ -56,6 +56,23 @@ def raw_waveform(source, spec):
         seconds = spec.audio_samples / spec.sampling_rate
         start = middle_start(info.start, info.end, seconds)
         return decode_waveform(media, start, spec)
+
+
+def is_raw(given):
+    """Whether an input is raw: files, strings, or clips with their rates.
+
+    Args:
+        given: anything. What is not raw is an array, or a list that makes one.
+
+    Returns:
+        bool.
+    """
+    while isinstance(given, list) and given:
+        given = given[0]
+    if isinstance(given, np.ndarray):
+        return given.dtype.kind in "SUO"  # Of strings or of paths.
+    is_file = hasattr(given, "__fspath__") or hasattr(given, "read")
+    return is_file or isinstance(given, str | bytes | tuple)
 
 
 def middle_start(start, end, duration):
@@ -112,11 +129,9 @@ def _resampled(mono, rate, target):
         return mono
     if rate != int(rate):
         raise ValueError(f"The rate of a sound is a whole number of hertz, not {rate}.")
-    frame = av.AudioFrame.from_ndarray(mono[np.newaxis], "flt", "mono")
+    frame = av.AudioFrame.from_ndarray(mono[np.newaxis], "fltp", "mono")
     frame.sample_rate = int(rate)
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=target)
-    blocks = [*resampler.resample(frame), *resampler.resample(None)]
-    return np.concatenate([block.to_ndarray()[0] for block in blocks])
+    return to_mono([frame], target)
 
 
 def _checked(source, name):

@@ -50,7 +50,7 @@ def decode_waveform(source, start, spec):
         for run in _continuous_runs(media, start - _PREROLL, end):
             first = round((_start_of(run, media) - start) * rate)
             with media.translated_errors():
-                _place(_to_mono(run, rate), waveform, first)
+                _place(to_mono(run, rate), waveform, first)
         if not np.isfinite(waveform).all():
             raise media.error(Problem.CORRUPT, "has samples that are not finite")
     return np.clip(waveform, -1.0, 1.0)
@@ -82,7 +82,16 @@ def _start_of(run, media):
     return float(np.mean([media.time_of(frame) for frame in run] - elapsed))
 
 
-def _to_mono(frames, rate):
+def to_mono(frames, rate):
+    """Resample frames that follow each other, and average their channels.
+
+    Args:
+        frames: list of `av.AudioFrame`.
+        rate: int, hertz.
+
+    Returns:
+        NumPy array of float32, shape `(samples,)`.
+    """
     # The channels are averaged here: mixed by the resampler they may exceed 1.
     resampler = av.AudioResampler(format="fltp", rate=rate)
     blocks = [block for frame in frames for block in resampler.resample(frame)]

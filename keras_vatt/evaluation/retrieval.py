@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
+_INPUTS = ("video", "audio", "text")
 # Which embedding of the queries is compared with which one of the videos, and
 # the mask without which a clip has no query.
-_INPUTS = ("video", "audio", "text")
 _TASKS = {
     "text->video": (("text", "to_video"), ("video", "to_text"), "text_mask"),
     "audio->video": (("audio", "to_video"), ("video", "to_audio"), "audio_mask"),

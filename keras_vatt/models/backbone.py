@@ -23,7 +23,9 @@ class VATTBackbone(BackboneFromPreset, keras_nlp.models.Backbone):
     """
 
     pipeline_tag = "feature-extraction"
-    usage_example = 'features = model({"text": np.ones((1, 16), "int32")})'
+    usage_example = (
+        'import numpy as np\n\nfeatures = model({"text": np.ones((1, 16), "int32")})'
+    )
 
     def __init__(self, modalities=MODALITIES, **kwargs):
         super().__init__(**kwargs)

@@ -5,22 +5,13 @@ import keras_nlp
 import numpy as np
 
 from keras_vatt.data.clip_spec import ClipSpec
-from keras_vatt.data.raw_clips import raw_frames, raw_waveform
+from keras_vatt.data.raw_clips import is_raw, raw_frames, raw_waveform
 from keras_vatt.models.backbone import VATTBackbone
-from keras_vatt.models.presets import ListsPresets, part_from_preset
+from keras_vatt.models.presets import PartFromPreset
 
 
-class _VATTConverter(ListsPresets):
+class _VATTConverter(PartFromPreset):
     backbone_cls = VATTBackbone
-
-    @classmethod
-    def from_preset(cls, preset):
-        """The converter of a preset; see `keras_vatt.VATT.from_preset`.
-
-        Raises:
-            PresetError: if there is no such preset or it has none.
-        """
-        return part_from_preset(cls, preset)
 
     def __call__(self, inputs):
         # It runs on NumPy alone, in threads that load data.
@@ -39,11 +30,10 @@ class _VATTConverter(ListsPresets):
             ValueError: if an array has another rank.
             keras_vatt.data.MediaError: if a file can't be used.
         """
-        if isinstance(inputs, list) and inputs and not _is_nested_number(inputs):
-            return np.stack([self._clip(clip) for clip in inputs])
-        if isinstance(inputs, str | bytes | tuple) or hasattr(inputs, "__fspath__"):
-            return self._clip(inputs)[np.newaxis]
-        return self._batch(np.asarray(inputs))
+        if not is_raw(inputs):
+            return self._batch(np.asarray(inputs))
+        clips = inputs if isinstance(inputs, list | np.ndarray) else [inputs]
+        return np.stack([self._clip(clip) for clip in clips])
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
@@ -133,14 +123,6 @@ class VATTAudioConverter(_VATTConverter, keras_nlp.layers.AudioConverter):
         if samples.ndim == 2:
             samples = samples[..., np.newaxis]
         return _with_rank("audio", samples, 3)
-
-
-def _is_nested_number(clips):
-    """Whether a list is an array written out, not a list of clips."""
-    first = clips[0]
-    while isinstance(first, list) and first:
-        first = first[0]
-    return isinstance(first, int | float)
 
 
 def _with_rank(name, array, rank):

@@ -7,12 +7,12 @@ import keras_nlp
 
 from keras_vatt.models.backbone import VATTBackbone
 from keras_vatt.models.converters import VATTAudioConverter, VATTVideoConverter
-from keras_vatt.models.presets import ListsPresets, part_from_preset
+from keras_vatt.models.presets import PartFromPreset
 from keras_vatt.models.tokenizer import VATTTokenizer
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
-class VATTPreprocessor(ListsPresets, keras_nlp.models.Preprocessor):
+class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
     """Raw video, sound and text to a model's input; saved with a preset.
 
     It also says what the clips are that a model was trained on.
@@ -66,15 +66,6 @@ class VATTPreprocessor(ListsPresets, keras_nlp.models.Preprocessor):
             ),
             VATTAudioConverter(spec.sampling_rate, spec.audio_samples),
         )
-
-    @classmethod
-    def from_preset(cls, preset):
-        """The preprocessor of a preset; see `keras_vatt.VATT.from_preset`.
-
-        Raises:
-            PresetError: if there is no such preset or it has none.
-        """
-        return part_from_preset(cls, preset)
 
     @property
     def clip_spec(self):

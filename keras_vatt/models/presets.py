@@ -14,18 +14,18 @@ from keras_vatt.storage import (
     PresetError,
     PresetFolder,
     built_in_presets,
-    load_weights,
     named_variables,
     save_weights,
     write_folder,
 )
 from keras_vatt.storage import preset_files as files
 from keras_vatt.storage.config_guard import check_config, check_parameters, class_of
+from keras_vatt.storage.deferred_weights import deferred_weights
 from keras_vatt.storage.hub import is_hub_uri, parse_hub_uri, upload_preset
 from keras_vatt.storage.model_card import write_card
 from keras_vatt.storage.preset_writer import write_configs, write_metadata
 from keras_vatt.storage.provenance import Provenance
-from keras_vatt.storage.safetensors_weights import check_specs
+from keras_vatt.storage.safetensors_weights import match_tensors
 
 # What a damaged or a hostile config makes of a constructor.
 _CONSTRUCTION_ERRORS = (TypeError, ValueError, LookupError, AttributeError)
@@ -84,14 +84,15 @@ class LoadsFromPreset(ListsPresets):
         folder = PresetFolder(preset, with_weights=load_weights)
         if load_weights and not folder.has_weights:
             raise PresetError(_no_weights(folder))
-        specs = folder.read_tensor_specs() if load_weights else None
-        model = cls._model_from_preset(folder, specs, dtype, kwargs)
-        if kwargs:
-            raise PresetError(
-                f"Neither {cls.__name__} nor its backbone takes {sorted(kwargs)}"
-            )
-        if load_weights:
-            _load_own_weights(model, folder, specs)
+        if not load_weights:
+            return cls._checked_model(folder, None, dtype, kwargs)
+        tensors = folder.stored_tensors()
+        with deferred_weights() as pending:
+            model = cls._checked_model(folder, tensors, dtype, kwargs)
+            pending += _own_tensors(model, folder, tensors)
+            folder.check_weights()
+        _register_parameters(model)
+        _remember_provenance(model, folder)
         return model
 
     def save_to_preset(self, folder, max_shard_size=5.0, keras_hub_weights=False):
@@ -168,6 +169,15 @@ class LoadsFromPreset(ListsPresets):
         self.__dict__["_provenance"] = value
         self.__dict__["_loaded_weights"] = None
 
+    @classmethod
+    def _checked_model(cls, folder, tensors, dtype, overrides):
+        model = cls._model_from_preset(folder, tensors, dtype, overrides)
+        if overrides:
+            raise PresetError(
+                f"Neither {cls.__name__} nor its backbone takes {sorted(overrides)}"
+            )
+        return model
+
     def _write_preset(self, folder, name, max_shard_size=5.0):
         is_task = hasattr(self, "backbone")
         preprocessor = self.preprocessor if is_task else None
@@ -191,7 +201,7 @@ class BackboneFromPreset(LoadsFromPreset):
     """A backbone that loads from presets."""
 
     @classmethod
-    def _model_from_preset(cls, folder, specs, dtype, overrides):
+    def _model_from_preset(cls, folder, tensors, dtype, overrides):
         config = _read(folder, files.BACKBONE)
         found = class_of(config, BackboneFromPreset, files.BACKBONE)
         if not issubclass(found, cls):
@@ -204,7 +214,7 @@ class BackboneFromPreset(LoadsFromPreset):
         config = config["config"] | own
         with _constructing(folder):
             minimum = found.minimum_parameters(_defaults(found) | config)
-            check_parameters(minimum, _available(specs), folder.name)
+            check_parameters(minimum, _available(tensors), folder.name)
             return found.from_config(config)
 
     @classmethod
@@ -231,7 +241,7 @@ class TaskFromPreset(LoadsFromPreset):
     """
 
     @classmethod
-    def _model_from_preset(cls, folder, specs, dtype, overrides):
+    def _model_from_preset(cls, folder, tensors, dtype, overrides):
         saved = _read(folder, files.TASK)
         own = _taken(cls, overrides)
         config = {}
@@ -240,7 +250,7 @@ class TaskFromPreset(LoadsFromPreset):
         backbone = own.pop("backbone", None)
         if backbone is None:
             backbone = cls.backbone_cls._model_from_preset(
-                folder, specs, dtype, overrides
+                folder, tensors, dtype, overrides
             )
         preprocessor = own.pop("preprocessor", None) or load_preprocessor(folder)
         missing = _required(cls) - {"backbone", *config, *own}
@@ -251,7 +261,7 @@ class TaskFromPreset(LoadsFromPreset):
             )
         with _constructing(folder):
             widest = max(backbone.feature_dims.values()) * _largest(config)
-            check_parameters(widest, _available(specs), folder.name)
+            check_parameters(widest, _available(tensors), folder.name)
             if dtype is not None and "bridge_head" in config:
                 config["bridge_head"]["config"]["dtype"] = _serialized(dtype)
             own |= {"backbone": backbone, "preprocessor": preprocessor}
@@ -280,19 +290,29 @@ def load_preprocessor(folder):
     return preprocessor
 
 
-def part_from_preset(cls, preset):
-    """The part of a preset's preprocessor that is of a class, or all of it.
+class PartFromPreset(ListsPresets):
+    """A preprocessor, or a part of one, that loads from presets."""
 
-    Raises:
-        PresetError: if there is no such preset or it has none.
-    """
-    folder = PresetFolder(preset, with_weights=False)
-    whole = load_preprocessor(folder)
-    names = ("tokenizer", "video_converter", "audio_converter")
-    for part in (whole, *(getattr(whole, name, None) for name in names)):
-        if isinstance(part, cls):
-            return part
-    raise PresetError(f"The preset {folder.name!r} has no {cls.__name__}")
+    @classmethod
+    def from_preset(cls, preset):
+        """What the preprocessor of a preset has of this class.
+
+        Args:
+            preset: string or path; see `keras_vatt.VATT.from_preset`.
+
+        Returns:
+            An instance of the class.
+
+        Raises:
+            PresetError: if there is no such preset or it has none.
+        """
+        folder = PresetFolder(preset, with_weights=False)
+        whole = load_preprocessor(folder)
+        names = ("tokenizer", "video_converter", "audio_converter")
+        for part in (whole, *(getattr(whole, name, None) for name in names)):
+            if isinstance(part, cls):
+                return part
+        raise PresetError(f"The preset {folder.name!r} has no {cls.__name__}")
 
 
 def describe_presets():
@@ -362,10 +382,10 @@ def _constructing(folder):
         ) from error
 
 
-def _available(specs):
+def _available(tensors):
     """How many numbers there are in the weights, or fit into the memory."""
-    if specs is not None:
-        return sum(math.prod(shape) for shape, _ in specs.values())
+    if tensors is not None:
+        return sum(math.prod(tensor.shape) for tensor in tensors.values())
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # Not on every system.
@@ -381,24 +401,37 @@ def _largest(config):
     return config if isinstance(config, int) and config > 1 else 1
 
 
-def _load_own_weights(model, folder, specs):
-    saved = folder.read(files.TASK)
-    of_this_task = saved is not None and saved["class_name"] == type(model).__name__
+def _own_tensors(model, folder, tensors):
+    """The variables of a model that the preset has weights of, with their tensors."""
     target, ignored = model, ()
-    if not of_this_task:
+    saved = folder.read(files.TASK)
+    if not _is_of_task(folder, type(model)):
         # Of another task only the backbone is this model's too.
         target = _backbone_of(model)
         ignored = () if saved is None else ("bridge_head/", "classifier/")
-    check_specs(named_variables(target), specs, folder.name, ignored)
-    folder.check_weights()
-    load_weights(target, folder.path, ignored)
-    if of_this_task or target is model:
-        config = folder.read_metadata().get("provenance")
-        if isinstance(config, dict):
-            with _constructing(folder):
-                plots = folder.read_plots()
-                model.provenance = Provenance.from_config(config, plots)
-            model.__dict__["_loaded_weights"] = _fingerprint(model)
+    return match_tensors(named_variables(target), tensors, folder.name, ignored)
+
+
+def _remember_provenance(model, folder):
+    is_whole = _is_of_task(folder, type(model)) or _backbone_of(model) is model
+    config = folder.read_metadata().get("provenance")
+    if not is_whole or not isinstance(config, dict):
+        return
+    with _constructing(folder):
+        model.provenance = Provenance.from_config(config, folder.read_plots())
+    model.__dict__["_loaded_weights"] = _fingerprint(model)
+
+
+def _is_of_task(folder, cls):
+    saved = folder.read(files.TASK)
+    return saved is not None and saved["class_name"] == cls.__name__
+
+
+def _register_parameters(model):
+    """Make the parameters of all layers known to PyTorch, as building them does."""
+    if keras.config.backend() == "torch":
+        for module in model.modules():
+            getattr(module, "torch_params", None)
 
 
 def _fingerprint(model):

@@ -9,7 +9,7 @@ import keras_nlp
 import numpy as np
 
 from keras_vatt.models.backbone import VATTBackbone
-from keras_vatt.models.presets import ListsPresets, part_from_preset
+from keras_vatt.models.presets import PartFromPreset
 
 PADDING, BEGIN, END, UNKNOWN = "<pad>", "<bos>", "<eos>", "<unk>"
 _SPECIAL = (PADDING, BEGIN, END, UNKNOWN)
@@ -18,7 +18,7 @@ _DELETE_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
-class VATTTokenizer(ListsPresets, keras_nlp.tokenizers.Tokenizer):
+class VATTTokenizer(PartFromPreset, keras_nlp.tokenizers.Tokenizer):
     """Splits captions into words and looks them up in a vocabulary.
 
     Punctuation is deleted, letters are lower-cased, and words are what lies between
@@ -74,15 +74,6 @@ class VATTTokenizer(ListsPresets, keras_nlp.tokenizers.Tokenizer):
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
         vocabulary = [*_SPECIAL, *ranked[: max_words - len(_SPECIAL)]]
         return cls(vocabulary, sequence_length)
-
-    @classmethod
-    def from_preset(cls, preset):
-        """The tokenizer of a preset; see `keras_vatt.VATT.from_preset`.
-
-        Raises:
-            PresetError: if there is no such preset or it has none.
-        """
-        return part_from_preset(cls, preset)
 
     def set_vocabulary(self, vocabulary):
         """Set the vocabulary; see the class for what it may be."""

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_vatt.data.raw_clips import is_raw
 from keras_vatt.layers import FactorizedBridgeHead
 from keras_vatt.losses import AsymmetricNCE
 from keras_vatt.models.task import VATTTask
@@ -137,7 +138,7 @@ class VATT(HarmonizedModel, VATTTask):
         }
 
     def _as_array(self, modality, given):
-        if not _is_raw(given):
+        if not is_raw(given):
             return np.asarray(given)
         if self.preprocessor is None:
             raise ValueError(
@@ -307,12 +308,3 @@ class VATT(HarmonizedModel, VATTTask):
         if isinstance(config.get("bridge_head"), dict):
             config["bridge_head"] = keras.layers.deserialize(config["bridge_head"])
         return super().from_config(config)
-
-
-def _is_raw(given):
-    """Whether an input is files, strings or clips with their rates, not an array."""
-    while isinstance(given, list) and given:
-        given = given[0]
-    if isinstance(given, str | bytes | tuple) or hasattr(given, "__fspath__"):
-        return True
-    return isinstance(given, np.ndarray) and given.dtype.kind in "SUO"

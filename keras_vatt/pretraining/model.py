@@ -11,16 +11,21 @@ from keras_vatt.storage import PresetFolder
 _CLIP_SETTINGS = ("num_frames", "frames_per_second", "frame_size", "sampling_rate")
 
 
-def choose_clip_spec(settings):
+def preset_preprocessor(settings):
+    """The preprocessor of the preset that a run starts from, `None` if it has none."""
+    return load_preprocessor(PresetFolder(settings.preset, with_weights=False))
+
+
+def choose_clip_spec(settings, preprocessor):
     """What a clip of the run is: the preset's, or as the settings change it.
 
     Args:
         settings: `PretrainSettings`.
+        preprocessor: see `preset_preprocessor`.
 
     Returns:
         `keras_vatt.data.ClipSpec`.
     """
-    preprocessor = _preset_preprocessor(settings)
     spec = ClipSpec() if preprocessor is None else preprocessor.clip_spec
     changes = {
         name: getattr(settings, name)
@@ -30,13 +35,14 @@ def choose_clip_spec(settings):
     return dataclasses.replace(spec, **changes, audio_samples=None) if changes else spec
 
 
-def make_tokenizer(settings, segments):
+def make_tokenizer(settings, preprocessor, segments):
     """The tokenizer of a run: of a vocabulary file, the preset, or the captions.
 
     The words of a preset go with its weights; without them its words mean nothing.
 
     Args:
         settings: `PretrainSettings`.
+        preprocessor: see `preset_preprocessor`.
         segments: list of `keras_vatt.data.Segment`, those to train on.
 
     Returns:
@@ -44,9 +50,9 @@ def make_tokenizer(settings, segments):
     """
     if settings.vocabulary is not None:
         return VATTTokenizer(settings.vocabulary)
-    preprocessor = _preset_preprocessor(settings) if settings.load_weights else None
     tokenizer = getattr(preprocessor, "tokenizer", None)
-    if tokenizer is not None and tokenizer.vocabulary is not None:
+    knows_words = tokenizer is not None and tokenizer.vocabulary is not None
+    if settings.load_weights and knows_words:
         return tokenizer
     captions = (segment.caption for segment in segments if segment.caption)
     return VATTTokenizer.from_captions(captions, settings.max_words)
@@ -89,7 +95,3 @@ def make_model(settings, spec, tokenizer):
             f"{settings.preset!r} knows {size}: give its own --vocabulary"
         )
     return model
-
-
-def _preset_preprocessor(settings):
-    return load_preprocessor(PresetFolder(settings.preset, with_weights=False))

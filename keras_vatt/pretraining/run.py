@@ -18,6 +18,7 @@ from keras_vatt.pretraining.model import (
     choose_clip_spec,
     make_model,
     make_tokenizer,
+    preset_preprocessor,
 )
 from keras_vatt.pretraining.report import (
     run_provenance,
@@ -73,9 +74,10 @@ def pretrain(settings):
     keras.utils.set_random_seed(settings.seed)
     with user_errors():
         make_harmonizer(settings, total_steps=1)
-        spec = choose_clip_spec(settings)
+        preprocessor = preset_preprocessor(settings)
+        spec = choose_clip_spec(settings, preprocessor)
         train, test, findings = read_segments(settings, output)
-        tokenizer = make_tokenizer(settings, train)
+        tokenizer = make_tokenizer(settings, preprocessor, train)
         model = make_model(settings, spec, tokenizer)
         train_clips = open_train_clips(
             settings, train, output / "cache" / "train", spec, tokenizer, findings

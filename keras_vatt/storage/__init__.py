@@ -5,7 +5,6 @@ from keras_vatt.storage.preset_folder import PresetFolder, built_in_presets
 from keras_vatt.storage.preset_writer import write_folder
 from keras_vatt.storage.safetensors_weights import (
     WeightsMismatchError,
-    load_weights,
     save_weights,
 )
 from keras_vatt.storage.tensor_names import named_variables
@@ -15,7 +14,6 @@ __all__ = [
     "PresetFolder",
     "WeightsMismatchError",
     "built_in_presets",
-    "load_weights",
     "named_variables",
     "save_weights",
     "write_folder",

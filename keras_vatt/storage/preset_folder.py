@@ -8,7 +8,7 @@ from keras_vatt.storage import preset_files as files
 from keras_vatt.storage.hub import download_preset, is_hub_uri
 from keras_vatt.storage.preset_files import PresetError, read_json
 from keras_vatt.storage.preset_writer import checksum, find_folder
-from keras_vatt.storage.safetensors_weights import read_tensor_specs, weights_files
+from keras_vatt.storage.safetensors_weights import stored_tensors, weights_files
 
 _BUILT_IN = pathlib.Path(importlib.resources.files("keras_vatt.presets"))
 
@@ -59,11 +59,11 @@ class PresetFolder:
         """The pictures of its card: dict from file name to bytes."""
         return files.read_plots(self.path)
 
-    def read_tensor_specs(self):
-        """Shapes and dtypes of the weights; see `keras_vatt.storage`."""
+    def stored_tensors(self):
+        """Its weights by name; see `keras_vatt.storage.safetensors_weights`."""
         for path in weights_files(self.path):
             files.contained(self.path, path.name)
-        return read_tensor_specs(self.path)
+        return stored_tensors(self.path)
 
     def check_weights(self):
         """Compare the weights with their checksums.

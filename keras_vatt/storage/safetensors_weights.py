@@ -1,5 +1,6 @@
 """Weights of a model in safetensors files, by names that stay."""
 
+import dataclasses
 import json
 import math
 import pathlib
@@ -11,7 +12,7 @@ import safetensors
 import safetensors.numpy
 from keras import ops
 
-from keras_vatt.storage.preset_files import read_json
+from keras_vatt.storage.preset_files import read_json, write_json
 from keras_vatt.storage.tensor_names import named_variables
 
 # The names that the Hugging Face libraries read and write.
@@ -67,80 +68,92 @@ def save_weights(model, folder, max_shard_size=5.0):
         weight_map |= dict.fromkeys(shard, path.name)
     total = sum(_size(v) for shard in shards for v in shard.values())
     index = {"metadata": {"total_size": total}, "weight_map": weight_map}
-    (folder / _INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")
+    write_json(index, folder / _INDEX)
     return paths
 
 
-def load_weights(model, folder, ignored_prefixes=()):
-    """Copy the tensors of a folder into a model, or none of them.
+@dataclasses.dataclass(frozen=True)
+class StoredTensor:
+    """A tensor in a weights file, by the file's header.
 
-    Every weight of the model must be there with its shape and a float dtype (which is
-    converted to the model's), and nothing else may be there. One tensor is read at a
-    time.
-
-    Args:
-        model: a VATT model or backbone; see `named_variables`.
-        folder: string or path of a folder; see `save_weights`.
-        ignored_prefixes: tuple of strings. Tensors whose names begin with one of them
-            are left alone. Defaults to `()`.
-
-    Raises:
-        FileNotFoundError: if there are no weights, or a shard is missing.
-        WeightsMismatchError: if tensors are missing, left over or don't fit; the
-            model is as it was.
-        ValueError: if a file is truncated or no safetensors file.
+    Attributes:
+        path: `pathlib.Path` of the file.
+        offset: int, where in the file its bytes begin.
+        size: int, how many bytes it has.
+        shape: tuple of ints.
+        dtype: string as the file has it, such as `"F32"`.
     """
-    specs = read_tensor_specs(folder)
-    check_specs(named_variables(model), specs, folder, ignored_prefixes)
-    variables = named_variables(model)
-    for path in weights_files(folder):
-        _load_file(path, variables)
+
+    path: pathlib.Path
+    offset: int
+    size: int
+    shape: tuple[int, ...]
+    dtype: str
+
+    def read(self):
+        """Its values, a NumPy array.
+
+        The library maps files into memory, where what was read counts until the end:
+        a model would take twice its size. So its bytes are read.
+        """
+        buffer = np.fromfile(self.path, np.uint8, self.size, offset=self.offset)
+        return buffer.view(_DTYPES[self.dtype]).reshape(self.shape)
 
 
-def read_tensor_specs(folder):
-    """Names, shapes and dtypes of the tensors of a folder, by the files' headers.
+def stored_tensors(folder):
+    """The tensors of a folder, of which only the files' headers are read.
 
     Args:
         folder: string or path of a folder; see `save_weights`.
 
     Returns:
-        Dict from name to a tuple of shape and dtype, such as `((3, 4), "F32")`.
+        Dict from name to `StoredTensor`.
 
     Raises:
-        FileNotFoundError: see `load_weights`.
-        ValueError: see `load_weights`; or if a tensor is in two shards or not in the
-            one that the index names.
+        FileNotFoundError: if a shard is missing.
+        ValueError: if a file is truncated or no safetensors file; or if a tensor is in
+            two shards or not in the one that the index names.
     """
     folder = pathlib.Path(folder)
     weight_map = _read_weight_map(folder)
-    specs = {}
+    tensors = {}
     for path in weights_files(folder):
-        for name, spec in _read_header(path).items():
-            if name in specs or (weight_map and weight_map.get(name) != path.name):
+        for name, tensor in _read_header(path).items():
+            if name in tensors or (weight_map and weight_map.get(name) != path.name):
                 raise ValueError(
                     f"{str(path)!r} holds {name!r}, which the index {_INDEX!r} puts "
                     "elsewhere"
                 )
-            specs[name] = spec
-    return specs
+            tensors[name] = tensor
+    return tensors
 
 
-def check_specs(variables, specs, folder, ignored_prefixes=()):
-    """Raise a `WeightsMismatchError` unless tensors and variables fit.
+def match_tensors(variables, tensors, folder, ignored_prefixes=()):
+    """The tensor of every variable.
+
+    Every variable must have a tensor of its shape and of a float dtype (which is
+    converted to its own), and there may be no other tensors.
 
     Args:
         variables: dict from name to variable, of which only `shape` is read.
-        specs: dict, see `read_tensor_specs`.
+        tensors: dict, see `stored_tensors`.
         folder: string or path of the weights, for the message.
-        ignored_prefixes: see `load_weights`.
+        ignored_prefixes: tuple of strings. Tensors whose names begin with one of them
+            are left alone. Defaults to `()`.
+
+    Returns:
+        List of tuples of variable and `StoredTensor`.
+
+    Raises:
+        WeightsMismatchError: if tensors are missing, left over or don't fit.
     """
-    present = {name for name in specs if not name.startswith(ignored_prefixes)}
+    present = {name for name in tensors if not name.startswith(ignored_prefixes)}
     problems = [f"missing: {name}" for name in variables if name not in present]
     problems += [f"not expected: {name}" for name in sorted(present - set(variables))]
     for name, variable in variables.items():
         if name not in present:
             continue
-        shape, dtype = specs[name]
+        shape, dtype = tensors[name].shape, tensors[name].dtype
         if shape != tuple(variable.shape):
             problems.append(
                 f"wrong shape: {name} is {shape}, expected {tuple(variable.shape)}"
@@ -149,6 +162,7 @@ def check_specs(variables, specs, folder, ignored_prefixes=()):
             problems.append(f"wrong dtype: {name} is {dtype}, expected a float")
     if problems:
         raise WeightsMismatchError(folder, problems)
+    return [(variable, tensors[name]) for name, variable in variables.items()]
 
 
 def weights_files(folder):
@@ -215,38 +229,27 @@ def _save_file(variables, path):
 
 
 def _read_header(path):
-    with _opened(path) as file:
-        specs = {}
-        for name in file.keys():  # noqa: SIM118
-            tensor = file.get_slice(name)
-            specs[name] = tuple(tensor.get_shape()), tensor.get_dtype()
-        return specs
-
-
-def _load_file(path, variables):
-    """Assign the tensors of a file whose header `_read_header` has found sound.
-
-    The library maps files into memory, where what was read counts until the end: a
-    model would take twice its size. So its tensors are read one by one.
-    """
-    with open(path, "rb") as file:
-        header_size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(header_size))
-        for name, entry in header.items():
-            if name not in variables:
-                continue
-            first, end = entry["data_offsets"]
-            file.seek(8 + header_size + first)
-            buffer = np.fromfile(file, np.uint8, end - first)
-            values = buffer.view(_DTYPES[entry["dtype"]]).reshape(entry["shape"])
-            variables[name].assign(values)
-
-
-def _opened(path):
+    """The tensors of a file, once the library has found it sound."""
     try:
-        return safetensors.safe_open(str(path), framework="numpy")
+        with safetensors.safe_open(str(path), framework="numpy"):
+            pass
     except safetensors.SafetensorError as error:
         raise ValueError(
             f"The weights {str(path)!r} can't be read; the file is damaged or "
             f"truncated: {error}"
         ) from error
+    with open(path, "rb") as file:
+        header_size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(header_size))
+    tensors = {}
+    for name in header.keys() - {"__metadata__"}:
+        entry = header[name]
+        first, end = entry["data_offsets"]
+        tensors[name] = StoredTensor(
+            path,
+            8 + header_size + first,
+            end - first,
+            tuple(entry["shape"]),
+            entry["dtype"],
+        )
+    return tensors

@@ -54,6 +54,17 @@ def test_paths_bytes_and_lists_of_them_are_the_same(media_file, video, audio):
             np.testing.assert_array_equal(clip, expected[0])
 
 
+def test_an_open_file_is_as_good_as_its_path(media_file, video, audio):
+    for converter in (video, audio):
+        with open(media_file, "rb") as file:
+            np.testing.assert_array_equal(converter(file), converter(media_file))
+
+
+def test_a_list_of_arrays_is_a_batch(video):
+    clips = [np.full((8, 32, 32, 3), level, np.uint8) for level in (1, 2)]
+    np.testing.assert_array_equal(video(clips), np.stack(clips))
+
+
 def test_an_array_of_frames_is_sampled_by_time(video):
     levels = np.arange(100, dtype=np.uint8)
     frames = np.broadcast_to(levels[:, None, None, None], (100, 48, 64, 3))

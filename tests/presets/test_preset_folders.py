@@ -114,6 +114,33 @@ def test_a_preset_of_one_backend_has_the_same_weights_on_another(tmp_path, other
             np.testing.assert_array_equal(weights[name], expected)
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch's own interface")
+def test_a_loaded_model_has_the_state_dict_of_a_built_one(tmp_path):
+    model = model_with_words()
+    model.save_to_preset(tmp_path / "mine")
+    loaded = keras_vatt.VATT.from_preset(tmp_path / "mine").state_dict()
+    built = model.state_dict()
+    assert loaded.keys() == built.keys()
+    for name, values in built.items():
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(loaded[name]),
+            keras.ops.convert_to_numpy(values),
+        )
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="Keras distributes models on JAX")
+def test_a_preset_loads_under_a_distribution(tmp_path):
+    model = model_with_words()
+    model.save_to_preset(tmp_path / "mine")
+    keras.distribution.set_distribution(keras.distribution.DataParallel())
+    try:
+        again = keras_vatt.VATT.from_preset(tmp_path / "mine")
+    finally:
+        keras.distribution.set_distribution(None)
+    for actual, expected in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
 def test_dtype_and_arguments_win_over_those_of_the_preset(tmp_path):
     model_with_words().save_to_preset(tmp_path / "mine")
     model = keras_vatt.VATT.from_preset(
