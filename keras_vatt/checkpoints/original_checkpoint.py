@@ -132,23 +132,60 @@ def match_variables(model, layout, specs):
     return wanted
 
 
-def load_original_checkpoint(model, layout, checkpoint, progress=False):
+def load_original_checkpoint(model, layout, checkpoint):
     """Copies all weights of an original checkpoint into a model.
 
     Args:
         model: a model of ours.
         layout: its layout; see `match_variables`.
         checkpoint: an `OriginalCheckpoint`.
-        progress: bool. Whether to show a progress bar. Defaults to `False`.
 
     Raises:
         CheckpointMismatchError: see `match_variables`; nothing is copied then.
+        ValueError: if a tensor holds NaN or infinity.
+    """
+    for variable, tensor in checkpoint_tensors(model, layout, checkpoint):
+        variable.assign(tensor.read())
+
+
+def checkpoint_tensors(model, layout, checkpoint, progress=False):
+    """The variables of a model with their tensors in an original checkpoint.
+
+    Args:
+        model: a model of ours.
+        layout: its layout; see `match_variables`.
+        checkpoint: an `OriginalCheckpoint`.
+        progress: bool. Whether a progress bar shows how many have been read.
+            Defaults to `False`.
+
+    Returns:
+        List of tuples of variable and tensor, whose `read` gives a NumPy array and
+        raises a `ValueError` if it holds NaN or infinity.
+
+    Raises:
+        CheckpointMismatchError: see `match_variables`.
     """
     matched = match_variables(model, layout, checkpoint.specs)
-    for key, variable in tqdm(
-        matched.items(), desc="Reading checkpoint", unit="tensor", disable=not progress
-    ):
-        value = checkpoint.read(key)
+    progress_bar = tqdm(
+        total=len(matched), desc="Reading", unit="tensor", disable=not progress
+    )
+    return [
+        (variable, _CheckpointTensor(checkpoint, key, progress_bar))
+        for key, variable in matched.items()
+    ]
+
+
+class _CheckpointTensor:
+    def __init__(self, checkpoint, key, progress_bar):
+        self._checkpoint = checkpoint
+        self._key = key
+        self._progress_bar = progress_bar
+
+    def read(self):
+        value = self._checkpoint.read(self._key)
         if not np.isfinite(value).all():
-            raise ValueError(f"Tensor {key} of the checkpoint holds NaN or infinity.")
-        variable.assign(value)
+            raise ValueError(
+                f"Tensor {self._key} of the checkpoint holds NaN or infinity."
+            )
+        self._progress_bar.update()
+        return value

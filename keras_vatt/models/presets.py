@@ -20,7 +20,7 @@ from keras_vatt.storage import (
 )
 from keras_vatt.storage import preset_files as files
 from keras_vatt.storage.config_guard import check_config, check_parameters, class_of
-from keras_vatt.storage.deferred_weights import deferred_weights
+from keras_vatt.storage.deferred_weights import deferred_weights, register_parameters
 from keras_vatt.storage.hub import is_hub_uri, parse_hub_uri, upload_preset
 from keras_vatt.storage.model_card import write_card
 from keras_vatt.storage.preset_writer import write_configs, write_metadata
@@ -91,7 +91,7 @@ class LoadsFromPreset(ListsPresets):
             model = cls._checked_model(folder, tensors, dtype, kwargs)
             pending += _own_tensors(model, folder, tensors)
             folder.check_weights()
-        _register_parameters(model)
+        register_parameters(model)
         _remember_provenance(model, folder)
         return model
 
@@ -425,13 +425,6 @@ def _remember_provenance(model, folder):
 def _is_of_task(folder, cls):
     saved = folder.read(files.TASK)
     return saved is not None and saved["class_name"] == cls.__name__
-
-
-def _register_parameters(model):
-    """Make the parameters of all layers known to PyTorch, as building them does."""
-    if keras.config.backend() == "torch":
-        for module in model.modules():
-            getattr(module, "torch_params", None)
 
 
 def _fingerprint(model):

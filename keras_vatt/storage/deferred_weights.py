@@ -17,8 +17,8 @@ def deferred_weights():
     random values instead.
 
     Yields:
-        List to which pairs of a variable and its
-        `keras_vatt.storage.safetensors_weights.StoredTensor` are added.
+        List to which pairs are added: a variable, and anything whose method `read`
+        gives its value as a NumPy array.
 
     Example:
     ```python
@@ -28,10 +28,9 @@ def deferred_weights():
         pending.append((layer.kernel, stored_tensors("folder")["kernel"]))
     ```
     """
-    starts = []
+    pending, starts = [], []
     shards = keras.distribution.distribution() is not None
     with contextlib.nullcontext() if shards else keras.StatelessScope():
-        pending = []
         yield pending
         for variable, tensor in pending:
             starts.append((variable, _StoredValue(tensor)))
@@ -40,6 +39,19 @@ def deferred_weights():
     for variable, start in starts:
         if not start.was_read:
             variable.assign(start(variable.shape, variable.dtype))
+        if start.error is not None:
+            raise start.error
+
+
+def register_parameters(model):
+    """Make the parameters of all layers known to PyTorch, as building them does.
+
+    Args:
+        model: a model that was made under `deferred_weights`, once that has ended.
+    """
+    if keras.config.backend() == "torch":
+        for module in model.modules():
+            getattr(module, "torch_params", None)
 
 
 class _StoredValue:
@@ -48,7 +60,14 @@ class _StoredValue:
     def __init__(self, tensor):
         self._tensor = tensor
         self.was_read = False
+        self.error = None
 
     def __call__(self, shape, dtype=None):
         self.was_read = True
-        return ops.convert_to_tensor(self._tensor.read(), dtype=dtype)
+        try:
+            return ops.convert_to_tensor(self._tensor.read(), dtype=dtype)
+        except (OSError, ValueError) as error:
+            # Raised here it would leave Keras with variables half initialised, at
+            # which every later model would fail.
+            self.error = error
+            return ops.zeros(shape, dtype)

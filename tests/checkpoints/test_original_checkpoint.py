@@ -77,6 +77,14 @@ def full_size_config(listing):
     return config
 
 
+def model_without_values(listing):
+    """The full-size model of a listing, whose values would take gigabytes."""
+    with keras.StatelessScope(initialize_variables=False):
+        model, layout = model_from_original_config(full_size_config(listing))
+    keras.utils.clear_session()  # Else the next scope to end would initialise them.
+    return model, layout
+
+
 VIDEO_POSITIONS = {
     "max_temporal_buckets": 8,
     "max_vertical_buckets": 14,
@@ -108,9 +116,7 @@ def test_every_tensor_of_a_checkpoint_is_loaded_and_none_is_left(folder):
 def test_full_size_listings_are_mapped_whole(listing):
     path = FOLDER / "full_size_keys" / f"{listing}.tsv"
     specs = read_key_listing(path)
-    # Without values: the large models would take gigabytes.
-    with keras.StatelessScope(initialize_variables=False):
-        model, layout = model_from_original_config(full_size_config(listing))
+    model, layout = model_without_values(listing)
     assert len(match_variables(model, layout, specs)) == len(specs)
     header = path.read_text().split("\n")[0]
     assert f"total={model.count_params()}" in header
@@ -119,8 +125,7 @@ def test_full_size_listings_are_mapped_whole(listing):
 @pytest.mark.parametrize("listing", LISTINGS)
 def test_full_size_weights_are_trainable_where_the_original_says(listing):
     path = FOLDER / "full_size_keys" / f"{listing}.tsv"
-    with keras.StatelessScope(initialize_variables=False):
-        model, layout = model_from_original_config(full_size_config(listing))
+    model, layout = model_without_values(listing)
     matched = match_variables(model, layout, read_key_listing(path))
     rows = [line.split("\t") for line in path.read_text().splitlines()[1:]]
     differing = [row[0] for row in rows if matched[row[0]].trainable != (row[3] == "1")]
