@@ -4,6 +4,7 @@ import pathlib
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_vatt.checkpoints.original_checkpoint import (
     OriginalCheckpoint,
@@ -126,8 +127,9 @@ def _check_outputs(model):
         inputs["audio"] = generator.uniform(-1, 1, shape).astype("float32")
     is_classifier = not isinstance(model, VATT)
     for modality in backbone.modalities:
-        # One at a time, and as `predict` does it: without what gradients need.
         batch = inputs[modality] if is_classifier else {modality: inputs[modality]}
-        for output in keras.tree.flatten(model.predict_on_batch(batch)):
-            if not np.isfinite(np.asarray(output, "float32")).all():
+        # Not by `predict`, which on JAX copies all weights.
+        for output in keras.tree.flatten(model(batch)):
+            values = ops.convert_to_numpy(ops.cast(output, "float32"))
+            if not np.isfinite(values).all():
                 raise ValueError("The converted model gives NaN or infinity.")
