@@ -7,6 +7,7 @@ from golden_files import FOLDER, golden_config
 from keras import ops
 from models.golden_models import CLASSIFIERS, PRETRAINING, golden_checkpoint
 
+from keras_vatt.checkpoints.conversion import count_mapped
 from keras_vatt.checkpoints.original_checkpoint import (
     CheckpointMismatchError,
     OriginalCheckpoint,
@@ -120,6 +121,27 @@ def test_full_size_listings_are_mapped_whole(listing):
     assert len(match_variables(model, layout, specs)) == len(specs)
     header = path.read_text().split("\n")[0]
     assert f"total={model.count_params()}" in header
+
+
+def preset_of(listing):
+    """The name of the built-in preset for the model of a listing."""
+    task, *rest, form = listing.split("_")
+    if task == "pretrain":
+        size, form = (form, "specific") if rest == ["specific"] else (form, "agnostic")
+        return f"vatt_{size}_{form}"
+    kind, size, dataset = rest
+    return "_".join(
+        ["vatt", kind, size, *(["agnostic"] if form == "agnostic" else []), dataset]
+    )
+
+
+@pytest.mark.parametrize("listing", LISTINGS)
+def test_the_preset_of_a_published_model_takes_its_whole_listing(listing):
+    path = FOLDER / "full_size_keys" / f"{listing}.tsv"
+    with keras.StatelessScope(initialize_variables=False):
+        mapped, present = count_mapped(path, preset_of(listing))
+    keras.utils.clear_session()
+    assert mapped == present == len(read_key_listing(path))
 
 
 @pytest.mark.parametrize("listing", LISTINGS)
