@@ -1,5 +1,7 @@
 """VATT: backbone, bridge head, contrastive pre-training, embeddings."""
 
+import functools
+
 import keras
 import numpy as np
 
@@ -7,7 +9,7 @@ from keras_vatt.data.raw_clips import is_raw
 from keras_vatt.layers import FactorizedBridgeHead
 from keras_vatt.losses import AsymmetricNCE
 from keras_vatt.models.task import VATTTask
-from keras_vatt.training import BranchLoss, HarmonizedModel
+from keras_vatt.training import Branch, BranchLoss, HarmonizedModel
 
 # The losses in the order of the Gram matrix: the pair, then where each side's
 # embedding is and which masks say that a pair is valid.
@@ -51,6 +53,7 @@ class VATT(HarmonizedModel, VATTTask):
     ```
     """
 
+    loss_inputs = ("audio_mask", "text_mask")
     pipeline_tag = "feature-extraction"
     usage_example = (
         'embeddings = model.encode(video="clip.mp4", audio="clip.mp4", '
@@ -185,8 +188,10 @@ class VATT(HarmonizedModel, VATTTask):
                 modality that the backbone has.
             num_groups: int. See `keras_vatt.training.HarmonizedModel.compile`.
                 Defaults to `1`.
-            **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile` and
-                `auto_scale_loss` of `keras.Model.compile`.
+            **kwargs: `group_by` and `num_micro_batches` of
+                `keras_vatt.training.HarmonizedModel.compile`, and `run_eagerly`,
+                `steps_per_execution`, `jit_compile` and `auto_scale_loss` of
+                `keras.Model.compile`.
 
         Raises:
             ValueError: if a weight is for an unknown pair or one that this model
@@ -199,9 +204,13 @@ class VATT(HarmonizedModel, VATTTask):
         )
 
     def branches(self):
-        """One branch a modality: from its input to its embeddings."""
+        """One branch a modality: backbone, then bridge head."""
         return {
-            modality: lambda batch, modality=modality: self._embed(modality, batch)
+            modality: Branch(
+                inputs=(modality,),
+                encode=functools.partial(self._encode, modality),
+                embed=functools.partial(self._embed, modality),
+            )
             for modality in self.backbone.modalities
         }
 
@@ -224,18 +233,19 @@ class VATT(HarmonizedModel, VATTTask):
         """The parts whose weights make up the model, by stable name."""
         return {"backbone": self.backbone, "bridge_head": self.bridge_head}
 
-    def _embed(self, modality, batch):
-        if batch.get(modality) is None:
+    def _encode(self, modality, batch):
+        if batch[modality] is None:
             raise ValueError(
-                f"The batch has no '{modality}', which the losses need. It has: "
-                f"{sorted(batch)}. Leave its pairs out of `loss_weights` in "
-                "`compile` to train without it."
+                f"The batch has no '{modality}', which the losses need. Leave its "
+                "pairs out of `loss_weights` in `compile` to train without it."
             )
         features = self.backbone.encode_modality(
             modality, batch[modality], training=True
         )
-        pooled = {modality: features["features_pooled"]}
-        return self.bridge_head(pooled, training=True)[modality]
+        return features["features_pooled"]
+
+    def _embed(self, modality, pooled):
+        return self.bridge_head({modality: pooled}, training=True)[modality]
 
     def _contrast(self, pair, outputs, batch):
         (first, to_second), (second, to_first), mask_names = _PAIRS[pair]
