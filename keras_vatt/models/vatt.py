@@ -8,6 +8,7 @@ import numpy as np
 from keras_vatt.data.raw_clips import is_raw
 from keras_vatt.layers import FactorizedBridgeHead
 from keras_vatt.losses import AsymmetricNCE
+from keras_vatt.models.layouts import encoder_layout_map
 from keras_vatt.models.task import VATTTask
 from keras_vatt.training import Branch, BranchLoss, HarmonizedModel
 
@@ -228,6 +229,34 @@ class VATT(HarmonizedModel, VATTTask):
             )
             for pair, weight in self.pair_weights.items()
         ]
+
+    @staticmethod
+    def get_layout_map(device_mesh, model_axis="model"):
+        """How to cut the encoders among devices, for `ModelParallel`.
+
+        Args:
+            device_mesh: `keras.distribution.DeviceMesh`. The number of attention heads
+                must be a multiple of its size along `model_axis`.
+            model_axis: string, the axis of the mesh along which matrices are cut.
+                Defaults to `"model"`.
+
+        Returns:
+            `keras.distribution.LayoutMap`.
+
+        Raises:
+            ValueError: if the mesh has no such axis.
+
+        Example:
+        ```python
+        mesh = keras.distribution.DeviceMesh((4, 2), ("batch", "model"))
+        distribution = keras.distribution.ModelParallel(
+            layout_map=keras_vatt.VATT.get_layout_map(mesh), batch_dim_name="batch"
+        )
+        with distribution.scope():
+            model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic")
+        ```
+        """
+        return encoder_layout_map(device_mesh, model_axis)
 
     def weight_groups(self):
         """The parts whose weights make up the model, by stable name."""
