@@ -25,6 +25,14 @@ def pytest_configure(config):
 
         # Tiny tensors: threads wait for one another longer than they work.
         torch.set_num_threads(1)
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # For the tests of several replicas; the others take the first.
+        device = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(
+            device, [tf.config.LogicalDeviceConfiguration()] * 4
+        )
     if keras.config.backend() == "jax":
         import jax
 

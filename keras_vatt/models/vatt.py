@@ -262,19 +262,19 @@ class VATT(HarmonizedModel, VATTTask):
         """The parts whose weights make up the model, by stable name."""
         return {"backbone": self.backbone, "bridge_head": self.bridge_head}
 
-    def _encode(self, modality, batch):
-        if batch[modality] is None:
+    def _encode(self, modality, batch, training):
+        if batch.get(modality) is None:
             raise ValueError(
                 f"The batch has no '{modality}', which the losses need. Leave its "
                 "pairs out of `loss_weights` in `compile` to train without it."
             )
         features = self.backbone.encode_modality(
-            modality, batch[modality], training=True
+            modality, batch[modality], training=training
         )
         return features["features_pooled"]
 
-    def _embed(self, modality, pooled):
-        return self.bridge_head({modality: pooled}, training=True)[modality]
+    def _embed(self, modality, pooled, training):
+        return self.bridge_head({modality: pooled}, training=training)[modality]
 
     def _contrast(self, pair, outputs, batch):
         (first, to_second), (second, to_first), mask_names = _PAIRS[pair]

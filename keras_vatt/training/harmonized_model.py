@@ -21,11 +21,13 @@ class Branch:
 
     Attributes:
         inputs: tuple of strings, the entries of the batch that it reads.
-        encode: function from a dict of these entries to features, a nest of tensors
-            with the samples' rows first (equally many for each sample). It sees each
-            sample alone: it runs on a replica's or a micro-batch's samples.
-        embed: function from features to outputs, nests of tensors. It sees the whole
-            batch, as batch norm must; all replicas run it alike, so let it be small.
+        encode: function `(batch, training) -> features`, from a dict of these entries
+            to a nest of tensors with the samples' rows first, equally many for each
+            sample. It sees each sample alone: it runs on a replica's or a
+            micro-batch's samples.
+        embed: function `(features, training) -> outputs`, nests of tensors. It sees
+            the whole batch, as batch norm must; all replicas run it alike, so let it
+            be small.
     """
 
     inputs: tuple[str, ...]
@@ -90,7 +92,7 @@ class HarmonizedModel(keras.Model):
     loss_inputs = ()
 
     def branches(self):
-        """Dict from branch name to `Branch`, all in training mode."""
+        """Dict from branch name to `Branch`."""
         raise NotImplementedError
 
     def branch_losses(self):
@@ -222,33 +224,53 @@ class HarmonizedModel(keras.Model):
             apply = ops.logical_or(apply, ops.logical_not(finite))
         _backend.apply_gradients(self, gradients, apply, replicas)
 
-    @property
-    def metrics(self):
-        if not self.compiled:
-            return []
-        return [self._loss_tracker, self.validation_metrics, self.step_metrics]
+    def test_step(self, *args):
+        """Losses of one batch, in the form that the backend's Keras trainer calls."""
+        return _backend.test_step(self, *args)
 
-    def get_metrics_result(self):
-        """The logs of training; `test_step` returns its own."""
-        return self.step_metrics.result()
+    def validate(self, data, replicas):
+        """Adds the losses of one batch, without training, to the validation metrics.
 
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        """Total loss of a batch `x`, from the outputs `y_pred` of the model."""
-        return sum(
-            loss.weight * ops.mean(loss.per_sample(y_pred, x))
-            for loss in self.branch_losses()
-        )
+        Args:
+            data: dict of tensors, the batch, or this replica's slice of it.
+            replicas: `keras_vatt.training.replicas.OneReplica` or another kind.
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Losses of validation: `loss` and each loss by name."""
-        terms = [loss.per_sample(y_pred, x) for loss in self.branch_losses()]
+        Returns:
+            Dict of logs, the metrics so far: `loss` and each loss by name.
+        """
+        batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        losses = self.branch_losses()
+        outputs = {
+            name: branch.embed(
+                replicas.gather_rows(branch.encode(batch, training=False)),
+                training=False,
+            )
+            for name, branch in self.branches().items()
+            if any(name in loss.branches for loss in losses)
+        }
+        shared = replicas.gather_rows(self.loss_inputs_of(batch))
+        terms = [loss.per_sample(outputs, shared) for loss in losses]
         self.validation_metrics.update_state(
             ops.stack([ops.mean(term) for term in terms]),
             sample_weight=ops.shape(terms[0])[0],
         )
-        return {"loss": self._loss_tracker.result(), **self.validation_metrics.result()}
+        logs = self.validation_metrics.result()
+        total = sum(loss.weight * logs[loss.name] for loss in losses)
+        return {"loss": total, **logs}
+
+    def loss_inputs_of(self, batch):
+        """Dict of what the losses read of a batch."""
+        return {n: batch[n] for n in self.loss_inputs if batch.get(n) is not None}
+
+    @property
+    def metrics(self):
+        if not self.compiled:
+            return []
+        return [self.validation_metrics, self.step_metrics]
+
+    def get_metrics_result(self):
+        """The logs of training; `test_step` returns its own."""
+        return self.step_metrics.result()
 
     def get_compile_config(self):
         if not self.compiled:

@@ -27,8 +27,7 @@ class HarmonizedStep:
         self.batch = batch
         self.losses = model.branch_losses()
         self.loss_scale = model.optimizer.scale_loss(ops.ones(()))
-        shared = {n: batch[n] for n in model.loss_inputs if batch.get(n) is not None}
-        self.loss_inputs = replicas.gather_rows(shared)
+        self.loss_inputs = replicas.gather_rows(model.loss_inputs_of(batch))
 
     def take(self):
         """Computes the step; changes no variable.
@@ -54,7 +53,7 @@ class HarmonizedStep:
             )
             outputs, self.walk_embed[name], embed_updates = self.backend.pullback(
                 self.model,
-                branch.embed,
+                functools.partial(branch.embed, training=True),
                 self.replicas.gather_rows(features),
                 [],
                 num_uses=self._num_embed_uses,
@@ -65,7 +64,8 @@ class HarmonizedStep:
 
     def _encode(self, branch, updates):
         model = self.model
-        inputs = {name: self.batch.get(name) for name in branch.inputs}
+        given = [name for name in branch.inputs if self.batch.get(name) is not None]
+        inputs = {name: self.batch[name] for name in given}
         if model.num_micro_batches > 1:
             return pullback_in_micro_batches(
                 self.backend,
@@ -89,7 +89,7 @@ class HarmonizedStep:
             first = 0 if index is None else index * self.model.num_micro_batches
             index = first + micro_batch
         with batch_slice(index):
-            return branch.encode(inputs)
+            return branch.encode(inputs, training=True)
 
     @property
     def _num_encode_uses(self):

@@ -38,6 +38,16 @@ def train_step(model, state, data):
     )(state, data)
 
 
+def test_step(model, state, data):
+    """Runs `model.validate` on the variables' values that Keras passes in."""
+    variables = [
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.metrics_variables,
+    ]
+    return _stateless(lambda: model.validate(data, OneReplica()), variables, state)
+
+
 def _stateless_update(model, state, data, replicas):
     variables = [
         model.trainable_variables,
@@ -45,13 +55,18 @@ def _stateless_update(model, state, data, replicas):
         model.optimizer.variables,
         model.metrics_variables,
     ]
+    return _stateless(lambda: model.update(data, replicas), variables, state)
+
+
+def _stateless(function, variables, state):
+    """What a function returns, and the state that it leaves, both from a state."""
     mapping = [
         pair
         for group, values in zip(variables, state, strict=True)
         for pair in zip(group, values, strict=True)
     ]
     with keras.StatelessScope(state_mapping=mapping) as scope:
-        logs = model.update(data, replicas)
+        logs = function()
     new_state = tuple(
         [scope.get_current_value(variable) for variable in group] for group in variables
     )

@@ -2,13 +2,18 @@
 
 import tensorflow as tf
 
+from keras_vatt.training import tensorflow_replicas
 from keras_vatt.training.branch_scope import BranchScope
-from keras_vatt.training.replicas import OneReplica
 
 
 def train_step(model, data):
     """Runs `model.update`; TensorFlow's variables keep their state themselves."""
-    return model.update(data, OneReplica())
+    return model.update(data, tensorflow_replicas.strategy_replicas(model, data))
+
+
+def test_step(model, data):
+    """Runs `model.validate`."""
+    return model.validate(data, tensorflow_replicas.strategy_replicas(model, data))
 
 
 def forward(function, updates):
@@ -87,8 +92,6 @@ def value_and_cotangents(function, outputs):
 
 def apply_gradients(model, gradients, apply, replicas):
     """Lets the optimizer take its step if `apply`, else changes nothing."""
-
-    def step():
-        model.optimizer.apply(gradients, model.trainable_variables)
-
-    tf.cond(apply, step, lambda: None)
+    tensorflow_replicas.apply_gradients(
+        model.optimizer, gradients, model.trainable_variables, apply, replicas
+    )

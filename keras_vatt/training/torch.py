@@ -12,6 +12,12 @@ def train_step(model, data):
     return model.update(data, OneReplica())
 
 
+def test_step(model, data):
+    """Runs `model.validate`."""
+    with torch.no_grad():
+        return model.validate(data, OneReplica())
+
+
 def forward(function, updates):
     """Runs a function without keeping what a walk backward would need.
 
