@@ -11,7 +11,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from models.tiny import NO_RANDOMNESS, tiny_batch, tiny_vatt
+from models.tiny import tiny_batch, tiny_vatt
 from training.steps import model_with, train
 
 from keras_vatt.training import RunCheckpoint
