@@ -47,8 +47,9 @@ def pretrain(settings):
     | `checkpoints/` | the state from which an interrupted run goes on |
     | `cache/`, `corpus/` | decoded clips; the demo corpus |
 
-    A run that is called again with the same settings goes on after its last
-    whole epoch, and comes to the same result as an uninterrupted one.
+    A run that is called again with the same settings goes on from its last
+    checkpoint, which may lie within an epoch (`settings.checkpoint_steps`), and
+    comes to the same result and logs as an uninterrupted one.
 
     Args:
         settings: `PretrainSettings`.
@@ -128,32 +129,37 @@ def _fit(model, settings, clips, output):
             "give more clips or a smaller --batch-size"
         )
     _compile(model, settings, settings.epochs * steps_per_epoch)
-    checkpoint = RunCheckpoint(output / "checkpoints")
-    first_epoch = checkpoint.restore(model)
-    if first_epoch:
-        _say(f"going on after epoch {first_epoch}")
-    dataset = make_dataset(
-        clips,
-        settings.batch_size,
-        training=True,
-        seed=settings.seed,
-        start_step=first_epoch * steps_per_epoch,
-        augment=ClipAugmentation(settings.noise, settings.mirror),
-        threads=settings.threads,
+    checkpoint = RunCheckpoint(
+        output / "checkpoints", every_steps=settings.checkpoint_steps
     )
+    if checkpoint.restore(model):
+        _say(
+            f"going on after epoch {checkpoint.epoch}, step {checkpoint.step_in_epoch}"
+            f" of the next: {checkpoint.steps} steps in all"
+        )
     logs_to_csv = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda *_: save_history(checkpoint.history, output / "history.csv")
     )
     tensorboard = keras.callbacks.TensorBoard(output / "tensorboard", write_graph=False)
-    model.fit(
-        dataset,
-        initial_epoch=first_epoch,
-        epochs=settings.epochs,
-        steps_per_epoch=steps_per_epoch,
-        callbacks=[checkpoint, logs_to_csv, tensorboard],
-        # A bar that is redrawn fills a log file with lines.
-        verbose=1 if sys.stdout.isatty() else 2,
-    )
+    for start_step, arguments in checkpoint.remaining_fits(
+        settings.epochs, steps_per_epoch
+    ):
+        dataset = make_dataset(
+            clips,
+            settings.batch_size,
+            training=True,
+            seed=settings.seed,
+            start_step=start_step,
+            augment=ClipAugmentation(settings.noise, settings.mirror),
+            threads=settings.threads,
+        )
+        model.fit(
+            dataset,
+            callbacks=[checkpoint, logs_to_csv, tensorboard],
+            # A bar that is redrawn fills a log file with lines.
+            verbose=1 if sys.stdout.isatty() else 2,
+            **arguments,
+        )
     return checkpoint.history
 
 

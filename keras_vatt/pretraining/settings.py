@@ -55,6 +55,9 @@ class PretrainSettings:
     steps_per_epoch: int | None = _setting(
         None, "steps of an epoch; one pass over the clips if not given"
     )
+    checkpoint_steps: int | None = _setting(
+        None, "steps between checkpoints; only at the end of each epoch if not given"
+    )
     batch_size: int = _setting(8, "clips in a batch")
     learning_rate: float = _setting(1e-4, "Adam's learning rate after the warm-up")
     final_learning_rate: float = _setting(5e-5, "its value at the end of the cosine")
@@ -208,7 +211,14 @@ def _checked(settings):
     for name in ("data", "output"):
         if getattr(settings, name) is None:
             raise PretrainingError(f"--{name} is missing")
-    positive = ("epochs", "batch_size", "num_groups", "candidates", "steps_per_epoch")
+    positive = (
+        "epochs",
+        "batch_size",
+        "num_groups",
+        "candidates",
+        "steps_per_epoch",
+        "checkpoint_steps",
+    )
     for name in positive:
         value = getattr(settings, name)
         if value is not None and value < 1:
