@@ -13,6 +13,13 @@ from keras_vatt.pretraining.corpus import (
     open_train_clips,
     read_segments,
 )
+from keras_vatt.pretraining.devices import (
+    cache_name,
+    device_scope,
+    is_first_process,
+    join_processes,
+    process_place,
+)
 from keras_vatt.pretraining.errors import PretrainingError, user_errors
 from keras_vatt.pretraining.model import (
     choose_clip_spec,
@@ -72,6 +79,7 @@ def pretrain(settings):
     """
     output = pathlib.Path(settings.output)
     output.mkdir(parents=True, exist_ok=True)
+    join_processes(settings)
     keras.utils.set_random_seed(settings.seed)
     with user_errors():
         make_harmonizer(settings, total_steps=1)
@@ -79,15 +87,20 @@ def pretrain(settings):
         spec = choose_clip_spec(settings, preprocessor)
         train, test, findings = read_segments(settings, output)
         tokenizer = make_tokenizer(settings, preprocessor, train)
-        model = make_model(settings, spec, tokenizer)
+        scope = device_scope(settings)
+        with scope:
+            model = make_model(settings, spec, tokenizer)
+        cache = output / "cache" / cache_name()
         train_clips = open_train_clips(
-            settings, train, output / "cache" / "train", spec, tokenizer, findings
+            settings, train, cache / "train", spec, tokenizer, findings
         )
-        test_clips = open_test_clips(
-            settings, test, output / "cache" / "test", spec, tokenizer
-        )
+        test_clips = open_test_clips(settings, test, cache / "test", spec, tokenizer)
     _say(train_clips.report)
-    history = _fit(model, settings, train_clips, output)
+    with scope:
+        history = _fit(model, settings, train_clips, output)
+    model = scope.on_one_device(model)
+    if not is_first_process():
+        return {}
     train_clips.report.save(output / "data_report.json")
     save_plots(history, output / "plots")
     results = _evaluate(model, test_clips, output)
@@ -137,10 +150,10 @@ def _fit(model, settings, clips, output):
             f"going on after epoch {checkpoint.epoch}, step {checkpoint.step_in_epoch}"
             f" of the next: {checkpoint.steps} steps in all"
         )
-    logs_to_csv = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda *_: save_history(checkpoint.history, output / "history.csv")
-    )
-    tensorboard = keras.callbacks.TensorBoard(output / "tensorboard", write_graph=False)
+    callbacks = [checkpoint]
+    if is_first_process():
+        callbacks += _log_files(checkpoint, output)
+    process, num_processes = process_place()
     for start_step, arguments in checkpoint.remaining_fits(
         settings.epochs, steps_per_epoch
     ):
@@ -152,15 +165,27 @@ def _fit(model, settings, clips, output):
             start_step=start_step,
             augment=ClipAugmentation(settings.noise, settings.mirror),
             threads=settings.threads,
+            shard_index=process,
+            shard_count=num_processes,
         )
         model.fit(
             dataset,
-            callbacks=[checkpoint, logs_to_csv, tensorboard],
+            callbacks=callbacks,
             # A bar that is redrawn fills a log file with lines.
-            verbose=1 if sys.stdout.isatty() else 2,
+            verbose=(1 if sys.stdout.isatty() else 2) if process == 0 else 0,
             **arguments,
         )
     return checkpoint.history
+
+
+def _log_files(checkpoint, output):
+    to_csv = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: save_history(checkpoint.history, output / "history.csv")
+    )
+    return [
+        to_csv,
+        keras.callbacks.TensorBoard(output / "tensorboard", write_graph=False),
+    ]
 
 
 def _compile(model, settings, total_steps):
@@ -179,6 +204,8 @@ def _compile(model, settings, total_steps):
             harmonizer=make_harmonizer(settings, total_steps),
             loss=_LOSSES[settings.loss](temperature=settings.temperature),
             num_groups=settings.num_groups,
+            group_by=settings.group_by,
+            num_micro_batches=settings.num_micro_batches,
         )
 
 
@@ -194,4 +221,5 @@ def _evaluate(model, clips, output):
 
 
 def _say(text):
-    print(text, flush=True)
+    if is_first_process():
+        print(text, flush=True)
