@@ -97,6 +97,8 @@ def test_a_lost_process_leaves_no_trace_in_the_losses(tmp_path, capsys):
         killed = time.monotonic()
         assert survivor.wait(timeout=60) != 0
         noticed = time.monotonic() - killed
+    written_by = {path.name for path in (folder / "4" / "state").glob("ocdbt.*")}
+    assert written_by == {"ocdbt.process_0", "ocdbt.process_1"}
     assert sorted(losses_of(tmp_path / "lost")) == [1, 2, 3, 4, 5]
     run_to_end(tmp_path, 2, *train_tasks(folder, tmp_path / "again"))
     again = losses_of(tmp_path / "again")
