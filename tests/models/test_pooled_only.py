@@ -152,5 +152,4 @@ def test_pooled_only_saves_the_last_block_of_all_tokens_but_one():
     block = 4 * width**2 + 2 * num_tokens * width + 8 * width**2
     projection = width**2
     saved = 2 * batch_size * num_patches * (block - key_value + projection)
-    print("RATIO", (flops(False) - flops(True)) / saved)
     assert flops(False) - flops(True) == pytest.approx(saved, rel=0.03)
