@@ -145,8 +145,10 @@ class HarmonizedModel(keras.Model):
 
         Raises:
             ValueError: if `num_groups` or `num_micro_batches` is below 1, there are
-                groups without a harmonizer, or `group_by` is unknown.
+                groups without a harmonizer, `group_by` is unknown, or the backend
+                can't train on the devices that are set.
         """
+        _backend.check_devices()
         losses = self.branch_losses()
         if group_by not in ("samples", "anchors") or num_micro_batches < 1:
             raise ValueError(

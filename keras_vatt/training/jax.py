@@ -9,6 +9,10 @@ from keras_vatt.training.jax_replicas import mesh_replicas
 from keras_vatt.training.replicas import OneReplica
 
 
+def check_devices():
+    """Refuses what can't train here: nothing, on JAX."""
+
+
 def train_step(model, state, data):
     """Runs `model.update` on the variables' values that Keras passes in.
 

@@ -1,9 +1,31 @@
 """What the harmonized step needs of TensorFlow."""
 
+import keras
 import tensorflow as tf
 
 from keras_vatt.training import tensorflow_replicas
 from keras_vatt.training.branch_scope import BranchScope
+
+
+def check_devices():
+    """Refuses what can't train here.
+
+    Raises:
+        ValueError: under a `keras.distribution` or a strategy of several workers.
+    """
+    if keras.distribution.distribution() is not None:
+        raise ValueError(
+            "On TensorFlow, Keras has no `keras.distribution`. Use a "
+            "`tf.distribute.MirroredStrategy` or `TPUStrategy`, or the JAX backend."
+        )
+    strategy = tf.distribute.get_strategy()
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        raise ValueError(
+            "`fit` of Keras 3 fails under `MultiWorkerMirroredStrategy` "
+            "(https://github.com/keras-team/keras/issues/20585). For several hosts "
+            "use the JAX backend with `keras.distribution.initialize`; for several "
+            "devices of one host `tf.distribute.MirroredStrategy`."
+        )
 
 
 def train_step(model, data):

@@ -1,10 +1,27 @@
 """What the harmonized step needs of PyTorch."""
 
+import keras
 import torch
 from keras import tree
 
 from keras_vatt.training.branch_scope import BranchScope
 from keras_vatt.training.replicas import OneReplica
+
+
+def check_devices():
+    """Refuses what can't train here.
+
+    Raises:
+        ValueError: under a `keras.distribution`, or as one of several processes.
+    """
+    several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    several = several and torch.distributed.get_world_size() > 1
+    if several or keras.distribution.distribution() is not None:
+        raise ValueError(
+            "On PyTorch, Keras 3 trains on one device: each process would go its own "
+            "way. Use the JAX backend with `keras.distribution`, or TensorFlow with "
+            "`tf.distribute.MirroredStrategy`, for several."
+        )
 
 
 def train_step(model, data):
