@@ -25,8 +25,8 @@ def largest_fitting(measure, limit):
     """Finds the largest batch that fits into a device.
 
     Memory is close to linear in the batch: two small batches give the line, the line
-    a guess. The guess is tried, then a batch one step larger if it fits or one step
-    smaller if it doesn't, a step being a sixteenth of it.
+    a guess. The guess is tried, then a batch one step larger if it fits, a step being
+    a sixteenth of it; if it doesn't, smaller ones by steps that double.
 
     Args:
         measure: function from units to bytes, or `None` where they don't fit.
@@ -50,8 +50,8 @@ def largest_fitting(measure, limit):
         step = max(1, guess // 16)
         if fits(guess):
             fits(guess + step)
-        elif guess - step > larger:
-            fits(guess - step)
+        while guess > larger and not fits(guess):
+            guess, step = guess - step, 2 * step
     else:
         fits(small + 1)
     return Search(max((u for u, n in tried.items() if n is not None), default=0), tried)
