@@ -6,11 +6,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # The tests compare three backends; they all run on the CPU.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-# Tiny models run a few steps: compile fast, not well.
+# Tiny models run a few steps: compile fast, not well. Eight devices are there for the
+# tests that ask for them.
 os.environ.setdefault(
     "XLA_FLAGS",
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false",
 )
 
 import keras
@@ -24,6 +25,14 @@ def pytest_configure(config):
 
         # Tiny tensors: threads wait for one another longer than they work.
         torch.set_num_threads(1)
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # For the tests of several replicas; the others take the first.
+        device = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(
+            device, [tf.config.LogicalDeviceConfiguration()] * 4
+        )
     if keras.config.backend() == "jax":
         import jax
 

@@ -9,6 +9,7 @@ import contextlib
 import pathlib
 
 from keras_vatt.cli.errors import CommandError
+from keras_vatt.pretraining.devices import is_first_process, join_processes
 from keras_vatt.pretraining.errors import PretrainingError
 from keras_vatt.pretraining.run import pretrain
 from keras_vatt.pretraining.settings import (
@@ -56,7 +57,7 @@ def _pretrain_or_clear(settings, resume):
         pretrain(settings)
     except PretrainingError:
         output = pathlib.Path(settings.output)
-        if not resume:
+        if not resume and is_first_process():
             (output / _SETTINGS).unlink()
             with contextlib.suppress(OSError):  # It holds decoded clips.
                 output.rmdir()
@@ -72,18 +73,26 @@ def _settle(given, recipe, resume):
             raise CommandError(
                 "--resume keeps the settings of the run: leave out --recipe"
             )
-        return load_settings(output / _SETTINGS, given)
+        settings = load_settings(output / _SETTINGS, given)
+        join_processes(settings)
+        return settings
+    settings = resolve_settings(given, recipe)
+    if settings.data != "demo" and not pathlib.Path(settings.data).exists():
+        raise CommandError(f"there is no file or folder {settings.data!r}")
+    join_processes(settings)
+    if is_first_process():
+        _begin(settings, output)
+    return settings
+
+
+def _begin(settings, output):
     if not _is_free(output):
         raise CommandError(
             f"{str(output)!r} is not empty: choose another --output, or go on with "
             "the run in it by --resume"
         )
-    settings = resolve_settings(given, recipe)
-    if settings.data != "demo" and not pathlib.Path(settings.data).exists():
-        raise CommandError(f"there is no file or folder {settings.data!r}")
     output.mkdir(parents=True, exist_ok=True)
     save_settings(settings, output / _SETTINGS)
-    return settings
 
 
 def _is_free(output):

@@ -4,6 +4,8 @@ import random
 
 import keras
 
+from keras_vatt.layers.batch_slice import SliceSeed
+
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class SeededDropout(keras.layers.Dropout):
@@ -12,7 +14,8 @@ class SeededDropout(keras.layers.Dropout):
     Without a seed Keras' layer draws from PyTorch's global generator on that
     backend, which no model or checkpoint keeps: a resumed run would differ.
     Here the seed is made up when the layer is, from Python's generator, as
-    Keras does for its own (`keras.utils.set_random_seed` decides it).
+    Keras does for its own (`keras.utils.set_random_seed` decides it). Where a batch
+    is worked on in slices each of them has masks of its own.
 
     Args:
         rate: float. Part of the values that is dropped in training.
@@ -31,3 +34,10 @@ class SeededDropout(keras.layers.Dropout):
         if seed is None:
             seed = random.randint(1, 10**9)
         super().__init__(rate, seed=seed, **kwargs)
+
+    def call(self, inputs, training=False):
+        if not training or self.rate == 0:
+            return inputs
+        return keras.random.dropout(
+            inputs, self.rate, self.noise_shape, seed=SliceSeed(self.seed_generator)
+        )

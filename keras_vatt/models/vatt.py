@@ -1,13 +1,16 @@
 """VATT: backbone, bridge head, contrastive pre-training, embeddings."""
 
+import functools
+
 import keras
 import numpy as np
 
 from keras_vatt.data.raw_clips import is_raw
 from keras_vatt.layers import FactorizedBridgeHead
 from keras_vatt.losses import AsymmetricNCE
+from keras_vatt.models.layouts import encoder_layout_map
 from keras_vatt.models.task import VATTTask
-from keras_vatt.training import BranchLoss, HarmonizedModel
+from keras_vatt.training import Branch, BranchLoss, HarmonizedModel
 
 # The losses in the order of the Gram matrix: the pair, then where each side's
 # embedding is and which masks say that a pair is valid.
@@ -51,6 +54,7 @@ class VATT(HarmonizedModel, VATTTask):
     ```
     """
 
+    loss_inputs = ("audio_mask", "text_mask")
     pipeline_tag = "feature-extraction"
     usage_example = (
         'embeddings = model.encode(video="clip.mp4", audio="clip.mp4", '
@@ -185,8 +189,10 @@ class VATT(HarmonizedModel, VATTTask):
                 modality that the backbone has.
             num_groups: int. See `keras_vatt.training.HarmonizedModel.compile`.
                 Defaults to `1`.
-            **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile` and
-                `auto_scale_loss` of `keras.Model.compile`.
+            **kwargs: `group_by` and `num_micro_batches` of
+                `keras_vatt.training.HarmonizedModel.compile`, and `run_eagerly`,
+                `steps_per_execution`, `jit_compile` and `auto_scale_loss` of
+                `keras.Model.compile`.
 
         Raises:
             ValueError: if a weight is for an unknown pair or one that this model
@@ -199,9 +205,13 @@ class VATT(HarmonizedModel, VATTTask):
         )
 
     def branches(self):
-        """One branch a modality: from its input to its embeddings."""
+        """One branch a modality: backbone, then bridge head."""
         return {
-            modality: lambda batch, modality=modality: self._embed(modality, batch)
+            modality: Branch(
+                inputs=(modality,),
+                encode=functools.partial(self._encode, modality),
+                embed=functools.partial(self._embed, modality),
+            )
             for modality in self.backbone.modalities
         }
 
@@ -220,22 +230,51 @@ class VATT(HarmonizedModel, VATTTask):
             for pair, weight in self.pair_weights.items()
         ]
 
+    @staticmethod
+    def get_layout_map(device_mesh, model_axis="model"):
+        """How to cut the encoders among devices, for `ModelParallel`.
+
+        Args:
+            device_mesh: `keras.distribution.DeviceMesh`. The number of attention heads
+                must be a multiple of its size along `model_axis`.
+            model_axis: string, the axis of the mesh along which matrices are cut.
+                Defaults to `"model"`.
+
+        Returns:
+            `keras.distribution.LayoutMap`.
+
+        Raises:
+            ValueError: if the mesh has no such axis.
+
+        Example:
+        ```python
+        mesh = keras.distribution.DeviceMesh((4, 2), ("batch", "model"))
+        distribution = keras.distribution.ModelParallel(
+            layout_map=keras_vatt.VATT.get_layout_map(mesh), batch_dim_name="batch"
+        )
+        with distribution.scope():
+            model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic")
+        ```
+        """
+        return encoder_layout_map(device_mesh, model_axis)
+
     def weight_groups(self):
         """The parts whose weights make up the model, by stable name."""
         return {"backbone": self.backbone, "bridge_head": self.bridge_head}
 
-    def _embed(self, modality, batch):
+    def _encode(self, modality, batch, training):
         if batch.get(modality) is None:
             raise ValueError(
-                f"The batch has no '{modality}', which the losses need. It has: "
-                f"{sorted(batch)}. Leave its pairs out of `loss_weights` in "
-                "`compile` to train without it."
+                f"The batch has no '{modality}', which the losses need. Leave its "
+                "pairs out of `loss_weights` in `compile` to train without it."
             )
         features = self.backbone.encode_modality(
-            modality, batch[modality], training=True
+            modality, batch[modality], training=training
         )
-        pooled = {modality: features["features_pooled"]}
-        return self.bridge_head(pooled, training=True)[modality]
+        return features["features_pooled"]
+
+    def _embed(self, modality, pooled, training):
+        return self.bridge_head({modality: pooled}, training=training)[modality]
 
     def _contrast(self, pair, outputs, batch):
         (first, to_second), (second, to_first), mask_names = _PAIRS[pair]

@@ -9,6 +9,7 @@ from keras_vatt.data import (
     make_demo_corpus,
     read_corpus,
 )
+from keras_vatt.pretraining.devices import process_place
 from keras_vatt.pretraining.errors import PretrainingError
 
 # Held out at most, of a corpus that has no test split.
@@ -26,6 +27,11 @@ def read_segments(settings, output):
         Tuple of two lists of `Segment` and a list of `Finding`.
     """
     source = settings.data
+    if source == "demo" and process_place()[1] > 1:
+        raise PretrainingError(
+            "the demo corpus is made by one process: make it by a run of one, and give "
+            "its folder as --data"
+        )
     if source == "demo":
         source = make_demo_corpus(
             output / "corpus",

@@ -13,6 +13,13 @@ from keras_vatt.pretraining.corpus import (
     open_train_clips,
     read_segments,
 )
+from keras_vatt.pretraining.devices import (
+    cache_name,
+    device_scope,
+    is_first_process,
+    join_processes,
+    process_place,
+)
 from keras_vatt.pretraining.errors import PretrainingError, user_errors
 from keras_vatt.pretraining.model import (
     choose_clip_spec,
@@ -47,8 +54,9 @@ def pretrain(settings):
     | `checkpoints/` | the state from which an interrupted run goes on |
     | `cache/`, `corpus/` | decoded clips; the demo corpus |
 
-    A run that is called again with the same settings goes on after its last
-    whole epoch, and comes to the same result as an uninterrupted one.
+    A run that is called again with the same settings goes on from its last
+    checkpoint, which may lie within an epoch (`settings.checkpoint_steps`), and
+    comes to the same result and logs as an uninterrupted one.
 
     Args:
         settings: `PretrainSettings`.
@@ -71,6 +79,7 @@ def pretrain(settings):
     """
     output = pathlib.Path(settings.output)
     output.mkdir(parents=True, exist_ok=True)
+    join_processes(settings)
     keras.utils.set_random_seed(settings.seed)
     with user_errors():
         make_harmonizer(settings, total_steps=1)
@@ -78,15 +87,20 @@ def pretrain(settings):
         spec = choose_clip_spec(settings, preprocessor)
         train, test, findings = read_segments(settings, output)
         tokenizer = make_tokenizer(settings, preprocessor, train)
-        model = make_model(settings, spec, tokenizer)
+        scope = device_scope(settings)
+        with scope:
+            model = make_model(settings, spec, tokenizer)
+        cache = output / "cache" / cache_name()
         train_clips = open_train_clips(
-            settings, train, output / "cache" / "train", spec, tokenizer, findings
+            settings, train, cache / "train", spec, tokenizer, findings
         )
-        test_clips = open_test_clips(
-            settings, test, output / "cache" / "test", spec, tokenizer
-        )
+        test_clips = open_test_clips(settings, test, cache / "test", spec, tokenizer)
     _say(train_clips.report)
-    history = _fit(model, settings, train_clips, output)
+    with scope:
+        history = _fit(model, settings, train_clips, output)
+    model = scope.on_one_device(model)
+    if not is_first_process():
+        return {}
     train_clips.report.save(output / "data_report.json")
     save_plots(history, output / "plots")
     results = _evaluate(model, test_clips, output)
@@ -128,33 +142,50 @@ def _fit(model, settings, clips, output):
             "give more clips or a smaller --batch-size"
         )
     _compile(model, settings, settings.epochs * steps_per_epoch)
-    checkpoint = RunCheckpoint(output / "checkpoints")
-    first_epoch = checkpoint.restore(model)
-    if first_epoch:
-        _say(f"going on after epoch {first_epoch}")
-    dataset = make_dataset(
-        clips,
-        settings.batch_size,
-        training=True,
-        seed=settings.seed,
-        start_step=first_epoch * steps_per_epoch,
-        augment=ClipAugmentation(settings.noise, settings.mirror),
-        threads=settings.threads,
+    checkpoint = RunCheckpoint(
+        output / "checkpoints", every_steps=settings.checkpoint_steps
     )
-    logs_to_csv = keras.callbacks.LambdaCallback(
+    if checkpoint.restore(model):
+        _say(
+            f"going on after epoch {checkpoint.epoch}, step {checkpoint.step_in_epoch}"
+            f" of the next: {checkpoint.steps} steps in all"
+        )
+    callbacks = [checkpoint]
+    if is_first_process():
+        callbacks += _log_files(checkpoint, output)
+    process, num_processes = process_place()
+    for start_step, arguments in checkpoint.remaining_fits(
+        settings.epochs, steps_per_epoch
+    ):
+        dataset = make_dataset(
+            clips,
+            settings.batch_size,
+            training=True,
+            seed=settings.seed,
+            start_step=start_step,
+            augment=ClipAugmentation(settings.noise, settings.mirror),
+            threads=settings.threads,
+            shard_index=process,
+            shard_count=num_processes,
+        )
+        model.fit(
+            dataset,
+            callbacks=callbacks,
+            # A bar that is redrawn fills a log file with lines.
+            verbose=(1 if sys.stdout.isatty() else 2) if process == 0 else 0,
+            **arguments,
+        )
+    return checkpoint.history
+
+
+def _log_files(checkpoint, output):
+    to_csv = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda *_: save_history(checkpoint.history, output / "history.csv")
     )
-    tensorboard = keras.callbacks.TensorBoard(output / "tensorboard", write_graph=False)
-    model.fit(
-        dataset,
-        initial_epoch=first_epoch,
-        epochs=settings.epochs,
-        steps_per_epoch=steps_per_epoch,
-        callbacks=[checkpoint, logs_to_csv, tensorboard],
-        # A bar that is redrawn fills a log file with lines.
-        verbose=1 if sys.stdout.isatty() else 2,
-    )
-    return checkpoint.history
+    return [
+        to_csv,
+        keras.callbacks.TensorBoard(output / "tensorboard", write_graph=False),
+    ]
 
 
 def _compile(model, settings, total_steps):
@@ -173,6 +204,8 @@ def _compile(model, settings, total_steps):
             harmonizer=make_harmonizer(settings, total_steps),
             loss=_LOSSES[settings.loss](temperature=settings.temperature),
             num_groups=settings.num_groups,
+            group_by=settings.group_by,
+            num_micro_batches=settings.num_micro_batches,
         )
 
 
@@ -188,4 +221,5 @@ def _evaluate(model, clips, output):
 
 
 def _say(text):
-    print(text, flush=True)
+    if is_first_process():
+        print(text, flush=True)

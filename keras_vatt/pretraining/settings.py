@@ -46,6 +46,12 @@ class PretrainSettings:
     num_groups: int = _setting(
         1, "groups into which a batch is cut to compare gradients"
     )
+    group_by: str = _setting(
+        "samples",
+        "what a group's gradient is: what reaches the model through its samples, or "
+        "the gradient of its own terms of the losses",
+        ["samples", "anchors"],
+    )
     loss: str = _setting(
         "asymmetric", "form of the NCE loss", ["asymmetric", "symmetric"]
     )
@@ -55,6 +61,9 @@ class PretrainSettings:
     steps_per_epoch: int | None = _setting(
         None, "steps of an epoch; one pass over the clips if not given"
     )
+    checkpoint_steps: int | None = _setting(
+        None, "steps between checkpoints; only at the end of each epoch if not given"
+    )
     batch_size: int = _setting(8, "clips in a batch")
     learning_rate: float = _setting(1e-4, "Adam's learning rate after the warm-up")
     final_learning_rate: float = _setting(5e-5, "its value at the end of the cosine")
@@ -63,6 +72,24 @@ class PretrainSettings:
     )
     dtype: str = _setting(
         "float32", "dtype policy", ["float32", "mixed_bfloat16", "mixed_float16"]
+    )
+    num_micro_batches: int = _setting(
+        1, "parts in which a device encodes its clips, to save memory: the same step"
+    )
+    devices: str = _setting(
+        "all", "accelerators to train on: all that there are, or one", ["all", "one"]
+    )
+    model_parallel: int = _setting(
+        1, "devices among which a copy of the model is cut (JAX)"
+    )
+    num_processes: int = _setting(
+        1,
+        "processes of the run, one a host (JAX); 0: as many as Cloud TPU says, which "
+        "knows the next two as well",
+    )
+    process_id: int | None = _setting(None, "number of this process, from 0")
+    coordinator: str | None = _setting(
+        None, "address and port of process 0, such as 10.0.0.1:1234"
     )
     rematerialize: bool = _setting(
         False, "compute activations again in the backward pass, to save memory"
@@ -105,6 +132,9 @@ class PretrainSettings:
     )
     seed: int = _setting(0, "seed of weights, data order, dropout and demo corpus")
 
+
+# Where a process runs is no matter of the run's: it may resume elsewhere.
+_PLACE = {"output", "devices", "num_processes", "process_id", "coordinator"}
 
 _FIELDS = {field.name: field for field in dataclasses.fields(PretrainSettings)}
 
@@ -161,7 +191,7 @@ def load_settings(path, given):
         raise PretrainingError(f"there is no run to resume: {str(path)!r} is missing")
     saved = json.loads(path.read_text("utf-8"))
     for name, value in given.items():
-        if saved.get(name) != value and name != "output":
+        if saved.get(name) != value and name not in _PLACE:
             option = "--" + name.replace("_", "-")
             raise PretrainingError(
                 f"the run to resume was started with {option} {saved.get(name)}; "
@@ -208,7 +238,14 @@ def _checked(settings):
     for name in ("data", "output"):
         if getattr(settings, name) is None:
             raise PretrainingError(f"--{name} is missing")
-    positive = ("epochs", "batch_size", "num_groups", "candidates", "steps_per_epoch")
+    positive = (
+        "epochs",
+        "batch_size",
+        "num_groups",
+        "candidates",
+        "steps_per_epoch",
+        "checkpoint_steps",
+    )
     for name in positive:
         value = getattr(settings, name)
         if value is not None and value < 1:

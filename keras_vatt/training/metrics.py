@@ -49,7 +49,11 @@ class NamedMeans(keras.metrics.Metric):
 
     def _vector(self, name):
         return self.add_variable(
-            shape=(len(self.names),), initializer="zeros", name=name
+            shape=(len(self.names),),
+            initializer="zeros",
+            # All replicas count the same numbers, those of the whole batch.
+            aggregation="only_first_replica",
+            name=name,
         )
 
 
@@ -92,7 +96,11 @@ class StepMetrics(NamedMeans):
         self.harmonized = harmonized
         self.num_rates = len(rates)
         self.num_steps = self.add_variable(
-            shape=(), initializer="zeros", dtype="int32", name="num_steps"
+            shape=(),
+            initializer="zeros",
+            dtype="int32",
+            aggregation="only_first_replica",
+            name="num_steps",
         )
 
     def update_step(self, step):

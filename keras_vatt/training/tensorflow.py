@@ -2,37 +2,79 @@
 
 import tensorflow as tf
 
+from keras_vatt.training import tensorflow_replicas
+from keras_vatt.training.branch_scope import BranchScope
+
 
 def train_step(model, data):
     """Runs `model.update`; TensorFlow's variables keep their state themselves."""
-    return model.update(data)
+    return model.update(data, tensorflow_replicas.strategy_replicas(model, data))
 
 
-def pullback(model, branch, batch, num_uses):
-    """Runs one branch forward; returns its outputs and the way back.
+def test_step(model, data):
+    """Runs `model.validate`."""
+    return model.validate(data, tensorflow_replicas.strategy_replicas(model, data))
 
-    Same contract as in `keras_vatt/training/jax.py`. A branch has a tape of its
-    own, so that walking it backward can't touch another one.
+
+def forward(function, updates):
+    """Runs a function without keeping what a walk backward would need.
+
+    Same contract as in `keras_vatt/training/jax.py`.
+    """
+    with BranchScope(updates) as scope:
+        outputs = function()
+    return outputs, scope
+
+
+def map_slices(function, slices):
+    """Runs a function on each slice along the first axis; stacks what it returns."""
+    if tf.executing_eagerly():
+        count = len(tf.nest.flatten(slices)[0])
+        results = [
+            function(tf.nest.map_structure(lambda tensor, i=i: tensor[i], slices))
+            for i in range(count)
+        ]
+        return tf.nest.map_structure(lambda *tensors: tf.stack(tensors), *results)
+    # The loop has to know beforehand what the function is going to return.
+    traced = tf.function(function)
+    first = tf.nest.map_structure(lambda tensor: tensor[0], slices)
+    signature = traced.get_concrete_function(first).structured_outputs
+    signature = tf.nest.map_structure(tf.TensorSpec.from_tensor, signature)
+    return tf.map_fn(
+        traced, slices, parallel_iterations=1, fn_output_signature=signature
+    )
+
+
+def pullback(model, function, inputs, updates, num_uses):
+    """Runs a function forward; returns its outputs and the way back.
+
+    Same contract as in `keras_vatt/training/jax.py`. Each has a tape of its own, so
+    that walking one backward can't touch another one.
     """
     variables = [variable.value for variable in model.trainable_variables]
-    with tf.GradientTape(persistent=True) as tape:
-        outputs = branch(batch)
+    leaves = tf.nest.flatten(inputs)
+    with tf.GradientTape(persistent=True) as tape, BranchScope(updates) as scope:
+        tape.watch(leaves)
+        outputs = function(inputs)
     flat_outputs = tf.nest.flatten(outputs)
 
-    def pull_back(cotangents):
-        return [
-            [
-                # Keras' Embedding gives `IndexedSlices`, whose values can't be
-                # summed or squared before duplicate ids are.
-                None if gradient is None else tf.convert_to_tensor(gradient)
-                for gradient in tape.gradient(
-                    flat_outputs, variables, output_gradients=tf.nest.flatten(cotangent)
-                )
-            ]
-            for cotangent in cotangents
-        ]
+    def walk_backward(cotangent):
+        gradients = tape.gradient(
+            flat_outputs,
+            [*variables, *leaves],
+            output_gradients=tf.nest.flatten(cotangent),
+        )
+        # Keras' Embedding gives `IndexedSlices`, whose values can't be summed or
+        # squared before duplicate ids are.
+        gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+        of_variables = gradients[: len(variables)]
+        of_leaves = gradients[len(variables) :]
+        return of_variables, tf.nest.pack_sequence_as(inputs, of_leaves)
 
-    return outputs, pull_back
+    def pull_back(cotangents):
+        return [walk_backward(cotangent) for cotangent in cotangents]
+
+    return outputs, pull_back, scope.updates
 
 
 def value_and_cotangents(function, outputs):
@@ -48,10 +90,8 @@ def value_and_cotangents(function, outputs):
     return value, tf.nest.pack_sequence_as(outputs, cotangents)
 
 
-def apply_gradients(model, gradients, apply):
+def apply_gradients(model, gradients, apply, replicas):
     """Lets the optimizer take its step if `apply`, else changes nothing."""
-
-    def step():
-        model.optimizer.apply(gradients, model.trainable_variables)
-
-    tf.cond(apply, step, lambda: None)
+    tensorflow_replicas.apply_gradients(
+        model.optimizer, gradients, model.trainable_variables, apply, replicas
+    )

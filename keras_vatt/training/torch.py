@@ -3,31 +3,64 @@
 import torch
 from keras import tree
 
+from keras_vatt.training.branch_scope import BranchScope
+from keras_vatt.training.replicas import OneReplica
+
 
 def train_step(model, data):
     """Runs `model.update`; PyTorch's variables keep their state themselves."""
-    return model.update(data)
+    return model.update(data, OneReplica())
 
 
-def pullback(model, branch, batch, num_uses):
-    """Runs one branch forward; returns its outputs and the way back.
+def test_step(model, data):
+    """Runs `model.validate`."""
+    with torch.no_grad():
+        return model.validate(data, OneReplica())
+
+
+def forward(function, updates):
+    """Runs a function without keeping what a walk backward would need.
 
     Same contract as in `keras_vatt/training/jax.py`.
     """
+    with torch.no_grad(), BranchScope(updates) as scope:
+        outputs = function()
+    return outputs, scope
+
+
+def map_slices(function, slices):
+    """Runs a function on each slice along the first axis; stacks what it returns."""
+    count = len(tree.flatten(slices)[0])
+    results = [
+        function(tree.map_structure(lambda tensor, i=i: tensor[i], slices))
+        for i in range(count)
+    ]
+    return tree.map_structure(lambda *tensors: torch.stack(tensors), *results)
+
+
+def pullback(model, function, inputs, updates, num_uses):
+    """Runs a function forward; returns its outputs and the way back.
+
+    Same contract as in `keras_vatt/training/jax.py`.
+    """
+    leaves = [tensor.detach().requires_grad_() for tensor in tree.flatten(inputs)]
     variables = [variable.value for variable in model.trainable_variables]
-    with torch.enable_grad():
-        outputs = branch(batch)
+    with torch.enable_grad(), BranchScope(updates) as scope:
+        outputs = function(tree.pack_sequence_as(inputs, leaves))
     flat_outputs = tree.flatten(outputs)
     uses_left = num_uses
 
     def walk_backward(cotangent, retain_graph):
-        return torch.autograd.grad(
+        gradients = torch.autograd.grad(
             flat_outputs,
-            variables,
+            [*variables, *leaves],
             grad_outputs=tree.flatten(cotangent),
             retain_graph=retain_graph,
             allow_unused=True,
         )
+        of_variables = list(gradients[: len(variables)])
+        of_leaves = list(gradients[len(variables) :])
+        return of_variables, tree.pack_sequence_as(inputs, of_leaves)
 
     def pull_back(cotangents):
         nonlocal uses_left
@@ -40,7 +73,7 @@ def pullback(model, branch, batch, num_uses):
         ]
 
     detached = tree.map_structure(lambda output: output.detach(), outputs)
-    return detached, pull_back
+    return detached, pull_back, scope.updates
 
 
 def value_and_cotangents(function, outputs):
@@ -57,7 +90,7 @@ def value_and_cotangents(function, outputs):
     return value.detach(), tree.pack_sequence_as(outputs, cotangents)
 
 
-def apply_gradients(model, gradients, apply):
+def apply_gradients(model, gradients, apply, replicas):
     """Lets the optimizer take its step if `apply`, else changes nothing."""
     if apply:
         with torch.no_grad():

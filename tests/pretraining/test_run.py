@@ -19,6 +19,7 @@ from keras_vatt.data import make_demo_corpus, read_corpus
 COMMAND = [sys.executable, "-m", "keras_vatt.cli.main"]
 OPTIONS = {
     "--epochs": 3,
+    "--checkpoint-steps": 2,
     "--batch-size": 4,
     "--harmonizer": "curriculum+realign",
     "--learning-rate": 1e-3,
@@ -91,7 +92,8 @@ def test_a_killed_run_comes_to_the_same_result(corpus, run_folder, tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_for_checkpoint(process, tmp_path / "run" / "checkpoints")
+    # An epoch has three steps: the second checkpoint is of its end.
+    wait_for_checkpoint(process, tmp_path / "run" / "checkpoints" / "2")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "run" / "preset").exists()
@@ -99,22 +101,28 @@ def test_a_killed_run_comes_to_the_same_result(corpus, run_folder, tmp_path):
     again = subprocess.run(
         [*COMMAND, *resume], capture_output=True, text=True, check=True
     )
-    assert "going on after epoch" in again.stdout
+    assert "going on after epoch 0, step 2 of the next" in again.stdout
     whole = keras_vatt.VATT.from_preset(run_folder / "preset")
     resumed = keras_vatt.VATT.from_preset(tmp_path / "run" / "preset")
     for name, expected in weights_of(whole).items():
         actual = weights_of(resumed)[name]
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6, err_msg=name)
-    history = (run_folder / "history.csv").read_text().splitlines()
-    assert len((tmp_path / "run" / "history.csv").read_text().splitlines()) == len(
-        history
-    )
+    for row, expected in zip(
+        history_of(tmp_path / "run"), history_of(run_folder), strict=True
+    ):
+        assert row == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def history_of(folder):
+    with (folder / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return [{name: float(value) for name, value in row.items()} for row in rows]
 
 
 def wait_for_checkpoint(process, folder, seconds=240):
     """Until there is a whole checkpoint, of a run that is not at its end."""
     deadline = time.monotonic() + seconds
-    while not any(folder.glob("epoch-*/state.safetensors")):
+    while not folder.exists():
         assert process.poll() is None, "the run ended before it was killed"
         assert time.monotonic() < deadline, "there was no checkpoint in time"
         time.sleep(0.01)

@@ -14,14 +14,21 @@ def flat(arrays):
     return np.concatenate([np.asarray(a, "float64").reshape(-1) for a in arrays])
 
 
-def model_with(optimizer="sgd", seed=0, form="agnostic", dtype=None, **compile_args):
-    """A tiny model without randomness, compiled; the seed decides its weights.
+def model_with(
+    optimizer="sgd",
+    seed=0,
+    form="agnostic",
+    dtype=None,
+    model_args=NO_RANDOMNESS,
+    **compile_args,
+):
+    """A tiny model, without randomness, compiled; the seed decides its weights.
 
     TensorFlow runs eagerly unless told otherwise: tracing takes longer than the
     few steps of a test.
     """
     keras.utils.set_random_seed(seed)
-    model = tiny_vatt(form, dtype=dtype, **NO_RANDOMNESS)
+    model = tiny_vatt(form, dtype=dtype, **model_args)
     compile_args.setdefault("run_eagerly", keras.config.backend() == "tensorflow")
     model.compile(optimizer=optimizer, **compile_args)
     return model
@@ -66,12 +73,57 @@ def group_gradients(model, batch, groups):
     return [[flat(gradient) for gradient in gradients] for gradients in per_group]
 
 
+def sample_group_gradients(model, batch, groups):
+    """Like `group_gradients`, for what reaches the model through some samples.
+
+    For the backbone: the gradient of the whole losses, the features of other samples
+    being constants. For the bridge head: that of the own samples' terms.
+    """
+    head_ids = {id(variable) for variable in model.bridge_head.trainable_variables}
+    in_head = np.concatenate(
+        [
+            np.full(int(np.prod(v.shape)), id(v) in head_ids)
+            for v in model.trainable_variables
+        ]
+    )
+    whole = np.ones(len(batch["video"]))
+    per_group = []
+    for group in groups:
+        (of_terms,) = group_gradients(model, batch, [group])
+        through = {"live_samples": np.asarray(group, "float32")}
+        (through_samples,) = group_gradients(model, batch | through, [whole])
+        per_group.append(
+            [
+                np.where(in_head, own_terms, own_samples)
+                for own_terms, own_samples in zip(
+                    of_terms, through_samples, strict=True
+                )
+            ]
+        )
+    return per_group
+
+
 def _selected_losses(model, batch, group):
     """The losses as weighted in the total, each from a forward pass of its own."""
     group = ops.convert_to_tensor(group, "float32")
     for loss in model.branch_losses():
-        terms = loss.per_sample(model(batch, training=True), batch)
+        terms = loss.per_sample(_outputs(model, batch), batch)
         yield loss.weight * ops.mean(terms * group)
+
+
+def _outputs(model, batch):
+    """Embeddings in training mode, some samples' features being constants."""
+    live = batch.get("live_samples")
+    if live is None:
+        return model(batch, training=True)
+    features = model.backbone(batch, training=True)
+    pooled = {}
+    for modality, outputs in features.items():
+        own = outputs["features_pooled"]
+        rows = ops.repeat(ops.convert_to_tensor(live), own.shape[0] // live.shape[0])
+        constant = ops.stop_gradient(own)
+        pooled[modality] = ops.where(rows[:, None] > 0, own, constant)
+    return model.bridge_head(pooled, training=True)
 
 
 def _jax_gradients(model, batch, groups):

@@ -10,6 +10,7 @@ from training.steps import (
     group_gradients,
     loss_gradients,
     model_with,
+    sample_group_gradients,
     train,
     update_of,
     values_of,
@@ -142,11 +143,15 @@ def test_trained_word_vectors_get_the_gradient_of_repeated_words():
 
 
 @pytest.mark.parametrize("num_groups", [2, 8])
-def test_groups_equal_an_explicit_loop(num_groups):
+@pytest.mark.parametrize(
+    ("group_by", "gradients_of"),
+    [("samples", sample_group_gradients), ("anchors", group_gradients)],
+)
+def test_groups_equal_an_explicit_loop(group_by, gradients_of, num_groups):
     batch = tiny_batch()
     model = model_with(sgd())
     members = np.arange(8) // (8 // num_groups)
-    groups = group_gradients(
+    groups = gradients_of(
         model, batch, [members == group for group in range(num_groups)]
     )
     cosines = [
@@ -161,14 +166,60 @@ def test_groups_equal_an_explicit_loop(num_groups):
         if cosine > threshold
     )
     harmonizer = h.Chain([h.Curriculum(threshold), h.Realignment()])
-    model.compile(sgd(), harmonizer=harmonizer, num_groups=num_groups)
+    model.compile(
+        sgd(), harmonizer=harmonizer, num_groups=num_groups, group_by=group_by
+    )
     assert_same_update(update_of(model, batch), expected, tolerance=1e-4)
 
 
-def test_summed_groups_equal_the_plain_step():
+@pytest.mark.parametrize("group_by", ["samples", "anchors"])
+def test_summed_groups_equal_the_plain_step(group_by):
     batch = tiny_batch()
-    grouped = update_of(model_with(sgd(), harmonizer="sum", num_groups=4), batch)
+    model = model_with(sgd(), harmonizer="sum", num_groups=4, group_by=group_by)
+    grouped = update_of(model, batch)
     assert_same_update(grouped, update_of(model_with(sgd()), batch), tolerance=1e-5)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"harmonizer": "realign"},
+        {"harmonizer": "realign", "num_groups": 4},
+        {"harmonizer": "realign", "num_groups": 2, "group_by": "anchors"},
+    ],
+    ids=lambda arguments: "-".join(map(str, arguments.values())) or "plain",
+)
+@pytest.mark.parametrize("num_micro_batches", [2, 8])
+def test_micro_batches_give_the_step_of_the_whole_batch(arguments, num_micro_batches):
+    batch = tiny_batch() | {"text_mask": np.array([1, 0, 1, 1, 1, 1, 1, 1], "float32")}
+    whole = model_with(sgd(), **arguments)
+    parts = model_with(sgd(), num_micro_batches=num_micro_batches, **arguments)
+    updates = [update_of(model, batch) for model in (whole, parts)]
+    assert_same_update(updates[1], updates[0], tolerance=5e-5)
+    for first, second in zip(
+        values_of(whole.non_trainable_variables),
+        values_of(parts.non_trainable_variables),
+        strict=True,
+    ):
+        np.testing.assert_allclose(second, first, rtol=1e-5, atol=1e-7)
+
+
+def test_seeds_advance_once_a_step_whatever_the_number_of_micro_batches():
+    seeds = []
+    for num_micro_batches in (1, 4):
+        model = model_with(model_args={}, num_micro_batches=num_micro_batches)
+        train(model, tiny_batch(), tiny_batch())
+        state = values_of(model.non_trainable_variables)
+        seeds.append([value for value in state if value.shape == (2,)])
+    assert len(seeds[0]) > 0
+    np.testing.assert_array_equal(*seeds)
+
+
+def test_micro_batches_that_do_not_divide_the_batch_are_refused():
+    model = model_with(num_micro_batches=3)
+    with pytest.raises(ValueError, match="num_micro_batches"):
+        train(model, tiny_batch())
 
 
 def test_batch_that_groups_do_not_divide_is_refused():
@@ -197,6 +248,8 @@ def test_text_needs_no_place_in_the_batch_if_no_loss_uses_it():
     [
         ({"num_groups": 0}, "num_groups"),
         ({"num_groups": 2}, "no harmonizer"),
+        ({"group_by": "color"}, "group_by"),
+        ({"num_micro_batches": 0}, "num_micro_batches"),
         ({"harmonizer": "sum", "loss_weights": {"video_text": 1}}, "two losses"),
         ({"loss_weights": {"video_smell": 1}}, "video_smell"),
         ({"loss_weights": {"video_text": -1}}, "at least 0"),

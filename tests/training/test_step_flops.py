@@ -96,7 +96,8 @@ def forward_flops(model, modality, batch):
         with keras.StatelessScope(
             state_mapping=list(zip(variables, values, strict=True))
         ):
-            return model.branches()[modality](batch)
+            branch = model.branches()[modality]
+            return branch.embed(branch.encode(batch, training=True), training=True)
 
     trainable, others, *_ = state_of(model)
     return jax.jit(forward).lower(trainable + others, batch).cost_analysis()["flops"]

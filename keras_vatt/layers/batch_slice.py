@@ -1,0 +1,59 @@
+"""Which part of a batch a layer is looking at, where a batch is worked on in parts."""
+
+import contextlib
+import contextvars
+
+import keras
+
+# Replicas of a TensorFlow strategy are threads: each has its own value.
+_index = contextvars.ContextVar("index", default=None)
+
+
+@contextlib.contextmanager
+def batch_slice(index):
+    """Says that layers called in this context see one slice of a batch alone.
+
+    Several devices, or several micro-batches, go through the same layers from the
+    same seeds. What has to differ between samples (dropout masks) then depends on
+    the slice as well, and what all samples of a batch share (the positions that
+    DropToken keeps) does not.
+
+    Args:
+        index: int or scalar int tensor, the number of the slice. `None` is the
+            whole batch.
+
+    Example:
+    ```python
+    dropout = keras_vatt.layers.SeededDropout(0.5)
+    with batch_slice(3):
+        dropout(np.ones((2, 10), "float32"), training=True)
+    ```
+    """
+    token = _index.set(index)
+    try:
+        yield
+    finally:
+        _index.reset(token)
+
+
+class SliceSeed(keras.random.SeedGenerator):
+    """The seeds of a generator, made different in each slice of a batch.
+
+    It shares the state of that generator, and is a `SeedGenerator` itself because
+    Keras' random functions take nothing else.
+
+    Args:
+        generator: the `keras.random.SeedGenerator` whose seeds are drawn.
+    """
+
+    def __init__(self, generator):
+        vars(self).update(vars(generator))
+
+    def next(self, ordered=True):
+        seed = super().next(ordered)
+        index = _index.get()
+        if index is None:
+            return seed
+        # The second number counts calls: slices are a million steps apart.
+        index = keras.ops.cast(index, seed.dtype)
+        return seed + keras.ops.stack([keras.ops.zeros_like(index), index * 2**20])

@@ -1,0 +1,328 @@
+"""From a batch to the one gradient that the optimizer is given."""
+
+import functools
+
+from keras import ops, tree
+
+from keras_vatt import harmonization
+from keras_vatt.layers.batch_slice import batch_slice
+from keras_vatt.training.branch_scope import merged_updates
+from keras_vatt.training.micro_batches import pullback_in_micro_batches
+
+
+class HarmonizedStep:
+    """The gradients of one training step, on one replica.
+
+    Args:
+        backend: module of the backend, such as `keras_vatt.training.jax`.
+        model: the `HarmonizedModel`.
+        replicas: `keras_vatt.training.replicas.OneReplica` or another kind.
+        batch: dict of tensors, this replica's slice of the batch.
+    """
+
+    def __init__(self, backend, model, replicas, batch):
+        self.backend = backend
+        self.model = model
+        self.replicas = replicas
+        self.batch = batch
+        self.losses = model.branch_losses()
+        self.loss_scale = model.optimizer.scale_loss(ops.ones(()))
+        self.loss_inputs = replicas.gather_rows(model.loss_inputs_of(batch))
+
+    def take(self):
+        """Computes the step; changes no variable.
+
+        Returns:
+            Dict: `"gradients"`, a list with one for each trainable variable;
+            `"updates"`, pairs of other variables and their new values; and what
+            `keras_vatt.training.StepMetrics` counts.
+        """
+        updates = self._run_forward()
+        harmonized = self.model.harmonizer is not None
+        step = self._grouped_step() if harmonized else self._plain_step()
+        return step | {"updates": updates}
+
+    def _run_forward(self):
+        self.outputs, self.walk_embed, self.walk_encode = {}, {}, {}
+        updates = []
+        for name, branch in self.model.branches().items():
+            if not any(name in loss.branches for loss in self.losses):
+                continue
+            features, self.walk_encode[name], encode_updates = self._encode(
+                branch, updates
+            )
+            outputs, self.walk_embed[name], embed_updates = self.backend.pullback(
+                self.model,
+                functools.partial(branch.embed, training=True),
+                self.replicas.gather_rows(features),
+                [],
+                num_uses=self._num_embed_uses,
+            )
+            self.outputs[name] = outputs
+            updates = merged_updates(updates, encode_updates, embed_updates)
+        return updates
+
+    def _encode(self, branch, updates):
+        model = self.model
+        given = [name for name in branch.inputs if self.batch.get(name) is not None]
+        inputs = {name: self.batch[name] for name in given}
+        if model.num_micro_batches > 1:
+            return pullback_in_micro_batches(
+                self.backend,
+                model,
+                functools.partial(self._encode_slice, branch),
+                inputs,
+                model.num_micro_batches,
+                updates,
+            )
+        return self.backend.pullback(
+            model,
+            lambda _: self._encode_slice(branch, inputs),
+            {},
+            updates,
+            num_uses=self._num_encode_uses,
+        )
+
+    def _encode_slice(self, branch, inputs, micro_batch=None):
+        index = self.replicas.index
+        if micro_batch is not None:
+            first = 0 if index is None else index * self.model.num_micro_batches
+            index = first + micro_batch
+        with batch_slice(index):
+            return branch.encode(inputs, training=True)
+
+    @property
+    def _num_encode_uses(self):
+        """How many times each encoder is walked backward."""
+        if self.model.group_by == "anchors":
+            return self.model.num_groups
+        return max(self.model.num_groups // self.replicas.num_replicas, 1)
+
+    @property
+    def _num_embed_uses(self):
+        whole_batch = self.model.group_by == "samples" and self.model.num_groups > 1
+        return self._num_encode_uses + int(whole_batch)
+
+    def _plain_step(self):
+        values, cotangents = self._differentiate()
+        gradients = None
+        for name in self.outputs:
+            own = [cotangent[name] for cotangent in cotangents if name in cotangent]
+            total = tree.map_structure(lambda *leaves: sum(leaves), *own)
+            ((embed_gradients, of_features),) = self.walk_embed[name]([total])
+            of_rows = self.replicas.own_rows(of_features)
+            ((encode_gradients, _),) = self.walk_encode[name]([of_rows])
+            shared = _scaled(embed_gradients, 1 / self.replicas.num_replicas)
+            gradients = _sum_gradients(gradients, shared, encode_gradients)
+        gradients = self.replicas.sum_gradients(gradients)
+        gram = harmonization.gradient_gram([gradients])
+        return {
+            "gradients": self._without_none(gradients),
+            "losses": values,
+            "nonfinite": _is_nonfinite(gram),
+            "applied": ops.ones(()),
+        }
+
+    def _grouped_step(self):
+        model, replicas = self.model, self.replicas
+        num_own = self._num_encode_uses
+        group_step = self._group_step_by_anchors
+        if model.group_by == "samples" and model.num_groups > 1:
+            group_step = self._group_step_by_samples()
+        if num_own == 1:
+            step = group_step(0)
+        else:
+            step = self._sum_of_groups(group_step, num_own)
+        # Shares are summed while they are shares.
+        summed = ("gradients", "nonfinite", "applied", "cosine", "conflict", "norms")
+        step |= replicas.sum_over_groups({name: step[name] for name in summed})
+        gradients = self._without_none(replicas.join_shares(step["gradients"]))
+        averaged = summed[1:]
+        return step | {
+            "gradients": gradients,
+            **{name: step[name] / model.num_groups for name in averaged},
+        }
+
+    def _sum_of_groups(self, group_step, count):
+        zero, zeros = ops.zeros(()), ops.zeros((len(self.losses),))
+        zero_shares = self.replicas.zero_shares(self.model.trainable_variables)
+
+        def add_group(index, sums):
+            step = group_step(index)
+            step["gradients"] = _filled(step["gradients"], zero_shares)
+            return tree.map_structure(ops.add, sums, step)
+
+        return ops.fori_loop(
+            0,
+            count,
+            add_group,
+            {
+                "gradients": zero_shares,
+                "losses": zeros,
+                "nonfinite": zero,
+                "applied": zero,
+                "cosine": zero,
+                "conflict": zero,
+                "norms": zeros,
+            },
+        )
+
+    def _group_step_by_anchors(self, group):
+        """The whole batch's gradient of a group's terms of the losses."""
+        values, cotangents = self._differentiate(group)
+        gradients, of_features = self._walk_embed(cotangents)
+        of_rows = self.replicas.own_rows(of_features)
+        return {"losses": values} | self._harmonize(gradients, of_rows)
+
+    def _group_step_by_samples(self):
+        """Function from a group of this replica to the gradient through its samples."""
+        values, cotangents = self._differentiate()
+        _, of_features = self._walk_embed(cotangents)
+        of_rows = self.replicas.own_rows(of_features)
+        num_own = self._num_encode_uses
+
+        def group_step(index):
+            group = self._first_own_group() + index
+            _, cotangents = self._differentiate(group)
+            gradients, _ = self._walk_embed(cotangents)
+            of_group = of_rows
+            if num_own > 1:
+                of_group = tree.map_structure(
+                    lambda rows: _only_group(rows, index, num_own), of_rows
+                )
+            return {"losses": values / num_own} | self._harmonize(gradients, of_group)
+
+        return group_step
+
+    def _first_own_group(self):
+        if self.replicas.index is None:
+            return 0
+        return self.replicas.index * self.model.num_groups // self.replicas.num_replicas
+
+    def _differentiate(self, group=None):
+        """Values of the losses and, for each, the cotangents of its branches.
+
+        Cotangents are those of the losses as weighted in the total, times the
+        optimizer's loss scale. With `group` only that group's terms count.
+        """
+        num_groups = self.model.num_groups
+        values, cotangents = [], []
+        for loss in self.losses:
+
+            def scaled_loss(own_outputs, loss=loss):
+                terms = loss.per_sample(own_outputs, self.loss_inputs)
+                if num_groups > 1 and group is not None:
+                    terms = _only_group(terms, group, num_groups)
+                return ops.mean(terms) * loss.weight * self.loss_scale
+
+            own_outputs = {name: self.outputs[name] for name in loss.branches}
+            value, cotangent = self.backend.value_and_cotangents(
+                scaled_loss, own_outputs
+            )
+            values.append(value / (loss.weight * self.loss_scale))
+            cotangents.append(cotangent)
+        return ops.stack(values), cotangents
+
+    def _walk_embed(self, cotangents):
+        """Gradients of each loss, and the cotangents of its branches' features."""
+        gradients = [None] * len(self.losses)
+        of_features = [{} for _ in self.losses]
+        for name, users in self._users().items():
+            pulled = self.walk_embed[name]([cotangents[k][name] for k in users])
+            for k, (gradient, of_inputs) in zip(users, pulled, strict=True):
+                gradients[k] = _sum_gradients(gradients[k], gradient)
+                of_features[k][name] = of_inputs
+        return gradients, of_features
+
+    def _walk_encode(self, of_rows):
+        """Gradients of each loss, from the cotangents of this replica's features."""
+        gradients = [None] * len(self.losses)
+        for name, users in self._users().items():
+            pulled = self.walk_encode[name]([of_rows[k][name] for k in users])
+            for k, (gradient, _) in zip(users, pulled, strict=True):
+                gradients[k] = _sum_gradients(gradients[k], gradient)
+        return gradients
+
+    def _users(self):
+        """Dict from branch to the numbers of the losses it lies under."""
+        return {
+            name: [k for k, loss in enumerate(self.losses) if name in loss.branches]
+            for name in self.outputs
+        }
+
+    def _harmonize(self, embed_gradients, of_rows):
+        """One group's gradients, harmonized: its share of the sum, and what it was."""
+        replicas = self.replicas
+        # All replicas of a group have the same gradients of what sees the whole batch.
+        part = 1 / replicas.replicas_in_group
+        shares = [
+            replicas.sum_into_shares(_sum_gradients(_scaled(embed, part), encode))
+            for embed, encode in zip(
+                embed_gradients, self._walk_encode(of_rows), strict=True
+            )
+        ]
+        gram = replicas.sum_over_shares(harmonization.gradient_gram(shares))
+        gram = gram / self.loss_scale**2
+        num_steps = self.model.step_metrics.num_steps.value
+        weights, apply = self.model.harmonizer(gram, num_steps)
+        applied = ops.cast(apply, "float32")
+        cosine = harmonization.smallest_cosine(gram)
+        return {
+            "gradients": harmonization.combine_gradients(shares, weights * applied),
+            "nonfinite": _is_nonfinite(gram),
+            "applied": applied,
+            "cosine": cosine,
+            "conflict": ops.cast(cosine < 0, "float32"),
+            "norms": harmonization.gradient_norms(gram),
+        }
+
+    def _without_none(self, gradients):
+        """A variable that no loss reaches has gradient zero on every backend."""
+        return _filled(gradients, self.model.trainable_variables, _zeros)
+
+
+def _sum_gradients(*gradients):
+    """Sum of lists of gradients, `None` in place of a list or of a gradient of it."""
+    given = [gradient for gradient in gradients if gradient is not None]
+    return [_sum_of_given(leaves) for leaves in zip(*given, strict=True)]
+
+
+def _sum_of_given(leaves):
+    given = [leaf for leaf in leaves if leaf is not None]
+    return sum(given[1:], start=given[0]) if given else None
+
+
+def _scaled(gradients, factor):
+    if factor == 1:
+        return gradients
+    return [None if gradient is None else gradient * factor for gradient in gradients]
+
+
+def _filled(gradients, fillers, make=lambda filler: filler):
+    return [
+        make(filler) if gradient is None else gradient
+        for gradient, filler in zip(gradients, fillers, strict=True)
+    ]
+
+
+def _zeros(variable):
+    return ops.zeros(variable.shape, variable.dtype)
+
+
+def _is_nonfinite(gram):
+    # A sum of squares shows any NaN or infinity among its terms.
+    return ops.cast(ops.logical_not(ops.all(ops.isfinite(gram))), "float32")
+
+
+def _only_group(rows, group, num_groups):
+    """The rows of a group of consecutive samples, zeros in place of the others."""
+    static_size = rows.shape[0]
+    if static_size is not None and static_size % num_groups:
+        raise ValueError(
+            "The batch size must be a multiple of `num_groups`. Received: "
+            f"batch size {static_size}, num_groups={num_groups}"
+        )
+    num_rows = ops.shape(rows)[0]
+    groups = ops.arange(num_rows) * num_groups // num_rows
+    is_own = ops.cast(ops.equal(groups, group), rows.dtype)
+    return rows * ops.reshape(is_own, (-1, *[1] * (len(rows.shape) - 1)))

@@ -1,0 +1,137 @@
+"""Runs on several devices and processes go on after one is lost, or on others."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="Keras distributes on JAX"
+)
+WORKER = pathlib.Path(__file__).with_name("run_worker.py")
+
+
+@contextlib.contextmanager
+def workers(folder, num_devices, *tasks):
+    """Processes of `run_worker.py` with as many devices each; none outlives this."""
+    environment = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "programs"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} "
+        f"--xla_force_host_platform_device_count={num_devices}",
+    }
+    processes = []
+    try:
+        for number, task in enumerate(tasks):
+            with (folder / f"{task['task']}-{number}.log").open("a") as log:
+                processes.append(
+                    subprocess.Popen(
+                        [sys.executable, str(WORKER), json.dumps(task)],
+                        env=environment,
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                    )
+                )
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def run_to_end(folder, num_devices, *tasks, seconds=300):
+    with workers(folder, num_devices, *tasks) as processes:
+        codes = [process.wait(timeout=seconds) for process in processes]
+    logs = [log.read_text()[-3000:] for log in folder.glob("*.log")]
+    assert codes == [0] * len(tasks), "\n".join(logs)
+
+
+@pytest.fixture(scope="module")
+def saved_on_eight(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved_on_eight")
+    values = str(folder / "saved.npz")
+    task = {"task": "save", "mesh": [2, 4], "folder": str(folder / "run")}
+    run_to_end(folder, 8, task | {"values": values})
+    return folder
+
+
+@pytest.mark.parametrize(("num_devices", "mesh"), [(4, [1, 4]), (1, None)])
+def test_a_run_on_eight_devices_goes_on_with_others(saved_on_eight, num_devices, mesh):
+    folder = saved_on_eight
+    values = str(folder / f"restored-{num_devices}.npz")
+    task = {"task": "restore", "mesh": mesh, "folder": str(folder / "run")}
+    run_to_end(folder, num_devices, task | {"values": values})
+    saved, restored = np.load(folder / "saved.npz"), np.load(values)
+    assert len(saved.files) > 100
+    for name in saved.files:
+        np.testing.assert_array_equal(restored[name], saved[name], strict=True)
+
+
+def test_a_lost_process_leaves_no_trace_in_the_losses(tmp_path, capsys):
+    folder = tmp_path / "run"
+    with workers(
+        tmp_path, 2, *train_tasks(folder, tmp_path / "lost", hang_before=6)
+    ) as (survivor, lost):
+        # The checkpoint of step 4 lies within an epoch; step 5 is made twice.
+        wait_for([folder / "4", tmp_path / "hangs"], survivor, lost)
+        os.kill(lost.pid, signal.SIGKILL)
+        killed = time.monotonic()
+        assert survivor.wait(timeout=60) != 0
+        noticed = time.monotonic() - killed
+    assert sorted(losses_of(tmp_path / "lost")) == [1, 2, 3, 4, 5]
+    run_to_end(tmp_path, 2, *train_tasks(folder, tmp_path / "again"))
+    again = losses_of(tmp_path / "again")
+    assert sorted(again) == [5, 6, 7, 8, 9]
+    run_to_end(tmp_path, 2, *train_tasks(tmp_path / "whole_run", tmp_path / "whole"))
+    whole = losses_of(tmp_path / "whole")
+    curve = losses_of(tmp_path / "lost") | again
+    assert sorted(curve) == sorted(whole) == list(range(1, 10))
+    difference = max(abs(curve[step] / whole[step] - 1) for step in whole)
+    with capsys.disabled():
+        print(
+            f"\na lost process was noticed after {noticed:.1f} s; largest relative "
+            f"difference of the losses of {len(whole)} steps: {difference:.1e}"
+        )
+    assert difference < 1e-6
+
+
+def train_tasks(folder, losses, hang_before=None):
+    task = {
+        "task": "train",
+        "folder": str(folder),
+        "losses": str(losses),
+        "port": free_port(),
+    }
+    tasks = [task | {"process": process} for process in range(2)]
+    if hang_before is not None:
+        tasks[1] |= {"hang_before": hang_before, "mark": str(losses.parent / "hangs")}
+    return tasks
+
+
+def losses_of(path):
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return {row["step"]: row["loss"] for row in rows}
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_for(paths, *processes, seconds=300):
+    deadline = time.monotonic() + seconds
+    while not all(path.exists() for path in paths):
+        assert all(process.poll() is None for process in processes)
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,0 +1,163 @@
+"""The training step on several TensorFlow replicas is that on one.
+
+Four logical devices of the CPU stand for four accelerators.
+"""
+
+import contextlib
+
+import keras
+import numpy as np
+import pytest
+from models.tiny import tiny_batch
+from training.steps import flat, model_with, values_of
+
+from keras_vatt import harmonization as h
+
+if keras.config.backend() != "tensorflow":
+    pytest.skip("tf.distribute is TensorFlow's", allow_module_level=True)
+
+import tensorflow as tf
+
+BATCH_SIZE = 16
+CASES = {
+    "plain": {},
+    "realign": {"harmonizer": "realign"},
+    "skip": {"harmonizer": h.Curriculum(1.0)},
+    "micro-batches": {"harmonizer": "realign", "num_micro_batches": 2},
+    "4 groups": {"harmonizer": "realign", "num_groups": 4},
+    "8 groups": {"harmonizer": "realign", "num_groups": 8},
+    "2 groups by anchors": {
+        "harmonizer": "realign",
+        "num_groups": 2,
+        "group_by": "anchors",
+    },
+}
+
+
+def mirrored(num_replicas):
+    if num_replicas == 1:
+        return contextlib.nullcontext()
+    devices = [f"CPU:{index}" for index in range(num_replicas)]
+    return tf.distribute.MirroredStrategy(devices).scope()
+
+
+def batch_with(seed=0, poison=False, size=BATCH_SIZE):
+    batch = tiny_batch(size, seed=seed)
+    batch["text_mask"] = (np.arange(size) % 4 != 2).astype("float32")
+    if poison:
+        batch["video"][3] = np.nan
+    return batch
+
+
+def spread_model(**arguments):
+    """A model with weights like those of a trained one; see the test of JAX."""
+    arguments.setdefault("optimizer", keras.optimizers.Adam(epsilon=1e-3))
+    model = model_with(run_eagerly=False, **arguments)
+    random = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        noise = 0.2 * random.normal(size=variable.shape).astype("float32")
+        variable.assign(variable + noise)
+    return model
+
+
+def fit_on(scope, *batches, **arguments):
+    """Logs of one epoch of steps on batches, and all variables after it."""
+    with scope:
+        model = spread_model(**arguments)
+        logs = fit(model, *batches)
+    return logs, values_of([*model.variables, *model.optimizer.variables])
+
+
+def fit(model, *batches):
+    dataset = tf.data.Dataset.from_generator(
+        lambda: iter(batches),
+        output_signature={
+            name: tf.TensorSpec((None, *rows.shape[1:]), rows.dtype)
+            for name, rows in batches[0].items()
+        },
+    )
+    history = model.fit(dataset, verbose=0).history
+    return {name: values[-1] for name, values in history.items()}
+
+
+def assert_same_step(actual, expected):
+    logs, state = actual
+    expected_logs, expected_state = expected
+    assert logs == pytest.approx(expected_logs, rel=1e-5, abs=2e-6)
+    distance = np.linalg.norm(flat(state) - flat(expected_state))
+    assert distance < 1e-5 * np.linalg.norm(flat(expected_state))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_step_is_the_same_on_four_replicas(case):
+    expected = fit_on(mirrored(1), batch_with(), **CASES[case])
+    assert expected[0].get("skip_rate", 0) == (case == "skip")
+    assert_same_step(fit_on(mirrored(4), batch_with(), **CASES[case]), expected)
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_steps_with_and_without_conflict_are_the_same_on_four_replicas(seed):
+    expected = fit_on(mirrored(1), batch_with(seed), harmonizer="realign")
+    actual = fit_on(mirrored(4), batch_with(seed), harmonizer="realign")
+    assert_same_step(actual, expected)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "clipping", "loss scale"])
+def test_optimizers_take_the_same_steps_on_four_replicas(optimizer):
+    def make():
+        if optimizer == "adamw":
+            return keras.optimizers.AdamW(1e-2, weight_decay=0.1, epsilon=1e-3)
+        clipping = keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.5)
+        if optimizer == "clipping":
+            return clipping
+        return keras.optimizers.LossScaleOptimizer(clipping, initial_scale=8.0)
+
+    batches = batch_with(0), batch_with(1)
+    with mirrored(1):
+        expected = fit_on(mirrored(1), *batches, optimizer=make(), harmonizer="realign")
+    with mirrored(4):
+        inner = make()
+    actual = fit_on(mirrored(4), *batches, optimizer=inner, harmonizer="realign")
+    assert_same_step(actual, expected)
+
+
+def test_uneven_batch_gives_the_step_of_one_device():
+    batch = batch_with(size=10)
+    expected = fit_on(mirrored(1), batch, harmonizer="realign")
+    assert_same_step(fit_on(mirrored(4), batch, harmonizer="realign"), expected)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"harmonizer": "realign"}])
+def test_non_finite_gradient_on_one_replica_skips_the_step_on_all(arguments):
+    with mirrored(4):
+        model = spread_model(**arguments)
+        before = values_of([*model.trainable_variables, *model.optimizer.variables])
+        logs = fit(model, batch_with(poison=True))
+        after = values_of([*model.trainable_variables, *model.optimizer.variables])
+    assert logs["nonfinite_rate"] == 1
+    for first, second in zip(before, after, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_steps_are_counted_once():
+    with mirrored(4):
+        model = spread_model(harmonizer="realign")
+        fit(model, batch_with(0), batch_with(1))
+    assert int(model.step_metrics.num_steps) == 2
+
+
+def test_groups_fewer_than_replicas_are_refused():
+    with mirrored(4):
+        model = spread_model(harmonizer="realign", num_groups=2)
+        with pytest.raises(ValueError, match="num_groups=2 with 4"):
+            fit(model, batch_with())
+
+
+def test_validation_losses_are_those_of_the_whole_batch():
+    logs = []
+    for num_replicas in (1, 4):
+        with mirrored(num_replicas):
+            model = spread_model(harmonizer="realign")
+            dataset = tf.data.Dataset.from_tensor_slices(batch_with()).batch(BATCH_SIZE)
+            logs.append(model.evaluate(dataset, verbose=0, return_dict=True))
+    assert logs[1] == pytest.approx(logs[0], rel=1e-5)
