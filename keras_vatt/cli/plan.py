@@ -61,11 +61,17 @@ def _add_step_arguments(parser):
         "--num-groups", type=int, default=1, help="groups harmonized on their own"
     )
     parser.add_argument(
+        "--group-by",
+        default="samples",
+        choices=["samples", "anchors"],
+        help="what a group's gradient is",
+    )
+    parser.add_argument(
         "--num-micro-batches",
         type=int,
         default=1,
         metavar="M",
-        help="parts of a batch whose gradients are summed before a step",
+        help="parts in which a device encodes its clips, to save memory",
     )
     parser.add_argument("--candidates", type=int, default=5, help="captions of a clip")
     parser.add_argument(
@@ -120,7 +126,7 @@ def run(arguments):
         _check(arguments)
         prepare_compiler(keras.config.backend())
         plan, tried = _plan(arguments, topology)
-    except (PlanningError, ValueError) as error:
+    except PlanningError as error:
         raise CommandError(" ".join(str(error).split())) from error
     _show(arguments, plan, tried)
 
@@ -151,6 +157,7 @@ def _plan(arguments, topology):
         candidates=arguments.candidates,
         harmonizer=arguments.harmonizer,
         num_groups=arguments.num_groups,
+        group_by=arguments.group_by,
         num_micro_batches=arguments.num_micro_batches,
         dtype=arguments.dtype,
         rematerialize=arguments.remat,

@@ -3,21 +3,22 @@
 from keras_vatt.models.backbone import encoder_matrices
 
 
-def step_flops(model, shapes, harmonized, num_groups=1, rematerialize=False):
+def step_flops(model, shapes, harmonized, walks=1, micro_batches=False):
     """FLOPs of a train step over the whole batch.
 
     A forward pass costs 2 for each weight of a matrix and token it meets, and the
     two products of attention; a backward pass costs twice that. Each branch is run
     forward once, and walked backward once for the total loss of a plain step, for
-    each loss of each group in a harmonized one. Heads, norms and the optimizer are
-    left out.
+    each loss of each group that a device has in a harmonized one. Heads, norms and
+    the optimizer are left out.
 
     Args:
         model: `keras_vatt.VATT`, compiled.
         shapes: dict from modality to the shape of its batch.
         harmonized: bool, whether gradients are harmonized.
-        num_groups: int, groups that are harmonized on their own. Defaults to `1`.
-        rematerialize: bool, whether blocks run forward once more on each way back.
+        walks: int, how many times a device walks backward through its samples, each
+            time for all losses of a branch at once. Defaults to `1`.
+        micro_batches: bool, whether samples run forward once more on each way back.
             Defaults to `False`.
 
     Returns:
@@ -29,11 +30,12 @@ def step_flops(model, shapes, harmonized, num_groups=1, rematerialize=False):
         if not users:
             continue
         stem, encoder = _forward_flops(model.backbone, modality, shapes[modality])
-        walks = len(users) * num_groups if harmonized else 1
-        total += (stem + encoder) * (1 + 2 * walks)
-        if rematerialize:
-            # Stacked cotangents of a group share one recomputation.
-            total += encoder * (num_groups if harmonized else 1)
+        losses = len(users) if harmonized else 1
+        total += (stem + encoder) * (1 + 2 * losses * walks)
+        if micro_batches:
+            total += (stem + encoder) * walks
+        if model.backbone.rematerialize:
+            total += encoder * walks
     return total
 
 

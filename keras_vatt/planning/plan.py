@@ -18,10 +18,11 @@ from keras_vatt.planning.step import (
     StepSettings,
     batch_shapes,
     lower_step,
-    make_mesh,
+    make_distribution,
     make_model,
 )
 from keras_vatt.planning.topologies import PRICE_NOTE, Topology
+from keras_vatt.training.replicas import replicas_per_group
 
 GIB = 2**30
 _OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
@@ -191,26 +192,31 @@ class Planner:
                 f"--model-parallel {model_parallel} does not divide the "
                 f"{topology.num_devices} devices of {topology.name}"
             )
-        self.mesh = make_mesh(devices or _tpu_devices(topology), model_parallel)
+        self.distribution = make_distribution(
+            devices or _tpu_devices(topology), model_parallel
+        )
+        self.num_copies = topology.num_devices // model_parallel
         self.say(f"making {settings.preset} without its weights")
-        self.model = make_model(settings)
+        try:
+            self.model = make_model(settings, self.distribution)
+            replicas_per_group(self.model, self.num_copies)
+        except ValueError as error:
+            raise PlanningError(str(error)) from error
 
     @property
     def unit(self):
         """The smallest batch, of which every other is a multiple, an int."""
-        copies = self.mesh.devices.shape[0]
         return math.lcm(
-            copies * self.settings.num_micro_batches, self.settings.num_groups
+            self.num_copies * self.settings.num_micro_batches, self.settings.num_groups
         )
 
     def check(self, batch_size):
         """Refuses a batch that the devices can't share evenly."""
         if batch_size < 1 or batch_size % self.unit:
-            copies = self.mesh.devices.shape[0]
             raise PlanningError(
                 f"--batch-size {batch_size} is no multiple of {self.unit}: "
-                f"{self.topology.name} splits it over {copies} devices, in "
-                f"{self.settings.num_micro_batches} micro-batches and "
+                f"{self.topology.name} has {self.num_copies} copies of the model, with "
+                f"{self.settings.num_micro_batches} micro-batches each, and "
                 f"{self.settings.num_groups} groups"
             )
 
@@ -227,15 +233,16 @@ class Planner:
         settings = dataclasses.replace(self.settings, batch_size=batch_size)
         self.say(f"batch {batch_size}: tracing")
         start = time.monotonic()
-        lowered = lower_step(self.model, settings, self.mesh)
+        lowered = lower_step(self.model, settings, self.distribution)
         lowered_at = time.monotonic()
         self.say(f"batch {batch_size}: compiling, which takes minutes")
         compiled, refusal = _compile(lowered)
         end = time.monotonic()
+        mesh = self.distribution.device_mesh
         facts = {
             "settings": settings,
             "topology": self.topology,
-            "mesh": dict(self.mesh.shape),
+            "mesh": dict(zip(mesh.axis_names, mesh.shape, strict=True)),
             "parameters": self.model.count_params(),
             "trained_parameters": sum(
                 math.prod(v.shape) for v in self.model.trainable_variables
@@ -277,12 +284,15 @@ class Planner:
             name: shape
             for name, (shape, _) in batch_shapes(self.model, settings).items()
         }
+        walks = settings.num_groups
+        if settings.group_by == "samples":
+            walks = max(settings.num_groups // self.num_copies, 1)
         harmonized = step_flops(
             self.model,
             shapes,
             harmonized=settings.harmonizer != "none",
-            num_groups=settings.num_groups,
-            rematerialize=settings.rematerialize,
+            walks=walks,
+            micro_batches=settings.num_micro_batches > 1,
         )
         plain = step_flops(self.model, shapes, harmonized=False)
         return {"analytic_flops": harmonized, "plain_flops": plain}

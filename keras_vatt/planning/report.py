@@ -43,17 +43,17 @@ def _heading(plan):
     shape = " x ".join(f"{axis} {size}" for axis, size in plan.mesh.items())
     options = [settings.harmonizer, "Adam", settings.dtype]
     if settings.num_groups > 1:
-        options.append(f"{settings.num_groups} groups")
+        options.append(f"{settings.num_groups} groups by {settings.group_by}")
     if settings.num_micro_batches > 1:
         options.append(f"{settings.num_micro_batches} micro-batches")
     if settings.rematerialize:
         options.append("rematerialized")
-    per_copy = settings.batch_size / next(iter(plan.mesh.values()))
+    per_copy = settings.batch_size / plan.mesh["batch"]
     return [
         f"{settings.preset} on {topology.name}: {topology.num_chips} chips, "
         f"{topology.num_devices} devices ({shape})",
         f"train step: {', '.join(options)}",
-        f"batch {settings.batch_size}, {per_copy:g} a device, "
+        f"batch {settings.batch_size}, {per_copy:g} a copy of the model, "
         f"{settings.candidates} captions a clip; {plan.parameters:,} parameters, "
         f"{plan.trained_parameters:,} trained",
         f"compiled in {plan.compile_seconds:.0f} s by "

@@ -1,22 +1,14 @@
 """The true train step of pre-training, compiled for TPUs that are not there."""
 
-import contextlib
 import dataclasses
-import inspect
 
 import jax
 import keras
-import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from keras_vatt import harmonization
 from keras_vatt.data import ClipSpec
 from keras_vatt.models import VATT
-from keras_vatt.planning.errors import PlanningError
-from keras_vatt.training import HarmonizedModel, warmup_cosine
-from keras_vatt.training import jax as training_on_jax
-
-BATCH_AXIS, MODEL_AXIS = "batch", "model"
+from keras_vatt.training import warmup_cosine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +21,8 @@ class StepSettings:
         candidates: int, captions of a clip.
         harmonizer: string, names joined by `+`, or `"none"`.
         num_groups: int, groups of a batch that are harmonized on their own.
-        num_micro_batches: int, parts of a batch whose gradients are summed.
+        group_by: string, see `keras_vatt.training.HarmonizedModel.compile`.
+        num_micro_batches: int, parts in which a device encodes its clips.
         dtype: string, a dtype policy.
         rematerialize: bool, whether blocks compute their activations again.
         trainable_word_embedding: bool, whether word vectors are trained, as they
@@ -42,6 +35,7 @@ class StepSettings:
     candidates: int = 5
     harmonizer: str = "curriculum+realign"
     num_groups: int = 1
+    group_by: str = "samples"
     num_micro_batches: int = 1
     dtype: str = "mixed_bfloat16"
     rematerialize: bool = False
@@ -49,66 +43,87 @@ class StepSettings:
     num_layers: int | None = None
 
 
-def make_mesh(devices, model_parallel=1):
-    """The devices in a line, or in a rectangle of batch and model.
+def make_distribution(devices, model_parallel=1):
+    """How `keras-vatt pretrain` spreads a run over devices.
 
     Args:
-        devices: list of JAX devices.
+        devices: list of JAX devices, which need not be there.
         model_parallel: int, how many devices share one copy of the model. Defaults
             to `1`.
 
     Returns:
-        `jax.sharding.Mesh`.
+        A `keras.distribution.Distribution`.
     """
     if model_parallel == 1:
-        return Mesh(np.array(devices), (BATCH_AXIS,))
-    return Mesh(np.array(devices).reshape(-1, model_parallel), (BATCH_AXIS, MODEL_AXIS))
+        mesh = keras.distribution.DeviceMesh((len(devices),), ("batch",), devices)
+        return keras.distribution.DataParallel(
+            device_mesh=mesh, auto_shard_dataset=False
+        )
+    shape = (len(devices) // model_parallel, model_parallel)
+    mesh = keras.distribution.DeviceMesh(shape, ("batch", "model"), devices)
+    return keras.distribution.ModelParallel(
+        layout_map=VATT.get_layout_map(mesh),
+        batch_dim_name="batch",
+        auto_shard_dataset=False,
+    )
 
 
-def make_model(settings):
+def make_model(settings, distribution):
     """The model of a step, compiled, whose variables have shapes but no values.
 
     Args:
         settings: `StepSettings`.
+        distribution: `keras.distribution.Distribution`, of `make_distribution`.
 
     Returns:
         `keras_vatt.VATT`.
+
+    Raises:
+        ValueError: if there is no such preset or harmonizer, or the settings
+            contradict one another.
     """
-    learning_rate = warmup_cosine()
-    # It makes a variable that has a value, the count of its steps: before the scope.
-    optimizer = keras.optimizers.Adam(learning_rate, epsilon=1e-7)
     overrides = {
         "rematerialize": settings.rematerialize,
         "trainable_word_embedding": settings.trainable_word_embedding,
     }
     if settings.num_layers is not None:
         overrides["num_layers"] = settings.num_layers
-    compile_options = _accumulation(settings)
     harmonizer = None
     if settings.harmonizer != "none":
         harmonizer = harmonization.get(settings.harmonizer)
-    with keras.StatelessScope(initialize_variables=False):
+    # It makes a variable that has a value, the count of its steps: before the scope.
+    optimizer = keras.optimizers.Adam(warmup_cosine(), epsilon=1e-7)
+    with distribution.scope(), keras.StatelessScope():
         model = VATT.from_preset(
             settings.preset, load_weights=False, dtype=settings.dtype, **overrides
         )
+        _leave_without_values(model.variables)
+        for variable in model.variables:
+            # As Keras does once a variable has a value; the optimizer's slots follow.
+            variable._layout = distribution.get_variable_layout(variable)
         model.compile(
             optimizer=optimizer,
             harmonizer=harmonizer,
             num_groups=settings.num_groups,
-            **compile_options,
+            group_by=settings.group_by,
+            num_micro_batches=settings.num_micro_batches,
         )
+        # Keras makes a metric of the loss that the model does without.
+        for group in (*state_variables(model), model._loss_tracker.variables):
+            _leave_without_values(group)
     return model
 
 
-def _accumulation(settings):
-    """Arguments of `compile` for gradients that are summed over micro-batches."""
-    if settings.num_micro_batches == 1:
-        return {}
-    if "num_micro_batches" not in inspect.signature(HarmonizedModel.compile).parameters:
-        raise PlanningError(
-            "--num-micro-batches: this version takes whole batches only"
-        )
-    return {"num_micro_batches": settings.num_micro_batches}
+def _leave_without_values(variables):
+    """Keeps Keras from giving variables their first values when the scope ends.
+
+    Nothing can be put on devices that aren't there. A step that read a value which
+    is not handed to it would fail.
+    """
+    for variable in variables:
+        if variable._value is None:
+            variable._initializer = None
+            variable._deferred_initialize = lambda: None
 
 
 def batch_shapes(model, settings):
@@ -144,87 +159,38 @@ def state_variables(model):
     )
 
 
-def lower_step(model, settings, mesh):
+def lower_step(model, settings, distribution):
     """The step as Keras' JAX trainer jits it, with shapes in the place of arrays.
 
     Args:
         model: `keras_vatt.VATT`, of `make_model`.
         settings: `StepSettings`.
-        mesh: `jax.sharding.Mesh`, of `make_mesh`.
+        distribution: that of `make_model`.
 
     Returns:
         `jax.stages.Lowered`.
     """
-    shardings = _state_shardings(model, mesh)
-    state = tuple(
-        [_shape_of(*pair) for pair in zip(*group, strict=True)]
-        for group in zip(state_variables(model), shardings, strict=True)
-    )
-    split = NamedSharding(mesh, PartitionSpec(BATCH_AXIS))
-    batch = {
-        name: jax.ShapeDtypeStruct(shape, dtype, sharding=split)
-        for name, (shape, dtype) in batch_shapes(model, settings).items()
-    }
-    step = jax.jit(model.train_step, donate_argnums=0, out_shardings=(None, shardings))
-    with _data_parallel(mesh):
-        return step.trace(state, batch).lower(lowering_platforms=(_platform(mesh),))
-
-
-def _shape_of(variable, sharding):
-    shape = tuple(variable.shape)
-    return jax.ShapeDtypeStruct(shape, variable.dtype, sharding=sharding)
-
-
-def _platform(mesh):
-    return mesh.devices.flat[0].platform
-
-
-def _data_parallel(mesh):
-    """Lets the train step know the mesh over which it splits the batch itself."""
-    split_batch = getattr(training_on_jax, "data_parallel_mesh", None)
-    if split_batch is None:
-        # The compiler splits it, from the shardings of the arguments.
-        return contextlib.nullcontext()
-    model_axis = MODEL_AXIS if MODEL_AXIS in mesh.axis_names else None
-    return split_batch(mesh, batch_axis=BATCH_AXIS, model_axis=model_axis)
-
-
-def _state_shardings(model, mesh):
-    """For each group of `state_variables`, a list of shardings."""
-    copied = NamedSharding(mesh, PartitionSpec())
-    groups = state_variables(model)
-    if MODEL_AXIS not in mesh.axis_names:
-        return tuple([copied] * len(group) for group in groups)
-    if not hasattr(model, "get_layout_map"):
-        raise PlanningError(
-            "--model-parallel needs a model that says how to cut its weights, by "
-            f"`get_layout_map`: {type(model).__name__} does not"
+    with distribution.scope():
+        state = tuple(
+            [_abstract_variable(variable, distribution) for variable in group]
+            for group in state_variables(model)
         )
-    layouts = model.get_layout_map(mesh)
-    by_path = {
-        variable.path: _cut(layouts, variable, mesh) or copied
-        for variable in (*groups[0], *groups[1])
-    }
-    slots = [_of_slot(variable, groups[0], by_path) or copied for variable in groups[2]]
-    return (
-        [by_path[variable.path] for variable in groups[0]],
-        [by_path[variable.path] for variable in groups[1]],
-        slots,
-        [copied] * len(groups[3]),
-    )
+        batch = {
+            name: _abstract_array(shape, dtype, distribution.get_data_layout(shape))
+            for name, (shape, dtype) in batch_shapes(model, settings).items()
+        }
+        shardings = jax.tree.map(lambda array: array.sharding, state)
+        step = jax.jit(
+            model.train_step, donate_argnums=0, out_shardings=(None, shardings)
+        )
+        platform = distribution.device_mesh.devices.flat[0].platform
+        return step.trace(state, batch).lower(lowering_platforms=(platform,))
 
 
-def _cut(layouts, variable, mesh):
-    """The sharding that a `keras.distribution.LayoutMap` has for a variable."""
-    layout = layouts[variable.path]
-    axes = getattr(layout, "axes", layout)
-    return None if axes is None else NamedSharding(mesh, PartitionSpec(*axes))
+def _abstract_variable(variable, distribution):
+    layout = distribution.get_variable_layout(variable)
+    return _abstract_array(tuple(variable.shape), variable.dtype, layout)
 
 
-def _of_slot(slot, variables, by_path):
-    """The sharding of the variable whose slot of the optimizer it is, or `None`."""
-    for variable in variables:
-        is_named_so = variable.path.replace("/", "_") in slot.path
-        if is_named_so and variable.shape == slot.shape:
-            return by_path[variable.path]
-    return None
+def _abstract_array(shape, dtype, layout):
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=layout.backend_layout)

@@ -12,6 +12,12 @@ IS_JAX = keras.config.backend() == "jax"
 PLAN = ["plan", "--preset", "vatt_tiny_agnostic", "--topology", "v5e:2x2"]
 
 
+class Device:
+    """One that can be counted and no more."""
+
+    platform = "tpu"
+
+
 @pytest.fixture
 def with_libtpu(monkeypatch):
     """Whether it is installed must not decide about these tests."""
@@ -72,7 +78,7 @@ class TestOnJax:
         """Devices that can be counted and no more."""
         monkeypatch.setattr(
             "keras_vatt.planning.plan._tpu_devices",
-            lambda topology: [object() for _ in range(topology.num_devices)],
+            lambda topology: [Device() for _ in range(topology.num_devices)],
         )
 
     @pytest.mark.parametrize(
@@ -97,7 +103,9 @@ class TestOnJax:
 
         monkeypatch.setattr(
             "keras_vatt.planning.plan.lower_step",
-            lambda model, settings, mesh: Lowered(settings.batch_size, limit=430),
+            lambda model, settings, distribution: Lowered(
+                settings.batch_size, limit=430
+            ),
         )
         path = tmp_path / "plan.json"
         assert main([*PLAN, "--search", "--price", "2", "--json", str(path)]) == 0

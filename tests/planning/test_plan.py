@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.util
-import inspect
 import json
 import os
 import pathlib
@@ -27,8 +26,12 @@ from keras_vatt.planning.plan import (
     wanted_bytes,
 )
 from keras_vatt.planning.report import render, render_search
-from keras_vatt.planning.step import StepSettings, make_model, state_variables
-from keras_vatt.training import HarmonizedModel
+from keras_vatt.planning.step import (
+    StepSettings,
+    make_distribution,
+    make_model,
+    state_variables,
+)
 
 HLO = """HloModule jit_train_step, replica_count=1, num_partitions=256
 
@@ -100,7 +103,7 @@ def test_the_report_says_it_all():
     text = render(read_compiled(Compiled(), facts()))
     for part in (
         "vatt_tiny_agnostic on v5e:16x16: 256 chips",
-        "batch 2048, 8 a device",
+        "batch 2048, 8 a copy of the model",
         "7.25 GiB",
         "fits: 46% of the 15.75 GiB",
         "4.000e+12 a device",
@@ -172,7 +175,7 @@ class Device:
 def planner(monkeypatch):
     monkeypatch.setattr(
         "keras_vatt.planning.plan.lower_step",
-        lambda model, settings, mesh: Lowered(settings.batch_size, limit=430),
+        lambda model, settings, distribution: Lowered(settings.batch_size, limit=430),
     )
     said = []
     topology = parse_topology("v5e:2x2")
@@ -208,26 +211,25 @@ def test_a_batch_that_the_devices_can_not_share_is_refused(planner):
         planner.plan(10)
 
 
-def test_groups_have_to_divide_the_batch(planner):
-    planner.settings = dataclasses.replace(SETTINGS, num_groups=3)
+def test_groups_and_micro_batches_have_to_divide_the_batch(planner):
+    planner.settings = dataclasses.replace(SETTINGS, num_groups=12)
     assert planner.unit == 12
+    planner.settings = dataclasses.replace(SETTINGS, num_micro_batches=6)
+    assert planner.unit == 24
+
+
+def test_groups_that_the_devices_can_not_share_are_refused():
+    settings = dataclasses.replace(SETTINGS, num_groups=3)
+    devices = [Device() for _ in range(4)]
+    with pytest.raises(PlanningError, match="num_groups=3 with 4 replicas"):
+        Planner(settings, parse_topology("v5e:2x2"), devices=devices)
 
 
 def test_the_model_has_no_values():
-    model = make_model(SETTINGS)
+    model = make_model(SETTINGS, make_distribution(jax.devices()[:1]))
     for group in state_variables(model)[:2]:
         assert all(variable._value is None for variable in group)
     assert len(model.optimizer.variables) > 2 * len(model.trainable_variables)
-
-
-@pytest.mark.skipif(
-    "num_micro_batches" in inspect.signature(HarmonizedModel.compile).parameters,
-    reason="this version has it",
-)
-def test_gradient_accumulation_is_refused_where_compile_does_not_take_it():
-    settings = dataclasses.replace(SETTINGS, num_micro_batches=2)
-    with pytest.raises(PlanningError, match="--num-micro-batches"):
-        make_model(settings)
 
 
 def test_a_plan_of_the_true_step_on_the_devices_of_this_machine():
