@@ -320,8 +320,11 @@ def read_compiled(compiled, facts):
             arguments=arguments,
             temporaries=temporaries,
             program=stats.generated_code_size_in_bytes,
-            peak=getattr(stats, "peak_memory_in_bytes", 0)
-            or arguments + temporaries + results,
+            peak=max(
+                # Some compilers say less than what they list.
+                getattr(stats, "peak_memory_in_bytes", 0),
+                arguments + temporaries + results,
+            ),
         ),
         flops=analysis["flops"],
         memory_bytes=analysis["bytes accessed"],

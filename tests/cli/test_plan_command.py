@@ -104,7 +104,7 @@ class TestOnJax:
         monkeypatch.setattr(
             "keras_vatt.planning.plan.lower_step",
             lambda model, settings, distribution: Lowered(
-                settings.batch_size, limit=430
+                settings.batch_size, limit=390
             ),
         )
         path = tmp_path / "plan.json"
