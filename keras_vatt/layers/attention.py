@@ -43,10 +43,15 @@ class SelfAttention(keras.layers.Layer):
         return_attention_weights: bool. If `True`, return
             `(output, weights)`. Defaults to `False`.
         training: bool. Whether dropout is active.
+        num_queries: int. If given, only the first so many positions attend, to
+            all positions as ever: the output is as long as that, and the first
+            part of what it would be without. Defaults to `None`, all.
 
     Returns:
-        Tensor of the shape of `x`; with `return_attention_weights=True` also
-        the `(batch, num_heads, length, length)` weights.
+        Tensor of shape `(batch, length, hidden_dim)`; with
+        `return_attention_weights=True` also the
+        `(batch, num_heads, length, length)` weights. With `num_queries` both
+        have that many rows instead of `length`.
 
     Example:
     ```python
@@ -86,8 +91,14 @@ class SelfAttention(keras.layers.Layer):
         attention_bias=None,
         return_attention_weights=False,
         training=None,
+        num_queries=None,
     ):
-        query = self._split_heads(self.query(x))
+        asking = x
+        if num_queries is not None:
+            asking = x[:, :num_queries]
+            if attention_bias is not None:
+                attention_bias = attention_bias[..., :num_queries, :]
+        query = self._split_heads(self.query(asking))
         key = self._split_heads(self.key(x))
         value = self._split_heads(self.value(x))
         if return_attention_weights or (training and self.dropout > 0):
@@ -98,13 +109,22 @@ class SelfAttention(keras.layers.Layer):
             context = ops.einsum("bhts,bshd->bthd", weights, value)
         else:
             weights = None
+            # Few queries gain nothing from flash attention, and JAX's refuses to
+            # differentiate an odd number of them if there is a mask or a bias.
             context = self._fused_attention(
-                query, key, value, attention_mask, attention_bias
+                query,
+                key,
+                value,
+                attention_mask,
+                attention_bias,
+                flash_attention=None if num_queries is None else False,
             )
         outputs = self.output_dense(self._join_heads(context))
         return (outputs, weights) if return_attention_weights else outputs
 
-    def _fused_attention(self, query, key, value, attention_mask, attention_bias):
+    def _fused_attention(
+        self, query, key, value, attention_mask, attention_bias, flash_attention
+    ):
         if attention_mask is not None and attention_bias is not None:
             attention_bias = attention_bias + _logit_mask(attention_mask, query.dtype)
             attention_mask = None
@@ -117,6 +137,7 @@ class SelfAttention(keras.layers.Layer):
             bias=attention_bias,
             mask=attention_mask,
             scale=self.scale,
+            flash_attention=flash_attention,
         )
 
     def _attention_weights(self, query, key, attention_mask, attention_bias):
@@ -142,6 +163,22 @@ class SelfAttention(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return input_shape
 
+    def compute_output_spec(
+        self,
+        x,
+        attention_mask=None,
+        attention_bias=None,
+        return_attention_weights=False,
+        training=None,
+        num_queries=None,
+    ):
+        shape = first_positions_shape(x.shape, num_queries)
+        outputs = keras.KerasTensor(shape, dtype=self.compute_dtype)
+        if not return_attention_weights:
+            return outputs
+        weights_shape = (shape[0], self.num_heads, shape[1], x.shape[1])
+        return outputs, keras.KerasTensor(weights_shape, dtype=self.compute_dtype)
+
     def get_config(self):
         config = super().get_config()
         config.update(
@@ -154,6 +191,22 @@ class SelfAttention(keras.layers.Layer):
             }
         )
         return config
+
+
+def first_positions_shape(shape, num_positions):
+    """Shape of the first positions of a sequence.
+
+    Args:
+        shape: tuple, `(batch, length, ...)`; `None` where it is unknown.
+        num_positions: int. How many positions, all if `None`.
+
+    Returns:
+        Tuple of the length of `shape`.
+    """
+    batch, length, *others = shape
+    if num_positions is not None:
+        length = num_positions if length is None else min(num_positions, length)
+    return (batch, length, *others)
 
 
 def _logit_mask(attention_mask, dtype):

@@ -13,8 +13,9 @@ class StableBatchNormalization(keras.layers.BatchNormalization):
     may, the difference of two large numbers is mostly rounding error, which the
     division by the standard deviation then carries into the embeddings. Here
     the moments are those of the centred inputs: the same mathematics and
-    gradients. Batch statistics are gathered from all replicas where the backend
-    needs it said (TensorFlow).
+    gradients. A `keras_vatt.training.HarmonizedModel` gives it the whole batch on
+    every replica; in a training loop of your own on TensorFlow replicas pass
+    `synchronized=True`.
 
     Args:
         **kwargs: the arguments of `keras.layers.BatchNormalization`.
@@ -26,18 +27,8 @@ class StableBatchNormalization(keras.layers.BatchNormalization):
     ```
     """
 
-    def __init__(self, **kwargs):
-        kwargs.setdefault("synchronized", keras.config.backend() == "tensorflow")
-        super().__init__(**kwargs)
-
     def _moments(self, inputs, mask):
         mean, _ = super()._moments(inputs, mask)
         center = ops.stop_gradient(mean)
         centered_mean, variance = super()._moments(inputs - center, mask)
         return center + centered_mean, variance
-
-    def get_config(self):
-        config = super().get_config()
-        # It is a matter of the backend, which may be another one next time.
-        config.pop("synchronized")
-        return config

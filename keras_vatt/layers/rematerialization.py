@@ -27,7 +27,9 @@ def rematerialized(layer):
     ]
     weights = layer.weights
 
-    def call(x, attention_mask=None, attention_bias=None, training=None):
+    def call(
+        x, attention_mask=None, attention_bias=None, training=None, num_queries=None
+    ):
         seeds = [(generator.state, generator.next()) for generator in generators]
 
         def forward(x, attention_bias, *weight_values):
@@ -38,6 +40,7 @@ def rematerialized(layer):
                     attention_mask=attention_mask,
                     attention_bias=attention_bias,
                     training=training,
+                    num_queries=num_queries,
                 )
 
         def forward_without_bias(x, *weight_values):

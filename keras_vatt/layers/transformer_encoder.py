@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_vatt.layers.attention import SelfAttention
+from keras_vatt.layers.attention import SelfAttention, first_positions_shape
 from keras_vatt.layers.dropout import SeededDropout
 from keras_vatt.layers.feed_forward import FeedForward
 from keras_vatt.layers.relative_position_bias import RelativePositionBias
@@ -36,9 +36,13 @@ class TransformerBlock(keras.layers.Layer):
         attention_bias: float tensor, broadcastable to
             `(batch, num_heads, length, length)`. Defaults to `None`.
         training: bool. Whether dropout is active.
+        num_queries: int. If given, only the outputs of the first so many
+            positions are computed; they attend to all positions as ever.
+            Defaults to `None`, all.
 
     Returns:
-        Tensor of the shape of `x`.
+        Tensor of shape `(batch, length, hidden_dim)`, with `num_queries` of
+        `(batch, num_queries, hidden_dim)`.
 
     Example:
     ```python
@@ -94,19 +98,40 @@ class TransformerBlock(keras.layers.Layer):
         ):
             layer.build(input_shape)
 
-    def call(self, x, attention_mask=None, attention_bias=None, training=None):
+    def call(
+        self,
+        x,
+        attention_mask=None,
+        attention_bias=None,
+        training=None,
+        num_queries=None,
+    ):
         attended = self.attention(
             self.attention_norm(x),
             attention_mask=attention_mask,
             attention_bias=attention_bias,
             training=training,
+            num_queries=num_queries,
         )
+        if num_queries is not None:
+            x = x[:, :num_queries]
         x = x + self.attention_dropout(attended, training=training)
         updated = self.feed_forward(self.feed_forward_norm(x), training=training)
         return x + self.feed_forward_dropout(updated, training=training)
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+    def compute_output_spec(
+        self,
+        x,
+        attention_mask=None,
+        attention_bias=None,
+        training=None,
+        num_queries=None,
+    ):
+        shape = first_positions_shape(x.shape, num_queries)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self):
         config = super().get_config()
@@ -139,9 +164,13 @@ class TransformerEncoder(keras.layers.Layer):
         attention_mask: bool tensor of shape `(batch, length)`. Defaults to
             `None`.
         training: bool. Whether dropout is active.
+        first_token_only: bool. If `True`, return the output of the first token
+            alone. The last block computes no more than it needs: the keys and
+            values of all tokens, all else of one. Defaults to `False`.
 
     Returns:
-        Tensor of the shape of `x`.
+        Tensor of shape `(batch, length, hidden_dim)`, with
+        `first_token_only=True` of `(batch, 1, hidden_dim)`.
 
     Example:
     ```python
@@ -190,22 +219,30 @@ class TransformerEncoder(keras.layers.Layer):
         for layer in (*self.blocks, self.final_norm):
             layer.build(input_shape)
 
-    def call(self, x, attention_mask=None, training=None):
+    def call(self, x, attention_mask=None, training=None, first_token_only=False):
         attention_bias = None
         if self.relative_position_bias is not None:
             attention_bias = self.relative_position_bias(x)
         for block in self.blocks:
+            is_cut = first_token_only and block is self.blocks[-1]
             run = rematerialized(block) if self.rematerialize and training else block
             x = run(
                 x,
                 attention_mask=attention_mask,
                 attention_bias=attention_bias,
                 training=training,
+                num_queries=1 if is_cut else None,
             )
         return self.final_dropout(self.final_norm(x), training=training)
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+    def compute_output_spec(
+        self, x, attention_mask=None, training=None, first_token_only=False
+    ):
+        shape = first_positions_shape(x.shape, 1 if first_token_only else None)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self):
         config = super().get_config()

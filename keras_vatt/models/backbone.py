@@ -55,7 +55,7 @@ class VATTBackbone(BackboneFromPreset, keras_nlp.models.Backbone):
             if inputs.get(modality) is not None
         }
 
-    def encode_modality(self, modality, inputs, training=None):
+    def encode_modality(self, modality, inputs, training=None, pooled_only=False):
         """Features of one modality.
 
         Args:
@@ -67,10 +67,15 @@ class VATTBackbone(BackboneFromPreset, keras_nlp.models.Backbone):
                 `(batch, candidates, words)`, which gives
                 `batch * candidates` rows.
             training: bool. Whether dropout and DropToken are active.
+            pooled_only: bool. If `True`, return `"features_pooled"` alone: the
+                same numbers for less work, as the last block, the final norm
+                and the projection run on the aggregation token only. Defaults
+                to `False`.
 
         Returns:
-            Dict with `"features_pooled"`, `(rows, features_dim)`, and
-            `"features"`: `(rows, tokens, features_dim)`, for video
+            Dict with `"features_pooled"`, `(rows, features_dim)`, and unless
+            `pooled_only` is `True` with `"features"`:
+            `(rows, tokens, features_dim)`, for video
             `(rows, frames, rows, columns, features_dim)` of the patch grid
             unless DropToken has dropped some.
 
@@ -89,14 +94,18 @@ class VATTBackbone(BackboneFromPreset, keras_nlp.models.Backbone):
             stem(inputs, training=training),
             attention_mask=attention_mask,
             training=training,
+            first_token_only=pooled_only,
         )
         projection = self._projection(modality)
         if projection is not None:
             hidden = projection(hidden)
+        pooled = hidden[:, 0]
+        if pooled_only:
+            return {"features_pooled": pooled}
         features = hidden[:, 1:]
         if modality == "video":
             features = _on_grid(features, stem.grid(inputs.shape))
-        return {"features_pooled": hidden[:, 0], "features": features}
+        return {"features_pooled": pooled, "features": features}
 
     @classmethod
     def minimum_parameters(cls, config):

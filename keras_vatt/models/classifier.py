@@ -58,7 +58,9 @@ class _VATTClassifier(VATTTask):
         Returns:
             float32 tensor of shape `(clips, num_classes)`.
         """
-        features = self.backbone.encode_modality(self.modality, inputs, training)
+        features = self.backbone.encode_modality(
+            self.modality, inputs, training, pooled_only=True
+        )
         pooled = self.output_dropout(features["features_pooled"], training=training)
         return self.classifier(pooled)
 

@@ -429,10 +429,11 @@ def _is_of_task(folder, cls):
 
 def _fingerprint(model):
     """A few numbers that training changes: cheap, whatever the model's size."""
-    return tuple(
-        float(keras.ops.sum(keras.ops.cast(variable.value, "float32")))
+    sums = (
+        keras.ops.sum(keras.ops.cast(variable.value, "float32"))
         for variable in model.weights[:8] + model.weights[-8:]
     )
+    return tuple(float(keras.ops.convert_to_numpy(value)) for value in sums)
 
 
 def _defaults(cls):

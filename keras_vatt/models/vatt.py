@@ -269,7 +269,7 @@ class VATT(HarmonizedModel, VATTTask):
                 "pairs out of `loss_weights` in `compile` to train without it."
             )
         features = self.backbone.encode_modality(
-            modality, batch[modality], training=training
+            modality, batch[modality], training=training, pooled_only=True
         )
         return features["features_pooled"]
 

@@ -147,15 +147,13 @@ class HarmonizedStep:
         zero, zeros = ops.zeros(()), ops.zeros((len(self.losses),))
         zero_shares = self.replicas.zero_shares(self.model.trainable_variables)
 
-        def add_group(index, sums):
+        def filled_step(index):
             step = group_step(index)
-            step["gradients"] = _filled(step["gradients"], zero_shares)
-            return tree.map_structure(ops.add, sums, step)
+            return step | {"gradients": _filled(step["gradients"], zero_shares)}
 
-        return ops.fori_loop(
-            0,
+        return self.replicas.add_up(
+            filled_step,
             count,
-            add_group,
             {
                 "gradients": zero_shares,
                 "losses": zeros,

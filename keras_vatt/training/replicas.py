@@ -1,6 +1,6 @@
 """What a training step exchanges between the replicas of a model."""
 
-from keras import ops
+from keras import ops, tree
 
 
 class OneReplica:
@@ -44,6 +44,24 @@ class OneReplica:
     def join_shares(self, gradients):
         """From this replica's shares to whole gradients."""
         return gradients
+
+    def add_up(self, function, count, zeros):
+        """Sum of a function of an index, from 0 to below `count`.
+
+        Args:
+            function: function `index -> nest of tensors`, which may exchange something.
+            count: int.
+            zeros: nest of tensors, the sum of nothing.
+
+        Returns:
+            Nest of tensors.
+        """
+        return ops.fori_loop(
+            0,
+            count,
+            lambda index, sums: tree.map_structure(ops.add, sums, function(index)),
+            zeros,
+        )
 
     def zero_shares(self, variables):
         """Zeros of the shapes of a replica's shares of gradients of variables."""

@@ -87,6 +87,13 @@ class StrategyReplicas(OneReplica):
     def sum_over_groups(self, tree):
         return tree if self.replicas_in_group > 1 else self._sum(tree)
 
+    def add_up(self, function, count, zeros):
+        # A replica can't leave a loop of the graph to meet the others.
+        sums = zeros
+        for index in range(count):
+            sums = tf.nest.map_structure(tf.add, sums, function(index))
+        return sums
+
     def _sum(self, tree):
         """Sum of all tensors of a nest in one exchange, `None` left out."""
         leaves = tf.nest.flatten(tree)

@@ -69,16 +69,17 @@ class HangBefore(keras.callbacks.Callback):
             time.sleep(600)
 
 
-def train(folder, losses, process, port, hang_before=None, mark=None):
-    """Train as one of two processes, from the newest checkpoint on."""
-    # What `keras.distribution.initialize` calls; it passes no time limits on.
-    jax.distributed.initialize(
-        f"127.0.0.1:{port}",
-        num_processes=2,
-        process_id=process,
-        heartbeat_timeout_seconds=10,
-        shutdown_timeout_seconds=10,
-    )
+def train(folder, losses, process, port, num_processes=2, hang_before=None, mark=None):
+    """Train as one of some processes, from the newest checkpoint on."""
+    if num_processes > 1:
+        # What `keras.distribution.initialize` calls; it passes no time limits on.
+        jax.distributed.initialize(
+            f"127.0.0.1:{port}",
+            num_processes=num_processes,
+            process_id=process,
+            heartbeat_timeout_seconds=10,
+            shutdown_timeout_seconds=10,
+        )
     keras.distribution.set_distribution(
         keras.distribution.DataParallel(auto_shard_dataset=False)
     )
@@ -96,7 +97,7 @@ def train(folder, losses, process, port, hang_before=None, mark=None):
             start_step=start_step,
             threads=1,
             shard_index=process,
-            shard_count=2,
+            shard_count=num_processes,
         )
         model.fit(dataset, callbacks=callbacks, verbose=0, **arguments)
 

@@ -77,6 +77,15 @@ def test_a_run_on_eight_devices_goes_on_with_others(saved_on_eight, num_devices,
         np.testing.assert_array_equal(restored[name], saved[name], strict=True)
 
 
+def test_two_processes_take_the_steps_of_one_with_as_many_devices(tmp_path):
+    (alone, _) = train_tasks(tmp_path / "run_of_one", tmp_path / "one")
+    run_to_end(tmp_path, 4, alone | {"num_processes": 1})
+    run_to_end(tmp_path, 2, *train_tasks(tmp_path / "run_of_two", tmp_path / "two"))
+    one, two = losses_of(tmp_path / "one"), losses_of(tmp_path / "two")
+    assert sorted(one) == list(range(1, 10))
+    assert two == pytest.approx(one, rel=1e-5)
+
+
 def test_a_lost_process_leaves_no_trace_in_the_losses(tmp_path, capsys):
     folder = tmp_path / "run"
     with workers(
@@ -88,6 +97,8 @@ def test_a_lost_process_leaves_no_trace_in_the_losses(tmp_path, capsys):
         killed = time.monotonic()
         assert survivor.wait(timeout=60) != 0
         noticed = time.monotonic() - killed
+    written_by = {path.name for path in (folder / "4" / "state").glob("ocdbt.*")}
+    assert written_by == {"ocdbt.process_0", "ocdbt.process_1"}
     assert sorted(losses_of(tmp_path / "lost")) == [1, 2, 3, 4, 5]
     run_to_end(tmp_path, 2, *train_tasks(folder, tmp_path / "again"))
     again = losses_of(tmp_path / "again")

@@ -129,6 +129,21 @@ def test_a_loaded_model_has_all_parameters_in_its_state_dict(tmp_path):
     assert parameters(True) == parameters(False)
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch's own warnings")
+def test_loading_a_preset_gives_no_warning(tmp_path, recwarn):
+    import torch
+
+    tiny_vatt().save_to_preset(tmp_path / "mine")
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)  # Else some come once a process.
+    try:
+        keras_vatt.VATT.from_preset(tmp_path / "mine")
+    finally:
+        torch.set_warn_always(always)
+    shown = [w for w in recwarn if not issubclass(w.category, DeprecationWarning)]
+    assert not [str(warning.message) for warning in shown]
+
+
 @pytest.mark.skipif(BACKEND != "jax", reason="Keras distributes models on JAX")
 def test_a_preset_loads_under_a_distribution(tmp_path):
     model = model_with_words()
