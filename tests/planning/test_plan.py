@@ -243,7 +243,8 @@ def test_a_plan_of_the_true_step_on_the_devices_of_this_machine():
     assert plan.fits
     assert plan.collectives == {}
     assert plan.trained_parameters < plan.parameters
-    assert plan.flops == pytest.approx(plan.analytic_flops, rel=0.1)
+    # The optimizer is a part of a model as small as this.
+    assert 1 <= plan.flops / plan.analytic_flops < 1.15
     assert plan.plain_flops < plan.analytic_flops
     # Weights and two slots of Adam for each that is trained.
     state = 4 * (plan.parameters + 2 * plan.trained_parameters)
@@ -275,4 +276,4 @@ def test_a_plan_for_a_real_topology(tmp_path):
     content = json.loads((tmp_path / "plan.json").read_text())
     assert content["fits"]
     assert content["collectives"]["all-reduce"]["group_sizes"] == [4]
-    assert content["flops"] * 4 == pytest.approx(content["analytic_flops"], rel=0.1)
+    assert 0.9 < content["flops"] * 4 / content["analytic_flops"] < 1.3
