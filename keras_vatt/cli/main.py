@@ -11,6 +11,7 @@ from keras_vatt.version import __version__
 _COMMANDS = {
     "pretrain": "pre-train VATT on video files with sound and captions",
     "convert": "turn an original VATT checkpoint into a preset folder",
+    "plan": "compile the train step for TPUs on this machine: memory, time, cost",
     "presets": "list the built-in presets, or describe one",
 }
 

@@ -20,7 +20,9 @@ def run(capsys, *arguments):
     return code, captured.out, captured.err
 
 
-@pytest.mark.parametrize("arguments", [[], ["pretrain"], ["convert"], ["presets"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["pretrain"], ["convert"], ["plan"], ["presets"]]
+)
 def test_help_explains_the_command(capsys, arguments):
     code, out, _ = run(capsys, *arguments, "--help")
     assert code == 0

@@ -1,0 +1,206 @@
+"""Plan a training on TPUs, without any: memory, communication, time and cost.
+
+The true train step is compiled for the chips that are named, on this machine, by
+Google's compiler (`pip install "keras-vatt[plan]"`). What fits and what is sent is the
+compiler's word; time and cost are a roofline with stated assumptions, not measured.
+A compilation takes minutes, whatever the batch.
+"""
+
+import json
+import pathlib
+import sys
+import time
+
+import keras
+
+from keras_vatt.cli.errors import CommandError
+from keras_vatt.planning import PlanningError, parse_topology
+from keras_vatt.planning.environment import prepare_compiler
+
+
+def add_arguments(parser):
+    """Add the options of the command."""
+    parser.add_argument(
+        "--preset",
+        default="vatt_medium_agnostic",
+        help="built-in preset, preset folder, or hf://owner/name",
+    )
+    parser.add_argument(
+        "--topology",
+        required=True,
+        metavar="TPU:NxM",
+        help="version and chips along each dimension: v4:4x4x8, v5e:16x16",
+    )
+    parser.add_argument(
+        "--batch-size", type=int, help="clips in a batch, over all devices"
+    )
+    parser.add_argument(
+        "--search",
+        action="store_true",
+        help="find the largest batch that fits, by about four compilations",
+    )
+    parser.add_argument(
+        "--model-parallel",
+        type=int,
+        default=1,
+        metavar="N",
+        help="devices that share one copy of the model",
+    )
+    _add_step_arguments(parser)
+    _add_assumptions(parser)
+    parser.add_argument("--json", metavar="FILE", help="write the plan there as well")
+
+
+def _add_step_arguments(parser):
+    parser.add_argument(
+        "--harmonizer",
+        default="curriculum+realign",
+        help="what is done with conflicting gradients; or none",
+    )
+    parser.add_argument(
+        "--num-groups", type=int, default=1, help="groups harmonized on their own"
+    )
+    parser.add_argument(
+        "--group-by",
+        default="samples",
+        choices=["samples", "anchors"],
+        help="what a group's gradient is",
+    )
+    parser.add_argument(
+        "--num-micro-batches",
+        type=int,
+        default=1,
+        metavar="M",
+        help="parts in which a device encodes its clips, to save memory",
+    )
+    parser.add_argument("--candidates", type=int, default=5, help="captions of a clip")
+    parser.add_argument(
+        "--dtype",
+        default="mixed_bfloat16",
+        choices=["float32", "mixed_bfloat16", "mixed_float16"],
+        help="dtype policy",
+    )
+    parser.add_argument(
+        "--remat",
+        action="store_true",
+        help="compute activations again in the backward pass, to save memory",
+    )
+    parser.add_argument(
+        "--frozen-words",
+        action="store_true",
+        help="don't train the word vectors; `keras-vatt pretrain` trains them when it "
+        "starts from random weights",
+    )
+    parser.add_argument(
+        "--num-layers", type=int, help="for a shallower model of the same widths"
+    )
+
+
+def _add_assumptions(parser):
+    parser.add_argument(
+        "--flops-utilization",
+        type=float,
+        default=0.4,
+        help="assumed share of the chips' peak FLOP/s",
+    )
+    parser.add_argument(
+        "--bandwidth-utilization",
+        type=float,
+        default=0.7,
+        help="assumed share of the bandwidths of memory and links",
+    )
+    parser.add_argument(
+        "--price",
+        type=float,
+        help="US dollars for a chip and hour; an assumed list price if not given",
+    )
+    parser.add_argument(
+        "--steps", type=int, default=500_000, help="steps of the training to be priced"
+    )
+
+
+def run(arguments):
+    """Run the command."""
+    try:
+        topology = parse_topology(arguments.topology)
+        _check(arguments)
+        prepare_compiler(keras.config.backend())
+        plan, tried = _plan(arguments, topology)
+    except PlanningError as error:
+        raise CommandError(" ".join(str(error).split())) from error
+    _show(arguments, plan, tried)
+
+
+def _check(arguments):
+    if (arguments.batch_size is None) != arguments.search:
+        raise PlanningError("give one of --batch-size and --search")
+    for name in ("model_parallel", "num_groups", "num_micro_batches", "candidates"):
+        value = getattr(arguments, name)
+        if value < 1:
+            option = "--" + name.replace("_", "-")
+            raise PlanningError(f"{option} must be at least 1, not {value}")
+    for name in ("flops_utilization", "bandwidth_utilization"):
+        value = getattr(arguments, name)
+        if not 0 < value <= 1:
+            option = "--" + name.replace("_", "-")
+            raise PlanningError(f"{option} is a share above 0, up to 1, not {value}")
+
+
+def _plan(arguments, topology):
+    # Only now: it imports JAX, which other commands and backends do without.
+    from keras_vatt.planning.plan import Assumptions, Planner
+    from keras_vatt.planning.step import StepSettings
+
+    settings = StepSettings(
+        preset=arguments.preset,
+        batch_size=arguments.batch_size,
+        candidates=arguments.candidates,
+        harmonizer=arguments.harmonizer,
+        num_groups=arguments.num_groups,
+        group_by=arguments.group_by,
+        num_micro_batches=arguments.num_micro_batches,
+        dtype=arguments.dtype,
+        rematerialize=arguments.remat,
+        trainable_word_embedding=not arguments.frozen_words,
+        num_layers=arguments.num_layers,
+    )
+    assumptions = Assumptions(
+        flops_utilization=arguments.flops_utilization,
+        bandwidth_utilization=arguments.bandwidth_utilization,
+        price=arguments.price,
+        steps=arguments.steps,
+    )
+    planner = Planner(
+        settings,
+        topology,
+        model_parallel=arguments.model_parallel,
+        assumptions=assumptions,
+        say=_teller(),
+    )
+    if arguments.search:
+        return planner.search()
+    return planner.plan(arguments.batch_size), None
+
+
+def _teller():
+    """A function that prints lines with the time since now, where plans are not."""
+    start = time.monotonic()
+
+    def say(line):
+        minutes, seconds = divmod(int(time.monotonic() - start), 60)
+        print(f"[{minutes:3}:{seconds:02}] {line}", file=sys.stderr, flush=True)
+
+    return say
+
+
+def _show(arguments, plan, tried):
+    from keras_vatt.planning.report import render, render_search
+
+    print(render(plan))
+    if tried is not None:
+        print("\n" + render_search(tried))
+    if arguments.json is None:
+        return
+    content = plan.to_dict() | {"search": tried}
+    text = json.dumps(content, indent=2) + "\n"
+    pathlib.Path(arguments.json).write_text(text, encoding="utf-8")
