@@ -226,6 +226,13 @@ class HarmonizedModel(keras.Model):
             apply = ops.logical_or(apply, ops.logical_not(finite))
         _backend.apply_gradients(self, gradients, apply, replicas)
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing: these models and their metrics are built when they are made.
+
+        Under a `tf.distribute` strategy Keras would take the mean of the first batch
+        over the replicas for it, which fails if they have not the same size.
+        """
+
     def test_step(self, *args):
         """Losses of one batch, in the form that the backend's Keras trainer calls."""
         return _backend.test_step(self, *args)

@@ -122,7 +122,10 @@ class StepMetrics(NamedMeans):
         num_values = len(self.names) - self.num_rates
         always = ops.arange(len(self.names)) >= num_values
         self.update_state(values, sample_weight=ops.where(always, 1.0, finite))
-        self.num_steps.assign(self.num_steps + 1)
+        # Always one, but known only from the data: where TensorFlow finds that there
+        # are no more, it may have run all that doesn't depend on them.
+        one = ops.cast(step["nonfinite"] >= 0, "int32")
+        self.num_steps.assign(self.num_steps + one)
 
     def reset_state(self):
         for variable in (self.totals, self.weights):

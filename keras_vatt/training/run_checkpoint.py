@@ -259,7 +259,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         }
 
     def _steps_of_model(self):
-        return int(self.model.step_metrics.num_steps)
+        return int(_numpy(self.model.step_metrics.num_steps))
 
 
 def _state_variables(model):
@@ -284,7 +284,7 @@ def _snapshot(variable):
     if keras.config.backend() == "jax":
         return variable.value
     # A copy: the arrays of PyTorch and TensorFlow may look into the variable.
-    return np.array(keras.ops.convert_to_numpy(variable.value))
+    return _numpy(variable)
 
 
 def _target(variable):
@@ -292,8 +292,14 @@ def _target(variable):
     if keras.config.backend() == "jax":
         value = variable.value
         return jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=value.sharding)
-    value = keras.ops.convert_to_numpy(variable.value)
+    value = _numpy(variable)
     return np.empty(value.shape, value.dtype)
+
+
+def _numpy(variable):
+    """A copy of a variable's value, also of one that lies on several replicas."""
+    tensor = keras.ops.convert_to_tensor(variable)
+    return np.array(keras.ops.convert_to_numpy(tensor))
 
 
 def _absolute(folder):

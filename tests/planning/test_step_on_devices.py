@@ -62,6 +62,15 @@ def test_the_plain_step_sends_twice_the_weights(plans):
     assert "reduce-scatter" not in plan["collectives"]
 
 
+def test_harmonizing_sends_at_most_half_as_much_again_as_the_plain_step(plans):
+    assert sent(plans["harmonized"]) <= 1.5 * sent(plans["plain"])
+
+
+def test_groups_send_what_the_plain_step_sends(plans):
+    assert sent(plans["groups"]) <= 1.02 * sent(plans["plain"])
+    assert "reduce-scatter" not in plans["groups"]["collectives"]
+
+
 def test_the_computation_is_shared_among_the_devices(plans):
     for name in ("harmonized", "plain"):
         plan = plans[name]

@@ -32,6 +32,7 @@ def main():
     plans = {
         "harmonized": plan(16),
         "plain": plan(16, harmonizer="none"),
+        "groups": plan(16, num_groups=8),
         "cut": plan(8, model_parallel=2),
     }
     print(json.dumps(plans))
