@@ -34,6 +34,10 @@ class Branch:
     encode: Callable
     embed: Callable
 
+    def __call__(self, batch, training=True):
+        """From a whole batch to the branch's outputs, on one device."""
+        return self.embed(self.encode(batch, training=training), training=training)
+
 
 @dataclasses.dataclass(frozen=True)
 class BranchLoss:

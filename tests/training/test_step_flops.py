@@ -96,8 +96,7 @@ def forward_flops(model, modality, batch):
         with keras.StatelessScope(
             state_mapping=list(zip(variables, values, strict=True))
         ):
-            branch = model.branches()[modality]
-            return branch.embed(branch.encode(batch, training=True), training=True)
+            return model.branches()[modality](batch)
 
     trainable, others, *_ = state_of(model)
     return jax.jit(forward).lower(trainable + others, batch).cost_analysis()["flops"]
