@@ -22,6 +22,7 @@ OPTIONS = {
     "--epochs": 3,
     "--checkpoint-steps": 2,
     "--batch-size": 4,
+    "--devices": "one",
     "--harmonizer": "curriculum+realign",
     "--learning-rate": 1e-3,
     "--threads": 1,
