@@ -116,17 +116,38 @@ def test_harmonized_step_adds_one_backward_pass_of_the_video_branch(form, share)
     plain = vatt(form, num_video, num_audio, harmonizer=None)
     harmonized = vatt(form, num_video, num_audio, harmonizer="curriculum+realign")
     measured_share = video_share(plain, batch)
-    assert measured_share == pytest.approx(share, abs=0.02)
+    assert measured_share == pytest.approx(share, abs=0.04)
     ratio = step_flops(harmonized, batch) / step_flops(plain, batch)
     # Both ways: far below the floor the analysis would have missed something.
     assert ratio == pytest.approx(1 + 2 * measured_share / 3, abs=0.02)
 
 
+def descent_step(model, state, batch):
+    """One step down the gradient of the total loss, as one would write it by hand."""
+    trainable, others, *_ = state
+
+    def total_loss(values):
+        variables = model.trainable_variables + model.non_trainable_variables
+        mapping = list(zip(variables, [*values, *others], strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            outputs = {name: run(batch) for name, run in model.branches().items()}
+            return sum(
+                loss.weight * jax.numpy.mean(loss.per_sample(outputs, batch))
+                for loss in model.branch_losses()
+            )
+
+    gradients = jax.grad(total_loss)(trainable)
+    return [
+        value - 0.01 * gradient
+        for value, gradient in zip(trainable, gradients, strict=True)
+    ]
+
+
 @pytest.mark.parametrize("form", ["agnostic", "specific"])
-def test_plain_step_costs_what_keras_own_step_on_the_total_loss_costs(form):
+def test_plain_step_costs_what_a_step_by_hand_costs(form):
     num_video, num_audio = SHARES[0.54]
     batch = zeros_batch(num_video, num_audio)
     model = vatt(form, num_video, num_audio, harmonizer=None)
-    keras_step = functools.partial(keras.Model.train_step, model)
-    ours, keras_own = step_flops(model, batch), step_flops(model, batch, keras_step)
-    assert ours == pytest.approx(keras_own, rel=0.01)
+    by_hand = functools.partial(descent_step, model)
+    ours, others = step_flops(model, batch), step_flops(model, batch, by_hand)
+    assert ours == pytest.approx(others, rel=0.02)
