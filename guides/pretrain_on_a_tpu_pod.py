@@ -52,6 +52,9 @@ its share of both. Inner products of the shares are summed (three numbers), Algo
 That is at most one and a half times what the plain step sends, on any number of
 devices, and the result is that of one device.
 
+So it is in the program that is compiled for CPUs. The TPU compiler was seen to make
+all-reduces of the reduce-scatters, which send more: `keras-vatt plan` shows it.
+
 With `num_groups` as many as devices (`--num-groups 256`) each device harmonizes the
 gradients of its own clips, which are there already, and nothing is sent but the sum,
 as in a plain step. A group is part of the experiment, not of the hardware: 256 groups
