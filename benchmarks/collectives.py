@@ -22,10 +22,11 @@ from keras_vatt.planning import parse_topology
 from keras_vatt.planning.plan import Planner
 from keras_vatt.planning.step import StepSettings
 
+# What is set otherwise in each step, from the number of devices.
 STEPS = {
-    "plain": {"harmonizer": "none"},
-    "global": {},
-    "a group a device": {"num_groups": None},
+    "plain": lambda devices: {"harmonizer": "none"},
+    "global": lambda devices: {},
+    "a group a device": lambda devices: {"num_groups": devices},
 }
 COLUMNS = {
     "devices": lambda r: str(r["devices"]),
@@ -45,7 +46,7 @@ def main():
         plain = None
         for name, changes in STEPS.items():
             progress(f"{devices} devices: {name}")
-            collectives = compiled_collectives(arguments, devices, changes)
+            collectives = compiled_collectives(arguments, devices, changes(devices))
             sent = sum(kind["sent_bytes"] for kind in collectives.values())
             plain = plain or sent
             results.append(
@@ -73,8 +74,6 @@ def compiled_collectives(arguments, devices, changes):
         dtype="float32",
         num_layers=arguments.layers,
     )
-    if "num_groups" in changes:
-        changes = {"num_groups": devices}
     settings = dataclasses.replace(settings, **changes)
     planner = Planner(
         settings, parse_topology("v5e:2x2"), devices=jax.devices()[:devices]

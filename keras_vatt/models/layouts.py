@@ -1,4 +1,4 @@
-"""How the weights of VATT are sharded over devices."""
+"""How VATT is spread over devices."""
 
 import keras
 
@@ -31,3 +31,31 @@ def encoder_layout_map(device_mesh, model_axis="model"):
     for layer in (".*/attention/output", ".*/feed_forward/outer"):
         layout_map[f"{layer}/kernel"] = (model_axis, None)
     return layout_map
+
+
+def make_distribution(devices, model_parallel=1):
+    """How VATT is spread over devices, on the JAX backend.
+
+    Each process is to hand over its own part of a batch, as
+    `keras_vatt.data.make_dataset` makes it.
+
+    Args:
+        devices: list of JAX devices, which need not be there, or of their names.
+        model_parallel: int, how many devices share one copy of the model; it divides
+            the number of devices. Defaults to `1`.
+
+    Returns:
+        A `keras.distribution.Distribution`.
+    """
+    if model_parallel == 1:
+        mesh = keras.distribution.DeviceMesh((len(devices),), ("batch",), devices)
+        return keras.distribution.DataParallel(
+            device_mesh=mesh, auto_shard_dataset=False
+        )
+    shape = (len(devices) // model_parallel, model_parallel)
+    mesh = keras.distribution.DeviceMesh(shape, ("batch", "model"), devices)
+    return keras.distribution.ModelParallel(
+        layout_map=encoder_layout_map(mesh),
+        batch_dim_name="batch",
+        auto_shard_dataset=False,
+    )

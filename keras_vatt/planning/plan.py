@@ -9,6 +9,7 @@ import time
 import jax
 from jax.experimental import topologies
 
+from keras_vatt.models.layouts import make_distribution
 from keras_vatt.planning.collectives import read_collectives, summarize
 from keras_vatt.planning.errors import PlanningError
 from keras_vatt.planning.model_flops import step_flops
@@ -18,7 +19,6 @@ from keras_vatt.planning.step import (
     StepSettings,
     batch_shapes,
     lower_step,
-    make_distribution,
     make_model,
 )
 from keras_vatt.planning.topologies import PRICE_NOTE, Topology

@@ -43,31 +43,6 @@ class StepSettings:
     num_layers: int | None = None
 
 
-def make_distribution(devices, model_parallel=1):
-    """How `keras-vatt pretrain` spreads a run over devices.
-
-    Args:
-        devices: list of JAX devices, which need not be there.
-        model_parallel: int, how many devices share one copy of the model. Defaults
-            to `1`.
-
-    Returns:
-        A `keras.distribution.Distribution`.
-    """
-    if model_parallel == 1:
-        mesh = keras.distribution.DeviceMesh((len(devices),), ("batch",), devices)
-        return keras.distribution.DataParallel(
-            device_mesh=mesh, auto_shard_dataset=False
-        )
-    shape = (len(devices) // model_parallel, model_parallel)
-    mesh = keras.distribution.DeviceMesh(shape, ("batch", "model"), devices)
-    return keras.distribution.ModelParallel(
-        layout_map=VATT.get_layout_map(mesh),
-        batch_dim_name="batch",
-        auto_shard_dataset=False,
-    )
-
-
 def make_model(settings, distribution):
     """The model of a step, compiled, whose variables have shapes but no values.
 

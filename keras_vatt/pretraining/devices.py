@@ -5,6 +5,7 @@ import contextlib
 import keras
 
 from keras_vatt.models import VATT
+from keras_vatt.models.layouts import make_distribution
 from keras_vatt.pretraining.errors import PretrainingError
 
 
@@ -125,23 +126,8 @@ def _distribution_scope(settings):
         raise PretrainingError(
             f"--model-parallel {model_parallel} does not divide {len(devices)} devices"
         )
-    num_replicas = len(devices) // model_parallel
-    _check_batch(settings, num_replicas)
-    # Each process reads its own part of a batch, see `make_dataset`.
-    if model_parallel == 1:
-        distribution = keras.distribution.DataParallel(
-            devices=devices, auto_shard_dataset=False
-        )
-        return DeviceScope(distribution.scope)
-    mesh = keras.distribution.DeviceMesh(
-        (num_replicas, model_parallel), ("batch", "model"), devices
-    )
-    distribution = keras.distribution.ModelParallel(
-        layout_map=VATT.get_layout_map(mesh),
-        batch_dim_name="batch",
-        auto_shard_dataset=False,
-    )
-    return DeviceScope(distribution.scope)
+    _check_batch(settings, len(devices) // model_parallel)
+    return DeviceScope(make_distribution(devices, model_parallel).scope)
 
 
 def _strategy_scope(settings):

@@ -258,8 +258,7 @@ class HarmonizedModel(keras.Model):
                 replicas.gather_rows(branch.encode(batch, training=False)),
                 training=False,
             )
-            for name, branch in self.branches().items()
-            if any(name in loss.branches for loss in losses)
+            for name, branch in self.used_branches(losses).items()
         }
         shared = replicas.gather_rows(self.loss_inputs_of(batch))
         terms = [loss.per_sample(outputs, shared) for loss in losses]
@@ -270,6 +269,12 @@ class HarmonizedModel(keras.Model):
         logs = self.validation_metrics.result()
         total = sum(loss.weight * logs[loss.name] for loss in losses)
         return {"loss": total, **logs}
+
+    def used_branches(self, losses):
+        """The `branches` that some of the losses are made of."""
+        used = {name for loss in losses for name in loss.branches}
+        branches = self.branches().items()
+        return {name: branch for name, branch in branches if name in used}
 
     def loss_inputs_of(self, batch):
         """Dict of what the losses read of a batch."""

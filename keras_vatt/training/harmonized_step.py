@@ -45,9 +45,7 @@ class HarmonizedStep:
     def _run_forward(self):
         self.outputs, self.walk_embed, self.walk_encode = {}, {}, {}
         updates = []
-        for name, branch in self.model.branches().items():
-            if not any(name in loss.branches for loss in self.losses):
-                continue
+        for name, branch in self.model.used_branches(self.losses).items():
             features, self.walk_encode[name], encode_updates = self._encode(
                 branch, updates
             )
@@ -168,21 +166,21 @@ class HarmonizedStep:
     def _group_step_by_anchors(self, group):
         """The whole batch's gradient of a group's terms of the losses."""
         values, cotangents = self._differentiate(group)
-        gradients, of_features = self._walk_embed(cotangents)
+        gradients, of_features = self._walk(self.walk_embed, cotangents)
         of_rows = self.replicas.own_rows(of_features)
         return {"losses": values} | self._harmonize(gradients, of_rows)
 
     def _group_step_by_samples(self):
         """Function from a group of this replica to the gradient through its samples."""
         values, cotangents = self._differentiate()
-        _, of_features = self._walk_embed(cotangents)
+        _, of_features = self._walk(self.walk_embed, cotangents)
         of_rows = self.replicas.own_rows(of_features)
         num_own = self._num_encode_uses
 
         def group_step(index):
             group = self._first_own_group() + index
             _, cotangents = self._differentiate(group)
-            gradients, _ = self._walk_embed(cotangents)
+            gradients, _ = self._walk(self.walk_embed, cotangents)
             of_group = of_rows
             if num_own > 1:
                 of_group = tree.map_structure(
@@ -221,43 +219,36 @@ class HarmonizedStep:
             cotangents.append(cotangent)
         return ops.stack(values), cotangents
 
-    def _walk_embed(self, cotangents):
-        """Gradients of each loss, and the cotangents of its branches' features."""
-        gradients = [None] * len(self.losses)
-        of_features = [{} for _ in self.losses]
-        for name, users in self._users().items():
-            pulled = self.walk_embed[name]([cotangents[k][name] for k in users])
-            for k, (gradient, of_inputs) in zip(users, pulled, strict=True):
-                gradients[k] = _sum_gradients(gradients[k], gradient)
-                of_features[k][name] = of_inputs
-        return gradients, of_features
+    def _walk(self, walks, cotangents):
+        """Walks branches backward, each for the losses that it lies under.
 
-    def _walk_encode(self, of_rows):
-        """Gradients of each loss, from the cotangents of this replica's features."""
-        gradients = [None] * len(self.losses)
-        for name, users in self._users().items():
-            pulled = self.walk_encode[name]([of_rows[k][name] for k in users])
-            for k, (gradient, _) in zip(users, pulled, strict=True):
-                gradients[k] = _sum_gradients(gradients[k], gradient)
-        return gradients
+        Args:
+            walks: dict from branch to its `pull_back`.
+            cotangents: list with one dict from branch to cotangents for each loss.
 
-    def _users(self):
-        """Dict from branch to the numbers of the losses it lies under."""
-        return {
-            name: [k for k, loss in enumerate(self.losses) if name in loss.branches]
-            for name in self.outputs
-        }
+        Returns:
+            Gradients of each loss, and a list like `cotangents` of those of what went
+            into the branches.
+        """
+        gradients = [None] * len(self.losses)
+        of_inputs = [{} for _ in self.losses]
+        for name, walk in walks.items():
+            users = [k for k, loss in enumerate(self.losses) if name in loss.branches]
+            pulled = walk([cotangents[k][name] for k in users])
+            for k, (gradient, inputs) in zip(users, pulled, strict=True):
+                gradients[k] = _sum_gradients(gradients[k], gradient)
+                of_inputs[k][name] = inputs
+        return gradients, of_inputs
 
     def _harmonize(self, embed_gradients, of_rows):
         """One group's gradients, harmonized: its share of the sum, and what it was."""
         replicas = self.replicas
         # All replicas of a group have the same gradients of what sees the whole batch.
         part = 1 / replicas.replicas_in_group
+        encode_gradients, _ = self._walk(self.walk_encode, of_rows)
         shares = [
             replicas.sum_into_shares(_sum_gradients(_scaled(embed, part), encode))
-            for embed, encode in zip(
-                embed_gradients, self._walk_encode(of_rows), strict=True
-            )
+            for embed, encode in zip(embed_gradients, encode_gradients, strict=True)
         ]
         gram = replicas.sum_over_shares(harmonization.gradient_gram(shares))
         gram = gram / self.loss_scale**2

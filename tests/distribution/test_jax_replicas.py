@@ -9,8 +9,9 @@ import functools
 import keras
 import numpy as np
 import pytest
-from models.tiny import tiny_batch
-from training.steps import flat, model_with, train, values_of
+from distribution.device_steps import assert_same_step as assert_step
+from distribution.device_steps import batch_with, spread_model
+from training.steps import model_with, train, values_of
 
 import keras_vatt
 from keras_vatt import harmonization as h
@@ -20,7 +21,6 @@ if keras.config.backend() != "jax":
 
 import jax
 
-BATCH_SIZE = 16
 GLOBAL_CASES = {
     "plain": {},
     "realign": {"harmonizer": "realign"},
@@ -41,29 +41,6 @@ def data_parallel(num_devices):
         return contextlib.nullcontext()
     devices = keras.distribution.list_devices("cpu")[:num_devices]
     return keras.distribution.DataParallel(devices=devices).scope()
-
-
-def batch_with(seed=0, poison=False):
-    batch = tiny_batch(BATCH_SIZE, seed=seed)
-    batch["text_mask"] = (np.arange(BATCH_SIZE) % 4 != 2).astype("float32")
-    if poison:
-        batch["video"][3] = np.nan
-    return batch
-
-
-def spread_model(**arguments):
-    """A model with weights like those of a trained one.
-
-    With its first weights all clips are nearly the same to it, and batch norm divides
-    rounding errors by next to nothing.
-    """
-    arguments.setdefault("optimizer", keras.optimizers.Adam(epsilon=1e-3))
-    model = model_with(**arguments)
-    random = np.random.default_rng(0)
-    for variable in model.trainable_variables:
-        noise = 0.2 * random.normal(size=variable.shape).astype("float32")
-        variable.assign(variable.value + noise)
-    return model
 
 
 def step_on(distribution, batch, **arguments):
@@ -97,12 +74,7 @@ def conflict_seeds():
     raise AssertionError("No batch with a conflict, or none without.")
 
 
-def assert_same_step(actual, expected):
-    logs, state = actual
-    expected_logs, expected_state = expected
-    assert logs == pytest.approx(expected_logs, rel=1e-5, abs=2e-6)
-    distance = np.linalg.norm(flat(state) - flat(expected_state))
-    assert distance < 1e-5 * np.linalg.norm(flat(expected_state))
+assert_same_step = functools.partial(assert_step, log_tolerance=2e-6)
 
 
 @pytest.mark.parametrize(

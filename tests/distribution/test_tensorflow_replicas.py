@@ -9,9 +9,11 @@ import functools
 import keras
 import numpy as np
 import pytest
+from distribution.device_steps import BATCH_SIZE, batch_with
+from distribution.device_steps import assert_same_step as assert_step
+from distribution.device_steps import spread_model as make_spread_model
 from keras import ops
-from models.tiny import tiny_batch
-from training.steps import flat, model_with, values_of
+from training.steps import values_of
 
 from keras_vatt import harmonization as h
 from keras_vatt.training import RunCheckpoint
@@ -21,7 +23,6 @@ if keras.config.backend() != "tensorflow":
 
 import tensorflow as tf
 
-BATCH_SIZE = 16
 CASES = {
     "plain": {},
     "realign": {"harmonizer": "realign"},
@@ -48,25 +49,6 @@ def four_replicas():
     return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(4)])
 
 
-def batch_with(seed=0, poison=False, size=BATCH_SIZE):
-    batch = tiny_batch(size, seed=seed)
-    batch["text_mask"] = (np.arange(size) % 4 != 2).astype("float32")
-    if poison:
-        batch["video"][3] = np.nan
-    return batch
-
-
-def spread_model(**arguments):
-    """A model with weights like those of a trained one; see the test of JAX."""
-    arguments.setdefault("optimizer", keras.optimizers.Adam(epsilon=1e-3))
-    model = model_with(run_eagerly=False, **arguments)
-    random = np.random.default_rng(0)
-    for variable in model.trainable_variables:
-        noise = 0.2 * random.normal(size=variable.shape).astype("float32")
-        variable.assign(variable + noise)
-    return model
-
-
 def fit_on(scope, *batches, **arguments):
     """Logs of one epoch of steps on batches, and all variables after it."""
     with scope:
@@ -87,12 +69,8 @@ def fit(model, *batches, callbacks=None):
     return {name: values[-1] for name, values in history.items()}
 
 
-def assert_same_step(actual, expected):
-    logs, state = actual
-    expected_logs, expected_state = expected
-    assert logs == pytest.approx(expected_logs, rel=1e-5, abs=1e-5)
-    distance = np.linalg.norm(flat(state) - flat(expected_state))
-    assert distance < 1e-5 * np.linalg.norm(flat(expected_state))
+assert_same_step = functools.partial(assert_step, log_tolerance=1e-5)
+spread_model = functools.partial(make_spread_model, run_eagerly=False)
 
 
 @pytest.mark.parametrize("case", CASES)

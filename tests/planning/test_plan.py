@@ -17,6 +17,7 @@ if keras.config.backend() != "jax":
 
 import jax
 
+from keras_vatt.models.layouts import make_distribution
 from keras_vatt.planning import PlanningError, parse_topology
 from keras_vatt.planning.plan import (
     GIB,
@@ -28,7 +29,6 @@ from keras_vatt.planning.plan import (
 from keras_vatt.planning.report import render, render_search
 from keras_vatt.planning.step import (
     StepSettings,
-    make_distribution,
     make_model,
     state_variables,
 )
