@@ -145,8 +145,8 @@ def _check_compiled(model):
     if not isinstance(optimizer.variables[0].value, tf.distribute.DistributedValues):
         # Each replica would take the step on the same variables.
         raise ValueError(
-            "The optimizer was made outside of the scope of the tf.distribute strategy: "
-            "make it, and compile the model, inside of `with strategy.scope():`."
+            "The optimizer was made outside of the strategy's scope: make it, and "
+            "compile the model, inside of `with strategy.scope():`."
         )
     settings = {
         "steps_per_execution": model.steps_per_execution > 1,
