@@ -141,12 +141,14 @@ class Media:
     def __init__(self, source):
         self.name = _name_of(source)
         self._source = source
+        self._containers = []
         with self.translated_errors():
             self._open()
 
     def close(self):
         """Close the file."""
-        self._container.close()
+        for container in self._containers:
+            container.close()
 
     @property
     def video(self):
@@ -221,6 +223,8 @@ class Media:
         self._container = av.open(
             _openable(self._source), options=_OPEN_OPTIONS, metadata_errors="ignore"
         )
+        # An earlier one stays open, since frames of it may be in use.
+        self._containers.append(self._container)
         self._zero = (self._container.start_time or 0) / av.time_base
         self._video = _decodable(self._container, "video")
         self._audio = _decodable(self._container, "audio")
@@ -250,7 +254,6 @@ class Media:
                 self._container.seek(offset, stream=stream)
                 return stream
         # There is no seeking in a sound so short that it is one block of FLAC.
-        self.close()
         if hasattr(self._source, "seek"):
             self._source.seek(0)
         self._open()
