@@ -1,5 +1,6 @@
 """Classifiers take raw clips wherever they take arrays, and mean the same."""
 
+import keras
 import numpy as np
 import pytest
 from models.classifiers import (
@@ -131,7 +132,8 @@ def test_features_of_windows_are_those_of_the_backbone(models):
     assert features.shape == (3, 4, 16)
     arrays = model.preprocessor({"video": clips}, 4)["video"]
     outputs = model.backbone({"video": arrays}, training=False)["video"]
-    expected = np.asarray(outputs["features_pooled"]).reshape(3, 4, 16)
+    expected = keras.ops.convert_to_numpy(outputs["features_pooled"])
+    expected = expected.reshape(3, 4, 16)
     np.testing.assert_allclose(features, expected, atol=1e-5)
     of_arrays = model.extract_features("video", arrays)
     np.testing.assert_allclose(of_arrays.reshape(3, 4, 16), expected, atol=1e-5)
@@ -184,11 +186,11 @@ def test_an_image_is_a_clip_of_one_temporal_patch_that_stands_still(models):
     # At the first row of the positions in time, as in the original code.
     clip = np.repeat(images[:, None], 2, axis=1)
     outputs = model.backbone({"video": clip})["video"]["features_pooled"]
-    expected = np.asarray(model.classifier(outputs))
+    expected = keras.ops.convert_to_numpy(model.classifier(outputs))
     np.testing.assert_allclose(model.predict(images, verbose=0), expected, atol=1e-5)
     table = model.backbone.video_stem.positions
-    first_row = np.asarray(table.tables[0])[0]
-    resampled = np.asarray(table._along(0, 1, 3)).ravel()
+    first_row = keras.ops.convert_to_numpy(table.tables[0])[0]
+    resampled = keras.ops.convert_to_numpy(table._along(0, 1, 3)).ravel()
     np.testing.assert_allclose(resampled, first_row, atol=1e-6)
 
 

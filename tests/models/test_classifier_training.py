@@ -65,7 +65,8 @@ def test_each_epoch_takes_every_clip_once_with_its_label_and_weight():
     orders = []
     for _ in range(3):
         epoch = [batches[index] for index in range(len(batches))]
-        order, labels, weights = (np.concatenate(column) for column in zip(*epoch))
+        columns = zip(*epoch, strict=True)
+        order, labels, weights = (np.concatenate(column) for column in columns)
         np.testing.assert_array_equal(labels, order[:, 0] * 10)
         np.testing.assert_array_equal(weights, order[:, 0] * 100)
         assert sorted(order[:, 0]) == list(range(7))
