@@ -19,7 +19,11 @@ from keras_vatt.evaluation.ranking import (
     retrieval_ranks,
 )
 from keras_vatt.evaluation.report import EvaluationResult, write_evaluation
-from keras_vatt.evaluation.retrieval import format_retrieval, zero_shot_retrieval
+from keras_vatt.evaluation.retrieval import (
+    format_retrieval,
+    zero_shot_ranks,
+    zero_shot_retrieval,
+)
 
 __all__ = [
     "ClassificationMetrics",
@@ -38,5 +42,6 @@ __all__ = [
     "retrieval_ranks",
     "top_k_hits",
     "write_evaluation",
+    "zero_shot_ranks",
     "zero_shot_retrieval",
 ]

@@ -1,9 +1,10 @@
 """How far a metric would move if other clips had been drawn: bootstrap intervals."""
 
 import functools
+import warnings
 
 import numpy as np
-from scipy.stats import bootstrap
+from scipy.stats import DegenerateDataWarning, bootstrap
 
 from keras_vatt.evaluation.classification import checked_inputs, top_k_hits
 from keras_vatt.evaluation.resampling import RANKING_METRICS, resampled_ranking_metrics
@@ -170,15 +171,18 @@ def _intervals(names, draw, num_examples, confidence, num_resamples, seed):
     _check_settings(num_examples, confidence, num_resamples)
     if num_examples == 1:
         return dict.fromkeys(names, (float("nan"), float("nan")))
-    values = bootstrap(
-        (np.arange(num_examples),),
-        lambda indices, axis: draw(np.atleast_2d(indices)),
-        vectorized=True,
-        n_resamples=num_resamples,
-        batch=_BATCH,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).bootstrap_distribution
+    with warnings.catch_warnings():
+        # Undefined values are left out below.
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        values = bootstrap(
+            (np.arange(num_examples),),
+            lambda indices, axis: draw(np.atleast_2d(indices)),
+            vectorized=True,
+            n_resamples=num_resamples,
+            batch=_BATCH,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        ).bootstrap_distribution
     tails = ((1 - confidence) / 2, (1 + confidence) / 2)
     return {
         name: _percentiles(row, tails) for name, row in zip(names, values, strict=True)

@@ -1,6 +1,7 @@
 """Probes: how well a simple classifier tells classes apart by frozen features."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -162,7 +163,6 @@ def _fit_logistic_regression(features, labels, regularization, seed):
             "Cross-validation needs a class with at least two train clips. Pass "
             "`regularization`, such as 1.0, to train without it."
         )
-    # A class may have fewer clips than there are folds: some folds then lack it.
     folds = StratifiedKFold(min(_NUM_FOLDS, largest), shuffle=True, random_state=seed)
     grid = {"logisticregression__C": _REGULARIZATIONS}
     return (

@@ -245,7 +245,8 @@ def _explanation(rows):
     if confidences:
         levels = ", ".join(f"{100 * confidence:g} %" for confidence in confidences)
         lines.append(
-            f"In brackets: {levels} percentile bootstrap intervals over clips or queries."
+            f"In brackets: {levels} intervals, by the percentile bootstrap over clips "
+            "or queries."
         )
     if any(row["metrics"].get("num_classes_without_positives") for row in rows):
         lines.append("Classes without positives are left out of mAP, ROC-AUC and d'.")
