@@ -86,6 +86,9 @@ def classification_intervals(
     by one, thousands of clips and hundreds of classes take hours. In a resample, the
     classes without positives (or negatives) are left out as they are in the metrics.
 
+    Average precision leans upwards in resamples, where copies of a positive clip follow
+    one another: of classes with few positives, so does its interval.
+
     Args:
         scores: as in `classification_metrics`.
         labels: as in `classification_metrics`.

@@ -165,9 +165,11 @@ def _fit_logistic_regression(features, labels, regularization, seed):
         )
     folds = StratifiedKFold(min(_NUM_FOLDS, largest), shuffle=True, random_state=seed)
     grid = {"logisticregression__C": _REGULARIZATIONS}
-    return (
-        GridSearchCV(classifier, grid, cv=folds).fit(features, labels).best_estimator_
-    )
+    with warnings.catch_warnings():
+        # A class may have fewer clips than there are folds: some folds then lack it.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        search = GridSearchCV(classifier, grid, cv=folds).fit(features, labels)
+    return search.best_estimator_
 
 
 def _fit_svm(features, labels, regularization, seed):
