@@ -66,10 +66,9 @@ def linear_probe(
     - `"vatt"`: what the authors' code calls linear evaluation, though it is a
       bottleneck: a layer of 128 units without activation, dropout of 0.9, and a
       softmax layer with an L2 penalty of 0.1, trained by Adam at a rate of 5e-4 on
-      features as they are (`vatt/experiments/linear` of google-research).
-    - `"svm"`: scikit-learn's `LinearSVC(C=6e-5)` on standardized features, an
-      alternative that the authors' code mentions; MMV's linear evaluation
-      (arXiv:2006.16228) trains a linear SVM too.
+      features as they are (`vatt/utils/eval/evaluators.py` of google-research).
+    - `"svm"`: scikit-learn's `LinearSVC(C=6e-5)` on standardized features. The
+      authors' code has it in a comment, on features as they are.
 
     Test clips may have several windows, whose probabilities (margins of the SVM) are
     averaged; the paper's have 4. It trains on one window of each clip.
@@ -91,7 +90,8 @@ def linear_probe(
         epochs: int, passes over the train set with `"vatt"`. Defaults to 1000.
         batch_size: int, with `"vatt"`. Defaults to 64.
         top_k: ints, the `k` of top-k accuracy. Defaults to `(1, 5)`.
-        verbose: `verbose` of `keras.Model.fit`, with `"vatt"`. Defaults to 0.
+        verbose: `verbose` of `keras.Model.fit`, with `"vatt"`; 1 shows progress over
+            all epochs. Defaults to 0.
 
     Returns:
         `ProbeResult`.
@@ -120,6 +120,11 @@ def linear_probe(
     if method == "vatt" and regularization is not None:
         raise ValueError(
             '`regularization` is not for `method="vatt"`, whose penalty is fixed.'
+        )
+    if epochs < 1 or batch_size < 1:
+        raise ValueError(
+            "`epochs` and `batch_size` must be at least 1. "
+            f"Received: {epochs} and {batch_size}"
         )
     train_features = _checked_features(train_features, "train_features", (2,))
     test_features = _checked_features(test_features, "test_features", (2, 3))

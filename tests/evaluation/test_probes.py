@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from keras_vatt.evaluation import linear_probe
-from keras_vatt.evaluation.bottleneck_probe import bottleneck_probe
+from keras_vatt.evaluation.bottleneck_probe import _ShuffledBatches, bottleneck_probe
 
 
 def _features(num_clips=60, num_classes=3, dim=6, distance=3.0, seed=0, windows=None):
@@ -47,12 +47,12 @@ def test_separate_classes_are_told_apart(method):
 @pytest.mark.parametrize("method", ["logistic_regression", "vatt"])
 def test_probabilities_are_averaged_over_windows(method):
     train, labels = _features()
-    windows, _ = _features(seed=1, windows=3)
+    windows, _ = _features(seed=1, windows=2)
     settings = {"method": method} | SETTINGS[method]
     together = linear_probe(train, labels, windows, labels, **settings)
     apart = [
         linear_probe(train, labels, windows[:, w], labels, **settings).probabilities
-        for w in range(3)
+        for w in range(2)
     ]
     expected = np.mean(apart, axis=0)
     np.testing.assert_allclose(together.probabilities, expected, atol=1e-5)
@@ -119,7 +119,8 @@ def test_the_authors_probe_is_built_as_they_do():
     bottleneck, dropout, head = model.layers
     assert bottleneck.units == 128
     assert bottleneck.activation is keras.activations.linear
-    assert isinstance(bottleneck.kernel_initializer, keras.initializers.GlorotNormal)
+    for layer in (bottleneck, head):
+        assert isinstance(layer.kernel_initializer, keras.initializers.GlorotNormal)
     assert dropout.rate == 0.9
     assert head.units == 7
     assert head.activation is keras.activations.softmax
@@ -129,11 +130,22 @@ def test_the_authors_probe_is_built_as_they_do():
     assert float(model.optimizer.learning_rate) == pytest.approx(5e-4)
 
 
+def test_each_epoch_has_every_clip_once_in_another_order():
+    batches = _ShuffledBatches(np.arange(10), np.arange(10), 4, epochs=3, seed=1)
+    assert [len(batches[index][0]) for index in range(9)] == [4, 4, 2] * 3
+    epochs = [
+        np.concatenate([batches[index][1] for index in range(start, start + 3)])
+        for start in (0, 3, 6)
+    ]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
 def test_the_penalty_is_in_the_loss():
     model = bottleneck_probe(num_classes=3, seed=1)
     features, labels = _features()
     features = features.astype("float32")
-    loss = model.evaluate(features, labels, verbose=0)[0]
+    loss = model.evaluate(features, labels, verbose=0)
     hidden, bias, kernel, head_bias = model.get_weights()
     logits = (features @ hidden + bias) @ kernel + head_bias
     logs = log_softmax(logits, axis=1)
@@ -216,6 +228,8 @@ def test_rare_classes_are_no_trouble():
         ({"train_labels": [1, 1, 1, 1]}, "two classes"),
         ({"train_labels": [0, 1, 2, 3]}, "Cross-validation"),
         ({"num_classes": 1}, "at least 2"),
+        ({"epochs": 0}, "`epochs`"),
+        ({"batch_size": 0}, "`batch_size`"),
     ],
 )
 def test_what_cannot_be_probed_is_refused(changes, message):
