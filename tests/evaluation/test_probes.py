@@ -213,6 +213,37 @@ def test_rare_classes_are_no_trouble():
     assert result.probabilities.shape == (21, 4)
 
 
+def _several_labels(seed, num_clips=40):
+    """Two classes that go by a feature each, and one that no clip has."""
+    generator = np.random.default_rng(seed)
+    labels = (generator.random((num_clips, 3)) < 0.4).astype(int)
+    labels[:, 2] = 0
+    features = 4 * labels + generator.normal(size=(num_clips, 3))
+    return features, labels
+
+
+def test_several_labels_a_clip_have_a_regression_each():
+    train, train_labels = _several_labels(0)
+    test, test_labels = _several_labels(1)
+    settings = {"multi_label": True, "regularization": 1.0}
+    result = linear_probe(train, train_labels, test, test_labels, **settings)
+    assert result.metrics.num_classes_without_positives == 1
+    assert result.metrics.mean_average_precision > 0.9
+
+    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    alone = LogisticRegression().fit((train - mean) / deviation, train_labels[:, 0])
+    expected = alone.predict_proba((test - mean) / deviation)[:, 1]
+    np.testing.assert_allclose(result.probabilities[:, 0], expected, atol=1e-6)
+
+
+def test_the_regularization_of_several_labels_is_chosen():
+    train, labels = _several_labels(0)
+    windows = np.stack([train, train], axis=1)
+    result = linear_probe(train, labels, windows, labels, multi_label=True)
+    assert result.probabilities.shape == (40, 3)
+    assert 1e-5 <= result.regularization <= 100
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -228,6 +259,10 @@ def test_rare_classes_are_no_trouble():
         ({"train_labels": [1, 1, 1, 1]}, "two classes"),
         ({"train_labels": [0, 1, 2, 3]}, "Cross-validation"),
         ({"num_classes": 1}, "at least 2"),
+        ({"multi_label": True}, "multi_hot"),
+        ({"multi_label": True, "method": "vatt"}, "only for"),
+        ({"multi_label": True, "train_labels": np.eye(4)}, "test_labels.*multi_hot"),
+        ({"multi_label": True, "train_labels": np.eye(3)}, "each of 4 clips"),
         ({"epochs": 0}, "`epochs`"),
         ({"batch_size": 0}, "`batch_size`"),
     ],
@@ -241,3 +276,9 @@ def test_what_cannot_be_probed_is_refused(changes, message):
     }
     with pytest.raises(ValueError, match=message):
         linear_probe(**given | changes)
+
+
+def test_train_and_test_labels_have_the_same_classes():
+    features, labels = np.eye(4), np.eye(4, dtype=int)
+    with pytest.raises(ValueError, match="agree on the number of classes"):
+        linear_probe(features, labels, features, labels[:, :3], multi_label=True)
