@@ -1,8 +1,8 @@
 """Zero-shot retrieval: find the video that a text or a sound belongs to."""
 
-import dataclasses
-
 import numpy as np
+
+from keras_vatt.evaluation.ranking import retrieval_metrics
 
 _INPUTS = ("video", "audio", "text")
 # Which embedding of the queries is compared with which one of the videos, and
@@ -11,88 +11,6 @@ _TASKS = {
     "text->video": (("text", "to_video"), ("video", "to_text"), "text_mask"),
     "audio->video": (("audio", "to_video"), ("video", "to_audio"), "audio_mask"),
 }
-_CHUNK = 1024
-# Equal embeddings may differ by rounding, according to their place in a matrix.
-_TIE = 1e-9
-
-
-@dataclasses.dataclass(frozen=True)
-class RetrievalMetrics:
-    """How well the match of each query is found among the candidates.
-
-    Args:
-        num_queries: int, queries that were asked.
-        num_candidates: int, candidates that each query is compared with.
-        recall_at_1: float, share of queries whose match comes first.
-        recall_at_5: float, share of queries whose match is among the first 5.
-        recall_at_10: float, share of queries whose match is among the first 10.
-        median_rank: float, median rank of the match; 1 is the best.
-        mean_rank: float, mean rank of the match.
-    """
-
-    num_queries: int
-    num_candidates: int
-    recall_at_1: float
-    recall_at_5: float
-    recall_at_10: float
-    median_rank: float
-    mean_rank: float
-
-
-def retrieval_metrics(queries, candidates):
-    """Rank candidates by cosine similarity; query `i` matches candidate `i`.
-
-    Candidates that are as similar as the match (within 1e-9) are ordered at random:
-    recalls and ranks are the expected ones. (Ordering them by index, as argsort
-    does, makes a collapsed model look perfect.)
-
-    Args:
-        queries: float array of shape `(queries, dim)`.
-        candidates: float array of shape `(candidates, dim)`, at least as many.
-
-    Returns:
-        `RetrievalMetrics`.
-
-    Raises:
-        ValueError: if the shapes don't fit, there is no query, or a number is
-            not finite.
-
-    Example:
-    ```python
-    embeddings = np.eye(20)
-    retrieval_metrics(embeddings, embeddings).recall_at_1  # 1.0
-    ```
-    """
-    queries = _unit_rows(queries, "queries")
-    candidates = _unit_rows(candidates, "candidates")
-    if not 0 < len(queries) <= len(candidates):
-        raise ValueError(
-            "There must be at least one query, and a candidate for each. Received: "
-            f"{len(queries)} queries, {len(candidates)} candidates"
-        )
-    ahead, tied = [], []
-    for start in range(0, len(queries), _CHUNK):
-        chunk = queries[start : start + _CHUNK]
-        similarities = chunk @ candidates.T
-        rows = np.arange(len(chunk))
-        of_match = similarities[rows, start + rows][:, None]
-        ahead.append((similarities > of_match + _TIE).sum(axis=1))
-        tied.append((np.abs(similarities - of_match) <= _TIE).sum(axis=1))
-    ahead, tied = np.concatenate(ahead), np.concatenate(tied)
-    ranks = ahead + (tied + 1) / 2
-
-    def recall(k):
-        return float(np.clip((k - ahead) / tied, 0, 1).mean())
-
-    return RetrievalMetrics(
-        num_queries=len(queries),
-        num_candidates=len(candidates),
-        recall_at_1=recall(1),
-        recall_at_5=recall(5),
-        recall_at_10=recall(10),
-        median_rank=float(np.median(ranks)),
-        mean_rank=float(ranks.mean()),
-    )
 
 
 def zero_shot_retrieval(model, dataset):
@@ -168,14 +86,3 @@ def _embed(model, dataset):
 def _filled_up(array, num_rows):
     array = np.asarray(array)
     return np.concatenate([array, np.repeat(array[-1:], num_rows - len(array), 0)])
-
-
-def _unit_rows(embeddings, name):
-    embeddings = np.asarray(embeddings, np.float64)
-    if embeddings.ndim != 2 or not np.isfinite(embeddings).all():
-        raise ValueError(
-            f"`{name}` must be a matrix of finite numbers. Received shape: "
-            f"{embeddings.shape}"
-        )
-    norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return embeddings / np.maximum(norms, 1e-12)

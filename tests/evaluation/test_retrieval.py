@@ -48,7 +48,7 @@ def test_many_queries_are_ranked_in_chunks(monkeypatch):
     generator = np.random.default_rng(1)
     queries, candidates = generator.normal(size=(2, 50, 4))
     whole = retrieval_metrics(queries, candidates)
-    monkeypatch.setattr("keras_vatt.evaluation.retrieval._CHUNK", 7)
+    monkeypatch.setattr("keras_vatt.evaluation.ranking._CHUNK", 7)
     assert retrieval_metrics(queries, candidates) == whole
 
 
