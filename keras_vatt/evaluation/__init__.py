@@ -6,23 +6,42 @@ from keras_vatt.evaluation.classification import (
     multi_hot,
     top_k_hits,
 )
+from keras_vatt.evaluation.intervals import (
+    bootstrap_intervals,
+    classification_intervals,
+    retrieval_intervals,
+)
+from keras_vatt.evaluation.probes import ProbeResult, linear_probe
 from keras_vatt.evaluation.ranking import (
     RetrievalMetrics,
     RetrievalRanks,
     retrieval_metrics,
     retrieval_ranks,
 )
-from keras_vatt.evaluation.retrieval import format_retrieval, zero_shot_retrieval
+from keras_vatt.evaluation.report import EvaluationResult, write_evaluation
+from keras_vatt.evaluation.retrieval import (
+    format_retrieval,
+    zero_shot_ranks,
+    zero_shot_retrieval,
+)
 
 __all__ = [
     "ClassificationMetrics",
+    "EvaluationResult",
+    "ProbeResult",
     "RetrievalMetrics",
     "RetrievalRanks",
+    "bootstrap_intervals",
+    "classification_intervals",
     "classification_metrics",
     "format_retrieval",
+    "linear_probe",
     "multi_hot",
+    "retrieval_intervals",
     "retrieval_metrics",
     "retrieval_ranks",
     "top_k_hits",
+    "write_evaluation",
+    "zero_shot_ranks",
     "zero_shot_retrieval",
 ]

@@ -95,13 +95,10 @@ def classification_metrics(scores, labels, multi_label=False, top_k=(1, 5)):
     metrics.roc_auc  # 1.0
     ```
     """
-    scores = _checked_scores(scores)
-    if multi_label:
-        positives, accuracies = _checked_multi_hot(labels, scores.shape), {}
-    else:
-        labels = _checked_classes(labels, scores.shape)
-        positives = labels[:, None] == np.arange(scores.shape[1])
-        hits = {k: top_k_hits(scores, labels, k) for k in top_k}
+    scores, positives = checked_inputs(scores, labels, multi_label)
+    accuracies = {}
+    if not multi_label:
+        hits = {int(k): top_k_hits(scores, labels, k) for k in top_k}
         accuracies = {k: float(values.mean()) for k, values in hits.items()}
     return ClassificationMetrics(
         num_examples=len(scores),
@@ -170,6 +167,15 @@ def multi_hot(labels, num_classes):
         _refuse_other_classes(indices, num_classes)
         row[indices] = 1
     return rows
+
+
+def checked_inputs(scores, labels, multi_label):
+    """Scores as float64 and positives as bool, both `(clips, classes)`, or an error."""
+    scores = _checked_scores(scores)
+    if multi_label:
+        return scores, _checked_multi_hot(labels, scores.shape)
+    labels = _checked_classes(labels, scores.shape)
+    return scores, labels[:, None] == np.arange(scores.shape[1])
 
 
 def _ranking_metrics(scores, positives):
