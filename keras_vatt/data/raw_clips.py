@@ -15,7 +15,7 @@ def raw_frames(source, spec, num_windows=1, num_crops=1):
 
     Several windows are spread evenly in time from its start to its end, several crops
     evenly along the longer side of the picture, as VATT tests classifiers on 4 windows
-    and 3 crops (arXiv 2104.11178, section 4.2).
+    and 3 crops (arXiv 2104.11178).
 
     Args:
         source: str or path of a file, a `keras_vatt.data.MediaSegment`, the `bytes` of
@@ -36,7 +36,7 @@ def raw_frames(source, spec, num_windows=1, num_crops=1):
         ValueError: if an array has another rank or dtype, an impossible rate, or
             lasts less than a clip.
     """
-    crops = _crop_positions(num_crops)
+    crops = crop_positions(num_crops)
     if isinstance(source, tuple):
         return _frames_of_array(*_checked(source, "video"), spec, num_windows, crops)
     with open_media(_file_of(source)) as media:
@@ -124,7 +124,19 @@ def window_starts(start, end, duration, num_windows):
     return start + np.linspace(0.0, spare, num_windows)
 
 
-def _crop_positions(num_crops):
+def crop_positions(num_crops):
+    """Where crops lie along the longer side of a picture.
+
+    Args:
+        num_crops: int. One crop lies in the centre, several lie evenly spread from one
+            end to the other.
+
+    Returns:
+        Tuple of floats in [0, 1], see `decode_frames`.
+
+    Raises:
+        ValueError: if `num_crops` is below 1.
+    """
     _check_count("num_crops", num_crops)
     return (0.5,) if num_crops == 1 else tuple(np.linspace(0.0, 1.0, num_crops))
 

@@ -5,7 +5,9 @@ import functools
 
 import keras
 import keras_nlp
+import numpy as np
 
+from keras_vatt.data.images import is_raw_images, raw_images
 from keras_vatt.models.backbone import VATTBackbone
 from keras_vatt.models.converters import VATTAudioConverter, VATTVideoConverter
 from keras_vatt.models.presets import PartFromPreset
@@ -90,7 +92,8 @@ class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
                 `keras_vatt.data.MediaSegment`, bytes, a tuple of an array and its
                 rate, a list of these, or a batch (see `VATTVideoConverter` and
                 `VATTAudioConverter`); and `"text"`, a string, a list of strings, or
-                for each clip a list of as many candidates.
+                for each clip a list of as many candidates; and `"image"`, see
+                `VATTImageClassifier`.
             num_windows: int. Windows of each raw video and sound, spread evenly in
                 time from its start to its end; `1` is its middle. Text is not
                 repeated. Defaults to `1`.
@@ -113,8 +116,15 @@ class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
             ),
             "audio": functools.partial(self.audio_converter, num_windows=num_windows),
             "text": self._words,
+            "image": functools.partial(self._images, num_crops=num_crops),
         }
         return {name: converters[name](given) for name, given in inputs.items()}
+
+    def _images(self, images, num_crops):
+        size = self.clip_spec.frame_size
+        if not is_raw_images(images, size):
+            return np.asarray(images)
+        return raw_images(images, size, num_crops)
 
     def _words(self, captions):
         if self.tokenizer is None or self.tokenizer.vocabulary is None:
