@@ -27,6 +27,7 @@ class ClipEncoder(keras.Model):
         self.backbone = backbone
         self.modality = modality
         self.bridge_head = bridge_head
+        self.built = True
 
     def call(self, inputs):
         features = self.backbone.encode_modality(

@@ -1,5 +1,6 @@
 """An evaluation from its settings to its report."""
 
+import dataclasses
 import json
 import pathlib
 import tempfile
@@ -15,8 +16,9 @@ from keras_vatt.evaluating.linear_probe import evaluate_linear_probe
 from keras_vatt.evaluating.retrieval import evaluate_retrieval
 from keras_vatt.evaluating.sets import read_splits
 from keras_vatt.evaluation import write_evaluation
+from keras_vatt.models.backbone import VATTBackbone
 from keras_vatt.models.classifier import VATTAudioClassifier, VATTVideoClassifier
-from keras_vatt.models.task import VATTTask
+from keras_vatt.models.preprocessor import VATTPreprocessor
 from keras_vatt.models.vatt import VATT
 from keras_vatt.storage import PresetError
 
@@ -29,6 +31,22 @@ _CLASSIFIERS = {"video": VATTVideoClassifier, "audio": VATTAudioClassifier}
 _SETTINGS = "settings.json"
 # How many clips that were left out are named in the report; all are in its own file.
 _MAX_NAMED = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class _BackboneAlone:
+    """Any preset has these; a probe needs no more."""
+
+    backbone: VATTBackbone
+    preprocessor: VATTPreprocessor
+
+    @property
+    def variables(self):
+        return self.backbone.variables
+
+    @property
+    def dtype_policy(self):
+        return self.backbone.dtype_policy
 
 
 def evaluate(settings):
@@ -74,11 +92,16 @@ def _evaluate(model, splits, settings, folder, keep):
 
 def _load(settings, splits):
     """The model of a preset, of the class that the task needs."""
-    cls = VATT if settings.task == "retrieval" else VATTTask
-    modality = settings.modality or next(iter(splits.values())).modality
-    if settings.task == "classification":
-        cls = _CLASSIFIERS[modality]
     try:
+        if settings.task == "linear-probe":
+            return _BackboneAlone(
+                VATTBackbone.from_preset(settings.preset),
+                VATTPreprocessor.from_preset(settings.preset),
+            )
+        cls = VATT
+        if settings.task == "classification":
+            modality = settings.modality or next(iter(splits.values())).modality
+            cls = _CLASSIFIERS[modality]
         model = cls.from_preset(settings.preset)
     except PresetError as error:
         raise EvaluationError(str(error)) from error
@@ -133,8 +156,8 @@ def _facts(settings, splits, findings):
     report = CorpusReport(0, tuple(findings))
     facts = settings.results_depend_on() | {
         "classes": len(read.class_names) or None,
-        "test clips listed": _num_clips(splits),
-        "left out": {str(p): count for p, count in report.counts.items()},
+        "test clips on disk": _num_clips(splits),
+        "left out": {str(p): count for p, count in report.counts.items()} or None,
     }
     named = [f"{f.where}: {f.reason}" for f in findings[:_MAX_NAMED]]
     if named:

@@ -60,6 +60,8 @@ class EvaluationSettings:
 
     def results_depend_on(self):
         """The settings that features and results depend on, a dict of JSON types."""
-        names = ("task", "preset", "dataset", "split", "windows", "method", "modality")
-        facts = {name: getattr(self, name) for name in (*names, "limit")}
+        names = ["task", "preset", "modality", "windows", "limit"]
+        names += ["dataset", "split"] if self.dataset else []
+        names += ["method"] if self.task == "linear-probe" else []
+        facts = {name: getattr(self, name) for name in names}
         return facts | {"data": os.path.abspath(self.data), "crops": self.num_crops}

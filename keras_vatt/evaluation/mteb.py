@@ -5,7 +5,6 @@ import itertools
 
 import numpy as np
 
-from keras_vatt.models.converters import VATTVideoConverter
 from keras_vatt.version import __version__
 
 # An image is a video that stands still.
@@ -99,7 +98,7 @@ class MTEBEncoder:
         branch, output = self._place(first, task_metadata, prompt_type)
         column = "image" if branch == "video" and "video" not in first else branch
         rows = [
-            self._encode(branch, output, column, batch[column])
+            self._encode(output, column, batch[column])
             for batch in itertools.chain([first], batches)
         ]
         return np.concatenate(rows)
@@ -138,22 +137,9 @@ class MTEBEncoder:
                 "`keras_vatt.layers.JointBridgeHead` can do this task."
             )
 
-    def _encode(self, branch, output, column, entries):
-        if column == "text":
-            inputs = list(entries)
-        elif column == "image":
-            inputs = self._still_videos(entries)
-        else:
-            inputs = [_raw(entry, column) for entry in entries]
-        embeddings = self.model.encode(**{branch: inputs})[branch][output]
-        return np.asarray(embeddings, np.float32)
-
-    def _still_videos(self, images):
-        spec = self.model.preprocessor.video_converter.clip_spec
-        rate = spec.frames_per_second
-        converter = VATTVideoConverter(1, rate, spec.frame_size)
-        frames = [(np.asarray(i.convert("RGB"))[np.newaxis], rate) for i in images]
-        return np.repeat(converter(frames), spec.num_frames, axis=1)
+    def _encode(self, output, column, entries):
+        inputs = [_RAW[column](entry) for entry in entries]
+        return self.model.extract_features(column, inputs, output)[:, 0]
 
 
 def _best(branches):
@@ -161,7 +147,7 @@ def _best(branches):
     return next(name for name in ("video", "audio", "text") if name in branches)
 
 
-def _raw(entry, modality):
+def _clip(entry):
     """A raw clip of what `datasets` gives: bytes, a path, or samples and their rate."""
     if isinstance(entry, dict) and entry.get("bytes") is not None:
         return entry["bytes"]
@@ -175,9 +161,16 @@ def _raw(entry, modality):
     if isinstance(entry, str | bytes):
         return entry
     raise ValueError(
-        f"An entry of {modality} is a dict of `bytes`, `path` or `array` and "
-        f"`sampling_rate`. Received: {type(entry).__name__}"
+        "A clip is a dict of `bytes`, `path`, or `array` and `sampling_rate`. "
+        f"Received: {type(entry).__name__}"
     )
+
+
+def _picture(entry):
+    return np.asarray(entry.convert("RGB"))
+
+
+_RAW = {"text": str, "audio": _clip, "video": _clip, "image": _picture}
 
 
 def _undecoded_batches(inputs):
