@@ -41,8 +41,8 @@ class _BackboneAlone:
     preprocessor: VATTPreprocessor
 
     @property
-    def variables(self):
-        return self.backbone.variables
+    def weights(self):
+        return self.backbone.weights
 
     @property
     def dtype_policy(self):
@@ -104,7 +104,10 @@ def _load(settings, splits):
             cls = _CLASSIFIERS[modality]
         model = cls.from_preset(settings.preset)
     except PresetError as error:
-        raise EvaluationError(str(error)) from error
+        hint = ""
+        if settings.task == "classification":
+            hint = " (classification needs the preset of a fine-tuned classifier)"
+        raise EvaluationError(f"{error}{hint}") from error
     if model.preprocessor is None:
         raise EvaluationError(
             f"the preset {settings.preset!r} does not say what its clips are: it has "
@@ -126,8 +129,8 @@ def _claim(folder, settings, model):
         differing = _differing(facts, marker)
         if differing:
             raise EvaluationError(
-                f"{str(folder)!r} holds an evaluation with another "
-                f"{', '.join(differing)}: choose another --output"
+                f"{str(folder)!r} holds an evaluation with other settings "
+                f"({', '.join(differing)}): choose another --output"
             )
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
