@@ -1,5 +1,6 @@
 """What the classifiers on one modality of a VATT backbone share."""
 
+import contextlib
 import math
 
 import keras
@@ -10,6 +11,7 @@ from keras_vatt.layers import SeededDropout
 from keras_vatt.models import classifier_defaults as defaults
 from keras_vatt.models.class_labels import check_class_names, check_labels
 from keras_vatt.models.pooled_encoder import pooled_features
+from keras_vatt.models.raw_batches import RawBatches
 from keras_vatt.models.task import VATTTask
 
 
@@ -169,21 +171,22 @@ class VATTClassifier(VATTTask):
         if isinstance(validation_data, tuple):
             validation_data = self._validation(*validation_data, batch_size=batch_size)
         check_labels(y, self.num_classes, self.multi_label)
-        if not self._is_raw(self.input_kind, x):
-            return super().fit(
-                x=x,
-                y=y,
-                batch_size=batch_size,
-                sample_weight=sample_weight,
-                validation_data=validation_data,
-                shuffle=shuffle,
-                **kwargs,
-            )
-        batches = self._labelled_batches(x, y, sample_weight, batch_size, shuffle)
-        with batches.own_errors():
-            return super().fit(
-                x=batches, validation_data=validation_data, shuffle=False, **kwargs
-            )
+        given = {
+            "x": x,
+            "y": y,
+            "batch_size": batch_size,
+            "sample_weight": sample_weight,
+            "shuffle": shuffle,
+        }
+        if self._is_raw(self.input_kind, x):
+            # They have an order of their own each epoch.
+            batches = self._labelled_batches(x, y, sample_weight, batch_size, shuffle)
+            given = {"x": batches, "shuffle": False}
+        with contextlib.ExitStack() as stack:
+            for data in (given["x"], validation_data):
+                if isinstance(data, RawBatches):
+                    stack.enter_context(data.own_errors(self))
+            return super().fit(validation_data=validation_data, **given, **kwargs)
 
     def evaluate(
         self, x=None, y=None, batch_size=None, *, sample_weight=None, **kwargs
@@ -207,7 +210,7 @@ class VATTClassifier(VATTTask):
                 x=x, y=y, batch_size=batch_size, sample_weight=sample_weight, **kwargs
             )
         batches = self._labelled_batches(x, y, sample_weight, batch_size)
-        with batches.own_errors():
+        with batches.own_errors(self):
             return super().evaluate(x=batches, **kwargs)
 
     def predict(self, x, batch_size=None, *, num_windows=1, num_crops=1, **kwargs):
@@ -246,7 +249,7 @@ class VATTClassifier(VATTTask):
         batches = self._raw_batches(
             self.input_kind, x, num_windows, num_crops, batch_size=batch_size or 32
         )
-        with batches.own_errors():
+        with batches.own_errors(self):
             logits = super().predict(batches, **kwargs)
         return logits.reshape(-1, num_windows * num_crops, self.num_classes).mean(1)
 

@@ -4,13 +4,15 @@ import contextlib
 import math
 import os
 import random
+import threading
+from concurrent import futures
 
 import keras
 import numpy as np
 
 
 class RawBatches(keras.utils.PyDataset):
-    """Decodes raw clips batch by batch, in threads, for Keras' loops.
+    """Decodes raw clips batch by batch, the next while one is used.
 
     Args:
         clips: sequence of raw clips.
@@ -37,9 +39,9 @@ class RawBatches(keras.utils.PyDataset):
         rows_per_clip=1,
         shuffle=False,
     ):
-        # Decoding leaves Python's lock; a short queue bounds the memory.
-        workers = min(4, os.cpu_count() or 1)
-        super().__init__(workers=workers, max_queue_size=2 * workers)
+        # Without workers of Keras': their queue keeps batches that were looked at to
+        # build the model, and hands them out again in the wrong place.
+        super().__init__()
         if len(clips) == 0:
             raise ValueError("There are no clips: the list is empty.")
         self._clips = clips
@@ -52,38 +54,83 @@ class RawBatches(keras.utils.PyDataset):
         self._shuffle = shuffle
         self._order = np.arange(len(clips))
         self._failure = None
+        # Decoding leaves Python's lock: the clips of a batch are decoded at once.
+        self._threads = futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+        self._lock = threading.Lock()
+        self._ahead = {}
         self.on_epoch_end()
 
     def __len__(self):
         return math.ceil(len(self._clips) / self._clips_per_batch)
 
     def __getitem__(self, index):
-        first = index * self._clips_per_batch
-        chosen = self._order[first : first + self._clips_per_batch]
-        try:
-            inputs = self._convert([self._clips[number] for number in chosen])
-        except Exception as error:
-            self._failure = self._failure or error
-            raise
+        # TensorFlow may ask from several threads.
+        with self._lock:
+            chosen, decoded = self._ahead.pop(index, None) or self._start(index)
+            self._forget()
+            if index + 1 < len(self):
+                self._ahead[index + 1] = self._start(index + 1)
+        inputs = self._result(decoded)
         if self._labels is None:
             return (inputs,)
         if self._sample_weight is None:
             return inputs, self._labels[chosen]
         return inputs, self._labels[chosen], self._sample_weight[chosen]
 
+    def on_epoch_begin(self):
+        # Decode the first batch now: an error after this point, and before the first
+        # step, would find the weights taken out of the model on the JAX backend.
+        with self._lock:
+            if 0 not in self._ahead:
+                self._forget()
+                self._ahead[0] = self._start(0)
+            _, decoded = self._ahead[0]
+        self._result(decoded)
+
     def on_epoch_end(self):
-        if self._shuffle:
-            self._order = self._random.permutation(len(self._clips))
+        with self._lock:
+            self._forget()
+            if self._shuffle:
+                self._order = self._random.permutation(len(self._clips))
 
     @contextlib.contextmanager
-    def own_errors(self):
-        """Raise what went wrong in decoding as it was, not as TensorFlow wraps it."""
+    def own_errors(self, model):
+        """Raise what went wrong in decoding as it was, and keep the model whole.
+
+        Args:
+            model: the model whose loop runs on these batches.
+        """
         try:
             yield
         except Exception as error:
+            if hasattr(model, "jax_state_sync"):
+                # Keras has taken the weights out of the model for the loop.
+                model.jax_state_sync()
             if self._failure is None or self._failure is error:
                 raise
+            # TensorFlow has wrapped it.
             raise self._failure from error
+
+    def _result(self, decoded):
+        try:
+            return np.concatenate([rows.result() for rows in decoded])
+        except Exception as error:
+            self._failure = self._failure or error
+            raise
+
+    def _start(self, index):
+        """Which clips make up a batch, and the futures of their rows."""
+        first = index * self._clips_per_batch
+        chosen = self._order[first : first + self._clips_per_batch]
+        clips = [self._clips[number] for number in chosen]
+        return chosen, [self._threads.submit(self._convert, [clip]) for clip in clips]
+
+    def _forget(self):
+        """Drop what was decoded ahead and nobody has asked for."""
+        for _, decoded in self._ahead.values():
+            for rows in decoded:
+                rows.cancel()
+        self._ahead = {}
 
 
 def _rows(name, values, count):

@@ -80,7 +80,7 @@ class VATTTask(TaskFromPreset, keras_nlp.models.Task):
         batches = self._raw_batches(
             kind, inputs, num_windows, num_crops, batch_size=batch_size
         )
-        with batches.own_errors():
+        with batches.own_errors(encoder):
             values = encoder.predict(batches, verbose=0)
         return values.reshape(-1, num_windows * num_crops, values.shape[-1])
 
