@@ -24,6 +24,7 @@ from keras_vatt.evaluation.retrieval import (
     zero_shot_ranks,
     zero_shot_retrieval,
 )
+from keras_vatt.evaluation.splits import mean_over_splits
 
 __all__ = [
     "ClassificationMetrics",
@@ -36,6 +37,7 @@ __all__ = [
     "classification_metrics",
     "format_retrieval",
     "linear_probe",
+    "mean_over_splits",
     "multi_hot",
     "retrieval_intervals",
     "retrieval_metrics",

@@ -1,26 +1,21 @@
 """Probes: how well a simple classifier tells classes apart by frozen features."""
 
 import dataclasses
-import warnings
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
 
 from keras_vatt.evaluation.bottleneck_probe import bottleneck_probabilities
 from keras_vatt.evaluation.classification import (
     ClassificationMetrics,
     classification_metrics,
 )
+from keras_vatt.evaluation.scikit_probes import (
+    logistic_regression_scores,
+    one_vs_rest_scores,
+    svm_scores,
+)
 
 _METHODS = ("logistic_regression", "vatt", "svm")
-# scikit-learn's `C` that cross-validation tries.
-_REGULARIZATIONS = tuple(10.0**power for power in range(-5, 3))
-_SVM_REGULARIZATION = 6e-5
-_NUM_FOLDS = 5
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,6 +45,7 @@ def linear_probe(
     test_labels,
     method="logistic_regression",
     seed=1,
+    multi_label=False,
     num_classes=None,
     regularization=None,
     epochs=1000,
@@ -66,10 +62,9 @@ def linear_probe(
     - `"vatt"`: what the authors' code calls linear evaluation, though it is a
       bottleneck: a layer of 128 units without activation, dropout of 0.9, and a
       softmax layer with an L2 penalty of 0.1, trained by Adam at a rate of 5e-4 on
-      features as they are (`vatt/experiments/linear` of google-research).
-    - `"svm"`: scikit-learn's `LinearSVC(C=6e-5)` on standardized features, an
-      alternative that the authors' code mentions; MMV's linear evaluation
-      (arXiv:2006.16228) trains a linear SVM too.
+      features as they are (`vatt/utils/eval/evaluators.py` of google-research).
+    - `"svm"`: scikit-learn's `LinearSVC(C=6e-5)` on standardized features. The
+      authors' code has it in a comment, on features as they are.
 
     Test clips may have several windows, whose probabilities (margins of the SVM) are
     averaged; the paper's have 4. It trains on one window of each clip.
@@ -77,13 +72,17 @@ def linear_probe(
     Args:
         train_features: float array of shape `(clips, dim)`, such as
             `features_pooled` of `VATT.encode`.
-        train_labels: int array of shape `(clips,)`.
+        train_labels: int array of shape `(clips,)`. With `multi_label`, 0s and 1s of
+            shape `(clips, classes)`.
         test_features: float array of shape `(clips, dim)` or `(clips, windows, dim)`.
-        test_labels: int array of shape `(clips,)`.
+        test_labels: as `train_labels`.
         method: `"logistic_regression"`, `"vatt"` or `"svm"`. Defaults to
             `"logistic_regression"`.
         seed: int. The result is the same for the same seed, but for rounding that may
             depend on the machine. Defaults to 1, as in the authors' code.
+        multi_label: bool, whether a clip has any number of classes; only for logistic
+            regression, which is then one for each class against the rest, with the
+            `C` of the best mean average precision. Defaults to `False`.
         num_classes: int, or `None` for one more than the highest label. Defaults to
             `None`.
         regularization: float, `C` of scikit-learn. Defaults to `None`:
@@ -91,7 +90,8 @@ def linear_probe(
         epochs: int, passes over the train set with `"vatt"`. Defaults to 1000.
         batch_size: int, with `"vatt"`. Defaults to 64.
         top_k: ints, the `k` of top-k accuracy. Defaults to `(1, 5)`.
-        verbose: `verbose` of `keras.Model.fit`, with `"vatt"`. Defaults to 0.
+        verbose: `verbose` of `keras.Model.fit`, with `"vatt"`; 1 shows progress over
+            all epochs. Defaults to 0.
 
     Returns:
         `ProbeResult`.
@@ -99,7 +99,7 @@ def linear_probe(
     Raises:
         ValueError: if shapes or labels don't fit, a feature is not finite, the train
             set has only one class, no class has two train clips to choose
-            `regularization` by, or `regularization` is given for `"vatt"`.
+            `regularization` by, or an option is not for the method.
 
     Example:
     ```python
@@ -115,89 +115,52 @@ def linear_probe(
     result.metrics.top_1  # 1.0
     ```
     """
+    _check_options(method, multi_label, regularization, epochs, batch_size)
+    train_features = _checked_features(train_features, "train_features", (2,))
+    test_features = _checked_features(test_features, "test_features", (2, 3))
+    if train_features.shape[-1] != test_features.shape[-1]:
+        raise ValueError(
+            "Train and test features must be of one size. Received: "
+            f"{train_features.shape[-1]} and {test_features.shape[-1]}"
+        )
+    check = _checked_multi_hot if multi_label else _checked_labels
+    train_labels = check(train_labels, train_features, "train_labels")
+    test_labels = check(test_labels, test_features, "test_labels")
+    count = _count_of_multi_hot if multi_label else _count_of_classes
+    num_classes = count(num_classes, train_labels, test_labels)
+
+    windows = test_features.reshape(-1, test_features.shape[-1])
+    data = (train_features, train_labels, windows)
+    if method == "vatt":
+        training = {"epochs": epochs, "batch_size": batch_size, "verbose": verbose}
+        scores = bottleneck_probabilities(*data, num_classes, seed=seed, **training)
+    elif multi_label:
+        scores, regularization = one_vs_rest_scores(*data, regularization, seed)
+    else:
+        fit = svm_scores if method == "svm" else logistic_regression_scores
+        scores, regularization = fit(*data, num_classes, regularization, seed)
+    scores = scores.reshape(len(test_features), -1, num_classes).mean(axis=1)
+    metrics = classification_metrics(scores, test_labels, multi_label, top_k)
+    return ProbeResult(metrics, scores, method, regularization)
+
+
+def _check_options(method, multi_label, regularization, epochs, batch_size):
     if method not in _METHODS:
         raise ValueError(f"`method` must be one of {_METHODS}. Received: {method!r}")
     if method == "vatt" and regularization is not None:
         raise ValueError(
             '`regularization` is not for `method="vatt"`, whose penalty is fixed.'
         )
-    train_features = _checked_features(train_features, "train_features", (2,))
-    test_features = _checked_features(test_features, "test_features", (2, 3))
-    train_labels = _checked_labels(train_labels, train_features, "train_labels")
-    test_labels = _checked_labels(test_labels, test_features, "test_labels")
-    num_classes = _checked_num_classes(num_classes, train_labels, test_labels)
-    if train_features.shape[-1] != test_features.shape[-1]:
+    if multi_label and method != "logistic_regression":
         raise ValueError(
-            "Train and test features must be of one size. Received: "
-            f"{train_features.shape[-1]} and {test_features.shape[-1]}"
+            '`multi_label=True` is only for `method="logistic_regression"`. '
+            f"Received: {method!r}"
         )
-    windows = test_features.reshape(-1, test_features.shape[-1])
-    if method == "vatt":
-        scores = bottleneck_probabilities(
-            train_features,
-            train_labels,
-            windows,
-            num_classes,
-            epochs=epochs,
-            batch_size=batch_size,
-            seed=seed,
-            verbose=verbose,
-        )
-    else:
-        classifier = _FITS[method](train_features, train_labels, regularization, seed)
-        regularization = classifier[-1].C
-        scores = _SCORES[method](classifier, windows, num_classes)
-    scores = scores.reshape(len(test_features), -1, num_classes).mean(axis=1)
-    metrics = classification_metrics(scores, test_labels, top_k=top_k)
-    return ProbeResult(metrics, scores, method, regularization)
-
-
-def _fit_logistic_regression(features, labels, regularization, seed):
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    if regularization is not None:
-        classifier.set_params(logisticregression__C=regularization)
-        return classifier.fit(features, labels)
-    largest = np.bincount(labels).max()
-    if largest < 2:
+    if epochs < 1 or batch_size < 1:
         raise ValueError(
-            "Cross-validation needs a class with at least two train clips. Pass "
-            "`regularization`, such as 1.0, to train without it."
+            "`epochs` and `batch_size` must be at least 1. "
+            f"Received: {epochs} and {batch_size}"
         )
-    folds = StratifiedKFold(min(_NUM_FOLDS, largest), shuffle=True, random_state=seed)
-    grid = {"logisticregression__C": _REGULARIZATIONS}
-    with warnings.catch_warnings():
-        # A class may have fewer clips than there are folds: some folds then lack it.
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        search = GridSearchCV(classifier, grid, cv=folds).fit(features, labels)
-    return search.best_estimator_
-
-
-def _fit_svm(features, labels, regularization, seed):
-    if regularization is None:
-        regularization = _SVM_REGULARIZATION
-    svm = LinearSVC(C=regularization, random_state=seed)
-    return make_pipeline(StandardScaler(), svm).fit(features, labels)
-
-
-def _probabilities(classifier, features, num_classes):
-    """Classes that the train set lacks have a probability of 0."""
-    scores = np.zeros((len(features), num_classes))
-    scores[:, classifier.classes_] = classifier.predict_proba(features)
-    return scores
-
-
-def _margins(classifier, features, num_classes):
-    margins = classifier.decision_function(features)
-    if margins.ndim == 1:
-        margins = np.stack([-margins, margins], axis=1)
-    # Classes that the train set lacks come last.
-    scores = np.full((len(features), num_classes), margins.min() - 1)
-    scores[:, classifier.classes_] = margins
-    return scores
-
-
-_FITS = {"logistic_regression": _fit_logistic_regression, "svm": _fit_svm}
-_SCORES = {"logistic_regression": _probabilities, "svm": _margins}
 
 
 def _checked_features(features, name, dimensions):
@@ -226,7 +189,35 @@ def _checked_labels(labels, features, name):
     return labels.astype(np.int64)
 
 
-def _checked_num_classes(num_classes, train_labels, test_labels):
+def _checked_multi_hot(labels, features, name):
+    labels = np.asarray(labels)
+    if labels.ndim != 2 or labels.shape[1] < 2 or not np.isin(labels, (0, 1)).all():
+        raise ValueError(
+            f"With `multi_label=True`, `{name}` must be 0s and 1s of shape "
+            "`(clips, classes)`, at least two classes, as `multi_hot` makes them. "
+            f"Received: {labels.dtype} of shape {labels.shape}"
+        )
+    if len(labels) != len(features):
+        raise ValueError(
+            f"`{name}` must have a row for each of {len(features)} clips. "
+            f"Received shape: {labels.shape}"
+        )
+    return labels.astype(np.int64)
+
+
+def _count_of_multi_hot(num_classes, train_labels, test_labels):
+    counts = {train_labels.shape[1], test_labels.shape[1]}
+    counts |= {num_classes} - {None}
+    if len(counts) > 1:
+        raise ValueError(
+            "Train labels, test labels and `num_classes` must agree on the number of "
+            f"classes. Received: {train_labels.shape[1]}, {test_labels.shape[1]} and "
+            f"{num_classes}"
+        )
+    return train_labels.shape[1]
+
+
+def _count_of_classes(num_classes, train_labels, test_labels):
     if len(np.unique(train_labels)) < 2:
         raise ValueError(
             "The train set must have at least two classes. Received only class "

@@ -7,6 +7,8 @@ from models.tiny import tiny_batch, tiny_vatt
 from keras_vatt.evaluation import (
     format_retrieval,
     retrieval_metrics,
+    retrieval_ranks,
+    zero_shot_ranks,
     zero_shot_retrieval,
 )
 
@@ -80,15 +82,18 @@ class _LookUp:
     def __init__(self, num_clips):
         self.table = np.random.default_rng(0).normal(size=(num_clips, 6))
 
-    def encode(self, video, audio, text):
+    def encode(self, video=None, audio=None, text=None):
         def embed(numbers):
             return self.table[np.asarray(numbers, int)]
 
-        return {
-            "video": {"to_audio": embed(video), "to_text": embed(video)},
-            "audio": {"to_video": embed(audio)},
-            "text": {"to_video": embed(text[:, 0])},
-        }
+        outputs = {}
+        if video is not None:
+            outputs["video"] = {"to_audio": embed(video), "to_text": embed(video)}
+        if audio is not None:
+            outputs["audio"] = {"to_video": embed(audio)}
+        if text is not None:
+            outputs["text"] = {"to_video": embed(text[:, 0])}
+        return outputs
 
 
 def _batches(audio, audio_mask):
@@ -125,6 +130,81 @@ def test_a_task_that_no_clip_asks_is_left_out():
     assert list(results) == ["text->video"]
 
 
+def test_videos_find_their_texts_and_sounds():
+    tasks = ("video->text", "video->audio")
+    batches = list(_batches([1, 0, 2, 3, 4, 5], [1, 1, 1, 0, 1, 1]))
+    results = zero_shot_retrieval(_LookUp(6), batches, tasks)
+    assert list(results) == list(tasks)
+    assert results["video->text"].recall_at_1 == 1
+    # Clip 3 has no sound: it does not ask, and is not asked for.
+    assert results["video->audio"].num_queries == 5
+    assert results["video->audio"].num_candidates == 5
+    # The sounds of the first two are exchanged.
+    assert results["video->audio"].recall_at_1 == pytest.approx(3 / 5)
+
+
+def test_only_the_modalities_of_the_tasks_are_needed():
+    batches = [
+        {name: batch[name] for name in ("video", "text")}
+        for batch in _batches(range(6), [1] * 6)
+    ]
+    results = zero_shot_retrieval(_LookUp(6), batches, ("text->video", "video->text"))
+    assert [metrics.recall_at_1 for metrics in results.values()] == [1, 1]
+
+
+@pytest.mark.parametrize("window_average", ["embedding", "similarity"])
+def test_the_windows_of_a_clip_are_averaged(window_average):
+    model = _LookUp(30)
+    # Clip n has rows 2n and 2n + 1 of video, 3 clips a batch, 1 in the last.
+    batches = [
+        {
+            "video": np.arange(2 * start, 2 * stop),
+            "text": np.arange(20 + start, 20 + stop)[:, None, None],
+        }
+        for start, stop in [(0, 3), (3, 6), (6, 7)]
+    ]
+    ranks = zero_shot_ranks(
+        model, batches, ["text->video"], num_windows=2, window_average=window_average
+    )
+    expected = retrieval_ranks(
+        model.table[20:27], model.table[:14].reshape(7, 2, -1), window_average
+    )
+    np.testing.assert_array_equal(ranks["text->video"].ranks, expected.ranks)
+
+
+def test_all_captions_ask_for_their_video():
+    model = _LookUp(12)
+    # Word 0 is padding: the second clip has one caption, the last none.
+    captions = np.array([[1, 7], [2, 0], [3, 4], [0, 0]])
+    videos = np.array([1, 2, 4, 5])
+    batch = {"video": videos, "text": captions[..., None]}
+    tasks = ("text->video", "video->text")
+    ranks = zero_shot_ranks(model, [batch], tasks, all_captions=True)
+
+    clips = np.array([0, 0, 1, 2, 2])
+    texts = model.table[[1, 7, 2, 3, 4]]
+    expected = retrieval_ranks(
+        texts, model.table[videos], query_ids=clips, candidate_ids=np.arange(4)
+    )
+    np.testing.assert_array_equal(ranks["text->video"].ranks, expected.ranks)
+    # One of the captions of each video is its own embedding.
+    np.testing.assert_array_equal(ranks["video->text"].ranks, [1, 1, 1])
+    assert ranks["video->text"].num_candidates == 5
+
+
+def test_a_dataset_of_other_windows_is_refused():
+    batches = list(_batches(range(6), [1] * 6))
+    with pytest.raises(ValueError, match="different numbers of clips"):
+        zero_shot_retrieval(_LookUp(6), batches, num_windows=2)
+    with pytest.raises(ValueError, match="can't be 3 windows"):
+        zero_shot_retrieval(_LookUp(6), batches, num_windows=3)
+
+
+def test_an_unknown_task_is_refused():
+    with pytest.raises(ValueError, match="text->audio"):
+        zero_shot_retrieval(_LookUp(6), [], ["text->audio"])
+
+
 def test_nothing_to_evaluate_is_an_error():
     with pytest.raises(ValueError, match="no clip"):
         zero_shot_retrieval(_LookUp(6), [])
@@ -142,3 +222,21 @@ def test_a_model_gives_the_embeddings_that_are_compared():
     masks = {name: np.ones(8, "float32") for name in ("audio_mask", "text_mask")}
     results = zero_shot_retrieval(model, [tiny_batch() | masks])
     assert {metrics.num_queries for metrics in results.values()} == {8}
+
+
+def test_a_model_is_given_the_windows_of_clips():
+    batch = tiny_batch()
+    model = tiny_vatt()
+    outputs = model.encode(**batch)
+    expected = retrieval_ranks(
+        outputs["text"]["to_video"],
+        outputs["video"]["to_text"].reshape(4, 2, -1),
+        query_ids=np.arange(16) // 4,
+        candidate_ids=np.arange(4),
+    )
+    # 8 rows of video are 2 windows of 4 clips, which have 4 captions each.
+    batch["text"] = batch["text"].reshape(4, 4, -1)
+    tasks = ("text->video", "video->text", "audio->video", "video->audio")
+    ranks = zero_shot_ranks(model, [batch], tasks, num_windows=2, all_captions=True)
+    assert list(ranks) == list(tasks)
+    np.testing.assert_allclose(ranks["text->video"].ranks, expected.ranks)
