@@ -10,6 +10,7 @@ from keras_vatt.version import __version__
 # Each module has `add_arguments(parser)` and `run(arguments)`.
 _COMMANDS = {
     "pretrain": "pre-train VATT on video files with sound and captions",
+    "evaluate": "measure a preset: zero-shot retrieval, linear probe, classification",
     "convert": "turn an original VATT checkpoint into a preset folder",
     "plan": "compile the train step for TPUs on this machine: memory, time, cost",
     "presets": "list the built-in presets, or describe one",

@@ -1,0 +1,113 @@
+"""Evaluate a preset on a set of the field, or on your own clips.
+
+Retrieval asks for videos by captions and by sound, and back, without training. A
+linear probe is trained on frozen features of the train clips. Classification tests a
+fine-tuned classifier. Sets are read from their official split files. With --output the
+report is kept, and the same command goes on where it was interrupted.
+"""
+
+import argparse
+
+from keras_vatt.cli.errors import CommandError
+from keras_vatt.data.labelled_sets import labelled_sets
+from keras_vatt.evaluating.errors import EvaluationError
+from keras_vatt.evaluating.settings import METHODS, TASKS, EvaluationSettings
+
+
+def add_arguments(parser):
+    """Add the options of the command."""
+    parser.add_argument("--task", required=True, choices=TASKS, help="what is measured")
+    parser.add_argument(
+        "--preset",
+        required=True,
+        help="built-in preset, preset folder, or hf://owner/name; for classification "
+        "that of a fine-tuned classifier",
+    )
+    parser.add_argument(
+        "--data",
+        required=True,
+        metavar="FOLDER",
+        help="the folder of the set; for retrieval also what 'pretrain --data' takes",
+    )
+    parser.add_argument(
+        "--dataset",
+        metavar="NAME",
+        help=f"which set it is: {', '.join(labelled_sets())} (train/<class>/* and "
+        "test/<class>/*); not given for a manifest or a folder of captioned videos",
+    )
+    parser.add_argument(
+        "--split",
+        default=1,
+        type=_split,
+        help="official split, from 1 (for esc50 the held-out fold), or 'all' for the "
+        "mean over all",
+    )
+    parser.add_argument(
+        "--windows", default=4, type=_count, help="windows of a test clip"
+    )
+    parser.add_argument(
+        "--crops",
+        type=_count,
+        help="crops of each window of video; 3 for classification, else 1, if not "
+        "given",
+    )
+    parser.add_argument(
+        "--method",
+        default="logistic_regression",
+        choices=METHODS,
+        help="the probe; 'vatt' is the one of the VATT authors, a bottleneck",
+    )
+    parser.add_argument(
+        "--modality",
+        choices=("video", "audio"),
+        help="what is classified; that of the set if not given",
+    )
+    parser.add_argument(
+        "--batch-size", default=32, type=_count, help="windows that run at a time"
+    )
+    parser.add_argument(
+        "--threads",
+        type=_count,
+        help="clips that are decoded at a time; the number of processors if not given",
+    )
+    parser.add_argument(
+        "--limit",
+        type=_count,
+        metavar="N",
+        help="evaluate on N clips, evenly spread over the list, to try it; all if not "
+        "given",
+    )
+    parser.add_argument(
+        "--output", metavar="FOLDER", help="report, features, and list of unused clips"
+    )
+
+
+def run(arguments):
+    """Run the command."""
+    # It loads a backend: `keras-vatt --help` should not wait for it.
+    from keras_vatt.evaluating.run import evaluate
+
+    given = vars(arguments).copy()
+    for name in ("command", "run"):
+        given.pop(name)
+    try:
+        _, text = evaluate(EvaluationSettings(**given))
+    except EvaluationError as error:
+        raise CommandError(str(error)) from error
+    print(text.split("## Versions")[0].strip())
+    if arguments.output is not None:
+        print(f"\nthe report is in {arguments.output}")
+
+
+def _split(text):
+    return "all" if text == "all" else _count(text)
+
+
+def _count(text):
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be a positive integer: {text!r}")
+    return value

@@ -1,0 +1,86 @@
+"""Features of finished clips, kept on disk, so that nothing is computed twice."""
+
+import json
+import os
+import pathlib
+import time
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from keras_vatt.evaluating.errors import EvaluationError
+
+# Clips and seconds after which features are written: what a crash can cost.
+_MAX_CLIPS = 256
+_MAX_SECONDS = 30.0
+
+
+class FeatureStore:
+    """Arrays of clips by key, in safetensors files of a folder.
+
+    Files are written aside and then renamed: a crash leaves whole ones.
+
+    Args:
+        folder: path, made if it is not there. Defaults to `None`: in memory alone.
+
+    Raises:
+        EvaluationError: if a file in the folder is damaged.
+    """
+
+    def __init__(self, folder=None):
+        self._folder = None if folder is None else pathlib.Path(folder)
+        self._features = {}
+        self._new = []
+        self._written = time.monotonic()
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for path in sorted(self._folder.glob("*.safetensors")):
+                self._read(path)
+
+    def __contains__(self, key):
+        return key in self._features
+
+    def __getitem__(self, key):
+        return self._features[key]
+
+    def add(self, key, features):
+        """Keep the features of a clip.
+
+        Args:
+            key: string.
+            features: dict from name to array; names and shapes are those of all clips.
+        """
+        self._features[key] = features
+        if self._folder is None:
+            return
+        self._new.append(key)
+        overdue = time.monotonic() - self._written > _MAX_SECONDS
+        if len(self._new) >= _MAX_CLIPS or overdue:
+            self.flush()
+
+    def flush(self):
+        """Write what is not on disk yet."""
+        if not self._new:
+            return
+        rows = [self._features[key] for key in self._new]
+        tensors = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        number = len(list(self._folder.glob("*.safetensors")))
+        path = self._folder / f"{number:06d}.safetensors"
+        partial = path.with_suffix(".partial")
+        metadata = {"clips": json.dumps(self._new)}
+        safetensors.numpy.save_file(tensors, partial, metadata)
+        os.replace(partial, path)
+        self._new = []
+        self._written = time.monotonic()
+
+    def _read(self, path):
+        try:
+            with safetensors.safe_open(path, "numpy") as file:
+                keys = json.loads(file.metadata()["clips"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (safetensors.SafetensorError, ValueError, LookupError) as error:
+            raise EvaluationError(f"{path} is damaged, delete it: {error}") from error
+        for index, key in enumerate(keys):
+            features = {name: rows[index] for name, rows in tensors.items()}
+            self._features[key] = features

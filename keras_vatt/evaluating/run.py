@@ -1,0 +1,170 @@
+"""An evaluation from its settings to its report."""
+
+import dataclasses
+import json
+import pathlib
+import tempfile
+
+import keras
+
+from keras_vatt.data.report import CorpusReport
+from keras_vatt.evaluating.classification import evaluate_classification
+from keras_vatt.evaluating.encoders import weights_fingerprint
+from keras_vatt.evaluating.errors import EvaluationError
+from keras_vatt.evaluating.feature_store import FeatureStore
+from keras_vatt.evaluating.linear_probe import evaluate_linear_probe
+from keras_vatt.evaluating.retrieval import evaluate_retrieval
+from keras_vatt.evaluating.sets import read_splits
+from keras_vatt.evaluation import write_evaluation
+from keras_vatt.models.backbone import VATTBackbone
+from keras_vatt.models.classifier import VATTAudioClassifier, VATTVideoClassifier
+from keras_vatt.models.preprocessor import VATTPreprocessor
+from keras_vatt.models.vatt import VATT
+from keras_vatt.storage import PresetError
+
+_EVALUATIONS = {
+    "retrieval": evaluate_retrieval,
+    "linear-probe": evaluate_linear_probe,
+    "classification": evaluate_classification,
+}
+_CLASSIFIERS = {"video": VATTVideoClassifier, "audio": VATTAudioClassifier}
+_SETTINGS = "settings.json"
+# How many clips that were left out are named in the report; all are in its own file.
+_MAX_NAMED = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class _BackboneAlone:
+    """Any preset has these; a probe needs no more."""
+
+    backbone: VATTBackbone
+    preprocessor: VATTPreprocessor
+
+    @property
+    def weights(self):
+        return self.backbone.weights
+
+    @property
+    def dtype_policy(self):
+        return self.backbone.dtype_policy
+
+
+def evaluate(settings):
+    """Evaluate a preset on a set.
+
+    With `output` that folder then holds `evaluation.json`, `evaluation.md`,
+    `data_report.json` (every clip that was missing or corrupt) and `features/`. The
+    same evaluation into the same folder goes on where an earlier one was interrupted.
+
+    Args:
+        settings: `EvaluationSettings`.
+
+    Returns:
+        Tuple of the report of `keras_vatt.evaluation.write_evaluation`, and its text
+        in Markdown.
+
+    Raises:
+        EvaluationError: if the settings, the preset and the set don't go together, or
+            the folder holds another evaluation.
+    """
+    splits = read_splits(settings)
+    model = _load(settings, splits)
+    if settings.output is None:
+        with tempfile.TemporaryDirectory() as folder:
+            return _evaluate(model, splits, settings, pathlib.Path(folder), False)
+    folder = pathlib.Path(settings.output)
+    _claim(folder, settings, model)
+    return _evaluate(model, splits, settings, folder, True)
+
+
+def _evaluate(model, splits, settings, folder, keep):
+    def open_store(name):
+        return FeatureStore(folder / "features" / name if keep else None)
+
+    results, findings = _EVALUATIONS[settings.task](model, splits, settings, open_store)
+    missing = [f for read in splits.values() for f in read.missing]
+    findings = list(dict.fromkeys([*missing, *findings]))
+    report = CorpusReport(_num_clips(splits), tuple(findings))
+    report.save(folder / "data_report.json")
+    written = write_evaluation(folder, results, _facts(settings, splits, findings))
+    return written, (folder / "evaluation.md").read_text("utf-8")
+
+
+def _load(settings, splits):
+    """The model of a preset, of the class that the task needs."""
+    try:
+        if settings.task == "linear-probe":
+            return _BackboneAlone(
+                VATTBackbone.from_preset(settings.preset),
+                VATTPreprocessor.from_preset(settings.preset),
+            )
+        cls = VATT
+        if settings.task == "classification":
+            modality = settings.modality or next(iter(splits.values())).modality
+            cls = _CLASSIFIERS[modality]
+        model = cls.from_preset(settings.preset)
+    except PresetError as error:
+        hint = ""
+        if settings.task == "classification":
+            hint = " (classification needs the preset of a fine-tuned classifier)"
+        raise EvaluationError(f"{error}{hint}") from error
+    if model.preprocessor is None:
+        raise EvaluationError(
+            f"the preset {settings.preset!r} does not say what its clips are: it has "
+            "no preprocessor"
+        )
+    return model
+
+
+def _claim(folder, settings, model):
+    """Mark a folder as the place of this evaluation, unless it holds another."""
+    facts = settings.results_depend_on() | {
+        "weights": weights_fingerprint(model),
+        "clips": model.preprocessor.clip_spec.get_config(),
+        "dtype": keras.dtype_policies.serialize(model.dtype_policy),
+    }
+    facts = json.loads(json.dumps(facts, default=str))
+    marker = folder / _SETTINGS
+    if marker.is_file():
+        differing = _differing(facts, marker)
+        if differing:
+            raise EvaluationError(
+                f"{str(folder)!r} holds an evaluation with other settings "
+                f"({', '.join(differing)}): choose another --output"
+            )
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise EvaluationError(f"{str(folder)!r} is not empty: choose another --output")
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = marker.with_suffix(".partial")
+    partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    partial.replace(marker)
+
+
+def _differing(facts, marker):
+    try:
+        found = json.loads(marker.read_text("utf-8"))
+        return [name for name in facts if found.get(name) != facts[name]]
+    except (ValueError, AttributeError) as error:
+        raise EvaluationError(f"{marker} can't be read: {error}") from error
+
+
+def _num_clips(splits):
+    tests = {clip.segment for read in splits.values() for clip in read.test}
+    return len(tests)
+
+
+def _facts(settings, splits, findings):
+    read = next(iter(splits.values()))
+    report = CorpusReport(0, tuple(findings))
+    facts = settings.results_depend_on() | {
+        "classes": len(read.class_names) or None,
+        "test clips on disk": _num_clips(splits),
+        "left out": {str(p): count for p, count in report.counts.items()} or None,
+    }
+    named = [f"{f.where}: {f.reason}" for f in findings[:_MAX_NAMED]]
+    if named:
+        facts["left out, by name"] = named
+    if len(findings) > _MAX_NAMED:
+        facts["left out, all"] = "data_report.json"
+    return {name: value for name, value in facts.items() if value is not None}

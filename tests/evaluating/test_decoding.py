@@ -1,0 +1,55 @@
+"""Clips of a set become the windows of a model, short ones too."""
+
+import numpy as np
+import pytest
+from data._media import numbered_picture, numbers_in, write_media
+
+from keras_vatt.data import ClipSpec, MediaError, Problem
+from keras_vatt.data.media_segment import MediaSegment
+from keras_vatt.evaluating.decoding import ClipDecoder
+
+SPEC = ClipSpec(num_frames=8, frame_size=64, sampling_rate=8_000)
+
+
+@pytest.fixture
+def video(tmp_path):
+    """A video of 4 seconds, each of whose 40 frames shows its number."""
+    pictures = [numbered_picture(number) for number in range(40)]
+    return write_media(tmp_path / "v.mp4", pictures, np.arange(40) / 10, rate=10)
+
+
+def test_windows_lie_within_a_segment(video):
+    clips = ClipDecoder("video", SPEC, 2)(MediaSegment(str(video), 1.0, 2.0))
+    assert numbers_in(clips[0]) == list(range(10, 18))
+    assert numbers_in(clips[1]) == list(range(12, 20))
+
+
+def test_a_short_video_is_shown_again_from_its_start(video):
+    clips = ClipDecoder("video", SPEC, 2)(MediaSegment(str(video), 2.0, 2.5))
+    assert clips.shape == (2, 8, 64, 64, 3)
+    for clip in clips:
+        assert numbers_in(clip) == [20, 21, 22, 23, 24, 20, 21, 22]
+
+
+def test_a_short_video_has_its_crops_in_each_window(tmp_path):
+    pictures = [numbered_picture(number, width=128) for number in range(4)]
+    path = write_media(tmp_path / "v.mp4", pictures, np.arange(4) / 10, rate=10)
+    clips = ClipDecoder("video", SPEC, 2, num_crops=3)(MediaSegment(str(path)))
+    assert clips.shape[0] == 6
+    np.testing.assert_array_equal(clips[:3], clips[3:])
+    assert (clips[0] != clips[2]).any()
+
+
+def test_a_segment_behind_the_end_is_refused(video):
+    with pytest.raises(MediaError) as caught:
+        ClipDecoder("video", SPEC, 1)(MediaSegment(str(video), 9.0, 9.5))
+    assert caught.value.problem is Problem.TOO_SHORT
+
+
+def test_silence_counts_as_no_sound_where_it_has_to_be_found(tmp_path):
+    silence = (np.zeros(16_000, np.float32), 8_000)
+    path = write_media(tmp_path / "s.wav", sound=silence, audio_codec="pcm_s16le")
+    segment = MediaSegment(str(path))
+    assert ClipDecoder("audio", SPEC, 4)(segment).shape == (4, 6_400, 1)
+    with pytest.raises(MediaError, match="is silent"):
+        ClipDecoder("audio", SPEC, 4, refuse_silence=True)(segment)

@@ -1,0 +1,46 @@
+"""Features outlive a crash."""
+
+import numpy as np
+import pytest
+
+from keras_vatt.evaluating.errors import EvaluationError
+from keras_vatt.evaluating.feature_store import FeatureStore
+
+
+def features_of(number):
+    return {"to_text": np.full((2, 3), number, np.float32)}
+
+
+def test_what_was_flushed_is_there_again(tmp_path):
+    store = FeatureStore(tmp_path / "features")
+    for number in range(300):
+        store.add(f"clip {number}", features_of(number))
+    # A crash now loses what came after the first 256.
+    found = FeatureStore(tmp_path / "features")
+    assert "clip 255" in found
+    assert "clip 256" not in found
+    store.flush()
+    store.flush()
+    found = FeatureStore(tmp_path / "features")
+    for number in (0, 255, 256, 299):
+        np.testing.assert_array_equal(
+            found[f"clip {number}"]["to_text"], features_of(number)["to_text"]
+        )
+
+
+def test_a_half_written_file_is_no_harm_and_a_damaged_one_is_named(tmp_path):
+    store = FeatureStore(tmp_path)
+    store.add("a clip", features_of(1))
+    store.flush()
+    (tmp_path / "000001.partial").write_bytes(b"half")
+    assert "a clip" in FeatureStore(tmp_path)
+    (tmp_path / "000000.safetensors").write_bytes(b"damaged")
+    with pytest.raises(EvaluationError, match=r"000000\.safetensors is damaged"):
+        FeatureStore(tmp_path)
+
+
+def test_without_a_folder_features_are_kept_in_memory():
+    store = FeatureStore()
+    store.add("a clip", features_of(2))
+    store.flush()
+    assert store["a clip"]["to_text"][0, 0] == 2
