@@ -1,5 +1,6 @@
-"""Training with harmonized gradients."""
+"""Training with harmonized gradients, and fine-tuning."""
 
+from keras_vatt.training.fine_tuning import FineTuningSGD, fine_tuning_optimizer
 from keras_vatt.training.harmonized_model import Branch, BranchLoss, HarmonizedModel
 from keras_vatt.training.metrics import NamedMeans, StepMetrics
 from keras_vatt.training.plots import plot_gradients, plot_losses
@@ -9,10 +10,12 @@ from keras_vatt.training.schedules import warmup_cosine
 __all__ = [
     "Branch",
     "BranchLoss",
+    "FineTuningSGD",
     "HarmonizedModel",
     "NamedMeans",
     "RunCheckpoint",
     "StepMetrics",
+    "fine_tuning_optimizer",
     "plot_gradients",
     "plot_losses",
     "warmup_cosine",
