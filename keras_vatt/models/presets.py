@@ -210,6 +210,7 @@ class BackboneFromPreset(LoadsFromPreset):
             )
         own = _taken(found, overrides)
         if dtype is not None:
+            _check_not_quantized(config, folder)
             own["dtype"] = dtype
         config = config["config"] | own
         with _constructing(folder):
@@ -349,6 +350,15 @@ def _own_class(name):
     return keras.saving.get_registered_object(f"keras_vatt>{name}")
 
 
+def _check_not_quantized(config, folder):
+    policy = config["config"].get("dtype")
+    if isinstance(policy, dict) and policy.get("class_name") == "DTypePolicyMap":
+        raise PresetError(
+            f"The preset {folder.name!r} is quantized, which fixes its dtypes: leave "
+            "`dtype` out, or load the preset that it was made from"
+        )
+
+
 def _backbone_of(model):
     return getattr(model, "backbone", model)
 
@@ -409,7 +419,21 @@ def _own_tensors(model, folder, tensors):
         # Of another task only the backbone is this model's too.
         target = _backbone_of(model)
         ignored = () if saved is None else ("bridge_head/", "classifier/")
+    ignored += _prefixes_of_left_out(model, folder)
     return match_tensors(named_variables(target), tensors, folder.name, ignored)
+
+
+def _prefixes_of_left_out(model, folder):
+    """Beginnings of the names of tensors of modalities that the model has not."""
+    saved = folder.read(files.BACKBONE)["config"].get("modalities")
+    own = _backbone_of(model).modalities
+    left_out = [
+        modality
+        for modality in ("video", "audio", "text")
+        if isinstance(saved, list) and modality in saved and modality not in own
+    ]
+    parts = ("stem", "encoder", "projection")
+    return tuple(f"backbone/{m}_{part}/" for m in left_out for part in parts)
 
 
 def _remember_provenance(model, folder):

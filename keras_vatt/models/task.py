@@ -5,9 +5,10 @@ import keras_nlp
 
 from keras_vatt.models.backbone import VATTBackbone
 from keras_vatt.models.presets import TaskFromPreset
+from keras_vatt.models.quantization import QuantizesBackbone
 
 
-class VATTTask(TaskFromPreset, keras_nlp.models.Task):
+class VATTTask(TaskFromPreset, QuantizesBackbone, keras_nlp.models.Task):
     """A VATT backbone with something around it, fed with decoded batches."""
 
     backbone_cls = VATTBackbone
