@@ -199,10 +199,13 @@ class VATTBackbone(BackboneFromPreset, QuantizesBackbone, keras_nlp.models.Backb
         raise NotImplementedError
 
     def get_config(self):
-        config = super().get_config()
-        config["dtype"] = keras.dtype_policies.serialize(quantized_dtype(self))
-        config["modalities"] = self.modalities
-        return config
+        # Not KerasHub's, which makes the layers' quantized dtypes forget their names.
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(quantized_dtype(self)),
+            "modalities": self.modalities,
+        }
 
 
 def encoder_matrices(sizes):

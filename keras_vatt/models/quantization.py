@@ -1,5 +1,7 @@
 """Backbones with whole numbers of 8 bits for weights."""
 
+import contextlib
+import gc
 import re
 
 import keras
@@ -48,7 +50,19 @@ class QuantizesBackbone:
             and layer.quantization_mode is None
             and _passes(layer, filters)
         }
-        super().quantize(mode, filters=lambda layer: id(layer) in chosen)
+        with _one_garbage_collection():
+            super().quantize(mode, filters=lambda layer: id(layer) in chosen)
+
+
+@contextlib.contextmanager
+def _one_garbage_collection():
+    """Keras looks for garbage in all there is after each layer, which takes seconds."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.collect()
 
 
 def quantized_dtype(model):
