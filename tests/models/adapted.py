@@ -6,9 +6,7 @@ from models.tiny import tiny_backbone, tiny_batch, tiny_vatt
 
 import keras_vatt
 
-KINDS = [
-    f"{form} {task}" for form in ("agnostic", "specific") for task in ("VATT", "V", "A")
-]
+KINDS = ["agnostic VATT", "agnostic A", "specific VATT", "specific V"]
 
 
 def model_of(kind, **overrides):
