@@ -6,11 +6,13 @@ from keras_vatt.models import (
     VATTAgnosticBackbone,
     VATTAudioClassifier,
     VATTAudioConverter,
+    VATTImageClassifier,
     VATTPreprocessor,
     VATTSpecificBackbone,
     VATTTokenizer,
     VATTVideoClassifier,
     VATTVideoConverter,
+    zero_shot_classify,
 )
 from keras_vatt.storage.provenance import Provenance
 from keras_vatt.version import __version__
@@ -21,6 +23,7 @@ __all__ = [
     "VATTAgnosticBackbone",
     "VATTAudioClassifier",
     "VATTAudioConverter",
+    "VATTImageClassifier",
     "VATTPreprocessor",
     "VATTSpecificBackbone",
     "VATTTokenizer",
@@ -32,4 +35,5 @@ __all__ = [
     "losses",
     "storage",
     "training",
+    "zero_shot_classify",
 ]

@@ -139,6 +139,8 @@ def _classifier(config, kwargs):
         backbone,
         num_classes=config["num_classes"],
         dropout=tower["cls_dropout_rate"],
+        # The original code trains video on one class a clip, sound on any number.
+        multi_label=modality == "audio",
         preprocessor=_preprocessor(backbone),
     )
 

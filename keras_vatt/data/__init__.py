@@ -15,6 +15,7 @@ from keras_vatt.data.encoding import encode_clip
 from keras_vatt.data.frames import decode_frames
 from keras_vatt.data.manifest import Segment, read_corpus, write_manifest
 from keras_vatt.data.media import Media, MediaError, MediaInfo, open_media, probe
+from keras_vatt.data.media_segment import MediaSegment
 from keras_vatt.data.pipeline import make_dataset
 from keras_vatt.data.report import CorpusReport, Finding, Problem
 from keras_vatt.data.speech import Utterance, synthesize_speech
@@ -33,6 +34,7 @@ __all__ = [
     "Media",
     "MediaError",
     "MediaInfo",
+    "MediaSegment",
     "Problem",
     "Segment",
     "Utterance",

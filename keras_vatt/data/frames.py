@@ -44,17 +44,37 @@ def decode_frames(source, start, spec, crop_position=0.5):
     decode_frames(corpus / "train" / "000000.mp4", 1.0, spec).shape  # (8, 64, 64, 3)
     ```
     """
+    return decode_crops(source, start, spec, (crop_position,))[0]
+
+
+def decode_crops(source, start, spec, crop_positions):
+    """Decode the frames of one clip once, and crop them in several places.
+
+    Args:
+        source: see `decode_frames`.
+        start: float, seconds after the start of the file.
+        spec: `keras_vatt.data.ClipSpec`.
+        crop_positions: sequence of floats, see `decode_frames`.
+
+    Returns:
+        NumPy array of uint8, shape
+        `(crops, num_frames, frame_size, frame_size, 3)`, RGB.
+
+    Raises:
+        MediaError: see `decode_frames`.
+    """
     times = start + np.arange(spec.num_frames) * spec.frame_period
-    images = np.empty(spec.video_shape, np.uint8)
+    images = np.empty((len(crop_positions), *spec.video_shape), np.uint8)
     filled = 0
     with open_media(source) as media:
         # Anamorphic video has pixels that are not square.
         pixel_aspect = float(media.video.sample_aspect_ratio or 1)
-        resizer = FrameResizer(pixel_aspect, spec.frame_size, crop_position)
+        resizer = FrameResizer(pixel_aspect, spec.frame_size)
         for frame, until in _shown_frames(media, start, spec.frame_period):
             end = np.searchsorted(times, until - TIME_TOLERANCE)
             if end > filled:
-                images[filled:end] = resizer(frame)
+                crops = resizer.crops(frame, crop_positions)
+                images[:, filled:end] = crops[:, np.newaxis]
                 filled = end
             if filled == spec.num_frames:
                 return images
@@ -96,17 +116,32 @@ class FrameResizer:
     Args:
         pixel_aspect: float, width of a pixel over its height.
         size: int, height and width of the images.
-        crop_position: float, see `decode_frames`.
     """
 
-    def __init__(self, pixel_aspect, size, crop_position):
+    def __init__(self, pixel_aspect, size):
         self._pixel_aspect = pixel_aspect
         self._size = size
-        self._crop_position = crop_position
         # It keeps its filters from one frame to the next.
         self._reformatter = VideoReformatter()
 
-    def __call__(self, frame):
+    def crops(self, frame, positions):
+        """Images of one frame.
+
+        Args:
+            frame: `av.VideoFrame`.
+            positions: sequence of floats, see `crop_position` of `decode_frames`.
+
+        Returns:
+            NumPy array of uint8, shape `(positions, size, size, 3)`.
+        """
+        image, size = self._resized(frame), self._size
+        crops = np.empty((len(positions), size, size, 3), np.uint8)
+        for crop, position in zip(crops, positions, strict=True):
+            top, left = (round((side - size) * position) for side in image.shape[:2])
+            crop[:] = image[top : top + size, left : left + size]
+        return crops
+
+    def _resized(self, frame):
         size = self._size
         shown_width = frame.width * self._pixel_aspect
         scale = size / min(shown_width, frame.height)
@@ -119,8 +154,4 @@ class FrameResizer:
             # Other clips are decoded at the same time; see `Media`.
             threads=1,
         )
-        image = np.rot90(resized.to_ndarray(), round(frame.rotation / 90))
-        top, left = (
-            round((side - size) * self._crop_position) for side in image.shape[:2]
-        )
-        return image[top : top + size, left : left + size]
+        return np.rot90(resized.to_ndarray(), round(frame.rotation / 90))

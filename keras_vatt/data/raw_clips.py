@@ -1,65 +1,91 @@
-"""One clip of whatever a user has: a file, its bytes, or an array with its rate."""
+"""Clips of whatever a user has: a file, a stretch of one, bytes, or an array."""
 
 import av
 import numpy as np
 
-from keras_vatt.data.frames import FrameResizer, decode_frames
+from keras_vatt.data.frames import FrameResizer, decode_crops
 from keras_vatt.data.media import open_media
+from keras_vatt.data.media_segment import MediaSegment
+from keras_vatt.data.report import Problem
 from keras_vatt.data.waveform import decode_waveform, to_mono
 
 
-def raw_frames(source, spec):
-    """Frames of one clip, out of the middle of a video.
+def raw_frames(source, spec, num_windows=1, num_crops=1):
+    """Frames out of one video: its middle, or several windows and crops.
+
+    Several windows are spread evenly in time from its start to its end, several crops
+    evenly along the longer side of the picture, as VATT tests classifiers on 4 windows
+    and 3 crops (arXiv 2104.11178).
 
     Args:
-        source: str or path of a file, its `bytes`, a binary file object, or a tuple of
-            a uint8 array `(frames, height, width, 3)` and its frames per second.
+        source: str or path of a file, a `keras_vatt.data.MediaSegment`, the `bytes` of
+            a file, a binary file object, or a tuple of a uint8 array
+            `(frames, height, width, 3)` and its frames per second.
         spec: `keras_vatt.data.ClipSpec`.
+        num_windows: int. `1` is the middle. Defaults to `1`.
+        num_crops: int. `1` is the centre. Defaults to `1`.
 
     Returns:
-        NumPy array of uint8, shape `(num_frames, frame_size, frame_size, 3)`.
+        NumPy array of uint8, shape
+        `(num_windows * num_crops, num_frames, frame_size, frame_size, 3)`, the crops
+        of a window adjacent.
 
     Raises:
-        MediaError: see `decode_frames`.
+        MediaError: if a file can't be decoded, or it or the segment lasts less than a
+            clip.
         ValueError: if an array has another rank or dtype, an impossible rate, or
             lasts less than a clip.
     """
+    crops = crop_positions(num_crops)
     if isinstance(source, tuple):
-        return _frames_of_array(*_checked(source, "video"), spec)
-    with open_media(source) as media:
-        info = media.info()
-        start = middle_start(info.start, info.end, spec.duration)
-        return decode_frames(media, start, spec)
+        return _frames_of_array(*_checked(source, "video"), spec, num_windows, crops)
+    with open_media(_file_of(source)) as media:
+        start, end = _bounds(source, media, "video")
+        if isinstance(source, MediaSegment):
+            _check_duration(media, start, end, spec)
+        starts = window_starts(start, end, spec.duration, num_windows)
+        windows = [decode_crops(media, start, spec, crops) for start in starts]
+    return np.concatenate(windows)
 
 
-def raw_waveform(source, spec):
-    """Waveform of one clip, out of the middle of a sound.
+def raw_waveform(source, spec, num_windows=1):
+    """Waveforms out of one sound: its middle, or several windows.
+
+    Several windows are spread evenly in time from its start to its end. What lasts
+    less than a window is followed by silence.
 
     Args:
-        source: str or path of a file of sound or video, its `bytes`, a binary file
+        source: str or path of a file of sound or video, a
+            `keras_vatt.data.MediaSegment`, the `bytes` of a file, a binary file
             object, or a tuple of an array `(samples,)` or `(samples, channels)` and
             its rate in hertz.
         spec: `keras_vatt.data.ClipSpec`.
+        num_windows: int. `1` is the middle. Defaults to `1`.
 
     Returns:
-        NumPy array of float32, shape `(audio_samples,)`, in `[-1, 1]`.
+        NumPy array of float32, shape `(num_windows, audio_samples)`, in `[-1, 1]`.
 
     Raises:
-        MediaError: see `decode_waveform`.
+        MediaError: see `decode_waveform`; or if a segment starts past the end.
         ValueError: if an array has another rank, no samples, samples that are not
             finite, or an impossible rate.
     """
     if isinstance(source, tuple):
-        return _waveform_of_array(*_checked(source, "audio"), spec)
-    with open_media(source) as media:
-        info = media.info()
-        seconds = spec.audio_samples / spec.sampling_rate
-        start = middle_start(info.start, info.end, seconds)
-        return decode_waveform(media, start, spec)
+        return _waveforms_of_array(*_checked(source, "audio"), spec, num_windows)
+    seconds = spec.audio_samples / spec.sampling_rate
+    with open_media(_file_of(source)) as media:
+        start, end = _bounds(source, media, "audio")
+        starts = window_starts(start, end, seconds, num_windows)
+        windows = [decode_waveform(media, start, spec) for start in starts]
+    if isinstance(source, MediaSegment) and source.end is not None:
+        # A short segment's window reaches into what follows it, which is not its own.
+        for window, first in zip(windows, starts, strict=True):
+            window[max(0, round((end - first) * spec.sampling_rate)) :] = 0.0
+    return np.stack(windows)
 
 
 def is_raw(given):
-    """Whether an input is raw: files, strings, or clips with their rates.
+    """Whether an input is raw: files, segments, strings, or clips with their rates.
 
     Args:
         given: anything. What is not raw is an array, or a list that makes one.
@@ -72,15 +98,82 @@ def is_raw(given):
     if isinstance(given, np.ndarray):
         return given.dtype.kind in "SUO"  # Of strings or of paths.
     is_file = hasattr(given, "__fspath__") or hasattr(given, "read")
-    return is_file or isinstance(given, str | bytes | tuple)
+    return is_file or isinstance(given, str | bytes | tuple | MediaSegment)
 
 
-def middle_start(start, end, duration):
-    """Where a clip of so many seconds starts that lies in the middle of a file."""
-    return max(start, (start + end - duration) / 2)
+def window_starts(start, end, duration, num_windows):
+    """Where the windows of a file start.
+
+    Args:
+        start: float, seconds. Where the file or its segment starts.
+        end: float, seconds. Where it ends.
+        duration: float. Seconds of a window.
+        num_windows: int. One window lies in the middle, several lie evenly spread from
+            the start to the end.
+
+    Returns:
+        NumPy array of float64, shape `(num_windows,)`.
+
+    Raises:
+        ValueError: if `num_windows` is below 1.
+    """
+    _check_count("num_windows", num_windows)
+    spare = max(0.0, end - start - duration)
+    if num_windows == 1:
+        return np.array([start + spare / 2])
+    return start + np.linspace(0.0, spare, num_windows)
 
 
-def _frames_of_array(frames, rate, spec):
+def crop_positions(num_crops):
+    """Where crops lie along the longer side of a picture.
+
+    Args:
+        num_crops: int. One crop lies in the centre, several lie evenly spread from one
+            end to the other.
+
+    Returns:
+        Tuple of floats in [0, 1], see `decode_frames`.
+
+    Raises:
+        ValueError: if `num_crops` is below 1.
+    """
+    _check_count("num_crops", num_crops)
+    return (0.5,) if num_crops == 1 else tuple(np.linspace(0.0, 1.0, num_crops))
+
+
+def _check_count(name, value):
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"`{name}` must be a positive integer. Received: {value!r}")
+
+
+def _file_of(source):
+    return source.path if isinstance(source, MediaSegment) else source
+
+
+def _bounds(source, media, name):
+    """From when to when a file or a segment of it lasts, in seconds."""
+    info = media.info()
+    if not isinstance(source, MediaSegment):
+        return info.start, info.end
+    start = info.start if source.start is None else source.start
+    end = info.end if source.end is None else min(source.end, info.end)
+    if start >= info.end:
+        reason = f"ends at {info.end:.2f} s, before the {name} segment at {start:.2f} s"
+        raise media.error(Problem.TOO_SHORT, reason)
+    return start, end
+
+
+def _check_duration(media, start, end, spec):
+    # As for whole files, the last frame may stand for one period more.
+    if end - start + spec.frame_period < spec.duration:
+        raise media.error(
+            Problem.TOO_SHORT,
+            f"has a segment from {start:.2f} to {end:.2f} s that is shorter than a "
+            f"clip of {spec.duration:.2f} s",
+        )
+
+
+def _frames_of_array(frames, rate, spec, num_windows, crops):
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
         raise ValueError(
             "A raw video is a uint8 array of shape (frames, height, width, 3). "
@@ -93,20 +186,27 @@ def _frames_of_array(frames, rate, spec):
             f"A raw video of {len(frames)} frames at {rate:g} per second lasts "
             f"{duration:.2f} s, a clip {spec.duration:.2f} s."
         )
-    start = middle_start(0.0, duration, spec.duration)
-    times = start + np.arange(spec.num_frames) * spec.frame_period
+    starts = window_starts(0.0, duration, spec.duration, num_windows)
+    times = starts[:, np.newaxis] + np.arange(spec.num_frames) * spec.frame_period
     # The frame that is shown at each time; a rounding error must not miss its start.
     shown = np.floor(times * rate + 1e-6).astype(int)
-    resizer = FrameResizer(1.0, spec.frame_size, crop_position=0.5)
-    return np.stack(
+    shown = np.minimum(shown, len(frames) - 1)
+    resizer = FrameResizer(1.0, spec.frame_size)
+    numbers, places = np.unique(shown, return_inverse=True)
+    images = np.stack(
         [
-            resizer(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24"))
-            for frame in frames[np.minimum(shown, len(frames) - 1)]
+            resizer.crops(
+                av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24"), crops
+            )
+            for frame in frames[numbers]
         ]
     )
+    # From (window, frame, crop, ...) to (window, crop, frame, ...).
+    windows = images[places.reshape(shown.shape)].swapaxes(1, 2)
+    return windows.reshape(-1, *spec.video_shape)
 
 
-def _waveform_of_array(samples, rate, spec):
+def _waveforms_of_array(samples, rate, spec, num_windows):
     if samples.ndim not in (1, 2) or not samples.size:
         raise ValueError(
             "A raw sound is an array of shape (samples,) or (samples, channels). "
@@ -119,9 +219,10 @@ def _waveform_of_array(samples, rate, spec):
     mono = samples.astype(np.float32)
     mono = mono.mean(axis=1) if mono.ndim == 2 else mono
     mono = _resampled(mono, rate, spec.sampling_rate)
-    first = max(0, (len(mono) - spec.audio_samples) // 2)
-    mono = np.clip(mono[first : first + spec.audio_samples], -1.0, 1.0)
-    return np.pad(mono, (0, spec.audio_samples - len(mono)))
+    count = spec.audio_samples
+    mono = np.pad(np.clip(mono, -1.0, 1.0), (0, max(0, count - len(mono))))
+    starts = window_starts(0, len(mono), count, num_windows).astype(int)
+    return np.stack([mono[start : start + count] for start in starts])
 
 
 def _resampled(mono, rate, target):
@@ -137,7 +238,7 @@ def _resampled(mono, rate, target):
 def _checked(source, name):
     if len(source) != 2 or not np.isscalar(source[1]) or not source[1] > 0:
         raise ValueError(
-            f"A raw {name} is a path, bytes, or a tuple of an array and its rate. "
-            f"Received a tuple of {len(source)} entries"
+            f"A raw {name} is a path, a segment, bytes, or a tuple of an array and "
+            f"its rate. Received a tuple of {len(source)} entries"
         )
     return np.asarray(source[0]), float(source[1])

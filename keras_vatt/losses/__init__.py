@@ -1,5 +1,15 @@
-"""Contrastive losses."""
+"""Contrastive losses of pre-training, and losses of the classifiers."""
 
+from keras_vatt.losses.classification import (
+    BalancedBinaryCrossentropy,
+    SoftmaxCrossentropy,
+)
 from keras_vatt.losses.contrastive import AsymmetricNCE, ContrastiveLoss, SymmetricNCE
 
-__all__ = ["AsymmetricNCE", "ContrastiveLoss", "SymmetricNCE"]
+__all__ = [
+    "AsymmetricNCE",
+    "BalancedBinaryCrossentropy",
+    "ContrastiveLoss",
+    "SoftmaxCrossentropy",
+    "SymmetricNCE",
+]

@@ -2,13 +2,18 @@
 
 from keras_vatt.models.agnostic_backbone import VATTAgnosticBackbone
 from keras_vatt.models.backbone import VATTBackbone
-from keras_vatt.models.classifier import VATTAudioClassifier, VATTVideoClassifier
+from keras_vatt.models.classifier import (
+    VATTAudioClassifier,
+    VATTImageClassifier,
+    VATTVideoClassifier,
+)
 from keras_vatt.models.converters import VATTAudioConverter, VATTVideoConverter
 from keras_vatt.models.preprocessor import VATTPreprocessor
 from keras_vatt.models.presets import describe_presets
 from keras_vatt.models.specific_backbone import VATTSpecificBackbone
 from keras_vatt.models.tokenizer import VATTTokenizer
 from keras_vatt.models.vatt import VATT
+from keras_vatt.models.zero_shot import zero_shot_classify
 
 __all__ = [
     "VATT",
@@ -16,10 +21,12 @@ __all__ = [
     "VATTAudioClassifier",
     "VATTAudioConverter",
     "VATTBackbone",
+    "VATTImageClassifier",
     "VATTPreprocessor",
     "VATTSpecificBackbone",
     "VATTTokenizer",
     "VATTVideoClassifier",
     "VATTVideoConverter",
     "describe_presets",
+    "zero_shot_classify",
 ]

@@ -6,6 +6,8 @@ _LIMITS = {
     "video": "Video shorter than a clip is refused, and of a longer one the middle is "
     "taken.",
     "audio": "Sound is mixed down to one channel, and silence fills up a short one.",
+    "image": "An image is a clip that stands still, of one temporal patch; of one that "
+    "is not square the middle is taken.",
     "text": "Captions are English words in lower case; the order of words counts, "
     "punctuation doesn't, and unknown words are all the same to the model.",
 }
@@ -26,28 +28,31 @@ def card_facts(model):
     """
     backbone = getattr(model, "backbone", model)
     preprocessor = getattr(model, "preprocessor", None)
+    # A classifier takes one kind of input, whatever its backbone could take.
+    kind = getattr(model, "input_kind", None)
+    kinds = backbone.modalities if kind is None else (kind,)
     return CardFacts(
         class_name=type(model).__name__,
         pipeline_tag=model.pipeline_tag,
         parameters=model.count_params(),
-        inputs=describe_inputs(preprocessor, backbone.modalities),
+        inputs=describe_inputs(preprocessor, kinds),
         usage=model.usage_example,
-        limits=[*(_LIMITS[modality] for modality in backbone.modalities), _BIAS],
+        limits=[*(_LIMITS[kind] for kind in kinds), _BIAS],
     )
 
 
-def describe_inputs(preprocessor, modalities):
-    """What a model takes: dict from modality to shape, dtype and units.
+def describe_inputs(preprocessor, kinds):
+    """What a model takes: dict from kind of input to shape, dtype and units.
 
     Args:
         preprocessor: a `keras_vatt.VATTPreprocessor`, or `None`.
-        modalities: iterable of strings.
+        kinds: iterable of strings: modalities, or `"image"`.
 
     Returns:
         Dict of strings.
     """
     if preprocessor is None:
-        return dict.fromkeys(modalities, "see `VATTBackbone.encode_modality`")
+        return dict.fromkeys(kinds, "see `VATTBackbone.encode_modality`")
     spec, tokenizer = preprocessor.clip_spec, preprocessor.tokenizer
     words = 16 if tokenizer is None else tokenizer.sequence_length
     size, frames = spec.frame_size, spec.num_frames
@@ -58,6 +63,7 @@ def describe_inputs(preprocessor, modalities):
         f"{spec.duration:g} seconds",
         "audio": f"(clips, {spec.audio_samples}, 1), float32 in [-1, 1]; mono, "
         f"{spec.sampling_rate:,} hertz, {seconds:g} seconds",
+        "image": f"(images, {size}, {size}, 3), uint8 RGB, or float in [-1, 1]",
         "text": f"(rows, {words}), int32 word ids, 0 = padding",
     }
-    return {modality: texts[modality] for modality in modalities}
+    return {kind: texts[kind] for kind in kinds}

@@ -13,37 +13,52 @@ from keras_vatt.models.presets import PartFromPreset
 class _VATTConverter(PartFromPreset):
     backbone_cls = VATTBackbone
 
-    def __call__(self, inputs):
+    def __call__(self, inputs, num_windows=1, num_crops=1):
         # It runs on NumPy alone, in threads that load data.
-        return self.call(inputs)
+        return self.call(inputs, num_windows, num_crops)
 
-    def call(self, inputs):
+    def call(self, inputs, num_windows=1, num_crops=1):
         """Arrays of a batch.
 
         Args:
             inputs: one clip, a list of clips, or the array of a batch; see the class.
+            num_windows: int. Windows of each raw clip, spread evenly in time from its
+                start to its end; `1` is its middle. Defaults to `1`.
+            num_crops: int. Crops of each window of a video, spread evenly along the
+                longer side of the picture; `1` is its centre. Sound has none.
+                Defaults to `1`.
 
         Returns:
-            NumPy array with an axis of clips.
+            NumPy array whose first axis is `clips * num_windows * num_crops`: the
+            windows of a clip are adjacent, and so are the crops of a window.
 
         Raises:
-            ValueError: if an array has another rank.
+            ValueError: if an array has another rank, or several windows of a batch
+                are asked for.
             keras_vatt.data.MediaError: if a file can't be used.
         """
         if not is_raw(inputs):
+            if num_windows != 1 or num_crops != 1:
+                raise ValueError(
+                    "Windows and crops are taken of raw clips (files, or arrays with "
+                    "their rates), and a batch of arrays was given. Received: "
+                    f"num_windows={num_windows}, num_crops={num_crops}"
+                )
             return self._batch(np.asarray(inputs))
         clips = inputs if isinstance(inputs, list | np.ndarray) else [inputs]
-        return np.stack([self._clip(clip) for clip in clips])
+        return np.concatenate(
+            [self._windows(clip, num_windows, num_crops) for clip in clips]
+        )
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class VATTVideoConverter(_VATTConverter, keras_nlp.layers.VideoConverter):
     """Video files and arrays to frames by time, of one size.
 
-    A clip is the path of a file, its bytes, or a tuple of an array of uint8 RGB
-    frames, `(frames, height, width, 3)`, and its rate in frames per second. Of what is
-    longer than a clip the middle is taken. An array of rank 5 is a batch that is
-    passed on as it is.
+    A clip is the path of a file, a `keras_vatt.data.MediaSegment`, the bytes of a
+    file, or a tuple of an array of uint8 RGB frames, `(frames, height, width, 3)`, and
+    its rate in frames per second. Of what is longer than a clip the middle is taken, or
+    several windows. An array of rank 5 is a batch that is passed on as it is.
 
     Args:
         num_frames: int. Frames of a clip. Defaults to `32`.
@@ -57,6 +72,7 @@ class VATTVideoConverter(_VATTConverter, keras_nlp.layers.VideoConverter):
     converter = keras_vatt.VATTVideoConverter(num_frames=8, frame_size=64)
     frames = np.zeros((50, 120, 160, 3), "uint8")
     converter((frames, 25.0)).shape  # (1, 8, 64, 64, 3)
+    converter((frames, 25.0), num_windows=4, num_crops=3).shape[0]  # 12
     ```
     """
 
@@ -72,8 +88,8 @@ class VATTVideoConverter(_VATTConverter, keras_nlp.layers.VideoConverter):
         names = ("num_frames", "frames_per_second", "frame_size")
         return config | {name: spec[name] for name in names}
 
-    def _clip(self, clip):
-        return raw_frames(clip, self.clip_spec)
+    def _windows(self, clip, num_windows, num_crops):
+        return raw_frames(clip, self.clip_spec, num_windows, num_crops)
 
     def _batch(self, frames):
         return _with_rank("video", frames, 5)
@@ -83,10 +99,11 @@ class VATTVideoConverter(_VATTConverter, keras_nlp.layers.VideoConverter):
 class VATTAudioConverter(_VATTConverter, keras_nlp.layers.AudioConverter):
     """Sound files and arrays, of any rate and channels, to mono waveforms.
 
-    A clip is the path of a file (of sound or video), its bytes, or a tuple of an
-    array, `(samples,)` or `(samples, channels)`, and its rate in hertz; integers are
-    scaled to [-1, 1]. Of what is longer than a clip the middle is taken, and a shorter
-    one is followed by silence. An array `(clips, samples)` or `(clips, samples, 1)` is
+    A clip is the path of a file (of sound or video), a `keras_vatt.data.MediaSegment`,
+    the bytes of a file, or a tuple of an array, `(samples,)` or `(samples, channels)`,
+    and its rate in hertz; integers are scaled to [-1, 1]. Of what is longer than a clip
+    the middle is taken, or several windows, and a shorter one is followed by silence.
+    An array `(clips, samples)` or `(clips, samples, 1)` is
     a batch at the model's own rate, which is passed on.
 
     Args:
@@ -115,8 +132,12 @@ class VATTAudioConverter(_VATTConverter, keras_nlp.layers.AudioConverter):
             "audio_samples": spec.audio_samples,
         }
 
-    def _clip(self, clip):
-        return raw_waveform(clip, self.clip_spec)[:, np.newaxis]
+    def _windows(self, clip, num_windows, num_crops):
+        if num_crops != 1:
+            raise ValueError(
+                f"Sound has no crops, only windows. Received: num_crops={num_crops}"
+            )
+        return raw_waveform(clip, self.clip_spec, num_windows)[..., np.newaxis]
 
     def _batch(self, samples):
         samples = np.asarray(samples, np.float32)

@@ -1,10 +1,13 @@
 """What lies between media and strings, and the arrays that VATT takes."""
 
 import dataclasses
+import functools
 
 import keras
 import keras_nlp
+import numpy as np
 
+from keras_vatt.data.images import is_raw_images, raw_images
 from keras_vatt.models.backbone import VATTBackbone
 from keras_vatt.models.converters import VATTAudioConverter, VATTVideoConverter
 from keras_vatt.models.presets import PartFromPreset
@@ -77,34 +80,51 @@ class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
             audio_samples=audio.audio_samples,
         )
 
-    def __call__(self, inputs):
+    def __call__(self, inputs, num_windows=1, num_crops=1):
         # It runs on NumPy alone, in threads that load data.
-        return self.call(inputs)
+        return self.call(inputs, num_windows, num_crops)
 
-    def call(self, inputs):
+    def call(self, inputs, num_windows=1, num_crops=1):
         """Arrays of a batch.
 
         Args:
-            inputs: dict of any of `"video"` and `"audio"`, each a path, bytes, a tuple
-                of an array and its rate, a list of these, or a batch (see
-                `VATTVideoConverter` and `VATTAudioConverter`); and `"text"`, a
-                string, a list of strings, or for each clip a list of as many
-                candidates.
+            inputs: dict of any of `"video"` and `"audio"`, each a path, a
+                `keras_vatt.data.MediaSegment`, bytes, a tuple of an array and its
+                rate, a list of these, or a batch (see `VATTVideoConverter` and
+                `VATTAudioConverter`); and `"text"`, a string, a list of strings, or
+                for each clip a list of as many candidates; and `"image"`, see
+                `VATTImageClassifier`.
+            num_windows: int. Windows of each raw video and sound, spread evenly in
+                time from its start to its end; `1` is its middle. Text is not
+                repeated. Defaults to `1`.
+            num_crops: int. Crops of each window of a video, spread evenly along the
+                longer side of the picture; `1` is its centre. Defaults to `1`.
 
         Returns:
-            Dict of arrays as `keras_vatt.VATT` takes them.
+            Dict of arrays as `keras_vatt.VATT` takes them. The first axis of video is
+            `clips * num_windows * num_crops`, that of audio `clips * num_windows`: the
+            windows of a clip are adjacent, and so are the crops of a window.
 
         Raises:
-            ValueError: if an input is of another form, or there is text and no
-                vocabulary.
+            ValueError: if an input is of another form, there is text and no
+                vocabulary, or several windows of a batch are asked for.
             keras_vatt.data.MediaError: if a file can't be used.
         """
         converters = {
-            "video": self.video_converter,
-            "audio": self.audio_converter,
+            "video": functools.partial(
+                self.video_converter, num_windows=num_windows, num_crops=num_crops
+            ),
+            "audio": functools.partial(self.audio_converter, num_windows=num_windows),
             "text": self._words,
+            "image": functools.partial(self._images, num_crops=num_crops),
         }
         return {name: converters[name](given) for name, given in inputs.items()}
+
+    def _images(self, images, num_crops):
+        size = self.clip_spec.frame_size
+        if not is_raw_images(images, size):
+            return np.asarray(images)
+        return raw_images(images, size, num_crops)
 
     def _words(self, captions):
         if self.tokenizer is None or self.tokenizer.vocabulary is None:

@@ -238,8 +238,22 @@ def task_class(folder):
 class TaskFromPreset(LoadsFromPreset):
     """A backbone with something around it that loads from presets.
 
-    A preset of another task gives its backbone, under new weights of this one.
+    A preset of another task gives its backbone, under new weights of this one. So does
+    one of this task whose weights around the backbone don't fit what is asked for.
     """
+
+    @classmethod
+    def keeps_head(cls, saved, asked):
+        """Whether what a preset has around the backbone is what is asked for.
+
+        Args:
+            saved: dict, the config of a preset of this class.
+            asked: dict of arguments of this class.
+
+        Returns:
+            bool.
+        """
+        return True
 
     @classmethod
     def _model_from_preset(cls, folder, tensors, dtype, overrides):
@@ -247,7 +261,8 @@ class TaskFromPreset(LoadsFromPreset):
         own = _taken(cls, overrides)
         config = {}
         if saved is not None and class_of(saved, TaskFromPreset, files.TASK) is cls:
-            config = saved["config"]
+            with _constructing(folder):
+                config = saved["config"] if cls.keeps_head(saved["config"], own) else {}
         backbone = own.pop("backbone", None)
         if backbone is None:
             backbone = cls.backbone_cls._model_from_preset(
@@ -415,7 +430,7 @@ def _own_tensors(model, folder, tensors):
     """The variables of a model that the preset has weights of, with their tensors."""
     target, ignored = model, ()
     saved = folder.read(files.TASK)
-    if not _is_of_task(folder, type(model)):
+    if not _is_of_task(folder, model):
         # Of another task only the backbone is this model's too.
         target = _backbone_of(model)
         ignored = () if saved is None else ("bridge_head/", "classifier/")
@@ -437,7 +452,7 @@ def _prefixes_of_left_out(model, folder):
 
 
 def _remember_provenance(model, folder):
-    is_whole = _is_of_task(folder, type(model)) or _backbone_of(model) is model
+    is_whole = _is_of_task(folder, model) or _backbone_of(model) is model
     config = folder.read_metadata().get("provenance")
     if not is_whole or not isinstance(config, dict):
         return
@@ -446,9 +461,11 @@ def _remember_provenance(model, folder):
     model.__dict__["_loaded_weights"] = _fingerprint(model)
 
 
-def _is_of_task(folder, cls):
+def _is_of_task(folder, model):
     saved = folder.read(files.TASK)
-    return saved is not None and saved["class_name"] == cls.__name__
+    if saved is None or saved["class_name"] != type(model).__name__:
+        return False
+    return model.keeps_head(saved["config"], model.get_config())
 
 
 def _fingerprint(model):

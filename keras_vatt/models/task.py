@@ -2,10 +2,15 @@
 
 import keras
 import keras_nlp
+import numpy as np
 
+from keras_vatt.data.images import is_raw_images, list_of_images
+from keras_vatt.data.raw_clips import is_raw
 from keras_vatt.models.backbone import VATTBackbone
+from keras_vatt.models.pooled_encoder import PooledEncoder
 from keras_vatt.models.presets import TaskFromPreset
 from keras_vatt.models.quantization import QuantizesBackbone
+from keras_vatt.models.raw_batches import RawBatches
 
 
 class VATTTask(TaskFromPreset, QuantizesBackbone, keras_nlp.models.Task):
@@ -22,3 +27,108 @@ class VATTTask(TaskFromPreset, QuantizesBackbone, keras_nlp.models.Task):
     train_on_batch = keras.Model.train_on_batch
     test_on_batch = keras.Model.test_on_batch
     predict_on_batch = keras.Model.predict_on_batch
+
+    def extract_features(
+        self,
+        kind,
+        inputs,
+        output="features_pooled",
+        num_windows=1,
+        num_crops=1,
+        batch_size=32,
+    ):
+        """One vector for each window of a clip, in inference mode.
+
+        Raw clips are decoded batch by batch. VATT's linear probes train on one window
+        of each clip and test on 4 (see `keras_vatt.evaluation`).
+
+        Args:
+            kind: string. `"video"`, `"audio"`, `"image"` (by way of the video encoder)
+                or `"text"`.
+            inputs: raw clips, images or strings, one or a list; or the array of a
+                batch. See `keras_vatt.VATTPreprocessor`.
+            output: string. `"features_pooled"`, the backbone's; or an embedding of a
+                `keras_vatt.VATT`: `"to_audio"` or `"to_text"` of video and images,
+                `"to_video"` of the others. Defaults to `"features_pooled"`.
+            num_windows: int. Windows of each raw clip. Defaults to `1`, its middle.
+            num_crops: int. Crops of each window of video, or of each image. Defaults to
+                `1`, the centre.
+            batch_size: int. How many windows run at a time. Defaults to `32`.
+
+        Returns:
+            float32 NumPy array of shape `(clips, num_windows * num_crops, dim)`.
+
+        Raises:
+            ValueError: if the model has no such modality or output, or windows or
+                crops are asked for of what has none.
+            keras_vatt.data.MediaError: if a file can't be used; it is named.
+
+        Example:
+        ```python
+        model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic")
+        sound = np.zeros(48_000, "float32"), 16_000
+        model.extract_features("audio", [sound], num_windows=4).shape  # (1, 4, 64)
+        ```
+        """
+        bridge_head = getattr(self, "bridge_head", None)
+        encoder = PooledEncoder(self.backbone, kind, output, bridge_head)
+        if not self._is_raw(kind, inputs):
+            _check_one_window(kind, num_windows, num_crops)
+            values = encoder.predict(
+                np.asarray(inputs), batch_size=batch_size, verbose=0
+            )
+            return values[:, np.newaxis]
+        batches = self._raw_batches(
+            kind, inputs, num_windows, num_crops, batch_size=batch_size
+        )
+        with batches.own_errors(encoder):
+            values = encoder.predict(batches, verbose=0)
+        return values.reshape(-1, num_windows * num_crops, values.shape[-1])
+
+    def _is_raw(self, kind, given):
+        """Whether an input has to go through the preprocessor."""
+        if kind != "image":
+            return is_raw(given)
+        if self.preprocessor is None and getattr(given, "ndim", 0) == 4:
+            return False
+        return is_raw_images(given, self._frame_size())
+
+    def _raw_batches(self, kind, given, num_windows=1, num_crops=1, **kwargs):
+        """Raw clips as batches for Keras' loops; see `RawBatches`."""
+        if self.preprocessor is None:
+            raise ValueError(
+                f"This model has no preprocessor for raw {kind}: give arrays, or set "
+                "`model.preprocessor`."
+            )
+        if kind in ("image", "text"):
+            _check_one_window(kind, num_windows, num_crops if kind == "text" else 1)
+        if kind == "audio":
+            _check_one_window(kind, 1, num_crops)
+
+        def convert(clips):
+            return self.preprocessor({kind: clips}, num_windows, num_crops)[kind]
+
+        rows_per_clip = num_windows * num_crops
+        clips = _clips_of(kind, given)
+        return RawBatches(clips, convert, rows_per_clip=rows_per_clip, **kwargs)
+
+    def _frame_size(self):
+        if self.preprocessor is None:
+            return None
+        return self.preprocessor.clip_spec.frame_size
+
+
+def _clips_of(kind, given):
+    if kind == "image":
+        return list_of_images(given)
+    return given if isinstance(given, list | np.ndarray) else [given]
+
+
+def _check_one_window(kind, num_windows, num_crops):
+    if (num_windows, num_crops) != (1, 1):
+        raise ValueError(
+            "Windows are taken of raw video and sound (files, or arrays with their "
+            "rates), and crops of raw video and images; not of a batch of arrays, and "
+            f"not of text. Received: {kind}, num_windows={num_windows}, "
+            f"num_crops={num_crops}"
+        )

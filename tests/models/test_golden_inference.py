@@ -6,6 +6,8 @@ from golden_files import golden_arrays
 from keras import ops
 from models.golden_models import CLASSIFIERS, PRETRAINING, golden_model
 
+from keras_vatt.models.raw_batches import RawBatches
+
 TOLERANCE = 1e-4
 HEAD = "out.head_stack.bridge."
 EMBEDDINGS = {
@@ -137,3 +139,31 @@ def test_logits_of_classifiers(folder):
     modality = "in.images" if folder.startswith("vit") else "in.audio"
     logits = golden_model(folder)(arrays[modality], training=False)
     assert_close(logits, arrays["out.logits"])
+
+
+@pytest.mark.parametrize("folder", CLASSIFIERS)
+def test_probabilities_of_classifiers(folder):
+    arrays = golden_arrays(f"{folder}/inference.npz")
+    inputs = arrays["in.images" if folder.startswith("vit") else "in.audio"]
+    probabilities = [
+        [dict(best)[index] for index in range(7)]
+        for best in golden_model(folder).classify(inputs, top_k=7)
+    ]
+    assert_close(np.array(probabilities), arrays["out.probabilities"])
+
+
+@pytest.mark.parametrize("folder", CLASSIFIERS)
+def test_logits_of_the_windows_of_a_clip_are_averaged(folder):
+    """What comes before the softmax or the sigmoid, and not what comes after."""
+    arrays = golden_arrays(f"{folder}/inference.npz")
+    model = golden_model(folder)
+    kind = "video" if folder.startswith("vit") else "audio"
+    windows = arrays["in.images" if kind == "video" else "in.audio"]
+    model._raw_batches = lambda *_, **__: RawBatches(
+        ["a clip"], lambda _: windows, rows_per_clip=3
+    )
+    try:
+        logits = model.predict("a clip", num_windows=3, verbose=0)
+    finally:
+        del model._raw_batches
+    assert_close(logits, arrays["out.logits_mean_over_batch_as_windows"])

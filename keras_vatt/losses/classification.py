@@ -1,0 +1,128 @@
+"""Losses of the classifiers that VATT is fine-tuned as."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class SoftmaxCrossentropy(keras.losses.Loss):
+    """Cross-entropy of one class a clip, with smoothed labels.
+
+    The labels are spread out by `label_smoothing`: the true class has the probability
+    `1 - label_smoothing + label_smoothing / num_classes`. The loss of the original
+    code's `ViT` classifiers.
+
+    Args:
+        label_smoothing: float in [0, 1). Defaults to `0.1`.
+        name: string. Defaults to `"softmax_crossentropy"`.
+        **kwargs: `reduction` and `dtype` of `keras.losses.Loss`.
+
+    Call arguments:
+        y_true: integers of shape `(clips,)` or `(clips, 1)`, the classes; or floats of
+            shape `(clips, num_classes)`, one-hot or mixed. A class out of range makes
+            the loss NaN.
+        y_pred: float tensor of logits, `(clips, num_classes)`.
+
+    Example:
+    ```python
+    loss = keras_vatt.losses.SoftmaxCrossentropy(label_smoothing=0.0)
+    float(loss(np.array([0, 1]), np.zeros((2, 2), "float32")))  # log(2)
+    ```
+    """
+
+    def __init__(self, label_smoothing=0.1, name="softmax_crossentropy", **kwargs):
+        super().__init__(name=name, **kwargs)
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(
+                "`label_smoothing` must be in [0, 1). "
+                f"Received: label_smoothing={label_smoothing}"
+            )
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true, y_pred):
+        labels = one_hot_labels(y_true, y_pred)
+        return keras.losses.categorical_crossentropy(
+            labels, y_pred, from_logits=True, label_smoothing=self.label_smoothing
+        )
+
+    def get_config(self):
+        return super().get_config() | {"label_smoothing": self.label_smoothing}
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class BalancedBinaryCrossentropy(keras.losses.Loss):
+    """Binary cross-entropy of any number of classes a clip, rare ones not forgotten.
+
+    The binary cross-entropies of a clip are summed over the classes, and weighted by
+    the mean, over the labels of the clip, of one over how often that label occurs in
+    the batch. The loss of the original code's `WaT` classifiers on AudioSet. Clips
+    without any label, which the original code can't take, share a weight of 1 as the
+    clips of one label do.
+
+    Args:
+        name: string. Defaults to `"balanced_binary_crossentropy"`.
+        **kwargs: `reduction` and `dtype` of `keras.losses.Loss`.
+
+    Call arguments:
+        y_true: float tensor of shape `(clips, num_classes)`, 1 for each label of a
+            clip and 0 elsewhere, or mixed.
+        y_pred: float tensor of logits, `(clips, num_classes)`.
+
+    Example:
+    ```python
+    loss = keras_vatt.losses.BalancedBinaryCrossentropy()
+    float(loss(np.eye(2), np.zeros((2, 2), "float32")))  # 2 log(2)
+    ```
+    """
+
+    def __init__(self, name="balanced_binary_crossentropy", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred):
+        if tuple(y_true.shape[1:]) != tuple(y_pred.shape[1:]):
+            raise ValueError(
+                "The labels of a model of several classes a clip have the shape of its "
+                "logits, with 1 for each label of a clip. Received: "
+                f"{tuple(y_true.shape)} for logits of {tuple(y_pred.shape)}"
+            )
+        # From logits, in the form that neither overflows nor loses small ones.
+        entropies = (
+            ops.relu(y_pred) - y_pred * y_true + ops.log1p(ops.exp(-ops.abs(y_pred)))
+        )
+        return _balanced_weights(y_true) * ops.sum(entropies, axis=-1)
+
+
+def one_hot_labels(y_true, y_pred):
+    """Labels of either form as probabilities of classes.
+
+    Args:
+        y_true: `(clips,)` or `(clips, 1)`, classes; or `(clips, num_classes)`.
+        y_pred: `(clips, num_classes)`.
+
+    Returns:
+        Float tensor of shape `(clips, num_classes)`; NaN for classes out of range.
+    """
+    num_classes = y_pred.shape[-1]
+    if len(y_true.shape) == 2 and y_true.shape[-1] == num_classes:
+        return ops.cast(y_true, y_pred.dtype)
+    if len(y_true.shape) > 1 and y_true.shape[-1] != 1:
+        raise ValueError(
+            f"Labels are classes or {num_classes} probabilities for each clip. "
+            f"Received: labels of shape {tuple(y_true.shape)}"
+        )
+    classes = ops.reshape(y_true, (-1, 1))
+    known = ops.logical_and(classes >= 0, classes < num_classes)
+    one_hot = ops.one_hot(
+        ops.cast(classes[:, 0], "int32"), num_classes, dtype=y_pred.dtype
+    )
+    return ops.where(known, one_hot, float("nan"))
+
+
+def _balanced_weights(labels):
+    """One weight a clip; those of the clips of one label add up to 1."""
+    count = ops.sum(labels, axis=-1)
+    has_none = ops.cast(count <= 0, labels.dtype)
+    occurrences = ops.sum(labels, axis=0)
+    shares = labels / ops.where(occurrences > 0, occurrences, 1.0)
+    weights = ops.sum(shares, axis=-1) / ops.where(count > 0, count, 1.0)
+    return weights + has_none / ops.maximum(ops.sum(has_none), 1.0)

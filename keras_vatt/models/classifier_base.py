@@ -1,0 +1,366 @@
+"""What the classifiers on one modality of a VATT backbone share."""
+
+import contextlib
+import math
+
+import keras
+import numpy as np
+import scipy.special
+
+from keras_vatt.layers import SeededDropout
+from keras_vatt.models import classifier_defaults as defaults
+from keras_vatt.models.class_labels import check_class_names, check_labels
+from keras_vatt.models.pooled_encoder import pooled_features
+from keras_vatt.models.raw_batches import RawBatches
+from keras_vatt.models.task import VATTTask
+
+
+class VATTClassifier(VATTTask):
+    """Base class of the classifiers: the backbone's pooled feature, a Dense layer.
+
+    Raw clips are decoded batch by batch; arrays, `tf.data` datasets and all else that
+    Keras takes goes to Keras as it is. `fit` and `evaluate` compile a model that isn't
+    compiled yet with the defaults of `compile`.
+
+    With `classifier.backbone.trainable = False` only the head is trained, on features
+    in inference mode: a frozen backbone has no dropout and no DropToken, whose noise
+    it can't learn to bear. Compile again after changing `trainable`.
+    """
+
+    modality = None
+    input_kind = None
+
+    def __init__(
+        self,
+        backbone,
+        num_classes,
+        dropout=0.0,
+        class_names=None,
+        multi_label=False,
+        preprocessor=None,
+        name=None,
+    ):
+        super().__init__(compile=False, name=name)
+        if self.modality not in backbone.modalities:
+            raise ValueError(
+                f"{type(self).__name__} needs a backbone with '{self.modality}'. "
+                f"Received: modalities={backbone.modalities}"
+            )
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        self.dtype_policy = backbone.dtype_policy
+        self.num_classes = num_classes
+        self.dropout = dropout
+        self.class_names = check_class_names(class_names, num_classes)
+        self.multi_label = bool(multi_label)
+        self.build(None)
+
+    def build(self, input_shape=None):
+        if self.built:
+            return
+        self.output_dropout = SeededDropout(
+            self.dropout, dtype=self.dtype_policy, name="output_dropout"
+        )
+        # Logits in float32, so that softmax and losses are accurate.
+        self.classifier = keras.layers.Dense(
+            self.num_classes,
+            kernel_initializer=self._kernel_initializer(),
+            bias_initializer=self._bias_initializer(),
+            dtype="float32",
+            name="classifier",
+        )
+        feature_dim = self.backbone.feature_dims[self.modality]
+        self.classifier.build((None, feature_dim))
+        self.built = True
+
+    def call(self, inputs, training=None):
+        """Logits of clips.
+
+        Args:
+            inputs: the input of the modality; see
+                `VATTBackbone.encode_modality`. Images are
+                `(images, height, width, 3)`.
+            training: bool. Whether dropout and DropToken are active; in a frozen
+                backbone they never are.
+
+        Returns:
+            float32 tensor of shape `(clips, num_classes)`.
+        """
+        pooled = pooled_features(
+            self.backbone,
+            self.input_kind,
+            inputs,
+            training=training and self.backbone.trainable,
+        )
+        return self.classifier(self.output_dropout(pooled, training=training))
+
+    def compile(self, optimizer="auto", loss="auto", metrics="auto", **kwargs):
+        """Prepares the model for training.
+
+        Args:
+            optimizer: a Keras optimizer or its name. Defaults to `"auto"`, stochastic
+                gradient descent with a learning rate of 5e-3 and momentum 0.9.
+            loss: a loss of logits. Defaults to `"auto"`, VATT's: with one class a clip
+                `keras_vatt.losses.SoftmaxCrossentropy(label_smoothing=0.1)`, with
+                `multi_label` `keras_vatt.losses.BalancedBinaryCrossentropy()`.
+            metrics: list of metrics of logits. Defaults to `"auto"`: with one class a
+                clip the shares `top_1` and `top_5` of clips whose class is among the
+                first, with `multi_label` the areas `auc` and `pr_auc` under the ROC
+                and the precision-recall curve, as means over the classes.
+            **kwargs: the other arguments of `keras.Model.compile`.
+        """
+        if isinstance(optimizer, str) and optimizer == "auto":
+            optimizer = defaults.default_optimizer()
+        if isinstance(loss, str) and loss == "auto":
+            loss = defaults.default_loss(self.multi_label)
+        if isinstance(metrics, str) and metrics == "auto":
+            metrics = defaults.default_metrics(self.multi_label, self.num_classes)
+        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        *,
+        sample_weight=None,
+        validation_data=None,
+        shuffle=True,
+        **kwargs,
+    ):
+        """Trains the head, and the backbone unless it is frozen.
+
+        Of a raw clip that is longer than the model's, its middle is taken, without
+        augmentation.
+
+        Args:
+            x: a list of raw clips (see `predict`), an array of them, or a dataset.
+            y: labels: classes as integers, one-hot rows, or with `multi_label` rows
+                with 1 for each label of a clip. Defaults to `None`, they come with the
+                dataset.
+            batch_size: int. Defaults to `None`, 32 for clips and arrays.
+            sample_weight: a weight for each clip. Defaults to `None`.
+            validation_data: tuple of clips, labels and optional weights, or a dataset.
+                Defaults to `None`.
+            shuffle: bool. Whether each epoch has an order of its own. Defaults to
+                `True`.
+            **kwargs: the other arguments of `keras.Model.fit`, such as `epochs` and
+                `callbacks`.
+
+        Returns:
+            `keras.callbacks.History`.
+
+        Raises:
+            ValueError: if labels don't fit the classes or the number of clips.
+            keras_vatt.data.MediaError: if a file can't be used; it is named.
+
+        Example:
+        ```python
+        classifier = keras_vatt.VATTAudioClassifier.from_preset(
+            "vatt_tiny_agnostic", num_classes=2
+        )
+        sounds = [(np.zeros(48_000, "float32"), 16_000)] * 4
+        classifier.fit(sounds, [0, 1, 0, 1], batch_size=2)
+        ```
+        """
+        self._compile_by_default()
+        if isinstance(validation_data, tuple):
+            validation_data = self._validation(*validation_data, batch_size=batch_size)
+        check_labels(y, self.num_classes, self.multi_label)
+        given = {
+            "x": x,
+            "y": y,
+            "batch_size": batch_size,
+            "sample_weight": sample_weight,
+            "shuffle": shuffle,
+        }
+        if self._is_raw(self.input_kind, x):
+            # They have an order of their own each epoch.
+            batches = self._labelled_batches(x, y, sample_weight, batch_size, shuffle)
+            given = {"x": batches, "shuffle": False}
+        with contextlib.ExitStack() as stack:
+            for data in (given["x"], validation_data):
+                if isinstance(data, RawBatches):
+                    stack.enter_context(data.own_errors(self))
+            return super().fit(validation_data=validation_data, **given, **kwargs)
+
+    def evaluate(
+        self, x=None, y=None, batch_size=None, *, sample_weight=None, **kwargs
+    ):
+        """Loss and metrics, on one window of each clip.
+
+        Args:
+            x: see `fit`.
+            y: see `fit`.
+            batch_size: int. Defaults to `None`, 32 for clips and arrays.
+            sample_weight: a weight for each clip. Defaults to `None`.
+            **kwargs: the other arguments of `keras.Model.evaluate`.
+
+        Returns:
+            List of numbers, or a dict with `return_dict=True`.
+        """
+        self._compile_by_default()
+        check_labels(y, self.num_classes, self.multi_label)
+        if not self._is_raw(self.input_kind, x):
+            return super().evaluate(
+                x=x, y=y, batch_size=batch_size, sample_weight=sample_weight, **kwargs
+            )
+        batches = self._labelled_batches(x, y, sample_weight, batch_size)
+        with batches.own_errors(self):
+            return super().evaluate(x=batches, **kwargs)
+
+    def predict(self, x, batch_size=None, *, num_windows=1, num_crops=1, **kwargs):
+        """Logits of clips, as means over their windows and crops.
+
+        VATT tests on 4 windows of each sound, and on 4 windows with 3 crops of each
+        video, whose logits are averaged.
+
+        Args:
+            x: raw clips, one or a list: each a path, a `keras_vatt.data.MediaSegment`,
+                bytes, or a tuple of an array and its rate (of images: a path, bytes,
+                or a uint8 array); or arrays or a dataset.
+            batch_size: int. How many windows run at a time. Defaults to `None`, 32 for
+                clips and arrays.
+            num_windows: int. Windows of each raw clip, spread evenly from its start to
+                its end. Defaults to `1`, its middle.
+            num_crops: int. Crops of each window of video, or of each image. Defaults to
+                `1`, the centre.
+            **kwargs: the other arguments of `keras.Model.predict`.
+
+        Returns:
+            float32 NumPy array of shape `(clips, num_classes)`.
+
+        Raises:
+            ValueError: if windows or crops are asked for of what has none.
+            keras_vatt.data.MediaError: if a file can't be used; it is named.
+        """
+        if not self._is_raw(self.input_kind, x):
+            if (num_windows, num_crops) != (1, 1):
+                raise ValueError(
+                    "Windows and crops are taken of raw clips, and arrays or a dataset "
+                    f"were given. Received: num_windows={num_windows}, "
+                    f"num_crops={num_crops}"
+                )
+            return super().predict(x, batch_size=batch_size, **kwargs)
+        batches = self._raw_batches(
+            self.input_kind, x, num_windows, num_crops, batch_size=batch_size or 32
+        )
+        with batches.own_errors(self):
+            logits = super().predict(batches, **kwargs)
+        return logits.reshape(-1, num_windows * num_crops, self.num_classes).mean(1)
+
+    def classify(self, x, top_k=5, num_windows=1, num_crops=1, batch_size=None):
+        """The most probable classes of clips.
+
+        Args:
+            x: see `predict`.
+            top_k: int. How many classes of each clip. Defaults to `5`.
+            num_windows: int, see `predict`. Defaults to `1`.
+            num_crops: int, see `predict`. Defaults to `1`.
+            batch_size: int, see `predict`. Defaults to `None`.
+
+        Returns:
+            List with a list for each clip, of tuples of the class (its name, or its
+            number where the model has no `class_names`) and its probability, the most
+            probable first. With `multi_label` each class has a probability of its own.
+
+        Example:
+        ```python
+        classifier = keras_vatt.VATTAudioClassifier.from_preset(
+            "vatt_tiny_agnostic", num_classes=2, class_names=("speech", "music")
+        )
+        sound = np.zeros(48_000, "float32"), 16_000
+        classifier.classify(sound, top_k=1)  # [[("music", 0.52)]]
+        ```
+        """
+        if top_k < 1:
+            raise ValueError(f"`top_k` must be at least 1. Received: top_k={top_k}")
+        logits = self.predict(
+            x,
+            batch_size=batch_size,
+            num_windows=num_windows,
+            num_crops=num_crops,
+            verbose=0,
+        ).astype(np.float64)
+        activate = scipy.special.expit if self.multi_label else _softmax
+        names = self.class_names or range(self.num_classes)
+        return best_classes(activate(logits), names, top_k)
+
+    def weight_groups(self):
+        """The parts whose weights make up the model, by stable name."""
+        return {"backbone": self.backbone, "classifier": self.classifier}
+
+    def get_config(self):
+        names = self.class_names
+        return super().get_config() | {
+            "num_classes": self.num_classes,
+            "dropout": self.dropout,
+            "class_names": None if names is None else list(names),
+            "multi_label": self.multi_label,
+        }
+
+    @classmethod
+    def keeps_head(cls, saved, asked):
+        """Whether a saved head is the one that is asked for; see `TaskFromPreset`."""
+        if asked.get("num_classes") not in (None, saved.get("num_classes")):
+            return False
+        names = [config.get("class_names") for config in (saved, asked)]
+        return None in names or list(names[0]) == list(names[1])
+
+    def _compile_by_default(self):
+        if not self.compiled:
+            self.compile()
+
+    def _validation(self, x, y=None, sample_weight=None, *, batch_size=None):
+        check_labels(y, self.num_classes, self.multi_label)
+        if self._is_raw(self.input_kind, x):
+            return self._labelled_batches(x, y, sample_weight, batch_size)
+        return (x, y) if sample_weight is None else (x, y, sample_weight)
+
+    def _labelled_batches(self, x, y, sample_weight, batch_size, shuffle=False):
+        if y is None:
+            raise ValueError("Raw clips need labels: give `y`, with one for each clip.")
+        return self._raw_batches(
+            self.input_kind,
+            x,
+            labels=np.asarray(y),
+            sample_weight=sample_weight,
+            batch_size=batch_size or 32,
+            shuffle=shuffle,
+        )
+
+    def _kernel_initializer(self):
+        raise NotImplementedError
+
+    def _bias_initializer(self):
+        if not self.multi_label:
+            return "zeros"
+        # Where each class has the probability `1 / num_classes`.
+        others = max(self.num_classes - 1, 1)
+        return keras.initializers.Constant(-math.log(others))
+
+
+def best_classes(probabilities, names, top_k):
+    """The most probable classes of each row, as lists of tuples.
+
+    Args:
+        probabilities: array of shape `(rows, classes)`.
+        names: sequence with a name for each class.
+        top_k: int. How many; all if there are fewer.
+
+    Returns:
+        List with a list for each row, of tuples of a name and a float.
+    """
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k]
+    return [
+        [(names[index], float(row[index])) for index in indices]
+        for row, indices in zip(probabilities, order, strict=True)
+    ]
+
+
+def _softmax(logits):
+    return scipy.special.softmax(logits, axis=1)
