@@ -8,10 +8,11 @@ Accelerator: GPU
 ## Introduction
 
 Fine-tuning all of a large model takes memory for gradients and momentum, and each task
-ends up with a copy of the whole model. LoRA ([Hu et al.](https://arxiv.org/abs/2106.09685))
-freezes the model and learns a product of two thin matrices for some of its kernels. This
-guide adapts a model to new sounds so, keeps what was learned in a small file, adds it to
-the model for good, and makes that one smaller by weights of 8 bits.
+ends up with a copy of the whole model. LoRA
+([Hu et al.](https://arxiv.org/abs/2106.09685)) freezes the model and learns a product
+of two thin matrices for some of its kernels. This guide adapts a model to new sounds
+so, keeps what was learned in a small file, adds it to the model for good, and makes
+that one smaller by weights of 8 bits.
 
 ## Setup
 """
@@ -32,8 +33,8 @@ clips_per_class = int(os.environ.get("NUM_CLIPS", "64"))
 epochs = int(os.environ.get("EPOCHS", "10"))
 
 """
-Two classes of sounds, made here: tones and hisses. See the guide on fine-tuning for more
-of them, and for where real ones come from.
+Two classes of sounds, made here: tones and hisses. See the guide on fine-tuning for
+more of them, and for where real ones come from.
 """
 
 RATE = 16_000
@@ -54,7 +55,7 @@ def make_set(per_class):
 
 
 train_sounds, train_labels = make_set(clips_per_class)
-test_sounds, test_labels = make_set(16)
+test_sounds, test_labels = make_set(max(4, clips_per_class // 4))
 
 
 def make_classifier():

@@ -71,7 +71,7 @@ def make_set(per_class):
 
 
 train_sounds, train_labels = make_set(clips_per_class)
-test_sounds, test_labels = make_set(16)
+test_sounds, test_labels = make_set(max(4, clips_per_class // 4))
 
 """
 ## A classifier on a preset
