@@ -48,7 +48,7 @@ def one_step_of_sgd(model, rate=0.5):
         trained, targets = model.backbone, None
     if targets is None:
         return _step_of_a_backbone(trained, rate)
-    trained.compile(keras.optimizers.SGD(rate), "mse")
+    trained.compile(keras.optimizers.SGD(rate), "mse", metrics=None)
     return trained.train_on_batch(inputs_of(model), targets)
 
 

@@ -137,7 +137,7 @@ def test_clips_are_converted_and_augmented_one_by_one():
 def test_a_classifier_is_fitted_in_one_line():
     backbone = tiny_backbone(modalities=("audio",))
     model = keras_vatt.VATTAudioClassifier(backbone, num_classes=3)
-    model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
+    model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True), None)
     sounds = np.random.default_rng(0).uniform(-1, 1, (6, 96, 1)).astype("float32")
     labels = np.array([0, 1, 2, 0, 1, 2])
     batches = mixed_batches(LabelledClips(sounds, labels, 3), num_classes=3)
