@@ -11,6 +11,8 @@ from keras_vatt.version import __version__
 _COMMANDS = {
     "pretrain": "pre-train VATT on video files with sound and captions",
     "convert": "turn an original VATT checkpoint into a preset folder",
+    "embed": "embed a folder of video and sound, to search it",
+    "search": "find video and sound by a text, a sound or a video",
     "plan": "compile the train step for TPUs on this machine: memory, time, cost",
     "presets": "list the built-in presets, or describe one",
 }

@@ -66,19 +66,24 @@ def file_inside(folder, path):
         `pathlib.Path`, whether the file is there or not.
 
     Raises:
-        MediaIndexError: if the path is absolute, or leads out of the folder.
+        MediaIndexError: if the path leads out of the folder, or is not that of a
+            file of video or sound.
     """
     root = pathlib.Path(folder).resolve()
     resolved = (root / path).resolve()
     if not resolved.is_relative_to(root):
         raise MediaIndexError(f"{path!r} leads out of the folder {str(folder)!r}.")
+    if resolved.suffix.lower() not in _SUFFIXES:
+        raise MediaIndexError(f"{path!r} is no file of video or sound.")
     return resolved
 
 
 def _is_media(path, root):
     if path.name.startswith(".") or path.suffix.lower() not in _SUFFIXES:
         return False
-    return path.is_file() and path.resolve().is_relative_to(root)
+    target = path.resolve()
+    is_inside = target.is_relative_to(root)
+    return is_inside and target.is_file() and target.suffix.lower() in _SUFFIXES
 
 
 def _stamped(path, root):

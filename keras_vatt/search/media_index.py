@@ -154,9 +154,7 @@ class MediaIndex:
             raise MediaIndexError(f"The index has no file {path!r}.")
         return file_inside(self.folder, path)
 
-    def search(
-        self, model, text=None, audio=None, video=None, top_k=10, modality=None
-    ):
+    def search(self, model, text=None, audio=None, video=None, top_k=10, modality=None):
         """Windows that match a query best.
 
         Args:
@@ -278,7 +276,9 @@ def _space(model, kind, modality):
         )
     missing = {kind, modality} - set(model.backbone.modalities)
     if missing:
-        raise MediaIndexError(f"This model knows no {' and no '.join(sorted(missing))}.")
+        raise MediaIndexError(
+            f"This model knows no {' and no '.join(sorted(missing))}."
+        )
     joint = model.bridge_head.embeds_audio_and_text_together
     if (kind, modality) == ("text", "audio") and not joint:
         raise MediaIndexError(
