@@ -21,8 +21,8 @@ def result_cards(index, results):
     return f'<ol class="vatt-results">{cards}</ol>'
 
 
-def message(text, kind=""):
-    """A line of text in a box; `kind` is `""`, `"note"` or `"error"`."""
+def message(text, kind):
+    """A line of text in a box; `kind` is `"title"`, `"note"` or `"error"`."""
     role = "alert" if kind == "error" else "status"
     return f'<div class="vatt-message {kind}" role="{role}">{html.escape(text)}</div>'
 
@@ -45,27 +45,31 @@ def _card(index, result):
     )
     percent = round(100 * min(max(result.score, 0.0), 1.0))
     return (
-        f'<li class="vatt-card" data-path="{html.escape(folder + name)}">'
+        f'<li class="vatt-card" data-path="{folder}{name}">'
         f"{_player(index, result, name)}"
-        f'<div class="about"><div class="name">{name}</div>'
-        f'<div class="folder">{folder or "&nbsp;"}</div>'
-        f'<div class="facts"><span>{clock(result.start)} – {clock(result.end)}</span>'
-        f'<span title="cosine of the embeddings"><b>{result.score:.2f}</b> match</span>'
-        f'</div><div class="bar"><i style="width:{percent}%"></i></div></div></li>'
+        f'<div class="about"><div class="name" title="{folder}{name}">{name}</div>'
+        f'<div class="facts"><span class="folder">{folder}</span>'
+        f'<span title="cosine of the embeddings"><b>{result.score:.2f}</b></span></div>'
+        f'<div class="bar"><i style="width:{percent}%"></i></div></div></li>'
     )
 
 
 def _player(index, result, name):
     address = f"/media/{result.window}#t={result.start:.3f},{result.end:.3f}"
     picture = f"/thumbnail/{result.window}"
+    times = f'<span class="time">{clock(result.start)} – {clock(result.end)}</span>'
     if _has_video(index, result.path):
+        # Controls hide the picture: they come with the pointer, the touch or the key.
+        show = "this.controls=true"
         return (
-            f'<video controls preload="none" poster="{picture}" src="{address}" '
-            f'aria-label="{name}"></video>'
+            f'<div class="player film"><video preload="none" poster="{picture}" '
+            f'src="{address}" tabindex="0" onpointerenter="{show}" onfocus="{show}" '
+            f'onclick="{show}" aria-label="{name}"></video>{times}</div>'
         )
     return (
-        f'<img class="picture" src="{picture}" alt="loudness of {name}">'
+        f'<div class="player"><img src="{picture}" alt="loudness of {name}">{times}'
         f'<audio controls preload="none" src="{address}" aria-label="{name}"></audio>'
+        "</div>"
     )
 
 

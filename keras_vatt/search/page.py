@@ -6,6 +6,7 @@ page, keeps the browser from asking any other machine for anything.
 """
 
 import functools
+import html
 import os
 import pathlib
 import socket
@@ -38,7 +39,10 @@ _POLICY = (
     "form-action 'self'; object-src 'none'"
 )
 
-_SOUGHT = {"Videos, by what is seen": "video", "Sounds, by what is heard": "audio"}
+_SOUGHT = {"What is seen": "video", "What is heard": "audio"}
+
+# A model that knows fewer words than this has them listed.
+_FEW_WORDS = 60
 
 
 def serve(index, model, port=7860):
@@ -80,7 +84,7 @@ def make_app(index, model):
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
     app.middleware("http")(_with_policy)
     _add_media(app, index)
-    theme = gr.themes.Soft(
+    theme = gr.themes.Default(
         primary_hue="indigo", neutral_hue="slate", font=_FONTS, font_mono=_MONO_FONTS
     )
     return gr.mount_gradio_app(
@@ -143,49 +147,21 @@ def _draw(path, modified, start, end):
 
 
 def _make_blocks(index, model):
-    joint = model.bridge_head.embeds_audio_and_text_together
     with gr.Blocks(
-        title="Search by keras_vatt", analytics_enabled=False, delete_cache=(600, 3600)
+        title="Search your media", analytics_enabled=False, delete_cache=(600, 3600)
     ) as blocks:
         gr.HTML(_heading(index), elem_id="heading")
         with gr.Tabs():
-            with gr.Tab("Words", id="words"):
-                text = gr.Textbox(
-                    label="What are you looking for?",
-                    placeholder="Describe what is to be seen",
-                    elem_id="text-query",
-                    max_length=500,
-                )
-                by_text = _options("text", sounds_too=joint)
-            with gr.Tab("Sound", id="sound"):
-                audio = gr.Audio(
-                    label="A sound, or a video of which the sound counts",
-                    sources=["upload", "microphone"],
-                    type="filepath",
-                    editable=False,
-                    elem_id="audio-query",
-                )
-                by_audio = _options("audio", sounds_too=True)
-            with gr.Tab("Video", id="video"):
-                video = gr.Video(
-                    label="A video",
-                    sources=["upload"],
-                    height=280,
-                    elem_id="video-query",
-                )
-                by_video = _options("video", sounds_too=True)
+            forms = {
+                "text": _text_form(model),
+                "audio": _file_form("audio"),
+                "video": _file_form("video"),
+            }
         results = gr.HTML(_welcome(index), elem_id="results")
-        answer = functools.partial(_answer, index, model)
-        for kind, query, options in (
-            ("text", text, by_text),
-            ("audio", audio, by_audio),
-            ("video", video, by_video),
-        ):
-            sought, count, button = options
-            triggers = [button.click] + ([query.submit] if kind == "text" else [])
+        for kind, (query, sought, count, button) in forms.items():
             gr.on(
-                triggers,
-                functools.partial(answer, kind),
+                [button.click] + ([query.submit] if kind == "text" else []),
+                functools.partial(_answer, index, model, kind),
                 [query, sought, count],
                 results,
                 concurrency_id="model",
@@ -195,13 +171,66 @@ def _make_blocks(index, model):
     return blocks
 
 
-def _options(kind, sounds_too):
-    choices = list(_SOUGHT) if sounds_too else list(_SOUGHT)[:1]
-    with gr.Row(equal_height=True):
-        sought = gr.Radio(choices, value=choices[0], label="Look for")
-        count = gr.Slider(1, 48, value=12, step=1, label="Results at most")
-        button = gr.Button("Search", variant="primary", elem_id=f"{kind}-search")
-    return sought, count, button
+def _text_form(model):
+    joint = model.bridge_head.embeds_audio_and_text_together
+    with gr.Tab("Words", id="text"):
+        with gr.Row(elem_classes="query"):
+            query = gr.Textbox(
+                placeholder="Describe what is to be seen",
+                label="What are you looking for?",
+                show_label=False,
+                container=False,
+                scale=5,
+                max_length=500,
+                elem_id="text-query",
+            )
+            button = _button("text")
+        gr.HTML(_few_words(model), elem_classes="hint")
+        with gr.Row(elem_classes="options"):
+            sought, count = _options(has_choice=joint)
+    return query, sought, count, button
+
+
+def _file_form(kind):
+    with gr.Tab({"audio": "Sound", "video": "Video"}[kind], id=kind), gr.Row():
+        with gr.Column(scale=3):
+            query = _upload(kind)
+        with gr.Column(scale=2, min_width=260):
+            sought, count = _options(has_choice=True)
+            button = _button(kind)
+    return query, sought, count, button
+
+
+def _upload(kind):
+    if kind == "video":
+        return gr.Video(
+            label="A video",
+            sources=["upload"],
+            height=260,
+            buttons=[],
+            elem_id="video-query",
+        )
+    return gr.Audio(
+        label="A sound",
+        sources=["upload", "microphone"],
+        type="filepath",
+        editable=False,
+        buttons=[],
+        elem_id="audio-query",
+    )
+
+
+def _button(kind):
+    return gr.Button("Search", variant="primary", elem_id=f"{kind}-search", scale=1)
+
+
+def _options(has_choice):
+    choices = list(_SOUGHT)
+    sought = gr.Radio(
+        choices, value=choices[0], label="Look for", visible=has_choice, min_width=240
+    )
+    count = gr.Radio([6, 12, 24, 48], value=12, label="Results at most", min_width=240)
+    return sought, count
 
 
 def _answer(index, model, kind, query, sought, count):
@@ -219,17 +248,36 @@ def _answer(index, model, kind, query, sought, count):
         return message(str(error), "error")
     if not results:
         return message("The index has nothing of this kind.", "note")
+    title = message(_title(kind, query, results), "title")
     unknown = unknown_words(model, query) if kind == "text" else []
     note = f"The model doesn't know: {', '.join(unknown)}." if unknown else ""
-    return (message(note, "note") if note else "") + result_cards(index, results)
+    notes = message(note, "note") if note else ""
+    return title + notes + result_cards(index, results)
+
+
+def _title(kind, query, results):
+    found = "What fits best" if len(results) > 1 else "The only one"
+    asked = f"“{query.strip()}”" if kind == "text" else pathlib.Path(query).name
+    return f"{found} for {asked}"
 
 
 def _heading(index):
-    what = f"{len(index.paths):,} files, {len(index):,} windows"
+    what = f"{len(index.paths):,} files in {len(index):,} windows"
     return f"<h1>Search your media</h1><p>{what}. Nothing leaves this machine.</p>"
+
+
+def _few_words(model):
+    tokenizer = model.preprocessor.tokenizer
+    words = [] if tokenizer is None else tokenizer.vocabulary or []
+    known = sorted(word for word in words if not word.startswith("<"))
+    if not known or len(known) > _FEW_WORDS:
+        return ""
+    return (
+        f"<p>This model knows {len(known)} words: {html.escape(', '.join(known))}.</p>"
+    )
 
 
 def _welcome(index):
     if index.complete:
-        return message("Search by words, by a sound, or by a video.")
+        return ""
     return message("This index is not finished: run `keras-vatt embed` again.", "note")
