@@ -253,7 +253,7 @@ def _check_model(model):
     if getattr(model, "preprocessor", None) is None or not hasattr(model, "encode"):
         raise MediaIndexError(
             "Media are embedded by a `keras_vatt.VATT` with a preprocessor, which says "
-            "what a clip is. Load one by `from_preset`, or set `model.preprocessor`."
+            "what a clip is. Load one by `from_preset`, or give it a `preprocessor`."
         )
     if not {"video", "audio"} & set(model.backbone.modalities):
         raise MediaIndexError("This model neither sees nor hears.")

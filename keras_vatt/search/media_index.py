@@ -159,7 +159,8 @@ class MediaIndex:
 
         Args:
             model: the `keras_vatt.VATT` that made the index.
-            text: string. What is looked for, in words.
+            text: string. What is looked for, in words. Those that the model's
+                vocabulary doesn't have are left out; see `unknown_words`.
             audio: a path, bytes, or a tuple of samples and their rate in hertz. Of
                 what is longer than a clip the middle is taken.
             video: a path, bytes, or a tuple of frames and their rate.
@@ -192,7 +193,7 @@ class MediaIndex:
         self.check_model(model)
         embedding, matrix = _space(model, kind, modality)
         if kind == "text":
-            _check_words(model, query)
+            query = _known_part(model, query)
         vector = model.encode(**{kind: [query]})[kind][embedding][0]
         return self.search_vector(vector, matrix, top_k)
 
@@ -260,7 +261,7 @@ def unknown_words(model, text):
         text: string.
 
     Returns:
-        List of strings, in lower case and without punctuation.
+        List of strings, as they stand in the text.
     """
     tokenizer = getattr(model.preprocessor, "tokenizer", None)
     if tokenizer is None or tokenizer.vocabulary is None:
@@ -288,15 +289,17 @@ def _space(model, kind, modality):
     return _SPACES[kind, modality]
 
 
-def _check_words(model, text):
+def _known_part(model, text):
+    """The query without words out of the vocabulary, which would only blur it."""
     if not isinstance(text, str) or not text.strip():
         raise MediaIndexError("The text to search for is empty.")
-    words = model.preprocessor({"text": [text]})["text"]
-    unknown = unknown_words(model, text)
-    if not words.any() or len(unknown) == len(text.split()):
+    unknown = set(unknown_words(model, text))
+    known = " ".join(word for word in text.split() if word not in unknown)
+    if not model.preprocessor({"text": [known]})["text"].any():
         raise MediaIndexError(
             f"The model's vocabulary has none of the words of {text!r}."
         )
+    return known
 
 
 def _cosines(matrix, vector, name):

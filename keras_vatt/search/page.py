@@ -16,6 +16,7 @@ import fastapi.responses
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from keras_vatt.data.media import MediaError
+from keras_vatt.data.report import Problem
 from keras_vatt.search.cards import message, result_cards
 from keras_vatt.search.errors import MediaIndexError
 from keras_vatt.search.media_index import unknown_words
@@ -243,16 +244,24 @@ def _answer(index, model, kind, query, sought, count):
             model, **{kind: query}, top_k=int(count), modality=_SOUGHT[sought]
         )
     except MediaError as error:
-        return message(f"{pathlib.Path(error.path).name} {error.reason}.", "error")
+        return message(_trouble(query, error), "error")
     except MediaIndexError as error:
         return message(str(error), "error")
     if not results:
         return message("The index has nothing of this kind.", "note")
     title = message(_title(kind, query, results), "title")
     unknown = unknown_words(model, query) if kind == "text" else []
-    note = f"The model doesn't know: {', '.join(unknown)}." if unknown else ""
-    notes = message(note, "note") if note else ""
+    note = f"Left out, as the model doesn't know: {', '.join(unknown)}."
+    notes = message(note, "note") if unknown else ""
     return title + notes + result_cards(index, results)
+
+
+def _trouble(query, error):
+    name = pathlib.Path(query).name
+    if error.problem is Problem.CORRUPT:
+        # The library's own words have the path of the upload.
+        return f"{name} can't be decoded: it is damaged, or no media file."
+    return f"{name} {error.reason}."
 
 
 def _title(kind, query, results):
@@ -279,5 +288,8 @@ def _few_words(model):
 
 def _welcome(index):
     if index.complete:
-        return ""
+        return (
+            '<div class="vatt-empty">Words find what is seen. A sound or a video finds '
+            "what goes with it, or what is like it.</div>"
+        )
     return message("This index is not finished: run `keras-vatt embed` again.", "note")
