@@ -37,7 +37,7 @@ def all_windows(model, media, modality):
     for path, count, seen, heard in FILES:
         if not (seen if modality == "video" else heard):
             continue
-        for start in 0.4 * np.arange(count):
+        for start in (0.4 * np.arange(count)).round(3).tolist():
             if modality == "video":
                 clips.append(decode_frames(media / path, start, SPEC))
             else:
@@ -197,7 +197,7 @@ def test_an_index_serves_no_file_but_media_in_its_folder(copy, media):
         ("shards/*.json", "file", [9] * 14, "can't be read"),
         ("shards/*.json", "start", [0.0], "can't be read"),
         ("shards/*.json", "rows", {"video": [3, 1]}, "name no windows in order"),
-        ("shards/*.json", "rows", {"audio": [99]}, "name no windows in order"),
+        ("shards/*.json", "rows", {"video": [-1, 2]}, "name no windows in order"),
         ("shards/*.json", "rows", {"video": [0]}, "another number of rows"),
     ],
 )
