@@ -6,6 +6,7 @@ to play what is found (`pip install "keras-vatt[serve]"`).
 
 import dataclasses
 import json
+import sys
 
 from keras_vatt.cli.errors import CommandError
 
@@ -91,17 +92,14 @@ def _serve(index, model, port):
 
 
 def _warn(index, model, text):
-    import sys
-
     from keras_vatt.search import unknown_words
 
     if not index.complete:
         print("note: the index is not finished; run embed again", file=sys.stderr)
     unknown = unknown_words(model, text) if text else []
     if unknown:
-        print(
-            f"note: words unknown to the model: {', '.join(unknown)}", file=sys.stderr
-        )
+        words = ", ".join(unknown)
+        print(f"note: left out, as the model doesn't know: {words}", file=sys.stderr)
 
 
 def _table(results):

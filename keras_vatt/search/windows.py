@@ -110,7 +110,7 @@ def _cut(file, folder, window_seconds):
                 reason = f"claims to last {info.duration:g} seconds"
                 raise media.error(Problem.MALFORMED, reason)
     except MediaError as error:
-        return Finding(error.problem, file.path, error.reason)
+        return _finding(file, error)
     edges = np.linspace(info.start, info.end, count + 1).round(6).tolist()
     return [
         Window(file, start, end)
@@ -123,7 +123,7 @@ def _decode(window, folder, spec, modalities):
         with open_media(file_inside(folder, window.file.path)) as media:
             return _decode_open(media, window, spec, modalities)
     except MediaError as error:
-        return DecodedWindow(None, None, (_finding(window, error),))
+        return DecodedWindow(None, None, (_finding(window.file, error),))
 
 
 def _decode_open(media, window, spec, modalities):
@@ -134,13 +134,13 @@ def _decode_open(media, window, spec, modalities):
             start = _clip_start(window, info, spec.duration)
             frames = decode_frames(media, start, spec)
         except MediaError as error:
-            failures.append(_finding(window, error))
+            failures.append(_finding(window.file, error))
     if info.has_audio and "audio" in modalities:
         try:
             start = _clip_start(window, info, spec.audio_samples / spec.sampling_rate)
             waveform = _heard(media, decode_waveform(media, start, spec))
         except MediaError as error:
-            failures.append(_finding(window, error))
+            failures.append(_finding(window.file, error))
     return DecodedWindow(frames, waveform, tuple(failures))
 
 
@@ -157,5 +157,7 @@ def _heard(media, waveform):
     return waveform
 
 
-def _finding(window, error):
-    return Finding(error.problem, window.file.path, error.reason)
+def _finding(file, error):
+    # The library's own words have the whole path, which an index doesn't keep.
+    reason = error.reason.replace(str(error.path), file.path)
+    return Finding(error.problem, file.path, reason)

@@ -68,6 +68,7 @@ def test_an_index_has_each_window_and_a_report_of_what_it_lacks(index_folder):
     assert report.used == 14
     assert report.counts == {Problem.CORRUPT: 1}
     assert report.findings[0].where == "noise.mp4"
+    assert str(index.folder) not in (index_folder / "report.json").read_text()
 
 
 def test_embeddings_are_float32_rows_of_length_1(index_folder):
