@@ -176,8 +176,8 @@ def test_what_could_not_be_decoded_is_tried_again_by_a_later_run(model, tmp_path
 
 
 def test_one_batch_is_decoded_at_a_time(model, media, decoded, tmp_path):
-    embed(model, media, tmp_path / "index", batch_size=3)
-    assert max(len(batch) for batch in decoded) == 3
+    embed(model, media, tmp_path / "index", batch_size=4)
+    assert max(len(batch) for batch in decoded) == 4
 
 
 def test_shards_are_cut_by_size(model, media, index_folder, monkeypatch, tmp_path):

@@ -85,7 +85,7 @@ def test_equal_media_come_in_the_order_of_the_index(model, tmp_path):
     write_video(media / "b.mp4", 7)
     for name in ("a.mp4", "d.mp4", "c.mp4"):
         shutil.copy(media / "b.mp4", media / name)
-    embed_folder(model, media, tmp_path / "index", batch_size=3, progress=False)
+    embed_folder(model, media, tmp_path / "index", batch_size=4, progress=False)
     index = MediaIndex.load(tmp_path / "index")
     for top_k in (1, 2, 3, 4):
         results = index.search(model, video=media / "b.mp4", modality="video", top_k=20)
@@ -147,11 +147,10 @@ def test_bad_queries_are_named(model, media, index):
 
 
 def test_an_index_and_its_media_can_be_moved_together(model, tmp_path):
-    write_folder(tmp_path / "here" / "media")
-    embed_folder(
-        model, tmp_path / "here/media", tmp_path / "here/index", progress=False
-    )
-    shutil.move(tmp_path / "here", tmp_path / "there")
+    here = tmp_path / "here"
+    write_folder(here / "media")
+    embed_folder(model, here / "media", here / "index", batch_size=4, progress=False)
+    shutil.move(here, tmp_path / "there")
     index = MediaIndex.load(tmp_path / "there" / "index")
     assert index.find_file("talk.mp4") == (tmp_path / "there/media/talk.mp4").resolve()
     elsewhere = MediaIndex.load(tmp_path / "there" / "index", folder=tmp_path / "media")
