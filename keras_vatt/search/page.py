@@ -271,7 +271,7 @@ def _title(kind, query, results):
 
 
 def _heading(index):
-    what = f"{len(index.paths):,} files in {len(index):,} windows"
+    what = f"{len(index):,} windows of {len(index.paths):,} files"
     return f"<h1>Search your media</h1><p>{what}. Nothing leaves this machine.</p>"
 
 
