@@ -21,7 +21,8 @@ def run(capsys, *arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["pretrain"], ["convert"], ["plan"], ["presets"]]
+    "arguments",
+    [[], ["pretrain"], ["convert"], ["plan"], ["presets"], ["embed"], ["search"]],
 )
 def test_help_explains_the_command(capsys, arguments):
     code, out, _ = run(capsys, *arguments, "--help")
