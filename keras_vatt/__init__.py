@@ -9,6 +9,7 @@ from keras_vatt.models import (
     VATTPreprocessor,
     VATTSpecificBackbone,
     VATTTokenizer,
+    VATTTower,
     VATTVideoClassifier,
     VATTVideoConverter,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "VATTPreprocessor",
     "VATTSpecificBackbone",
     "VATTTokenizer",
+    "VATTTower",
     "VATTVideoClassifier",
     "VATTVideoConverter",
     "__version__",

@@ -8,6 +8,7 @@ from keras_vatt.models.preprocessor import VATTPreprocessor
 from keras_vatt.models.presets import describe_presets
 from keras_vatt.models.specific_backbone import VATTSpecificBackbone
 from keras_vatt.models.tokenizer import VATTTokenizer
+from keras_vatt.models.tower import VATTTower
 from keras_vatt.models.vatt import VATT
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "VATTPreprocessor",
     "VATTSpecificBackbone",
     "VATTTokenizer",
+    "VATTTower",
     "VATTVideoClassifier",
     "VATTVideoConverter",
     "describe_presets",
