@@ -6,7 +6,13 @@ from keras_vatt.exporting import write_artifact
 
 # Words of a row where neither a tokenizer nor a table of positions says it.
 _WORDS = 16
-_INPUT_DTYPES = {"video": "uint8", "audio": "float32", "text": "int32"}
+_INPUT_DTYPES = {
+    "video": "uint8",
+    "image": "uint8",
+    "audio": "float32",
+    "text": "int32",
+}
+_RANKS = {"video": 4, "image": 3, "audio": 2, "text": 1}
 
 
 class VATTTower(keras.Model):
@@ -23,9 +29,10 @@ class VATTTower(keras.Model):
         modality: string, `"video"`, `"audio"` or `"text"`. Defaults to `None`, the
             modality of the classifier.
         clip_shape: tuple of ints, the shape of one clip or row: `(frames, height,
-            width, 3)`, `(samples, 1)` or `(words,)`. Defaults to `None`: that of the
-            clips of the task's preprocessor, and without one that of the position
-            tables, for text 16 words where there is no table.
+            width, 3)`, `(samples, 1)` or `(words,)`; of an image classifier
+            `(height, width, 3)`. Defaults to `None`: that of the clips of the task's
+            preprocessor, and without one that of the position tables, for text 16
+            words where there is no table.
         input_dtype: string. Type of the input. Defaults to `None`: `"uint8"` for
             video, `"float32"` for audio, `"int32"` for text.
         name: string. Defaults to `None`, the modality and `"_tower"`.
@@ -64,10 +71,13 @@ class VATTTower(keras.Model):
             )
         super().__init__(name=name or f"{modality}_tower")
         self.modality = modality
+        # What goes in, if it is not the modality itself: an image classifier has
+        # images go through the tower of video.
+        self.input_kind = getattr(task, "input_kind", None) or modality
         self.clip_shape = _checked_shape(
-            modality, clip_shape or default_clip_shape(task, modality)
+            self.input_kind, clip_shape or default_clip_shape(task, self.input_kind)
         )
-        self.clip_dtype = input_dtype or _INPUT_DTYPES[modality]
+        self.clip_dtype = input_dtype or _INPUT_DTYPES[self.input_kind]
         self.dtype_policy = task.dtype_policy
         # A function is not tracked: the exported graph would otherwise come with the
         # weights, optimizer and preprocessor of the whole task.
@@ -89,9 +99,9 @@ class VATTTower(keras.Model):
     def export(self, filepath, format="tf_saved_model", verbose=False, **kwargs):
         """Writes the tower for another runtime, with named input and outputs.
 
-        The input is named as the modality; the outputs as in the dict that calling the
-        tower gives. Any number of clips (or rows of words) can be given to what is
-        exported; the other axes are `clip_shape`.
+        The input is named as the modality (of an image classifier `"image"`), the
+        outputs as in the dict that calling the tower gives. What is exported takes any
+        number of clips or rows of words; their other axes are `clip_shape`.
 
         | format | runtime | written with the backend |
         |---|---|---|
@@ -129,45 +139,48 @@ class VATTTower(keras.Model):
                 f"`dtype='float32'`. Received: a model of {self.dtype_policy.name}"
             )
         spec = keras.InputSpec(
-            shape=(None, *self.clip_shape), dtype=self.clip_dtype, name=self.modality
+            shape=(None, *self.clip_shape), dtype=self.clip_dtype, name=self.input_kind
         )
         write_artifact(
             self, filepath, format, spec, self.output_names, verbose, **kwargs
         )
 
 
-def default_clip_shape(task, modality):
+def default_clip_shape(task, kind):
     """Shape of the clips that a task was made for.
 
     Args:
         task: a `keras_vatt.VATT` or a classifier.
-        modality: string.
+        kind: string, `"video"`, `"image"`, `"audio"` or `"text"`.
 
     Returns:
         Tuple of ints: the shape that the preprocessor gives; without a preprocessor,
         what fills the position tables.
     """
     backbone, preprocessor = task.backbone, task.preprocessor
-    if modality == "text":
+    if kind == "text":
         tokenizer = getattr(preprocessor, "tokenizer", None)
         if tokenizer is not None:
             return (tokenizer.sequence_length,)
         return (getattr(backbone, "text_positions", _WORDS),)
-    if preprocessor is not None:
-        spec = preprocessor.clip_spec
-        return spec.video_shape if modality == "video" else (spec.audio_samples, 1)
-    if modality == "audio":
+    if kind == "audio":
+        if preprocessor is not None:
+            return (preprocessor.clip_spec.audio_samples, 1)
         return (backbone.audio_positions * backbone.audio_patch_size, 1)
-    extents = zip(backbone.video_positions, backbone.video_patch_size, strict=True)
-    return (*(positions * patch for positions, patch in extents), 3)
+    if preprocessor is not None:
+        shape = preprocessor.clip_spec.video_shape
+    else:
+        extents = zip(backbone.video_positions, backbone.video_patch_size, strict=True)
+        shape = (*(positions * patch for positions, patch in extents), 3)
+    return shape if kind == "video" else shape[1:]
 
 
-def _checked_shape(modality, clip_shape):
-    rank = {"video": 4, "audio": 2, "text": 1}[modality]
+def _checked_shape(kind, clip_shape):
     clip_shape = tuple(clip_shape)
+    rank = _RANKS[kind]
     if len(clip_shape) != rank or not all(size and size > 0 for size in clip_shape):
         raise ValueError(
-            f"`clip_shape` of '{modality}' has {rank} positive numbers, without the "
-            f"axis of clips. Received: clip_shape={clip_shape}"
+            f"`clip_shape` of '{kind}' has {rank} positive numbers, without the axis "
+            f"of clips. Received: clip_shape={clip_shape}"
         )
     return clip_shape

@@ -19,7 +19,6 @@ OUTPUTS = {
 }
 BACKEND = keras.config.backend()
 OWN_FORMATS = [name for name, backends in FORMATS.items() if BACKEND in backends]
-OTHER_FORMATS = [name for name in FORMATS if name not in OWN_FORMATS]
 
 
 def clips_of(modality, number):
@@ -48,41 +47,41 @@ def assert_same(outputs, expected, format):
         assert difference <= TOLERANCES[format], name
 
 
+# With the classifiers below each stem and each encoder of both models is exported.
 @pytest.mark.parametrize("format", OWN_FORMATS)
-@pytest.mark.parametrize("form", ["agnostic", "specific"])
-@pytest.mark.parametrize("modality", ["video", "audio", "text"])
-def test_an_exported_tower_gives_what_the_model_encodes(
+@pytest.mark.parametrize(
+    ("form", "modality"),
+    [
+        ("agnostic", "video"),
+        ("specific", "audio"),
+        ("agnostic", "text"),
+        ("specific", "text"),
+    ],
+)
+def test_an_exported_tower_gives_what_the_model_encodes_of_any_number_of_clips(
     format, form, modality, tmp_path
 ):
     model = with_statistics(tiny_vatt(form))
     path = tmp_path / f"tower{SUFFIXES[format]}"
     clip_shape = clips_of(modality, 1).shape[1:]
     model.export(path, format, modality=modality, clip_shape=clip_shape)
-    clips = clips_of(modality, 3)
-    expected = model.encode(**{modality: clips})[modality]
-    expected = {name: expected[name] for name in OUTPUTS[modality]}
-    assert_same(run(format, path, {modality: clips}), expected, format)
+    for number in (1, 3):
+        clips = clips_of(modality, number)
+        encoded = model.encode(**{modality: clips})[modality]
+        expected = {name: encoded[name] for name in OUTPUTS[modality]}
+        assert_same(run(format, path, {modality: clips}), expected, format)
 
 
 @pytest.mark.parametrize("format", OWN_FORMATS)
-def test_an_exported_tower_takes_any_number_of_clips(format, tmp_path):
-    tower = tiny_vatt().tower("audio")
-    path = tmp_path / f"tower{SUFFIXES[format]}"
-    tower.export(path, format)
-    for number in (1, 2, 7):
-        clips = clips_of("audio", number)
-        expected = {k: ops.convert_to_numpy(v) for k, v in tower(clips).items()}
-        assert_same(run(format, path, {"audio": clips}), expected, format)
-
-
-@pytest.mark.parametrize("format", OWN_FORMATS)
-@pytest.mark.parametrize("modality", ["video", "audio"])
-def test_an_exported_classifier_gives_its_logits(format, modality, tmp_path):
+@pytest.mark.parametrize(
+    ("form", "modality"), [("specific", "video"), ("agnostic", "audio")]
+)
+def test_an_exported_classifier_gives_its_logits(format, form, modality, tmp_path):
     kind = {
         "video": keras_vatt.VATTVideoClassifier,
         "audio": keras_vatt.VATTAudioClassifier,
     }[modality]
-    classifier = kind(tiny_backbone("specific"), num_classes=4)
+    classifier = kind(tiny_backbone(form), num_classes=4)
     path = tmp_path / f"classifier{SUFFIXES[format]}"
     classifier.export(path, format)
     clips = clips_of(modality, 2)
