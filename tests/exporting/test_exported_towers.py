@@ -3,12 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from exporting.runtimes import run
 from keras import ops
 from models.tiny import tiny_backbone, tiny_batch, tiny_vatt
 
 import keras_vatt
-from keras_vatt.exporting import FORMATS
+from keras_vatt.exporting import FORMATS, run_artifact
 
 SUFFIXES = {"tf_saved_model": "", "onnx": ".onnx", "litert": ".tflite", "torch": ".pt2"}
 TOLERANCES = {"tf_saved_model": 1e-5, "onnx": 1e-5, "litert": 1e-4, "torch": 1e-5}
@@ -69,7 +68,7 @@ def test_an_exported_tower_gives_what_the_model_encodes_of_any_number_of_clips(
         clips = clips_of(modality, number)
         encoded = model.encode(**{modality: clips})[modality]
         expected = {name: encoded[name] for name in OUTPUTS[modality]}
-        assert_same(run(format, path, {modality: clips}), expected, format)
+        assert_same(run_artifact(format, path, {modality: clips}), expected, format)
 
 
 @pytest.mark.parametrize("format", OWN_FORMATS)
@@ -86,4 +85,6 @@ def test_an_exported_classifier_gives_its_logits(format, form, modality, tmp_pat
     classifier.export(path, format)
     clips = clips_of(modality, 2)
     logits = ops.convert_to_numpy(classifier(clips))
-    assert_same(run(format, path, {modality: clips}), {"logits": logits}, format)
+    assert_same(
+        run_artifact(format, path, {modality: clips}), {"logits": logits}, format
+    )

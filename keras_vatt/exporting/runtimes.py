@@ -1,17 +1,33 @@
-"""Exported towers, run by the runtimes that they were exported for."""
+"""Exported graphs, run by the runtimes that they were exported for."""
 
 import numpy as np
 
 
-def run(format, path, inputs):
-    """The outputs that an artifact gives for an array, by name, as NumPy arrays.
+def run_artifact(format, filepath, inputs):
+    """The outputs of an exported graph, to compare with the model's.
 
     Args:
-        format: string.
-        path: path of the artifact.
+        format: string, a key of `keras_vatt.exporting.FORMATS`.
+        filepath: path of the file or folder.
         inputs: dict with the name of the input and an array.
+
+    Returns:
+        Dict from the names of the outputs to NumPy arrays.
+
+    Raises:
+        ImportError: if the format's runtime is not installed: tensorflow,
+            onnxruntime, ai-edge-litert or torch.
+
+    Example:
+    ```python
+    model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic")
+    model.export("text_tower", format="tf_saved_model", modality="text")
+    words = np.ones((3, 16), "int32")
+    outputs = run_artifact("tf_saved_model", "text_tower", {"text": words})
+    outputs["to_video"].shape  # (3, video_text_dim)
+    ```
     """
-    return _RUNTIMES[format](str(path), inputs)
+    return _RUNTIMES[format](str(filepath), inputs)
 
 
 def _saved_model(path, inputs):
