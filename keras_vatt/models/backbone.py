@@ -152,6 +152,22 @@ class VATTBackbone(BackboneFromPreset, QuantizesBackbone, keras_nlp.models.Backb
             if layer.bias is not None:
                 layer.bias.trainable = False  # It is not among the saved weights.
 
+    def modality_layers(self, modality):
+        """The layers that one modality goes through.
+
+        Args:
+            modality: string. One of the model's modalities.
+
+        Returns:
+            Dict with `"stem"`, `"encoder"` and, where there is one, `"projection"`.
+        """
+        layers = {
+            "stem": getattr(self, f"{modality}_stem"),
+            "encoder": self._encoder(modality),
+            "projection": self._projection(modality),
+        }
+        return {name: layer for name, layer in layers.items() if layer is not None}
+
     @classmethod
     def minimum_parameters(cls, config):
         """How many parameters a model of these sizes has at least.
