@@ -29,6 +29,14 @@ class VATTTask(TaskFromPreset, QuantizesBackbone, ExportsTowers, keras_nlp.model
     test_on_batch = keras.Model.test_on_batch
     predict_on_batch = keras.Model.predict_on_batch
 
+    def __setattr__(self, name, value):
+        if name == "_preprocessor":
+            # KerasHub's place for it, past Keras' tracker, which takes no layer once a
+            # model is built. There are no weights to track.
+            object.__setattr__(self, name, value)
+            return
+        super().__setattr__(name, value)
+
     def extract_features(
         self,
         kind,

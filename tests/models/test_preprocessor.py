@@ -47,6 +47,21 @@ def test_it_says_what_a_clip_is():
     assert spec.audio_samples == 12_800
 
 
+def test_a_model_takes_a_preprocessor_after_it_was_made(tmp_path):
+    tokenizer = keras_vatt.VATTTokenizer.from_captions(["a red star"])
+    model = tiny_vatt()
+    model.preprocessor = keras_vatt.VATTPreprocessor(tokenizer)
+    expected = model.encode(text=tokenizer(["red star"]))["text"]["to_video"]
+    np.testing.assert_array_equal(
+        model.encode(text="red star")["text"]["to_video"], expected
+    )
+    model.save_to_preset(tmp_path / "preset")
+    again = keras_vatt.VATT.from_preset(tmp_path / "preset")
+    np.testing.assert_array_equal(
+        again.encode(text="red star")["text"]["to_video"], expected
+    )
+
+
 def test_a_preprocessor_comes_back_from_its_config_and_in_a_saved_model(tmp_path):
     tokenizer = keras_vatt.VATTTokenizer.from_captions(["a red star"])
     clip = ClipSpec(num_frames=8, audio_samples=100)
