@@ -30,9 +30,9 @@ class VATTTask(TaskFromPreset, QuantizesBackbone, ExportsTowers, keras_nlp.model
     predict_on_batch = keras.Model.predict_on_batch
 
     def __setattr__(self, name, value):
-        if name == "_preprocessor":
-            # KerasHub's place for it, past Keras' tracker, which takes no layer once a
-            # model is built. There are no weights to track.
+        if name in ("preprocessor", "_preprocessor"):
+            # KerasHub's property and its place. Past Keras' tracker, which takes no
+            # layer once a model is built: there are no weights to track.
             object.__setattr__(self, name, value)
             return
         super().__setattr__(name, value)
