@@ -1,7 +1,10 @@
 """Classifiers take raw clips wherever they take arrays, and mean the same."""
 
+import io
+
 import keras
 import numpy as np
+import PIL.Image
 import pytest
 from models.classifiers import (
     picture_bytes,
@@ -205,3 +208,17 @@ def test_the_preprocessor_of_a_preset_makes_any_classifier(tmp_path):
         }[kind]
         model = cls.from_preset("vatt_tiny_agnostic", num_classes=2)
         assert model.predict(str(path), verbose=0).shape == (1, 2)
+
+
+def test_a_photo_is_turned_as_its_camera_was_held(models):
+    picture = np.zeros((8, 24, 3), np.uint8)
+    picture[:, :12] = 255
+    photo = PIL.Image.fromarray(picture)
+    exif = photo.getexif()
+    exif[0x0112] = 6  # To be turned clockwise: the bright half is the upper one.
+    file = io.BytesIO()
+    photo.save(file, "JPEG", exif=exif)
+    crops = models["image"].preprocessor({"image": file.getvalue()}, num_crops=3)
+    upper, _, lower = crops["image"]
+    assert upper.min() > 200
+    assert lower.max() < 50
