@@ -239,8 +239,11 @@ class TaskFromPreset(LoadsFromPreset):
     """A backbone with something around it that loads from presets.
 
     A preset of another task gives its backbone, under new weights of this one. So does
-    one of this task whose weights around the backbone don't fit what is asked for.
+    one of this task whose weights around the backbone don't fit what is asked for. A
+    task of one modality then takes only that one's part of the backbone.
     """
+
+    modality = None
 
     @classmethod
     def keeps_head(cls, saved, asked):
@@ -265,6 +268,8 @@ class TaskFromPreset(LoadsFromPreset):
                 config = saved["config"] if cls.keeps_head(saved["config"], own) else {}
         backbone = own.pop("backbone", None)
         if backbone is None:
+            if not config and cls.modality in _saved_modalities(folder):
+                overrides.setdefault("modalities", (cls.modality,))
             backbone = cls.backbone_cls._model_from_preset(
                 folder, tensors, dtype, overrides
             )
@@ -428,27 +433,20 @@ def _largest(config):
 
 def _own_tensors(model, folder, tensors):
     """The variables of a model that the preset has weights of, with their tensors."""
-    target, ignored = model, ()
+    left_out = set(_saved_modalities(folder)) - set(_backbone_of(model).modalities)
+    target, ignored = model, tuple(f"backbone/{modality}_" for modality in left_out)
     saved = folder.read(files.TASK)
     if not _is_of_task(folder, model):
         # Of another task only the backbone is this model's too.
         target = _backbone_of(model)
-        ignored = () if saved is None else ("bridge_head/", "classifier/")
-    ignored += _prefixes_of_left_out(model, folder)
+        ignored += () if saved is None else ("bridge_head/", "classifier/")
     return match_tensors(named_variables(target), tensors, folder.name, ignored)
 
 
-def _prefixes_of_left_out(model, folder):
-    """Beginnings of the names of tensors of modalities that the model has not."""
-    saved = folder.read(files.BACKBONE)["config"].get("modalities")
-    own = _backbone_of(model).modalities
-    left_out = [
-        modality
-        for modality in ("video", "audio", "text")
-        if isinstance(saved, list) and modality in saved and modality not in own
-    ]
-    parts = ("stem", "encoder", "projection")
-    return tuple(f"backbone/{m}_{part}/" for m in left_out for part in parts)
+def _saved_modalities(folder):
+    config = _read(folder, files.BACKBONE)["config"]
+    modalities = config.get("modalities") if isinstance(config, dict) else None
+    return modalities if isinstance(modalities, list) else ()
 
 
 def _remember_provenance(model, folder):
