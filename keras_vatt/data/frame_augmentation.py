@@ -36,13 +36,16 @@ class FrameAugmentation:
 
     Example:
     ```python
-    batches = keras_vatt.training.LabelledClips(
-        ["cat.mp4", "dog.mp4"],
-        [0, 1],
-        convert=classifier.preprocessor.video_converter,
-        augmentation=keras_vatt.data.FrameAugmentation(),
-    )
-    classifier.fit(batches, epochs=3)
+    import numpy as np
+    from keras_vatt.data import FrameAugmentation
+
+    frames = np.zeros((4, 32, 32, 3), np.uint8)
+    frames = FrameAugmentation()(frames, np.random.default_rng(0))
+    # batches = keras_vatt.training.LabelledClips(
+    #     ["cat.mp4", "dog.mp4"], [0, 1], augmentation=FrameAugmentation(),
+    #     convert=classifier.preprocessor.video_converter,
+    # )
+    # classifier.fit(batches, epochs=3)
     ```
     """
 
