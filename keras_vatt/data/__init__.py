@@ -12,6 +12,7 @@ from keras_vatt.data.clip_spec import ClipSpec
 from keras_vatt.data.clips import Clip, ClipSource, decode_clip
 from keras_vatt.data.demo_corpus import make_demo_corpus
 from keras_vatt.data.encoding import encode_clip
+from keras_vatt.data.frame_augmentation import FrameAugmentation
 from keras_vatt.data.frames import decode_frames
 from keras_vatt.data.manifest import Segment, read_corpus, write_manifest
 from keras_vatt.data.media import Media, MediaError, MediaInfo, open_media, probe
@@ -31,6 +32,7 @@ __all__ = [
     "CorpusReport",
     "Cue",
     "Finding",
+    "FrameAugmentation",
     "Media",
     "MediaError",
     "MediaInfo",

@@ -29,6 +29,8 @@ class Mixup:
 
     Example:
     ```python
+    import numpy as np
+
     mixup = keras_vatt.training.Mixup()
     sounds = np.random.uniform(-1, 1, (4, 9600, 1)).astype("float32")
     sounds, labels = mixup(sounds, np.eye(4), np.random.default_rng(0))
