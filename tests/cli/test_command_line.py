@@ -21,7 +21,7 @@ def run(capsys, *arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["pretrain"], ["convert"], ["plan"], ["presets"]]
+    "arguments", [[], ["pretrain"], ["evaluate"], ["convert"], ["plan"], ["presets"]]
 )
 def test_help_explains_the_command(capsys, arguments):
     code, out, _ = run(capsys, *arguments, "--help")

@@ -182,6 +182,7 @@ def test_all_splits_are_probed_and_averaged(capsys, tmp_path):
     save_vatt(tmp_path / "preset")
     arguments = ["--task", "linear-probe", "--preset", tmp_path / "preset"]
     arguments += ["--data", folder, "--dataset", "esc50", "--split", "all"]
+    arguments += ["--method", "svm"]
     assert run(capsys, *arguments, "--output", tmp_path / "out")[0] == 0
     results = results_in(tmp_path / "out")
     values = [
