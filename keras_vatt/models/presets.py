@@ -434,7 +434,9 @@ def _own_tensors(model, folder, tensors):
 
 
 def _saved_modalities(folder):
-    config = _read(folder, files.BACKBONE)["config"]
+    """The modalities of a preset's backbone, nothing where its config is damaged."""
+    saved = _read(folder, files.BACKBONE)
+    config = saved.get("config") if isinstance(saved, dict) else None
     modalities = config.get("modalities") if isinstance(config, dict) else None
     return modalities if isinstance(modalities, list) else ()
 

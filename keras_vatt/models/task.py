@@ -66,7 +66,7 @@ class VATTTask(TaskFromPreset, keras_nlp.models.Task):
         ```python
         model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic")
         sound = np.zeros(48_000, "float32"), 16_000
-        model.extract_features("audio", [sound], num_windows=4).shape  # (1, 4, 64)
+        model.extract_features("audio", [sound], num_windows=4).shape  # (1, 4, 128)
         ```
         """
         bridge_head = getattr(self, "bridge_head", None)

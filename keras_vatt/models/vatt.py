@@ -106,12 +106,12 @@ class VATT(HarmonizedModel, VATTTask):
 
         Args:
             video: array of shape `(clips, frames, height, width, 3)`, float in
-                [-1, 1] or uint8 in [0, 255]; or raw: a path, bytes, a tuple of
-                frames and their rate, or a list of these. Defaults to `None`, not
-                given.
+                [-1, 1] or uint8 in [0, 255]; or raw: a path, a
+                `keras_vatt.data.MediaSegment`, bytes, a tuple of frames and their
+                rate, or a list of these. Defaults to `None`, not given.
             audio: array of shape `(clips, samples, 1)`, float in [-1, 1]; or raw:
-                a path, bytes, a tuple of samples and their rate, or a list of
-                these. Defaults to `None`.
+                a path, a `keras_vatt.data.MediaSegment`, bytes, a tuple of samples
+                and their rate, or a list of these. Defaults to `None`.
             text: int array of word ids, 0 = padding, of shape `(rows, words)` or
                 `(batch, candidates, words)`; or a string or a list of strings.
                 Defaults to `None`.
@@ -126,6 +126,9 @@ class VATT(HarmonizedModel, VATTTask):
             ValueError: if nothing is given, an input has the wrong rank, or raw
                 input is given to a model without preprocessor or vocabulary.
             keras_vatt.data.MediaError: if a file can't be used.
+
+        All raw clips are decoded before any is encoded: for many of them, or several
+        windows of each, see `extract_features`.
 
         Example:
         ```python

@@ -1,5 +1,7 @@
 """Classifiers compile themselves, train on raw clips, and are saved whole."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -258,3 +260,21 @@ def test_an_image_classifier_starts_from_any_preset_with_video(tmp_path):
     tiny_classifier("audio").save_to_preset(tmp_path / "audio")
     with pytest.raises(PresetError, match="needs a backbone with 'video'"):
         keras_vatt.VATTImageClassifier.from_preset(tmp_path / "audio", num_classes=3)
+
+
+@pytest.mark.parametrize("names", [5, "abc", ["a"], [1, 2, 3], {"a": 1}])
+def test_damaged_names_of_classes_in_a_preset_are_refused(names, tmp_path):
+    tiny_classifier("audio", 3).save_to_preset(tmp_path / "mine")
+    path = tmp_path / "mine" / "task.json"
+    task = json.loads(path.read_text())
+    task["config"]["class_names"] = names
+    path.write_text(json.dumps(task))
+    with pytest.raises(PresetError, match="mine"):
+        keras_vatt.VATTAudioClassifier.from_preset(tmp_path / "mine")
+
+
+def test_a_damaged_backbone_in_a_preset_is_refused(tmp_path):
+    tiny_classifier("audio", 3).save_to_preset(tmp_path / "mine")
+    (tmp_path / "mine" / "config.json").write_text('{"config": 3}')
+    with pytest.raises(PresetError):
+        keras_vatt.VATTAudioClassifier.from_preset(tmp_path / "mine", num_classes=2)

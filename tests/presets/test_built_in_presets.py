@@ -94,6 +94,16 @@ def test_a_fine_tuned_preset_is_for_the_clips_of_fine_tuning(name, settings):
     assert settings.items() <= spec.get_config().items()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [n for n in sorted(describe_presets()) if n.startswith(("vatt_vit_", "vatt_wat_"))],
+)
+def test_classifiers_of_sound_have_several_classes_a_clip(name):
+    task = PresetFolder(name).read("task.json")
+    is_audio = task["class_name"] == "VATTAudioClassifier"
+    assert task["config"]["multi_label"] is is_audio
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_preset_is_for_the_clips_of_the_paper(name):
     spec = keras_vatt.VATTPreprocessor.from_preset(name).clip_spec
