@@ -18,6 +18,8 @@ from keras_vatt.evaluation.ranking import RetrievalMetrics
 from keras_vatt.version import __version__
 
 _PACKAGES = ("keras", "numpy", "scipy", "scikit-learn", "jax", "tensorflow", "torch")
+# Such as the names of thousands of missing clips.
+_LONGEST_CELL = 300
 _CLASSIFICATION_COLUMNS = {
     "mAP": "mean_average_precision",
     "ROC-AUC": "roc_auc",
@@ -226,7 +228,10 @@ def _number(value):
 
 
 def _text(value):
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if len(text) > _LONGEST_CELL:
+        return text[:_LONGEST_CELL] + " ... (all in evaluation.json)"
+    return text
 
 
 def _table(headings, rows):

@@ -116,6 +116,15 @@ def test_facts_may_be_paths_and_reports_of_the_data(tmp_path):
     assert line.replace("\\|", "").count("|") == 3
 
 
+def test_long_facts_are_whole_in_the_json_file_only(tmp_path):
+    missing = [f"clip{number}.mp4" for number in range(1000)]
+    report = write_evaluation(tmp_path, {}, {"missing": missing})
+    assert report["facts"]["missing"] == missing
+    text = (tmp_path / "evaluation.md").read_text("utf-8")
+    assert "clip0.mp4" in text
+    assert "clip999.mp4" not in text
+
+
 def test_a_second_report_replaces_the_first(tmp_path):
     write_evaluation(tmp_path, {}, {"run": 1})
     write_evaluation(tmp_path, {}, {"run": 2})
