@@ -52,8 +52,9 @@ its share of both. Inner products of the shares are summed (three numbers), Algo
 That is at most one and a half times what the plain step sends, on any number of
 devices, and the result is that of one device.
 
-So it is in the program that is compiled for CPUs. The TPU compiler was seen to make
-all-reduces of the reduce-scatters, which send more: `keras-vatt plan` shows it.
+So it is where the compiler keeps a reduce-scatter. That for TPUs was seen to make an
+all-reduce and a cut of each, so that on TPUs both gradients are summed whole: at most
+twice what the plain step sends. `keras-vatt plan` counts it.
 
 With `num_groups` as many as devices (`--num-groups 256`) each device harmonizes the
 gradients of its own clips, which are there already, and nothing is sent but the sum,

@@ -12,6 +12,8 @@ _COMMANDS = {
     "pretrain": "pre-train VATT on video files with sound and captions",
     "evaluate": "measure a preset: zero-shot retrieval, linear probe, classification",
     "convert": "turn an original VATT checkpoint into a preset folder",
+    "embed": "embed a folder of video and sound, to search it",
+    "search": "find video and sound by a text, a sound or a video",
     "plan": "compile the train step for TPUs on this machine: memory, time, cost",
     "presets": "list the built-in presets, or describe one",
 }

@@ -140,17 +140,15 @@ class Media:
 
     def __init__(self, source):
         self.name = _name_of(source)
+        self._source = source
+        self._containers = []
         with self.translated_errors():
-            self._container = av.open(
-                _openable(source), options=_OPEN_OPTIONS, metadata_errors="ignore"
-            )
-            self._zero = (self._container.start_time or 0) / av.time_base
-            self._video = _decodable(self._container, "video")
-            self._audio = _decodable(self._container, "audio")
+            self._open()
 
     def close(self):
         """Close the file."""
-        self._container.close()
+        for container in self._containers:
+            container.close()
 
     @property
     def video(self):
@@ -221,8 +219,18 @@ class Media:
             reason = f"cannot be decoded ({error})"
             raise self.error(Problem.CORRUPT, reason) from error
 
+    def _open(self):
+        self._container = av.open(
+            _openable(self._source), options=_OPEN_OPTIONS, metadata_errors="ignore"
+        )
+        # An earlier one stays open, since frames of it may be in use.
+        self._containers.append(self._container)
+        self._zero = (self._container.start_time or 0) / av.time_base
+        self._video = _decodable(self._container, "video")
+        self._audio = _decodable(self._container, "audio")
+
     def _decode_from(self, stream, start):
-        self._seek(stream, start)
+        stream = self._seek(stream, start)
         frames = self._decode_packets(stream)
         if stream.type == "video":
             # Behind a seek point there may be frames that build on earlier ones.
@@ -240,19 +248,27 @@ class Media:
             yield from packet.decode()
 
     def _seek(self, stream, start):
+        """Go to a point at or before `start`; returns the stream to read from."""
+        for offset in self._seek_offsets(stream, start):
+            with contextlib.suppress(av.FFmpegError):
+                self._container.seek(offset, stream=stream)
+                return stream
+        # There is no seeking in a sound so short that it is one block of FLAC.
+        if hasattr(self._source, "seek"):
+            self._source.seek(0)
+        self._open()
+        return self._video if stream.type == "video" else self._audio
+
+    def _seek_offsets(self, stream, start):
         first = stream.start_time or 0
         if start > -math.inf:
             offset = math.floor((start + self._zero) / stream.time_base)
             if offset > first:
-                self._container.seek(offset, stream=stream)
-                return
-        try:
-            # Where there is no index, a seek to the first key frame misses it.
-            second = math.ceil(1 / stream.time_base)
-            self._container.seek(first - second, stream=stream)
-        except av.FFmpegError:
-            # Other formats refuse a time before their first.
-            self._container.seek(first, stream=stream)
+                yield offset
+        # Where there is no index, a seek to the first key frame misses it.
+        yield first - math.ceil(1 / stream.time_base)
+        # Other formats refuse a time before their first.
+        yield first
 
     def _end_of(self, stream, start):
         if stream.duration:

@@ -12,6 +12,7 @@ from keras_vatt.models.preprocessor import VATTPreprocessor
 from keras_vatt.models.presets import describe_presets
 from keras_vatt.models.specific_backbone import VATTSpecificBackbone
 from keras_vatt.models.tokenizer import VATTTokenizer
+from keras_vatt.models.tower import VATTTower
 from keras_vatt.models.vatt import VATT
 from keras_vatt.models.zero_shot import zero_shot_classify
 
@@ -25,6 +26,7 @@ __all__ = [
     "VATTPreprocessor",
     "VATTSpecificBackbone",
     "VATTTokenizer",
+    "VATTTower",
     "VATTVideoClassifier",
     "VATTVideoConverter",
     "describe_presets",

@@ -5,11 +5,12 @@ import keras_nlp
 from keras import ops
 
 from keras_vatt.models.presets import BackboneFromPreset
+from keras_vatt.models.quantization import QuantizesBackbone, quantized_dtype
 
 MODALITIES = ("video", "audio", "text")
 
 
-class VATTBackbone(BackboneFromPreset, keras_nlp.models.Backbone):
+class VATTBackbone(BackboneFromPreset, QuantizesBackbone, keras_nlp.models.Backbone):
     """Base class of the VATT backbones: any subset of modalities to features.
 
     A subclass builds a stem for each modality (`video_stem`, `audio_stem`,
@@ -107,6 +108,66 @@ class VATTBackbone(BackboneFromPreset, keras_nlp.models.Backbone):
             features = _on_grid(features, stem.grid(inputs.shape))
         return {"features_pooled": pooled, "features": features}
 
+    def enable_lora(self, rank, target_layer_names=None):
+        """Freeze the backbone and train low-rank changes of some matrices instead.
+
+        Each targeted Dense layer gets two matrices whose product, at first zero, is
+        added to its kernel: outputs are exactly what they were. Nothing else of the
+        backbone is trainable from then on, biases included. Compile the model after
+        it.
+
+        `save_lora_weights("mine.lora.h5")` keeps these matrices alone, and
+        `load_lora_weights` puts them on the same backbone again. Saving the whole
+        model, as a preset or as a `.keras` file, adds them to the kernels: what is
+        loaded has the same outputs and no LoRA.
+
+        Args:
+            rank: int. Rank of the product.
+            target_layer_names: list of strings, names of Dense layers, such as
+                `"query"`, `"key"`, `"value"`, `"output"` of attention and `"inner"`,
+                `"outer"` of perceptrons. Defaults to `None`, `"query"` and `"value"`
+                of all blocks.
+
+        Raises:
+            ValueError: if the rank is no positive int, LoRA is on already, or the names
+                are not those of Dense layers.
+
+        Example:
+        ```python
+        classifier.backbone.enable_lora(rank=4)
+        classifier.compile(optimizer="adam", loss=loss)
+        classifier.fit(dataset, epochs=3)
+        classifier.backbone.save_lora_weights("mine.lora.h5")
+        ```
+        """
+        targets = [
+            layer
+            for layer in self._flatten_layers(include_self=False)
+            if layer.name in (target_layer_names or self.default_lora_layer_names())
+            and hasattr(layer, "enable_lora")
+        ]
+        _check_lora(rank, target_layer_names, targets)
+        super().enable_lora(rank, target_layer_names)
+        for layer in targets:
+            if layer.bias is not None:
+                layer.bias.trainable = False  # It is not among the saved weights.
+
+    def modality_layers(self, modality):
+        """The layers that one modality goes through.
+
+        Args:
+            modality: string. One of the model's modalities.
+
+        Returns:
+            Dict with `"stem"`, `"encoder"` and, where there is one, `"projection"`.
+        """
+        layers = {
+            "stem": getattr(self, f"{modality}_stem"),
+            "encoder": self._encoder(modality),
+            "projection": self._projection(modality),
+        }
+        return {name: layer for name, layer in layers.items() if layer is not None}
+
     @classmethod
     def minimum_parameters(cls, config):
         """How many parameters a model of these sizes has at least.
@@ -154,9 +215,13 @@ class VATTBackbone(BackboneFromPreset, keras_nlp.models.Backbone):
         raise NotImplementedError
 
     def get_config(self):
-        config = super().get_config()
-        config["modalities"] = self.modalities
-        return config
+        # Not KerasHub's, which makes the layers' quantized dtypes forget their names.
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(quantized_dtype(self)),
+            "modalities": self.modalities,
+        }
 
 
 def encoder_matrices(sizes):
@@ -188,6 +253,21 @@ def stem_matrices(config, hidden_dims):
     if "text" in hidden_dims:
         total += config["vocabulary_size"] * config["word_embedding_dim"]
     return total
+
+
+def _check_lora(rank, names, targets):
+    if not isinstance(rank, int) or rank < 1:
+        raise ValueError(f"`rank` must be a positive int. Received: rank={rank}")
+    if not targets or not all(isinstance(t, keras.layers.Dense) for t in targets):
+        raise ValueError(
+            "LoRA goes into Dense layers of the backbone, and these names are not "
+            f"theirs. Received: target_layer_names={names}"
+        )
+    if any(layer.lora_enabled for layer in targets):
+        raise ValueError(
+            "LoRA is already enabled on this backbone. Load the model again for "
+            "another one."
+        )
 
 
 def _on_grid(features, grid):

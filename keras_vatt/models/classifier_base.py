@@ -98,8 +98,9 @@ class VATTClassifier(VATTTask):
         """Prepares the model for training.
 
         Args:
-            optimizer: a Keras optimizer or its name. Defaults to `"auto"`, stochastic
-                gradient descent with a learning rate of 5e-3 and momentum 0.9.
+            optimizer: a Keras optimizer or its name. Defaults to `"auto"`, VATT's
+                `keras_vatt.training.FineTuningSGD()` at a constant rate; its schedule
+                is `keras_vatt.training.fine_tuning_optimizer(total_steps=...)`.
             loss: a loss of logits. Defaults to `"auto"`, VATT's: with one class a clip
                 `keras_vatt.losses.SoftmaxCrossentropy(label_smoothing=0.1)`, with
                 `multi_label` `keras_vatt.losses.BalancedBinaryCrossentropy()`.

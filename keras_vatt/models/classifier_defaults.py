@@ -8,11 +8,16 @@ from keras_vatt.losses.classification import (
     SoftmaxCrossentropy,
     one_hot_labels,
 )
+from keras_vatt.training import FineTuningSGD
 
 
 def default_optimizer():
-    """The optimizer of `compile(optimizer="auto")`."""
-    return keras.optimizers.SGD(5e-3, momentum=0.9)
+    """The optimizer of `compile(optimizer="auto")`: VATT's, at a constant rate.
+
+    Its schedule has to know the number of steps: see
+    `keras_vatt.training.fine_tuning_optimizer`.
+    """
+    return FineTuningSGD()
 
 
 def default_loss(multi_label):

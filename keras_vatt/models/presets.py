@@ -210,6 +210,7 @@ class BackboneFromPreset(LoadsFromPreset):
             )
         own = _taken(found, overrides)
         if dtype is not None:
+            _check_not_quantized(config, folder)
             own["dtype"] = dtype
         config = config["config"] | own
         with _constructing(folder):
@@ -367,6 +368,15 @@ def _describe(folder):
 
 def _own_class(name):
     return keras.saving.get_registered_object(f"keras_vatt>{name}")
+
+
+def _check_not_quantized(config, folder):
+    policy = config["config"].get("dtype")
+    if isinstance(policy, dict) and policy.get("class_name") == "DTypePolicyMap":
+        raise PresetError(
+            f"The preset {folder.name!r} is quantized, which fixes its dtypes: leave "
+            "`dtype` out, or load the preset that it was made from"
+        )
 
 
 def _backbone_of(model):

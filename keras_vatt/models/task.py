@@ -9,10 +9,12 @@ from keras_vatt.data.raw_clips import is_raw
 from keras_vatt.models.backbone import VATTBackbone
 from keras_vatt.models.pooled_encoder import PooledEncoder
 from keras_vatt.models.presets import TaskFromPreset
+from keras_vatt.models.quantization import QuantizesBackbone
 from keras_vatt.models.raw_batches import RawBatches
+from keras_vatt.models.tower_export import ExportsTowers
 
 
-class VATTTask(TaskFromPreset, keras_nlp.models.Task):
+class VATTTask(TaskFromPreset, QuantizesBackbone, ExportsTowers, keras_nlp.models.Task):
     """A VATT backbone with something around it, fed with decoded batches."""
 
     backbone_cls = VATTBackbone

@@ -261,6 +261,10 @@ class VATT(HarmonizedModel, VATTTask):
         """
         return encoder_layout_map(device_mesh, model_axis)
 
+    def tower_outputs(self, modality, inputs):
+        pooled = self._encode(modality, {modality: inputs}, training=False)
+        return {"features_pooled": pooled} | self._embed(modality, pooled, False)
+
     def weight_groups(self):
         """The parts whose weights make up the model, by stable name."""
         return {"backbone": self.backbone, "bridge_head": self.bridge_head}

@@ -1,7 +1,8 @@
 """The TPUs that a step can be compiled for, and what their chips have.
 
-The figures are Google's, of its public documentation of each TPU version
-(cloud.google.com/tpu/docs), as read in 2025. Prices are an assumption, not a quotation.
+The figures are those of Google's public documentation of each TPU version
+(cloud.google.com/tpu/docs), written down in 2026 without looking them up again: check
+those that you plan with. Prices are an assumption, not a quotation.
 """
 
 import dataclasses

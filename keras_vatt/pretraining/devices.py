@@ -102,6 +102,8 @@ class DeviceScope:
     def on_one_device(self, model):
         """The model outside of this context: the same one, or a copy of it.
 
+        All processes of a run have to call it: each may hold a part of the weights.
+
         Args:
             model: `keras_vatt.VATT` that was made in this context.
 
@@ -112,8 +114,17 @@ class DeviceScope:
             return model
         copy = VATT.from_config(model.get_config())
         for target, source in zip(copy.variables, model.variables, strict=True):
-            target.assign(keras.ops.convert_to_numpy(source.value))
+            target.assign(_whole_array(source.value))
         return copy
+
+
+def _whole_array(value):
+    """The array of a variable, of which other processes may hold parts."""
+    if getattr(value, "is_fully_addressable", True) or value.is_fully_replicated:
+        return keras.ops.convert_to_numpy(value)
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.process_allgather(value, tiled=True)
 
 
 def _distribution_scope(settings):

@@ -2,7 +2,7 @@
 
 from keras_vatt.storage.preset_files import PresetError
 from keras_vatt.storage.preset_folder import PresetFolder, built_in_presets
-from keras_vatt.storage.preset_writer import write_folder
+from keras_vatt.storage.preset_writer import find_folder, write_folder
 from keras_vatt.storage.safetensors_weights import (
     WeightsMismatchError,
     save_weights,
@@ -14,6 +14,7 @@ __all__ = [
     "PresetFolder",
     "WeightsMismatchError",
     "built_in_presets",
+    "find_folder",
     "named_variables",
     "save_weights",
     "write_folder",

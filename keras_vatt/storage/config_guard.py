@@ -1,5 +1,7 @@
 """What a config from a preset may ask for: known classes, sizes within reason."""
 
+import re
+
 import keras
 
 from keras_vatt.storage.preset_files import PresetError
@@ -30,6 +32,8 @@ def check_config(config, name):
                 _check_class(value, name)
         if isinstance(value, int | float) and not abs(value) < _MAX_SIZE:
             raise PresetError(f"{name!r} sets {key!r} to {value}")
+        if key == "policy_map":
+            _check_policy_map(value, name)
         if key == "num_layers" and not (isinstance(value, int) and value < _MAX_LAYERS):
             raise PresetError(f"{name!r} asks for {value} layers")
 
@@ -84,6 +88,15 @@ def _entries(node):
             waiting += value.items()
         if isinstance(value, list):
             waiting += [(key, entry) for entry in value]
+
+
+def _check_policy_map(policies, name):
+    """Refuse what is no path of a layer: Keras takes the keys for patterns."""
+    is_map = policies is None or isinstance(policies, dict)
+    if not is_map or not all(
+        re.fullmatch(r"[\w/.-]+", path) for path in policies or {}
+    ):
+        raise PresetError(f"{name!r} has dtypes for what are no paths of layers")
 
 
 def _check_class(config, name):

@@ -6,14 +6,15 @@ import math
 import pathlib
 import re
 
+import keras
 import ml_dtypes
 import numpy as np
 import safetensors
 import safetensors.numpy
 from keras import ops
 
+from keras_vatt.storage.merged_kernels import tensors_to_save
 from keras_vatt.storage.preset_files import read_json, write_json
-from keras_vatt.storage.tensor_names import named_variables
 
 # The names that the Hugging Face libraries read and write.
 _SINGLE = "model.safetensors"
@@ -21,7 +22,7 @@ _INDEX = "model.safetensors.index.json"
 _SHARD = "model-{number:05d}-of-{total:05d}.safetensors"
 _SHARD_PATTERN = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _DTYPES = {"F16": "float16", "BF16": ml_dtypes.bfloat16, "F32": "float32"}
-_DTYPES |= {"F64": "float64"}
+_DTYPES |= {"F64": "float64", "I8": "int8"}
 _GIGABYTE = 10**9
 
 
@@ -49,7 +50,7 @@ def save_weights(model, folder, max_shard_size=5.0):
     tensor is in which file. A tensor is never cut.
 
     Args:
-        model: a VATT model or backbone; see `named_variables`.
+        model: a VATT model or backbone; see `tensors_to_save`.
         folder: string or path of an existing folder.
         max_shard_size: float. How large a file may be, in gigabytes. Defaults to
             `5.0`.
@@ -58,7 +59,7 @@ def save_weights(model, folder, max_shard_size=5.0):
         List of the paths of the weights files.
     """
     folder = pathlib.Path(folder)
-    shards = _split(named_variables(model), max_shard_size * _GIGABYTE)
+    shards = _split(tensors_to_save(model), max_shard_size * _GIGABYTE)
     if len(shards) == 1:
         return [_save_file(shards[0], folder / _SINGLE)]
     paths, weight_map = [], {}
@@ -132,10 +133,12 @@ def match_tensors(variables, tensors, folder, ignored_prefixes=()):
     """The tensor of every variable.
 
     Every variable must have a tensor of its shape and of a float dtype (which is
-    converted to its own), and there may be no other tensors.
+    converted to its own), or of int8 if it is itself; and there may be no other
+    tensors.
 
     Args:
-        variables: dict from name to variable, of which only `shape` is read.
+        variables: dict from name to variable, of which only `shape` and `dtype` are
+            read.
         tensors: dict, see `stored_tensors`.
         folder: string or path of the weights, for the message.
         ignored_prefixes: tuple of strings. Tensors whose names begin with one of them
@@ -158,8 +161,10 @@ def match_tensors(variables, tensors, folder, ignored_prefixes=()):
             problems.append(
                 f"wrong shape: {name} is {shape}, expected {tuple(variable.shape)}"
             )
-        if dtype not in _DTYPES:
-            problems.append(f"wrong dtype: {name} is {dtype}, expected a float")
+        is_int8 = keras.backend.standardize_dtype(variable.dtype) == "int8"
+        if dtype not in _DTYPES or is_int8 != (dtype == "I8"):
+            expected = "int8" if is_int8 else "a float"
+            problems.append(f"wrong dtype: {name} is {dtype}, expected {expected}")
     if problems:
         raise WeightsMismatchError(folder, problems)
     return [(variable, tensors[name]) for name, variable in variables.items()]
@@ -213,7 +218,7 @@ def _split(variables, max_bytes):
 
 
 def _size(variable):
-    bits = int(variable.dtype[-2:])  # Of "float32", "bfloat16" and so on.
+    bits = int(re.sub(r"\D", "", variable.dtype))  # Of "bfloat16", "int8" and so on.
     return math.prod(variable.shape) * bits // 8
 
 

@@ -1,7 +1,9 @@
-"""Training with harmonized gradients."""
+"""Training with harmonized gradients, and fine-tuning."""
 
+from keras_vatt.training.fine_tuning import FineTuningSGD, fine_tuning_optimizer
 from keras_vatt.training.harmonized_model import Branch, BranchLoss, HarmonizedModel
 from keras_vatt.training.metrics import NamedMeans, StepMetrics
+from keras_vatt.training.mixup import LabelledClips, Mixup, mixed_batches
 from keras_vatt.training.plots import plot_gradients, plot_losses
 from keras_vatt.training.run_checkpoint import RunCheckpoint
 from keras_vatt.training.schedules import warmup_cosine
@@ -9,10 +11,15 @@ from keras_vatt.training.schedules import warmup_cosine
 __all__ = [
     "Branch",
     "BranchLoss",
+    "FineTuningSGD",
     "HarmonizedModel",
+    "LabelledClips",
+    "Mixup",
     "NamedMeans",
     "RunCheckpoint",
     "StepMetrics",
+    "fine_tuning_optimizer",
+    "mixed_batches",
     "plot_gradients",
     "plot_losses",
     "warmup_cosine",

@@ -18,12 +18,14 @@ def strategy_replicas(model, batch):
         `StrategyReplicas`, or `OneReplica` if there are no others.
 
     Raises:
-        ValueError: if groups are neither one nor a multiple of the replicas.
+        ValueError: if groups are neither one nor a multiple of the replicas, or the
+            model was compiled with what can't be used under a strategy.
     """
     context = tf.distribute.get_replica_context()
     num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if context is None or num_replicas == 1:
         return OneReplica()
+    _check_compiled(model)
     in_group = replicas_per_group(model, num_replicas)
     if in_group not in (1, num_replicas):
         raise ValueError(
@@ -135,6 +137,32 @@ def apply_gradients(optimizer, gradients, variables, apply, replicas):
         tf.cond(strategy.experimental_local_results(apply)[0], step, lambda: None)
 
     replicas.context.merge_call(apply_across_replicas, (apply, *gradients))
+
+
+def _check_compiled(model):
+    """Refuses what would fail under a strategy, or be wrong without a word."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not isinstance(optimizer.variables[0].value, tf.distribute.DistributedValues):
+        # Each replica would take the step on the same variables.
+        raise ValueError(
+            "The optimizer was made outside of the strategy's scope: make it, and "
+            "compile the model, inside of `with strategy.scope():`."
+        )
+    settings = {
+        "steps_per_execution": model.steps_per_execution > 1,
+        "jit_compile": bool(model.jit_compile),
+        "gradient_accumulation_steps": optimizer.gradient_accumulation_steps,
+        "ema_overwrite_frequency": optimizer.ema_overwrite_frequency
+        if optimizer.use_ema
+        else None,
+    }
+    refused = [name for name, is_set in settings.items() if is_set]
+    if refused:
+        raise ValueError(
+            "A harmonized model can't be trained under a tf.distribute strategy with "
+            f"{refused}. Leave it at its default; `num_micro_batches` of `compile` "
+            "saves memory there."
+        )
 
 
 @contextlib.contextmanager

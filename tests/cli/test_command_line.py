@@ -21,7 +21,17 @@ def run(capsys, *arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["pretrain"], ["evaluate"], ["convert"], ["plan"], ["presets"]]
+    "arguments",
+    [
+        [],
+        ["pretrain"],
+        ["evaluate"],
+        ["convert"],
+        ["plan"],
+        ["presets"],
+        ["embed"],
+        ["search"],
+    ],
 )
 def test_help_explains_the_command(capsys, arguments):
     code, out, _ = run(capsys, *arguments, "--help")

@@ -1,5 +1,7 @@
 """Sound is decoded sample by sample in step with the clock of the file."""
 
+import io
+
 import numpy as np
 import pytest
 from data._media import centre_of_click, clicks, numbered_picture, write_media
@@ -26,6 +28,21 @@ def test_shape_and_range_of_a_waveform(steady_video):
     assert waveform.shape == (153_600,)
     assert waveform.dtype == np.float32
     assert 0.7 < waveform.max() <= 1.0
+
+
+@pytest.mark.parametrize("opened", ["path", "bytes", "file"])
+@pytest.mark.parametrize("start", [-0.05, 0.0, 0.02])
+def test_flac_of_a_single_block_is_decoded_from_any_time(tmp_path, start, opened):
+    # There is no seeking in it; so short are the hits of a drum kit.
+    path = tmp_path / "hit.flac"
+    sound = np.linspace(-0.5, 0.5, 2400, dtype=np.float32)
+    write_media(path, sound=(sound, RATE), audio_codec="flac")
+    data = path.read_bytes()
+    sources = {"path": path, "bytes": data, "file": io.BytesIO(data)}
+    waveform = decode_waveform(sources[opened], start, SPEC)
+    padded = np.pad(sound, (2400, len(waveform)))
+    expected = padded[2400 + round(start * RATE) :][: len(waveform)]
+    np.testing.assert_allclose(waveform, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("start", [0.0, 0.3, 1.2345, 4.7])

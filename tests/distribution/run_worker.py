@@ -16,6 +16,7 @@ import numpy as np
 from models.tiny import tiny_batch, tiny_vatt
 
 from keras_vatt.data import make_dataset
+from keras_vatt.pretraining.devices import DeviceScope
 from keras_vatt.training import RunCheckpoint
 
 CLIPS, BATCH, EPOCHS, STEPS = 24, 8, 3, 3
@@ -102,6 +103,25 @@ def train(folder, losses, process, port, num_processes=2, hang_before=None, mark
         model.fit(dataset, callbacks=callbacks, verbose=0, **arguments)
 
 
+def collect(process, port, num_processes=2):
+    """Bring a model that is cut over the devices of all processes to one device."""
+    jax.distributed.initialize(
+        f"127.0.0.1:{port}", num_processes=num_processes, process_id=process
+    )
+    model = make_model([1, jax.device_count()])
+    parts = [v for v in model.variables if not v.value.is_fully_addressable]
+    assert any(not v.value.is_fully_replicated for v in parts)
+    random, values = np.random.default_rng(0), []
+    for variable in model.variables:
+        values.append(random.integers(1, 100, variable.shape).astype(variable.dtype))
+        variable.assign(values[-1])
+    scope = DeviceScope(keras.distribution.distribution().scope)
+    keras.distribution.set_distribution(None)
+    alone = scope.on_one_device(model)
+    for variable, value in zip(alone.variables, values, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+
+
 def save(folder, mesh, values):
     """Save a run of random values."""
     model = make_model(mesh)
@@ -157,4 +177,5 @@ def write_values(model, path):
 
 if __name__ == "__main__":
     options = json.loads(sys.argv[1])
-    {"train": train, "save": save, "restore": restore}[options.pop("task")](**options)
+    tasks = {"train": train, "collect": collect, "save": save, "restore": restore}
+    tasks[options.pop("task")](**options)

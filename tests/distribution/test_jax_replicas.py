@@ -15,6 +15,7 @@ from training.steps import model_with, train, values_of
 
 import keras_vatt
 from keras_vatt import harmonization as h
+from keras_vatt.training import jax_replicas
 
 if keras.config.backend() != "jax":
     pytest.skip("keras.distribution is JAX's", allow_module_level=True)
@@ -94,6 +95,21 @@ def test_global_step_is_the_same_on_any_number_of_devices(case, num_devices, con
     distribution = data_parallel(num_devices)
     assert_same_step(
         step_on(distribution, batch_with(seed), **GLOBAL_CASES[case]), expected
+    )
+
+
+@pytest.mark.parametrize("case", ["realign", "micro-batches"])
+def test_global_step_with_whole_gradients_as_on_tpus(monkeypatch, case):
+    class WholeGradients(jax_replicas.MeshReplicas):
+        def __init__(self, *arguments, cuts_gradients):
+            assert cuts_gradients, "As on the CPU, which has reduce-scatter."
+            super().__init__(*arguments, cuts_gradients=False)
+
+    monkeypatch.setattr(jax_replicas, "MeshReplicas", WholeGradients)
+    seed = conflict_seeds()[True]
+    expected = global_step_on_one_device(case, seed)
+    assert_same_step(
+        step_on(data_parallel(4), batch_with(seed), **GLOBAL_CASES[case]), expected
     )
 
 

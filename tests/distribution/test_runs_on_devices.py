@@ -116,6 +116,11 @@ def test_a_lost_process_leaves_no_trace_in_the_losses(tmp_path, capsys):
     assert difference < 1e-6
 
 
+def test_weights_that_lie_on_several_hosts_are_brought_together_to_be_saved(tmp_path):
+    task = {"task": "collect", "port": free_port()}
+    run_to_end(tmp_path, 2, *[task | {"process": process} for process in range(2)])
+
+
 def train_tasks(folder, losses, hang_before=None):
     task = {
         "task": "train",

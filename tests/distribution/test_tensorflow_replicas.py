@@ -144,6 +144,34 @@ def test_groups_fewer_than_replicas_are_refused():
             fit(model, batch_with())
 
 
+def test_model_that_is_compiled_outside_of_the_scope_is_refused():
+    with mirrored(4):
+        model = spread_model(harmonizer="realign")
+    model.compile("adam", harmonizer="realign")
+    with pytest.raises(ValueError, match=r"inside of `with strategy.scope\(\):`"):
+        fit(model, batch_with())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "optimizer_arguments"),
+    [
+        ({"steps_per_execution": 2}, {}),
+        ({"jit_compile": True}, {}),
+        ({}, {"gradient_accumulation_steps": 2}),
+        ({}, {"use_ema": True, "ema_overwrite_frequency": 1}),
+    ],
+)
+def test_settings_that_fail_under_a_strategy_are_refused(
+    arguments, optimizer_arguments
+):
+    with mirrored(4):
+        optimizer = keras.optimizers.Adam(**optimizer_arguments)
+        model = spread_model(optimizer=optimizer, harmonizer="realign", **arguments)
+        refused = list({**arguments, **optimizer_arguments})[-1]
+        with pytest.raises(ValueError, match=refused):
+            fit(model, batch_with(), batch_with(1))
+
+
 def test_validation_losses_are_those_of_the_whole_batch():
     logs = []
     for num_replicas in (1, 4):

@@ -1,0 +1,133 @@
+"""A real labelled set of sounds: percussion, with kits to hold out.
+
+    python benchmarks/percussion_data.py --output percussion
+
+Downloads two packages of Debian (165 MB), drum kits of Hydrogen and samples of Sonic
+Pi, and sorts their recordings by what is struck and by kit:
+
+    percussion/<kit>/<class>/<recording>
+
+A class is read from the name of the instrument in the kit's `drumkit.xml`, or of the
+file. Classes with fewer than 20 recordings or fewer than 3 kits are left out. Licences
+differ from kit to kit (CC0, CC-BY, CC-BY-SA, GPL-2): the folder is for experiments, and
+nothing of it belongs in a repository.
+
+`apt-get` and `dpkg-deb` are needed, as on Debian and Ubuntu.
+"""
+
+import argparse
+import collections
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import xml.etree.ElementTree
+
+_PACKAGES = ("hydrogen-drumkits", "sonic-pi-samples")
+# The first that fits a name in lower case. What fits none has no class.
+_CLASSES = {
+    "snare": r"snare|^sn_",
+    "stick": r"stick|rim click",
+    "open hat": r"(hat|hi-hat|hh).*(open|\bop\b)|(open|semi-open).*(hat|hh)",
+    "closed hat": r"(hat|hi-hat|hh).*(clos|\bcl\b|pedal|\bpd\b)|(clos|pedal).*(hat|hh)",
+    "crash": r"crash(?!/ride)|splash|china",
+    "ride": r"ride",
+    "kick": r"kick|bass ?drum|^bd_",
+    "tom": r"\btom|tomhi|_tom_|floor",
+    "clap": r"clap",
+    "cowbell": r"cowbell|agogo",
+    "hand drum": r"conga|bongo|djembe|cajon|tabla",
+    "shaker": r"shaker|maraca|tambourine",
+}
+_MIN_RECORDINGS, _MIN_KITS = 20, 3
+
+
+def main():
+    arguments = _arguments()
+    output = pathlib.Path(arguments.output)
+    if output.exists():
+        raise SystemExit(f"{output} exists: remove it, or give another --output")
+    with tempfile.TemporaryDirectory(dir=output.absolute().parent) as folder:
+        root = download(pathlib.Path(folder))
+        recordings = kept([*of_hydrogen(root), *of_sonic_pi(root)])
+        partial = pathlib.Path(folder) / "percussion"
+        for kit, label, path in recordings:
+            target = partial / kit / label / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        partial.rename(output)
+    print(table(recordings))
+
+
+def download(folder):
+    """Unpack the packages; returns the folder that holds their files."""
+    folder.chmod(0o755)
+    subprocess.run(["apt-get", "download", *_PACKAGES], cwd=folder, check=True)
+    for package in folder.glob("*.deb"):
+        subprocess.run(["dpkg-deb", "-x", package, folder / "files"], check=True)
+    return folder / "files" / "usr" / "share"
+
+
+def of_hydrogen(root):
+    """Recordings of the kits of Hydrogen: (kit, class, path)."""
+    for description in sorted((root / "hydrogen/data/drumkits").glob("*/drumkit.xml")):
+        kit = description.parent
+        for element in xml.etree.ElementTree.parse(description).iter():
+            if not element.tag.endswith("instrument"):
+                continue
+            texts = [(e.tag.rpartition("}")[2], e.text) for e in element.iter()]
+            name = next((text for tag, text in texts if tag == "name"), None)
+            label = class_of(name or "")
+            files = {text for tag, text in texts if tag == "filename" and text}
+            for path in sorted(kit / file for file in files):
+                if label and path.parent == kit and path.is_file():
+                    yield kit.name, label, path
+
+
+def of_sonic_pi(root):
+    """Recordings of Sonic Pi, as one kit."""
+    for path in sorted((root / "sonic-pi/samples").glob("*.flac")):
+        label = class_of(path.stem)
+        if label and not path.stem.startswith("loop"):
+            yield "sonic-pi", label, path
+
+
+def class_of(name):
+    """The class that an instrument's name tells, `None` if it tells none."""
+    name = name.lower()
+    return next((c for c, rule in _CLASSES.items() if re.search(rule, name)), None)
+
+
+def kept(recordings):
+    """Recordings of the classes that are large enough, each file once."""
+    recordings = list({path: (kit, c, path) for kit, c, path in recordings}.values())
+    count = collections.Counter(label for _, label, _ in recordings)
+    kits = collections.defaultdict(set)
+    for kit, label, _ in recordings:
+        kits[label].add(kit)
+    large = {
+        c for c in count if count[c] >= _MIN_RECORDINGS and len(kits[c]) >= _MIN_KITS
+    }
+    return [recording for recording in recordings if recording[1] in large]
+
+
+def table(recordings):
+    """How many recordings and kits each class has, as text."""
+    count = collections.Counter(label for _, label, _ in recordings)
+    lines = [f"{'class':12}{'recordings':>12}{'kits':>6}"]
+    for label, number in count.most_common():
+        kits = {kit for kit, other, _ in recordings if other == label}
+        lines.append(f"{label:12}{number:>12}{len(kits):>6}")
+    kits = {kit for kit, _, _ in recordings}
+    return "\n".join([*lines, f"{'all':12}{len(recordings):>12}{len(kits):>6}"])
+
+
+def _arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--output", default="percussion", help="folder, made anew")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Search an index that `keras-vatt embed` made: by words, by a sound, or by a video.
+
+With --serve a page opens up on this machine, and on this machine alone, to search and
+to play what is found (`pip install "keras-vatt[serve]"`).
+"""
+
+import dataclasses
+import json
+import sys
+
+from keras_vatt.cli.errors import CommandError
+
+
+def add_arguments(parser):
+    """Add the options of the command."""
+    parser.add_argument("index", help="folder of the index")
+    query = parser.add_mutually_exclusive_group(required=True)
+    query.add_argument("--text", help="what is looked for, in words")
+    query.add_argument("--audio", metavar="FILE", help="a file of sound or video")
+    query.add_argument("--video", metavar="FILE", help="a file of video")
+    query.add_argument("--serve", action="store_true", help="open a page to search on")
+    parser.add_argument(
+        "--modality",
+        choices=("video", "audio"),
+        help="look for what is seen or for what is heard; if not given, a video looks "
+        "for sounds, and anything else for videos",
+    )
+    parser.add_argument("--top-k", type=int, default=10, help="results at most")
+    parser.add_argument("--json", action="store_true", help="print results as JSON")
+    parser.add_argument(
+        "--preset", help="the model; the one that made the index if not given"
+    )
+    parser.add_argument(
+        "--folder", help="where the media are now, if they or the index were moved"
+    )
+    parser.add_argument("--port", type=int, default=7860, help="port of the page")
+
+
+def run(arguments):
+    """Run the command."""
+    from keras_vatt.data import MediaError
+    from keras_vatt.search import MediaIndex, MediaIndexError
+    from keras_vatt.storage import PresetError, WeightsMismatchError
+
+    try:
+        index = MediaIndex.load(arguments.index, arguments.folder)
+        model = _load_model(index, arguments.preset)
+        if arguments.serve:
+            _serve(index, model, arguments.port)
+            return
+        results = index.search(
+            model,
+            text=arguments.text,
+            audio=arguments.audio,
+            video=arguments.video,
+            top_k=arguments.top_k,
+            modality=arguments.modality,
+        )
+    except (
+        *(MediaError, MediaIndexError, PresetError, WeightsMismatchError),
+    ) as error:
+        raise CommandError(str(error)) from error
+    _warn(index, model, arguments.text)
+    if arguments.json:
+        print(json.dumps([dataclasses.asdict(result) for result in results], indent=2))
+        return
+    print("\n".join(_table(results)))
+
+
+def _load_model(index, preset):
+    from keras_vatt.models import VATT
+
+    preset = preset or index.preset
+    if preset is None:
+        raise CommandError("the index doesn't say which model made it: give --preset")
+    model = VATT.from_preset(preset)
+    index.check_model(model)
+    return model
+
+
+def _serve(index, model, port):
+    try:
+        from keras_vatt.search.page import serve
+    except ImportError as error:
+        raise CommandError(
+            f'the page needs more packages ({error}): pip install "keras-vatt[serve]"'
+        ) from error
+    try:
+        serve(index, model, port)
+    except OSError as error:
+        raise CommandError(f"port {port} can't be used: {error}") from error
+
+
+def _warn(index, model, text):
+    from keras_vatt.search import unknown_words
+
+    if not index.complete:
+        print("note: the index is not finished; run embed again", file=sys.stderr)
+    unknown = unknown_words(model, text) if text else []
+    if unknown:
+        words = ", ".join(unknown)
+        print(f"note: left out, as the model doesn't know: {words}", file=sys.stderr)
+
+
+def _table(results):
+    from keras_vatt.search.cards import clock
+
+    if not results:
+        yield "nothing was found"
+        return
+    rows = [
+        (f"{result.score:.3f}", clock(result.start), clock(result.end), result.path)
+        for result in results
+    ]
+    rows.insert(0, ("score", "start", "end", "path"))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=False)]
+        # A file name that is no UTF-8 can't be printed as it is.
+        path = row[3].encode(errors="backslashreplace").decode()
+        yield "  ".join([*cells, path])

@@ -1,0 +1,53 @@
+"""From PyTorch: its exported programs, and ONNX from them.
+
+Keras' own ONNX export from PyTorch takes a fixed number of clips, or the tracer of
+TorchScript, which knows neither RMS norms nor the layout of 3-D convolutions.
+"""
+
+import pathlib
+import tempfile
+import warnings
+
+import keras
+import torch
+
+
+def write_program(model, filepath, input_spec, verbose, options):
+    """Keras' export of a program that takes any number of clips.
+
+    Args: see `keras_vatt.exporting.write_artifact`; `options` are its `kwargs`.
+    """
+    any_number = {0: torch.export.Dim("batch", min=1)}
+    keras.Model.export(
+        model,
+        str(filepath),
+        format="torch",
+        verbose=verbose,
+        input_signature=[input_spec],
+        **({"dynamic_shapes": any_number} | options),
+    )
+
+
+def write_onnx(model, filepath, input_spec, output_names, verbose, options):
+    """The exported program as ONNX.
+
+    Args: see `keras_vatt.exporting.write_artifact`; `options` are its `kwargs`, those
+        of `torch.onnx.export`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        program = pathlib.Path(folder) / "program.pt2"
+        write_program(model, program, input_spec, verbose=False, options={})
+        program = torch.export.load(str(program))
+    with warnings.catch_warnings():
+        # Of PyTorch's own code, which its users can't change.
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        torch.onnx.export(
+            program,
+            (),
+            str(filepath),
+            input_names=[input_spec.name],
+            output_names=output_names,
+            verbose=verbose,
+            **({"external_data": False} | options),
+        )

@@ -1,0 +1,17 @@
+"""Searching one's own media by words, sounds and clips.
+
+`embed_folder` makes an index of a folder, `MediaIndex` answers queries.
+"""
+
+from keras_vatt.search.embedding import embed_folder, read_report
+from keras_vatt.search.errors import MediaIndexError
+from keras_vatt.search.media_index import MediaIndex, SearchResult, unknown_words
+
+__all__ = [
+    "MediaIndex",
+    "MediaIndexError",
+    "SearchResult",
+    "embed_folder",
+    "read_report",
+    "unknown_words",
+]

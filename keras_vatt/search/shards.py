@@ -1,0 +1,202 @@
+"""Shards of an index: the embeddings of some windows, and which windows they are."""
+
+import collections
+import dataclasses
+import json
+import os
+import pathlib
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from keras_vatt.data.report import Finding, Problem
+from keras_vatt.search.errors import MediaIndexError
+from keras_vatt.search.media_files import MediaFile
+from keras_vatt.search.windows import Window
+
+# The matrices of a shard, by modality.
+EMBEDDINGS = {
+    "video": ("video_to_text", "video_to_audio"),
+    "audio": ("audio_to_video",),
+}
+
+
+@dataclasses.dataclass
+class Shard:
+    """Windows in order, and the rows that a model gave for them.
+
+    Args:
+        windows: list of `Window`.
+        rows: dict from `"video"` and `"audio"` to a list of ints: which window each
+            row of that modality's matrices belongs to, in ascending order.
+        matrices: dict from the names in `EMBEDDINGS` to a float32 array
+            `(rows, dim)`, or to something that is sliced like one.
+        failures: dict from the number of a window to a list of `Finding`.
+    """
+
+    windows: list
+    rows: dict
+    matrices: dict
+    failures: dict
+
+
+def write_shard(shard, folder, name):
+    """Write a shard; it is there once its JSON file is, or not at all.
+
+    Args:
+        shard: `Shard`.
+        folder: `pathlib.Path`, made if it is missing.
+        name: string, the name of its files without their suffixes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _replacing(folder / f"{name}.safetensors") as partial:
+        safetensors.numpy.save_file(
+            {key: np.ascontiguousarray(m) for key, m in shard.matrices.items()}, partial
+        )
+    files = list(dict.fromkeys(window.file for window in shard.windows))
+    numbers = {file: number for number, file in enumerate(files)}
+    content = {
+        "files": [dataclasses.astuple(file) for file in files],
+        "file": [numbers[window.file] for window in shard.windows],
+        "start": [window.start for window in shard.windows],
+        "end": [window.end for window in shard.windows],
+        "rows": shard.rows,
+        "failures": {
+            str(number): [(f.problem, f.reason) for f in findings]
+            for number, findings in sorted(shard.failures.items())
+        },
+    }
+    write_json(folder / f"{name}.json", content)
+
+
+def read_shard(folder, name):
+    """Read a shard; its matrices stay on the disk until they are sliced.
+
+    Args:
+        folder: `pathlib.Path`.
+        name: string.
+
+    Returns:
+        `Shard`.
+
+    Raises:
+        MediaIndexError: if it is missing or damaged.
+    """
+    path = folder / f"{name}.json"
+    content = read_json(path)
+    try:
+        files = [MediaFile(*map(_typed, entry)) for entry in content["files"]]
+        columns = (content["file"], content["start"], content["end"])
+        windows = [
+            Window(files[number], float(start), float(end))
+            for number, start, end in zip(*columns, strict=True)
+        ]
+        failures = {
+            int(number): [
+                Finding(Problem(problem), windows[int(number)].file.path, reason)
+                for problem, reason in findings
+            ]
+            for number, findings in content["failures"].items()
+        }
+        matrices = _open_matrices(folder / f"{name}.safetensors")
+        shard = Shard(windows, content["rows"], matrices, failures)
+        _check_rows(shard)
+    except (
+        *(OSError, ValueError, TypeError, LookupError, AttributeError),
+        safetensors.SafetensorError,
+    ) as error:
+        raise damaged(path, error) from error
+    return shard
+
+
+def write_json(path, content):
+    """Write a JSON file that is whole or not there."""
+    with _replacing(path) as partial:
+        partial.write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+def read_json(path):
+    """The object in a JSON file.
+
+    Raises:
+        MediaIndexError: if it is missing, or no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise damaged(path, error) from error
+    if not isinstance(content, dict):
+        raise damaged(path, "it holds no object")
+    return content
+
+
+def damaged(path, why):
+    """The error of a file of an index that can't be used."""
+    return MediaIndexError(
+        f"{str(path)!r} of the index can't be read ({why}). Make the index again: "
+        "remove its folder, and run `keras-vatt embed`."
+    )
+
+
+class _Matrix:
+    """A matrix in a safetensors file, of which slices are read."""
+
+    def __init__(self, file, name):
+        self._slice = file.get_slice(name)
+        self.shape = tuple(self._slice.get_shape())
+        if len(self.shape) != 2 or self._slice.get_dtype() != "F32":
+            raise ValueError(f"{name} is no float32 matrix")
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, rows):
+        # Unlike NumPy's, a slice of the library may not go beyond the end.
+        first, end, _ = rows.indices(len(self))
+        return self._slice[first:end]
+
+
+class _replacing:  # noqa: N801
+    """A path to write to, which takes the place of another when all is written."""
+
+    def __init__(self, path):
+        self._path = path
+        self._partial = path.with_name(f".{path.name}.partial")
+
+    def __enter__(self):
+        return self._partial
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            os.replace(self._partial, self._path)
+        else:
+            pathlib.Path(self._partial).unlink(missing_ok=True)
+
+
+def _open_matrices(path):
+    # The file is mapped into memory.
+    file = safetensors.safe_open(path, framework="np")
+    return {name: _Matrix(file, name) for name in file.keys()}  # noqa: SIM118
+
+
+def _check_rows(shard):
+    for modality, names in EMBEDDINGS.items():
+        owners = shard.rows.get(modality, [])
+        counts = collections.Counter(owners)
+        wrong = any(type(owner) is not int for owner in owners)
+        if wrong or owners != sorted(counts) or not _all_windows(owners, shard):
+            raise ValueError(f"the rows of {modality} name no windows in order")
+        for name in names:
+            if name in shard.matrices and len(shard.matrices[name]) != len(owners):
+                raise ValueError(f"{name} has another number of rows")
+
+
+def _all_windows(owners, shard):
+    return not owners or (owners[0] >= 0 and owners[-1] < len(shard.windows))
+
+
+def _typed(value):
+    if not isinstance(value, str | int):
+        raise TypeError(f"{value!r} is neither a path nor a number")
+    return value

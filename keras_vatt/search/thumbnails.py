@@ -1,0 +1,76 @@
+"""A small picture of a window: its middle frame, or the shape of its sound."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from keras_vatt.data.clip_spec import ClipSpec
+from keras_vatt.data.media import open_media
+from keras_vatt.data.waveform import decode_waveform
+
+_LARGEST = (480, 480)  # Pixels of width and height.
+_BARS = 60
+_RATE = 8_000
+_LONGEST = 60.0  # Seconds of sound that are drawn at most.
+
+
+def thumbnail(path, start, end):
+    """Draw a window of a file.
+
+    Args:
+        path: string or path of a file of video or sound.
+        start: float, seconds after the start of the file.
+        end: float, seconds.
+
+    Returns:
+        Tuple of bytes and of their media type: a JPEG of the frame in the middle, or
+        for a file without video an SVG of the loudness.
+
+    Raises:
+        keras_vatt.data.MediaError: if the file can't be decoded.
+    """
+    with open_media(path) as media:
+        if media.info().has_video:
+            return _jpeg(_picture_at(media, (start + end) / 2)), "image/jpeg"
+        seconds = min(end - start, _LONGEST)
+        spec = ClipSpec(sampling_rate=_RATE, audio_samples=max(1, int(seconds * _RATE)))
+        return _svg(decode_waveform(media, start, spec)), "image/svg+xml"
+
+
+def _picture_at(media, time):
+    """The last frame that is shown no later than a time, upright."""
+    shown = None
+    for frame in media.decode(media.video, time):
+        if shown is not None and media.time_of(frame) > time:
+            break
+        shown = frame
+    pixels = np.rot90(shown.to_ndarray(format="rgb24"), round(shown.rotation / 90))
+    aspect = float(media.video.sample_aspect_ratio or 1)
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    return image.resize((max(1, round(image.width * aspect)), image.height))
+
+
+def _jpeg(image):
+    image.thumbnail(_LARGEST)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=88)
+    return file.getvalue()
+
+
+def _svg(waveform):
+    peaks = [
+        float(np.abs(part).max(initial=0)) for part in np.array_split(waveform, _BARS)
+    ]
+    largest = max(max(peaks), 1e-4)
+    bars = []
+    for number, peak in enumerate(peaks):
+        height = max(2.0, 120 * peak / largest)
+        bars.append(
+            f'<rect x="{20 + 7.4 * number:.1f}" y="{135 - height / 2:.1f}" width="4" '
+            f'height="{height:.1f}" rx="2" fill="#7c9cf5"/>'
+        )
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 480 270">'
+        f'<rect width="480" height="270" fill="#1b2030"/>{"".join(bars)}</svg>'
+    ).encode()

@@ -1,0 +1,96 @@
+"""`keras-vatt embed` makes an index, `keras-vatt search` asks it."""
+
+import json
+import sys
+
+import pytest
+
+from keras_vatt.cli.main import main
+
+
+def run(capsys, *arguments):
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def preset(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("presets") / "small"
+    model.save_to_preset(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(preset, media):
+    folder = media.parent / "by-command"
+    arguments = ["embed", media, "--preset", preset, "--output", folder]
+    assert main([str(a) for a in [*arguments, "--batch-size", 4]]) == 0
+    return folder
+
+
+def test_an_index_is_made_and_its_report_printed(capsys, preset, media, tmp_path):
+    arguments = ["embed", media, "--preset", preset, "--output", tmp_path / "index"]
+    code, out, _ = run(capsys, *arguments, "--window-seconds", 1, "--batch-size", 4)
+    assert code == 0
+    assert "clips used: 6" in out
+    assert "noise.mp4: cannot be decoded" in out
+    assert "the index is ready" in out
+
+
+def test_results_are_printed_as_json(capsys, made, media, index, model):
+    code, out, err = run(
+        capsys, "search", made, "--text", "a red zebra", "--top-k", 3, "--json"
+    )
+    assert code == 0
+    assert "doesn't know: zebra" in err
+    results = json.loads(out)
+    expected = index.search(model, text="a red", top_k=3)
+    assert [(r["path"], r["start"], r["end"]) for r in results] == [
+        (r.path, r.start, r.end) for r in expected
+    ]
+    assert [r["score"] for r in results] == pytest.approx(
+        [r.score for r in expected], abs=2e-5
+    )
+
+
+def test_results_are_printed_as_a_table(capsys, made, media):
+    arguments = ["search", made, "--video", media / "talk.mp4", "--modality", "video"]
+    code, out, _ = run(capsys, *arguments, "--top-k", 2)
+    assert code == 0
+    head, first, second = out.splitlines()
+    assert head.split() == ["score", "start", "end", "path"]
+    assert float(first.split()[0]) >= float(second.split()[0])
+    assert first.split()[3] == "talk.mp4"
+    code, out, _ = run(capsys, "search", made, "--audio", media / "trip" / "hum.wav")
+    assert len(out.splitlines()) == 11
+
+
+def test_mistakes_are_named_in_one_line(capsys, preset, made, media, tmp_path):
+    new = tmp_path / "new"
+    for message, arguments in {
+        "no folder": ["embed", tmp_path / "x", "--preset", preset, "--output", new],
+        "There is no preset": ["embed", media, "--preset", "vatt_huge"]
+        + ["--output", new],
+        "has no weights": ["embed", media, "--preset", "vatt_tiny_specific"]
+        + ["--output", new],
+        "There is no index": ["search", new, "--text", "a star"],
+        "none of the words": ["search", made, "--text", "zebra"],
+        "no common space": ["search", made, "--text", "star", "--modality", "audio"],
+        "does not exist": ["search", made, "--audio", tmp_path / "gone.wav"],
+        "cannot be decoded": ["search", made, "--video", media / "noise.mp4"],
+        "another model": ["search", made, "--text", "star"]
+        + ["--preset", "vatt_tiny_agnostic"],
+    }.items():
+        code, _, err = run(capsys, *arguments)
+        assert code == 2
+        assert message in err.splitlines()[-1]
+        assert not new.exists()
+
+
+def test_the_page_says_what_to_install(capsys, made, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.delitem(sys.modules, "keras_vatt.search.page", raising=False)
+    code, _, err = run(capsys, "search", made, "--serve")
+    assert code == 2
+    assert 'pip install "keras-vatt[serve]"' in err
