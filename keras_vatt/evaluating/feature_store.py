@@ -14,6 +14,7 @@ from keras_vatt.evaluating.errors import EvaluationError
 # Clips and seconds after which features are written: what a crash can cost.
 _MAX_CLIPS = 256
 _MAX_SECONDS = 30.0
+_FILES = "[0-9]*.safetensors"
 
 
 class FeatureStore:
@@ -35,7 +36,7 @@ class FeatureStore:
         self._written = time.monotonic()
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            for path in sorted(self._folder.glob("*.safetensors")):
+            for path in sorted(self._folder.glob(_FILES)):
                 self._read(path)
 
     def __contains__(self, key):
@@ -65,14 +66,17 @@ class FeatureStore:
             return
         rows = [self._features[key] for key in self._new]
         tensors = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-        number = len(list(self._folder.glob("*.safetensors")))
-        path = self._folder / f"{number:06d}.safetensors"
+        path = self._folder / f"{self._next_number():06d}.safetensors"
         partial = path.with_suffix(".partial")
         metadata = {"clips": json.dumps(self._new)}
         safetensors.numpy.save_file(tensors, partial, metadata)
         os.replace(partial, path)
         self._new = []
         self._written = time.monotonic()
+
+    def _next_number(self):
+        numbers = (int(path.stem) for path in self._folder.glob(_FILES))
+        return max(numbers, default=-1) + 1
 
     def _read(self, path):
         try:

@@ -122,9 +122,7 @@ def _audio_results(audio, video):
 
 
 def _results(name, queries, candidates, query_ids, candidate_ids):
-    several = max(np.ndim(queries), np.ndim(candidates)) == 3 and (
-        queries.shape[1] > 1 or candidates.shape[1] > 1
-    )
+    several = any(x.ndim == 3 and x.shape[1] > 1 for x in (queries, candidates))
     results = {}
     for average in ("embedding", "similarity") if several else ("embedding",):
         ranks = retrieval_ranks(queries, candidates, average, query_ids, candidate_ids)

@@ -22,7 +22,16 @@ def run(capsys, *arguments):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["pretrain"], ["convert"], ["plan"], ["presets"], ["embed"], ["search"]],
+    [
+        [],
+        ["pretrain"],
+        ["evaluate"],
+        ["convert"],
+        ["plan"],
+        ["presets"],
+        ["embed"],
+        ["search"],
+    ],
 )
 def test_help_explains_the_command(capsys, arguments):
     code, out, _ = run(capsys, *arguments, "--help")

@@ -83,8 +83,18 @@ def test_retrieval_ranks_as_a_plain_formula_does(capsys, tmp_path, corpus):
         assert metrics["mean_rank"] == pytest.approx(ranks.mean())
         assert metrics["recall_at_1"] == pytest.approx((ranks == 1).mean())
         assert metrics["num_candidates"] == 6
-    sounds = results["audio->video, mean embedding of windows"]["metrics"]
-    assert (sounds["num_queries"], sounds["num_candidates"]) == (5, 6)
+    heard = [0, 1, 3, 4, 5]
+    files = [paths[number] for number in heard]
+    arrays = model.preprocessor({"audio": files}, num_windows=3)["audio"]
+    sounds = model.encode(audio=arrays)["audio"]["to_video"].reshape(5, 3, -1)
+    arrays = model.preprocessor({"video": paths}, num_windows=3)["video"]
+    videos = model.encode(video=arrays)["video"]["to_audio"].reshape(6, 3, -1)
+    similarities = unit(sounds.mean(axis=1)) @ unit(videos.mean(axis=1)).T
+    of_match = similarities[np.arange(5), heard]
+    ranks = (similarities > of_match[:, None] + 1e-9).sum(axis=1) + 1
+    metrics = results["audio->video, mean embedding of windows"]["metrics"]
+    assert metrics["mean_rank"] == pytest.approx(ranks.mean())
+    assert (metrics["num_queries"], metrics["num_candidates"]) == (5, 6)
 
 
 def test_what_is_left_out_of_a_corpus_is_counted_and_named(capsys, tmp_path, corpus):
@@ -93,6 +103,8 @@ def test_what_is_left_out_of_a_corpus_is_counted_and_named(capsys, tmp_path, cor
     arguments += ["--data", corpus, "--windows", 1, "--output", tmp_path / "out"]
     _, out, _ = run(capsys, *arguments)
     assert "noise.mp4" in out
+    tasks = ["text->video", "video->text", "audio->video", "video->audio"]
+    assert list(results_in(tmp_path / "out")) == tasks
     report = json.loads((tmp_path / "out" / "data_report.json").read_text())
     assert report["counts"] == {"missing": 1, "corrupt": 1, "no_audio": 1}
 
@@ -182,6 +194,7 @@ def test_all_splits_are_probed_and_averaged(capsys, tmp_path):
     save_vatt(tmp_path / "preset")
     arguments = ["--task", "linear-probe", "--preset", tmp_path / "preset"]
     arguments += ["--data", folder, "--dataset", "esc50", "--split", "all"]
+    arguments += ["--method", "svm"]
     assert run(capsys, *arguments, "--output", tmp_path / "out")[0] == 0
     results = results_in(tmp_path / "out")
     values = [

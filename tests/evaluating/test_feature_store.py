@@ -39,6 +39,20 @@ def test_a_half_written_file_is_no_harm_and_a_damaged_one_is_named(tmp_path):
         FeatureStore(tmp_path)
 
 
+def test_a_file_is_not_written_over_where_an_earlier_one_was_deleted(tmp_path):
+    store = FeatureStore(tmp_path)
+    for number in range(2):
+        store.add(f"clip {number}", features_of(number))
+        store.flush()
+    (tmp_path / "000000.safetensors").unlink()
+    store = FeatureStore(tmp_path)
+    store.add("clip 2", features_of(2))
+    store.flush()
+    found = FeatureStore(tmp_path)
+    assert "clip 1" in found
+    assert "clip 2" in found
+
+
 def test_without_a_folder_features_are_kept_in_memory():
     store = FeatureStore()
     store.add("a clip", features_of(2))

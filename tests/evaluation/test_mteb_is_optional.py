@@ -1,0 +1,15 @@
+"""Without mteb its encoder says what to install."""
+
+import sys
+
+import pytest
+from evaluating._tiny_sets import save_vatt
+
+from keras_vatt.evaluation.mteb import MTEBEncoder
+
+
+def test_the_missing_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mteb", None)
+    monkeypatch.setitem(sys.modules, "mteb.models.model_meta", None)
+    with pytest.raises(ImportError, match=r"keras-vatt\[mteb\]"):
+        MTEBEncoder(save_vatt(tmp_path / "preset"))
