@@ -159,7 +159,7 @@ def _is_exact(model, folder):
 def _outputs(model):
     """All that a model says of a clip: dict from name to array."""
     inputs = _random_clip(model)
-    if hasattr(model, "modality"):
+    if getattr(model, "modality", None):
         return {"logits": model.predict_on_batch(inputs[model.modality])}
     return {
         f"{modality}_{name}": array
