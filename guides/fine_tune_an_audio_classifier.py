@@ -28,11 +28,7 @@ import keras
 import numpy as np
 
 import keras_vatt
-from keras_vatt.training import (
-    LabelledClips,
-    fine_tuning_optimizer,
-    mixed_batches,
-)
+from keras_vatt.training import Mixup, fine_tuning_optimizer
 
 keras.utils.set_random_seed(0)
 folder = pathlib.Path(tempfile.mkdtemp())
@@ -104,12 +100,16 @@ batch_size = 16
 total_steps = epochs * -(-len(train_sounds) // batch_size)
 
 
-def fit(classifier, peak, dataset=None):
+def fit(classifier, peak, mixup=None):
     classifier.compile(optimizer=fine_tuning_optimizer(peak, total_steps=total_steps))
-    data = {"x": dataset}
-    if dataset is None:
-        data = {"x": train_sounds, "y": train_labels, "batch_size": batch_size}
-    return classifier.fit(**data, epochs=epochs, verbose=0)
+    return classifier.fit(
+        train_sounds,
+        train_labels,
+        batch_size=batch_size,
+        epochs=epochs,
+        mixup=mixup,
+        verbose=0,
+    )
 
 
 def accuracy(classifier):
@@ -150,19 +150,12 @@ results["all weights, from random ones"] = accuracy(scratch)
 """
 ## Mixup
 
-On AudioSet VATT mixes each sound with another one, and their labels likewise.
-`LabelledClips` are batches that are decoded as they are needed, and `mixed_batches`
-mixes them anew in each epoch.
+On AudioSet VATT mixes each sound with another one, and their labels likewise, anew in
+each epoch.
 """
 
 mixed = make_classifier()
-batches = LabelledClips(
-    train_sounds,
-    train_labels,
-    batch_size=batch_size,
-    convert=mixed.preprocessor.audio_converter,
-)
-fit(mixed, peak=0.05, dataset=mixed_batches(batches, num_classes=len(CLASS_NAMES)))
+fit(mixed, peak=0.05, mixup=Mixup())
 results["all weights, mixup"] = accuracy(mixed)
 
 print(f"chance: {1 / len(CLASS_NAMES):.2f}")

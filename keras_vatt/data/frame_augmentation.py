@@ -41,11 +41,7 @@ class FrameAugmentation:
 
     frames = np.zeros((4, 32, 32, 3), np.uint8)
     frames = FrameAugmentation()(frames, np.random.default_rng(0))
-    # batches = keras_vatt.training.LabelledClips(
-    #     ["cat.mp4", "dog.mp4"], [0, 1], augmentation=FrameAugmentation(),
-    #     convert=classifier.preprocessor.video_converter,
-    # )
-    # classifier.fit(batches, epochs=3)
+    # classifier.fit(["cat.mp4", "dog.mp4"], [0, 1], augmentation=FrameAugmentation())
     ```
     """
 

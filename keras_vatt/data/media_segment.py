@@ -19,6 +19,8 @@ class MediaSegment:
 
     Example:
     ```python
+    from keras_vatt.data import MediaSegment
+
     MediaSegment("cooking.mp4", start=12.0, end=19.5)
     ```
     """

@@ -56,6 +56,22 @@ def check_labels(labels, num_classes, multi_label):
         )
 
 
+def label_rows(labels, num_classes):
+    """Labels as rows with a number for each class.
+
+    Args:
+        labels: classes of shape `(clips,)` or `(clips, 1)`, or such rows.
+        num_classes: int.
+
+    Returns:
+        float32 NumPy array of shape `(clips, num_classes)`.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] == num_classes:
+        return labels.astype(np.float32)
+    return np.eye(num_classes, dtype=np.float32)[labels.reshape(-1).astype(int)]
+
+
 def _in_range(labels, num_classes):
     return ((labels >= 0) & (labels < num_classes)).all()
 

@@ -9,7 +9,11 @@ import scipy.special
 
 from keras_vatt.layers import SeededDropout
 from keras_vatt.models import classifier_defaults as defaults
-from keras_vatt.models.class_labels import check_class_names, check_labels
+from keras_vatt.models.class_labels import (
+    check_class_names,
+    check_labels,
+    label_rows,
+)
 from keras_vatt.models.pooled_encoder import pooled_features
 from keras_vatt.models.raw_batches import RawBatches
 from keras_vatt.models.task import VATTTask
@@ -131,12 +135,13 @@ class VATTClassifier(VATTTask):
         sample_weight=None,
         validation_data=None,
         shuffle=True,
+        augmentation=None,
+        mixup=None,
         **kwargs,
     ):
         """Trains the head, and the backbone unless it is frozen.
 
-        Of a raw clip that is longer than the model's, its middle is taken, without
-        augmentation.
+        Of a raw clip that is longer than the model's, its middle is taken.
 
         Args:
             x: a list of raw clips (see `predict`), an array of them, or a dataset.
@@ -149,6 +154,11 @@ class VATTClassifier(VATTTask):
                 Defaults to `None`.
             shuffle: bool. Whether each epoch has an order of its own. Defaults to
                 `True`.
+            augmentation: function `(clip, generator)` that gives a changed clip, drawn
+                anew in each epoch, such as `keras_vatt.data.FrameAugmentation()`, with
+                which VATT is fine-tuned on video. Defaults to `None`.
+            mixup: `keras_vatt.training.Mixup()`, with which VATT is fine-tuned on
+                AudioSet. Defaults to `None`.
             **kwargs: the other arguments of `keras.Model.fit`, such as `epochs` and
                 `callbacks`.
 
@@ -156,7 +166,8 @@ class VATTClassifier(VATTTask):
             `keras.callbacks.History`.
 
         Raises:
-            ValueError: if labels don't fit the classes or the number of clips.
+            ValueError: if labels don't fit the classes or the number of clips, or what
+                is to be augmented or mixed are no clips in a list or an array.
             keras_vatt.data.MediaError: if a file can't be used; it is named.
 
         Example:
@@ -165,7 +176,8 @@ class VATTClassifier(VATTTask):
             "vatt_tiny_agnostic", num_classes=2
         )
         sounds = [(np.zeros(48_000, "float32"), 16_000)] * 4
-        classifier.fit(sounds, [0, 1, 0, 1], batch_size=2)
+        mixup = keras_vatt.training.Mixup()
+        classifier.fit(sounds, [0, 1, 0, 1], batch_size=2, mixup=mixup)
         ```
         """
         self._compile_by_default()
@@ -179,9 +191,13 @@ class VATTClassifier(VATTTask):
             "sample_weight": sample_weight,
             "shuffle": shuffle,
         }
-        if self._is_raw(self.input_kind, x):
+        changes = {"augmentation": augmentation, "mixup": mixup}
+        is_changed = any(change is not None for change in changes.values())
+        if is_changed or self._is_raw(self.input_kind, x):
             # They have an order of their own each epoch.
-            batches = self._labelled_batches(x, y, sample_weight, batch_size, shuffle)
+            batches = self._labelled_batches(
+                x, y, sample_weight, batch_size, shuffle, **changes
+            )
             given = {"x": batches, "shuffle": False}
         with contextlib.ExitStack() as stack:
             for data in (given["x"], validation_data):
@@ -322,17 +338,37 @@ class VATTClassifier(VATTTask):
             return self._labelled_batches(x, y, sample_weight, batch_size)
         return (x, y) if sample_weight is None else (x, y, sample_weight)
 
-    def _labelled_batches(self, x, y, sample_weight, batch_size, shuffle=False):
+    def _labelled_batches(
+        self,
+        x,
+        y,
+        sample_weight,
+        batch_size,
+        shuffle=False,
+        augmentation=None,
+        mixup=None,
+    ):
         if y is None:
             raise ValueError("Raw clips need labels: give `y`, with one for each clip.")
-        return self._raw_batches(
-            self.input_kind,
-            x,
-            labels=np.asarray(y),
-            sample_weight=sample_weight,
-            batch_size=batch_size or 32,
-            shuffle=shuffle,
-        )
+        labels = np.asarray(y)
+        if mixup is not None:
+            labels = label_rows(labels, self.num_classes)
+        arguments = {
+            "labels": labels,
+            "sample_weight": sample_weight,
+            "batch_size": batch_size or 32,
+            "shuffle": shuffle,
+            "augmentation": augmentation,
+            "mixup": mixup,
+        }
+        if self._is_raw(self.input_kind, x):
+            return self._raw_batches(self.input_kind, x, **arguments)
+        if not isinstance(x, list | np.ndarray):
+            raise ValueError(
+                "Clips are augmented and mixed where they come in a list or an array. "
+                f"Received: a {type(x).__name__}; change its batches yourself."
+            )
+        return RawBatches(x, np.stack, **arguments)
 
     def _kernel_initializer(self):
         raise NotImplementedError

@@ -14,6 +14,9 @@ import numpy as np
 class RawBatches(keras.utils.PyDataset):
     """Decodes raw clips batch by batch, the next while one is used.
 
+    What is random in an epoch follows from the seed of `keras.utils.set_random_seed`
+    and from the number of the epoch.
+
     Args:
         clips: sequence of raw clips.
         convert: function from a list of clips to an array, with `rows_per_clip` rows
@@ -24,9 +27,14 @@ class RawBatches(keras.utils.PyDataset):
         rows_per_clip: int. Defaults to `1`.
         shuffle: bool. Whether every epoch has an order of its own. Defaults to
             `False`.
+        augmentation: function `(clip, generator)` that gives a changed clip, with a
+            `numpy.random.Generator`. Defaults to `None`.
+        mixup: function `(clips, labels, generator)` that gives changed ones of a batch,
+            such as `keras_vatt.training.Mixup`. Defaults to `None`.
 
     Raises:
-        ValueError: if there are no clips, or another number of labels or weights.
+        ValueError: if there are no clips, another number of labels or weights, or
+            weights of clips that are to be mixed.
     """
 
     def __init__(
@@ -38,6 +46,8 @@ class RawBatches(keras.utils.PyDataset):
         batch_size=32,
         rows_per_clip=1,
         shuffle=False,
+        augmentation=None,
+        mixup=None,
     ):
         # Without workers of Keras': their queue keeps batches that were looked at to
         # build the model, and hands them out again in the wrong place.
@@ -48,6 +58,9 @@ class RawBatches(keras.utils.PyDataset):
         self._convert = convert
         self._labels = _rows("labels", labels, len(clips))
         self._sample_weight = _rows("sample_weight", sample_weight, len(clips))
+        if mixup is not None and sample_weight is not None:
+            raise ValueError("Weights of clips have no meaning once they are mixed.")
+        self._augmentation, self._mixup = augmentation, mixup
         self._clips_per_batch = max(1, batch_size // rows_per_clip)
         # As Keras' own seeds: `keras.utils.set_random_seed` decides it.
         self._random = np.random.default_rng(random.getrandbits(32))
@@ -73,6 +86,9 @@ class RawBatches(keras.utils.PyDataset):
         inputs = self._result(decoded)
         if self._labels is None:
             return (inputs,)
+        if self._mixup is not None:
+            generator = np.random.default_rng((self._epoch_seed, index))
+            return self._mixup(inputs, self._labels[chosen], generator)
         if self._sample_weight is None:
             return inputs, self._labels[chosen]
         return inputs, self._labels[chosen], self._sample_weight[chosen]
@@ -90,6 +106,7 @@ class RawBatches(keras.utils.PyDataset):
     def on_epoch_end(self):
         with self._lock:
             self._forget()
+            self._epoch_seed = self._random.integers(2**63)
             if self._shuffle:
                 self._order = self._random.permutation(len(self._clips))
 
@@ -122,8 +139,18 @@ class RawBatches(keras.utils.PyDataset):
         """Which clips make up a batch, and the futures of their rows."""
         first = index * self._clips_per_batch
         chosen = self._order[first : first + self._clips_per_batch]
-        clips = [self._clips[number] for number in chosen]
-        return chosen, [self._threads.submit(self._convert, [clip]) for clip in clips]
+        rows = [
+            self._threads.submit(self._rows_of, number, self._epoch_seed)
+            for number in chosen
+        ]
+        return chosen, rows
+
+    def _rows_of(self, number, epoch_seed):
+        rows = self._convert([self._clips[number]])
+        if self._augmentation is None:
+            return rows
+        generator = np.random.default_rng((epoch_seed, number))
+        return np.stack([self._augmentation(row, generator) for row in rows])
 
     def _forget(self):
         """Drop what was decoded ahead and nobody has asked for."""

@@ -12,6 +12,7 @@ import keras_vatt
 from keras_vatt.losses import BalancedBinaryCrossentropy, SoftmaxCrossentropy
 from keras_vatt.models.raw_batches import RawBatches
 from keras_vatt.storage import PresetError
+from keras_vatt.training import Mixup
 
 LABELS = [0, 2, 1, 2]
 
@@ -75,6 +76,83 @@ def test_each_epoch_takes_every_clip_once_with_its_label_and_weight():
         orders.append(tuple(order[:, 0]))
         batches.on_epoch_end()
     assert len(set(orders)) > 1
+
+
+def changed_batches(seed, **changes):
+    """Two epochs of batches of clips that are told apart by their first number."""
+    keras.utils.set_random_seed(seed)
+    batches = RawBatches(
+        list("0123456"),
+        convert=lambda clips: np.array([[float(clip), 0.0] for clip in clips]),
+        labels=np.eye(7),
+        batch_size=3,
+        **changes,
+    )
+    epochs = []
+    for _ in range(2):
+        parts = [batches[index] for index in range(len(batches))]
+        epochs.append([np.concatenate(rows) for rows in zip(*parts, strict=True)])
+        batches.on_epoch_end()
+    return epochs
+
+
+def test_each_clip_is_augmented_anew_in_each_epoch_and_alike_for_a_seed():
+    def augmentation(clip, generator):
+        return clip + [0.0, generator.uniform(1, 2)]
+
+    (first, labels), (second, _) = changed_batches(0, augmentation=augmentation)
+    np.testing.assert_array_equal(first[:, 0], np.arange(7))
+    np.testing.assert_array_equal(labels, np.eye(7))
+    assert ((first[:, 1] >= 1) & (first[:, 1] < 2)).all()
+    assert len(np.unique([first[:, 1], second[:, 1]])) == 14
+    again = changed_batches(0, augmentation=augmentation)
+    np.testing.assert_array_equal([epoch[0] for epoch in again], [first, second])
+    assert np.any(changed_batches(1, augmentation=augmentation)[0][0] != first)
+
+
+def test_each_batch_is_mixed_with_its_labels_anew_in_each_epoch():
+    (first, labels), (second, _) = changed_batches(0, mixup=Mixup())
+    np.testing.assert_allclose(first[:, 0], labels @ np.arange(7), rtol=1e-6)
+    assert (labels[:3, 3:] == 0).all()
+    assert np.any(first != second)
+    (again, _), _ = changed_batches(0, mixup=Mixup())
+    np.testing.assert_array_equal(again, first)
+
+
+@pytest.mark.parametrize("given", ["files", "arrays"])
+def test_a_classifier_trains_on_augmented_and_mixed_clips(given):
+    model = tiny_classifier("audio")
+    clips, seen = raw_clips("audio", 3), []
+    if given == "arrays":
+        clips = model.preprocessor({"audio": clips})["audio"]
+
+    def augmentation(clip, generator):
+        seen.append(clip.shape)
+        return clip * generator.uniform(0.5, 1.0)
+
+    history = model.fit(
+        clips,
+        [0, 1, 2],
+        batch_size=3,
+        epochs=2,
+        augmentation=augmentation,
+        mixup=Mixup(),
+        verbose=0,
+    )
+    assert np.isfinite(history.history["loss"]).all()
+    assert len(seen) >= 6
+
+
+def test_what_can_not_be_augmented_or_mixed_is_refused():
+    model = tiny_classifier("audio")
+    arrays = model.preprocessor({"audio": raw_clips("audio", 3)})["audio"]
+    with pytest.raises(ValueError, match="Weights of clips"):
+        model.fit(arrays, [0, 1, 2], sample_weight=np.ones(3), mixup=Mixup())
+    batches = RawBatches(arrays, np.stack, labels=np.arange(3))
+    with pytest.raises(ValueError, match="give `y`"):
+        model.fit(batches, mixup=Mixup())
+    with pytest.raises(ValueError, match="a list or an array"):
+        model.fit(batches, [0, 1, 2], mixup=Mixup())
 
 
 def test_evaluate_of_either_kind_of_labels_is_loss_and_accuracy():
