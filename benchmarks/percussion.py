@@ -7,9 +7,10 @@ For each seed some kits are held out, so that no recording of a tested kit is tr
 on. On the other kits an audio classifier is fine-tuned, once from the weights of a
 preset and once from random ones, with the same batches and steps. VATT's recipe and
 Adam, each with its peak of the learning rate, are compared for each of the two on kits
-that are held out of the training kits, and the better one is taken. Beside them stand logistic regressions on frozen features
-of the preset and of random weights, and on the mean and deviation of a log-mel
-spectrogram, at 16 kHz and at the rate that the preset hears.
+that are held out of the training kits, and the better one is taken. Beside them stand
+logistic regressions on frozen features of the preset and of random weights, and on the
+mean and deviation of a log-mel spectrogram, at 16 kHz and at the rate that the preset
+hears.
 """
 
 import argparse
