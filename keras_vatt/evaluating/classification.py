@@ -83,6 +83,11 @@ def class_order(classifier, read):
             f"the preset tells {given} classes apart, {read.name} has {expected}"
         )
     names = getattr(classifier, "class_names", None)
+    if names is None and read.name == "folders":
+        raise EvaluationError(
+            "the preset has no names of its classes, so that nobody knows which folder "
+            "is which: load the classifier, and save it with `class_names`"
+        )
     if names is None:
         return np.arange(given)
     places = {_plain(name): place for place, name in enumerate(names)}

@@ -84,7 +84,7 @@ def _evaluate(model, splits, settings, folder, keep):
     results, findings = _EVALUATIONS[settings.task](model, splits, settings, open_store)
     missing = [f for read in splits.values() for f in read.missing]
     findings = list(dict.fromkeys([*missing, *findings]))
-    report = CorpusReport(_num_clips(splits), tuple(findings))
+    report = CorpusReport(_num_used(splits, findings), tuple(findings))
     report.save(folder / "data_report.json")
     written = write_evaluation(folder, results, _facts(settings, splits, findings))
     return written, (folder / "evaluation.md").read_text("utf-8")
@@ -150,8 +150,17 @@ def _differing(facts, marker):
 
 
 def _num_clips(splits):
-    tests = {clip.segment for read in splits.values() for clip in read.test}
-    return len(tests)
+    return len(_test_segments(splits))
+
+
+def _num_used(splits, findings):
+    """Test clips that could be decoded; some of them may be used without sound."""
+    left_out = {f.where for f in findings if f.problem.consequence == "skipped"}
+    return sum(str(s.path) not in left_out for s in _test_segments(splits))
+
+
+def _test_segments(splits):
+    return {clip.segment for read in splits.values() for clip in read.test}
 
 
 def _facts(settings, splits, findings):

@@ -112,9 +112,9 @@ def one_hot_labels(y_true, y_pred):
         )
     classes = ops.reshape(y_true, (-1, 1))
     known = ops.logical_and(classes >= 0, classes < num_classes)
-    one_hot = ops.one_hot(
-        ops.cast(classes[:, 0], "int32"), num_classes, dtype=y_pred.dtype
-    )
+    # PyTorch refuses what is out of range.
+    indices = ops.clip(ops.cast(classes[:, 0], "int32"), 0, num_classes - 1)
+    one_hot = ops.one_hot(indices, num_classes, dtype=y_pred.dtype)
     return ops.where(known, one_hot, float("nan"))
 
 

@@ -14,6 +14,7 @@ from keras_vatt.models.class_labels import (
     check_labels,
     label_rows,
 )
+from keras_vatt.models.kept_weights import kept_weights
 from keras_vatt.models.pooled_encoder import pooled_features
 from keras_vatt.models.raw_batches import RawBatches
 from keras_vatt.models.task import VATTTask
@@ -181,8 +182,11 @@ class VATTClassifier(VATTTask):
         ```
         """
         self._compile_by_default()
+        self._check_trainable()
+        self._check_clips(x)
         if isinstance(validation_data, tuple):
             validation_data = self._validation(*validation_data, batch_size=batch_size)
+        y, sample_weight = _as_array(y), _as_array(sample_weight)
         check_labels(y, self.num_classes, self.multi_label)
         given = {
             "x": x,
@@ -200,6 +204,7 @@ class VATTClassifier(VATTTask):
             )
             given = {"x": batches, "shuffle": False}
         with contextlib.ExitStack() as stack:
+            stack.enter_context(kept_weights(self))
             for data in (given["x"], validation_data):
                 if isinstance(data, RawBatches):
                     stack.enter_context(data.own_errors(self))
@@ -221,13 +226,15 @@ class VATTClassifier(VATTTask):
             List of numbers, or a dict with `return_dict=True`.
         """
         self._compile_by_default()
+        self._check_clips(x)
+        y, sample_weight = _as_array(y), _as_array(sample_weight)
         check_labels(y, self.num_classes, self.multi_label)
         if not self._is_raw(self.input_kind, x):
-            return super().evaluate(
-                x=x, y=y, batch_size=batch_size, sample_weight=sample_weight, **kwargs
-            )
+            given = {"batch_size": batch_size, "sample_weight": sample_weight}
+            with kept_weights(self):
+                return super().evaluate(x=x, y=y, **given, **kwargs)
         batches = self._labelled_batches(x, y, sample_weight, batch_size)
-        with batches.own_errors(self):
+        with kept_weights(self), batches.own_errors(self):
             return super().evaluate(x=batches, **kwargs)
 
     def predict(self, x, batch_size=None, *, num_windows=1, num_crops=1, **kwargs):
@@ -255,6 +262,7 @@ class VATTClassifier(VATTTask):
             ValueError: if windows or crops are asked for of what has none.
             keras_vatt.data.MediaError: if a file can't be used; it is named.
         """
+        self._check_clips(x)
         if not self._is_raw(self.input_kind, x):
             if (num_windows, num_crops) != (1, 1):
                 raise ValueError(
@@ -262,11 +270,12 @@ class VATTClassifier(VATTTask):
                     f"were given. Received: num_windows={num_windows}, "
                     f"num_crops={num_crops}"
                 )
-            return super().predict(x, batch_size=batch_size, **kwargs)
+            with kept_weights(self):
+                return super().predict(x, batch_size=batch_size, **kwargs)
         batches = self._raw_batches(
             self.input_kind, x, num_windows, num_crops, batch_size=batch_size or 32
         )
-        with batches.own_errors(self):
+        with kept_weights(self), batches.own_errors(self):
             logits = super().predict(batches, **kwargs)
         return logits.reshape(-1, num_windows * num_crops, self.num_classes).mean(1)
 
@@ -332,7 +341,29 @@ class VATTClassifier(VATTTask):
         if not self.compiled:
             self.compile()
 
+    def _check_trainable(self):
+        """Refuse other weights than the optimizer has begun to train."""
+        trained = id(self.optimizer), [id(v) for v in self.trainable_variables]
+        before = self.__dict__.get("_trained")
+        if before is not None and before[0] == trained[0] and before != trained:
+            raise ValueError(
+                "Other weights are trainable than when `fit` ran before, after "
+                "`trainable` was set or LoRA was enabled: call `compile` again first."
+            )
+        # Past Keras' tracker, which would wrap the list.
+        self.__dict__["_trained"] = trained
+
+    def _check_clips(self, x):
+        if isinstance(x, list) and not self._is_raw(self.input_kind, x):
+            rate = "" if self.input_kind == "image" else ", or tuples (array, rate)"
+            first = f" of {type(x[0]).__name__}" if x else ", which is empty"
+            raise ValueError(
+                f"A list holds raw clips: paths, bytes{rate}. Received: a list{first}. "
+                "A batch of arrays is one NumPy array."
+            )
+
     def _validation(self, x, y=None, sample_weight=None, *, batch_size=None):
+        y, sample_weight = _as_array(y), _as_array(sample_weight)
         check_labels(y, self.num_classes, self.multi_label)
         if self._is_raw(self.input_kind, x):
             return self._labelled_batches(x, y, sample_weight, batch_size)
@@ -397,6 +428,11 @@ def best_classes(probabilities, names, top_k):
         [(names[index], float(row[index])) for index in indices]
         for row, indices in zip(probabilities, order, strict=True)
     ]
+
+
+def _as_array(given):
+    """A list as an array, which Keras takes beside an array of clips."""
+    return np.asarray(given) if isinstance(given, list | tuple) else given
 
 
 def _softmax(logits):

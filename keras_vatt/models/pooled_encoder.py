@@ -80,3 +80,27 @@ class PooledEncoder(keras.Model):
             return ops.cast(pooled, "float32")
         embeddings = self.bridge_head({self.modality: pooled}, training=False)
         return ops.cast(embeddings[self.modality][self.output_name], "float32")
+
+
+class EncoderCache:
+    """The encoders of a model, whose programs are compiled already.
+
+    No container and no layer, so that Keras neither tracks nor saves what it holds.
+    """
+
+    def __init__(self):
+        self._encoders = {}
+
+    def get(self, backbone, kind, output, bridge_head):
+        """The `PooledEncoder` of these arguments.
+
+        What one has compiled holds as long as its weights are the same variables: after
+        quantization or LoRA a new one is made.
+        """
+        parts = [backbone] if bridge_head is None else [backbone, bridge_head]
+        variables = [id(variable) for part in parts for variable in part.variables]
+        made_for, encoder = self._encoders.get((kind, output), (None, None))
+        if made_for != variables:
+            encoder = PooledEncoder(backbone, kind, output, bridge_head)
+            self._encoders[kind, output] = variables, encoder
+        return encoder

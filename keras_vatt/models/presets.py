@@ -277,8 +277,8 @@ class TaskFromPreset(LoadsFromPreset):
         missing = _required(cls) - {"backbone", *config, *own}
         if missing:
             raise PresetError(
-                f"The preset {folder.name!r} is of another task: {cls.__name__} also "
-                f"needs {sorted(missing)}"
+                f"The preset {folder.name!r} has no head for {cls.__name__}. For a "
+                f"new one give {sorted(missing)}"
             )
         with _constructing(folder):
             widest = max(backbone.feature_dims.values()) * _largest(config)

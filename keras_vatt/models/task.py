@@ -7,7 +7,8 @@ import numpy as np
 from keras_vatt.data.images import is_raw_images, list_of_images
 from keras_vatt.data.raw_clips import is_raw
 from keras_vatt.models.backbone import VATTBackbone
-from keras_vatt.models.pooled_encoder import PooledEncoder
+from keras_vatt.models.kept_weights import kept_weights
+from keras_vatt.models.pooled_encoder import EncoderCache
 from keras_vatt.models.presets import TaskFromPreset
 from keras_vatt.models.quantization import QuantizesBackbone
 from keras_vatt.models.raw_batches import RawBatches
@@ -80,17 +81,19 @@ class VATTTask(TaskFromPreset, QuantizesBackbone, ExportsTowers, keras_nlp.model
         ```
         """
         bridge_head = getattr(self, "bridge_head", None)
-        encoder = PooledEncoder(self.backbone, kind, output, bridge_head)
+        cache = self.__dict__.setdefault("_encoders", EncoderCache())
+        encoder = cache.get(self.backbone, kind, output, bridge_head)
         if not self._is_raw(kind, inputs):
             _check_one_window(kind, num_windows, num_crops)
-            values = encoder.predict(
-                np.asarray(inputs), batch_size=batch_size, verbose=0
-            )
+            with kept_weights(encoder):
+                values = encoder.predict(
+                    np.asarray(inputs), batch_size=batch_size, verbose=0
+                )
             return values[:, np.newaxis]
         batches = self._raw_batches(
             kind, inputs, num_windows, num_crops, batch_size=batch_size
         )
-        with batches.own_errors(encoder):
+        with kept_weights(encoder), batches.own_errors(encoder):
             values = encoder.predict(batches, verbose=0)
         return values.reshape(-1, num_windows * num_crops, values.shape[-1])
 
@@ -108,6 +111,11 @@ class VATTTask(TaskFromPreset, QuantizesBackbone, ExportsTowers, keras_nlp.model
             raise ValueError(
                 f"This model has no preprocessor for raw {kind}: give arrays, or set "
                 "`model.preprocessor`."
+            )
+        if num_windows < 1 or num_crops < 1:
+            raise ValueError(
+                "There is at least one window and one crop. Received: "
+                f"num_windows={num_windows}, num_crops={num_crops}"
             )
         if kind in ("image", "text"):
             _check_one_window(kind, num_windows, num_crops if kind == "text" else 1)

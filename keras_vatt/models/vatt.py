@@ -64,6 +64,12 @@ class VATT(HarmonizedModel, VATTTask):
 
     def __init__(self, backbone, bridge_head=None, preprocessor=None, **kwargs):
         super().__init__(compile=False, **kwargs)
+        if "video" not in backbone.modalities or len(backbone.modalities) < 2:
+            raise ValueError(
+                "A VATT compares video with sound or text, and this backbone has "
+                f"{list(backbone.modalities)} only. A classifier's preset is loaded by "
+                "the class of the classifier."
+            )
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.dtype_policy = backbone.dtype_policy

@@ -210,7 +210,8 @@ def test_an_interrupted_evaluation_decodes_no_clip_twice(
 ):
     from keras_vatt.evaluating import decoding, encoders
 
-    save_classifier(tmp_path / "preset", num_classes=3)
+    names = tuple(COLOURS)
+    save_classifier(tmp_path / "preset", num_classes=3, class_names=names)
     arguments = ["--task", "classification", "--preset", tmp_path / "preset"]
     arguments += ["--data", folders, "--dataset", "folders", "--windows", 1]
     arguments += ["--crops", 1, "--batch-size", 2]
@@ -239,7 +240,8 @@ def test_an_interrupted_evaluation_decodes_no_clip_twice(
 
 
 def test_a_limit_is_spread_over_the_classes(capsys, tmp_path, folders):
-    save_classifier(tmp_path / "preset", num_classes=3)
+    names = tuple(COLOURS)
+    save_classifier(tmp_path / "preset", num_classes=3, class_names=names)
     arguments = ["--task", "classification", "--preset", tmp_path / "preset"]
     arguments += ["--data", folders, "--dataset", "folders", "--windows", 1]
     run(capsys, *arguments, "--limit", 3, "--output", tmp_path / "out")
@@ -251,6 +253,7 @@ def test_a_limit_is_spread_over_the_classes(capsys, tmp_path, folders):
 def test_mistakes_are_named_in_one_line(capsys, tmp_path, folders, corpus):
     save_vatt(tmp_path / "vatt")
     save_classifier(tmp_path / "four", num_classes=4)
+    save_classifier(tmp_path / "nameless", num_classes=3)
     names = ("red", "green", "brown")
     save_classifier(tmp_path / "others", num_classes=3, class_names=names)
     tiny_vatt().save_to_preset(tmp_path / "bare")
@@ -263,6 +266,7 @@ def test_mistakes_are_named_in_one_line(capsys, tmp_path, folders, corpus):
     retrieve = ["--task", "retrieval", "--data", corpus]
     mistakes = {
         "tells 4 classes apart, folders has 3": [*classify, tmp_path / "four"],
+        "no names of its classes": [*classify, tmp_path / "nameless"],
         "does not know 'blue'": [*classify, tmp_path / "others"],
         "fine-tuned classifier": [*classify, tmp_path / "vatt"],
         "needs classes: give --dataset": [*probe, "--data", corpus],
@@ -283,7 +287,8 @@ def test_mistakes_are_named_in_one_line(capsys, tmp_path, folders, corpus):
 def test_another_evaluation_does_not_mix_with_the_one_in_the_folder(
     capsys, tmp_path, folders
 ):
-    save_classifier(tmp_path / "preset", num_classes=3)
+    names = tuple(COLOURS)
+    save_classifier(tmp_path / "preset", num_classes=3, class_names=names)
     arguments = ["--task", "classification", "--preset", tmp_path / "preset"]
     arguments += ["--data", folders, "--dataset", "folders", "--output", tmp_path / "o"]
     assert run(capsys, *arguments, "--windows", 1)[0] == 0

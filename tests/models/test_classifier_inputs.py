@@ -222,3 +222,41 @@ def test_a_photo_is_turned_as_its_camera_was_held(models):
     upper, _, lower = crops["image"]
     assert upper.min() > 200
     assert lower.max() < 50
+
+
+@pytest.mark.parametrize("loop", ["predict", "evaluate", "fit"])
+def test_a_model_outlives_a_batch_that_does_not_fit(loop):
+    model = tiny_classifier("audio")
+    arrays = model.preprocessor({"audio": raw_clips("audio", 2)})["audio"]
+    expected = model.predict(arrays, verbose=0)
+    labels = {} if loop == "predict" else {"y": np.zeros(2, int)}
+    with pytest.raises(ValueError, match="rank"):
+        getattr(model, loop)(np.zeros((2, 96)), verbose=0, **labels)
+    np.testing.assert_array_equal(model.predict(arrays, verbose=0), expected)
+
+
+@pytest.mark.parametrize("clips", [[], [np.zeros(96, "float32")] * 2])
+@pytest.mark.parametrize("loop", ["predict", "evaluate", "fit"])
+def test_a_list_that_holds_no_raw_clips_is_refused(clips, loop, models):
+    labels = {} if loop == "predict" else {"y": [0] * len(clips)}
+    with pytest.raises(ValueError, match="A list holds raw clips"):
+        getattr(models["audio"], loop)(clips, **labels)
+
+
+def test_less_than_one_window_is_refused(models):
+    with pytest.raises(ValueError, match="at least one window"):
+        models["audio"].predict(raw_clips("audio", 1), num_windows=0)
+
+
+def test_features_are_encoded_by_one_program_until_the_weights_are_others():
+    model, clips = tiny_classifier("audio"), raw_clips("audio", 2)
+    expected = model.extract_features("audio", clips)
+    cache = model.__dict__["_encoders"]
+    arguments = model.backbone, "audio", "features_pooled", None
+    encoder = cache.get(*arguments)
+    np.testing.assert_array_equal(model.extract_features("audio", clips), expected)
+    assert cache.get(*arguments) is encoder
+    model.quantize("int8")
+    assert cache.get(*arguments) is not encoder
+    quantized = model.extract_features("audio", clips)
+    assert 0 < np.abs(quantized - expected).max() < 0.1 * np.abs(expected).max()

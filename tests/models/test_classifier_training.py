@@ -155,6 +155,19 @@ def test_what_can_not_be_augmented_or_mixed_is_refused():
         model.fit(batches, [0, 1, 2], mixup=Mixup())
 
 
+def test_what_else_is_trainable_has_to_be_compiled_again():
+    model = tiny_classifier("audio")
+    arrays = model.preprocessor({"audio": raw_clips("audio", 3)})["audio"]
+    model.backbone.trainable = False
+    model.fit(arrays, [0, 1, 2], verbose=0)
+    model.fit(arrays, [0, 1, 2], verbose=0)
+    model.backbone.trainable = True
+    with pytest.raises(ValueError, match="call `compile` again"):
+        model.fit(arrays, [0, 1, 2], verbose=0)
+    model.compile()
+    model.fit(arrays, [0, 1, 2], verbose=0)
+
+
 def test_evaluate_of_either_kind_of_labels_is_loss_and_accuracy():
     model, clips = tiny_classifier("audio", 7), raw_clips("audio", 4)
     logits = model.predict(clips, verbose=0)
