@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import safetensors.numpy
-from models.tiny import tiny_batch, tiny_vatt
+from models.tiny import tiny_backbone, tiny_batch, tiny_vatt
 
 import keras_vatt
 from keras_vatt.data import ClipSpec
@@ -271,3 +271,10 @@ def test_classes_of_other_packages_are_refused(tmp_path, entry):
 def test_what_is_no_preset_is_named(preset):
     with pytest.raises(PresetError, match=preset.replace(".", r"\.")):
         keras_vatt.VATT.from_preset(preset)
+
+
+def test_a_vatt_of_a_classifier_that_only_hears_is_refused(tmp_path):
+    backbone = tiny_backbone(modalities=("audio",))
+    keras_vatt.VATTAudioClassifier(backbone, 2).save_to_preset(tmp_path / "sounds")
+    with pytest.raises(PresetError, match=r"compares video .* \['audio'\] only"):
+        keras_vatt.VATT.from_preset(tmp_path / "sounds")
