@@ -179,7 +179,7 @@ def _write(arguments, recordings, results):
         "settings": vars(arguments)
         | {
             "recordings": len(recordings.paths),
-            "classes": list(recordings.class_names),
+            "classes": recordings.class_names.tolist(),
         },
         "results": [{"method": name} | result for name, result in results.items()],
     }
