@@ -166,6 +166,31 @@ for name, value in results.items():
 These are single runs with few sounds: run several seeds before you believe a
 difference.
 
+## What it came to on a real set
+
+`benchmarks/percussion.py` compares the same on 591 recordings of percussion in ten
+classes, from fifteen kits, with the tiny model that comes with the package. About 30 %
+of the recordings are held out, by whole kits, others for each of three seeds. All
+fine-tuning takes 40 epochs in batches of 32; of VATT's recipe (peak 0.08) and Adam
+(peak 0.001) the one is taken that is better on kits held out of the training kits.
+Accuracy on the held-out kits:
+
+| method | mean | seed 0 | seed 1 | seed 2 |
+|---|---|---|---|---|
+| all weights, pre-trained | .378 | .450 | .290 | .393 |
+| all weights, from random ones | .331 | .381 | .268 | .343 |
+| logistic regression on pre-trained features | .290 | .312 | .210 | .348 |
+| logistic regression on features of random weights | .169 | .138 | .138 | .230 |
+| logistic regression on a log-mel spectrogram, 16 kHz | .490 | .594 | .319 | .556 |
+| logistic regression on a log-mel spectrogram, 4 kHz | .504 | .594 | .333 | .584 |
+| most frequent class | .158 | .131 | .152 | .191 |
+
+Pre-training on a voice that names shapes helped on each seed, by .047 in the mean; three
+seeds are too few to say more. A spectrogram and a linear classifier beat this model
+clearly: it is there to try things with, not for its accuracy. From random weights VATT's
+recipe alone learned nothing in 40 epochs (seed 0, whatever the peak): it is made for
+100,000 steps from a trained model.
+
 ## Long sounds
 
 The logits of several windows are averaged. VATT tests on 4 of each clip.
