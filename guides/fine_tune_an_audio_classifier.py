@@ -185,11 +185,11 @@ Accuracy on the held-out kits:
 | logistic regression on a log-mel spectrogram, 4 kHz | .504 | .594 | .333 | .584 |
 | most frequent class | .158 | .131 | .152 | .191 |
 
-Pre-training on a voice that names shapes helped on each seed, by .047 in the mean; three
-seeds are too few to say more. A spectrogram and a linear classifier beat this model
-clearly: it is there to try things with, not for its accuracy. From random weights VATT's
-recipe alone learned nothing in 40 epochs (seed 0, whatever the peak): it is made for
-100,000 steps from a trained model.
+Pre-training on a voice that names shapes helped on each seed, by .047 in the mean;
+three seeds are too few to say more. A spectrogram and a linear classifier beat this
+model clearly: it is there to try things with, not for its accuracy. From random weights
+VATT's recipe alone learned nothing in 40 epochs (seed 0, whatever the peak): it is made
+for 100,000 steps from a trained model.
 
 ## Long sounds
 
