@@ -1,5 +1,6 @@
 """Fixtures that every room of the tests uses."""
 
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -46,6 +47,17 @@ def pytest_configure(config):
 @pytest.fixture(autouse=True)
 def _seeded():
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _memory_is_given_back():
+    yield
+    if keras.config.backend() == "jax":
+        import jax
+
+        # Programs hold their models, and are read again from the disk if need be.
+        jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture
