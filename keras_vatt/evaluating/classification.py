@@ -7,12 +7,12 @@ from keras_vatt.evaluating.decoding import ClipDecoder
 from keras_vatt.evaluating.embedding import embed_clips, stacked
 from keras_vatt.evaluating.encoders import LogitEncoder
 from keras_vatt.evaluating.errors import EvaluationError
-from keras_vatt.evaluating.means import mean_metrics
 from keras_vatt.evaluating.sets import some_of
 from keras_vatt.evaluation import (
     EvaluationResult,
     classification_intervals,
     classification_metrics,
+    mean_over_splits,
     multi_hot,
 )
 
@@ -58,7 +58,7 @@ def evaluate_classification(classifier, splits, settings, open_store):
         results[f"{read.name} split {split}"] = _result(logits, clips, read)
     if len(results) > 1:
         metrics = [result.metrics for result in results.values()]
-        results[f"mean over {len(metrics)} splits"] = mean_metrics(metrics)
+        results[f"mean over {len(metrics)} splits"] = mean_over_splits(metrics)
     return results, findings
 
 

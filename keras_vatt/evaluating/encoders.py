@@ -1,7 +1,5 @@
 """Models with all that an evaluation needs of a clip, and no more."""
 
-import hashlib
-
 import keras
 import numpy as np
 
@@ -58,13 +56,3 @@ class LogitEncoder:
         """Dict from `"logits"` to an array of shape `(rows, num_classes)`."""
         logits = self.classifier.predict_on_batch(inputs)
         return {"logits": np.asarray(logits, np.float32)}
-
-
-def weights_fingerprint(model):
-    """A string that two models share only if all their weights are the same."""
-    digest = hashlib.blake2b(digest_size=16)
-    for variable in model.weights:  # Without seeds, which each loading draws anew.
-        value = keras.ops.convert_to_numpy(variable)
-        digest.update(f"{value.dtype}{value.shape}".encode())
-        digest.update(np.ascontiguousarray(value).view(np.uint8).data)
-    return digest.hexdigest()

@@ -6,12 +6,12 @@ from keras_vatt.evaluating.decoding import ClipDecoder
 from keras_vatt.evaluating.embedding import embed_clips, stacked
 from keras_vatt.evaluating.encoders import ClipEncoder
 from keras_vatt.evaluating.errors import EvaluationError
-from keras_vatt.evaluating.means import mean_metrics
 from keras_vatt.evaluating.sets import some_of
 from keras_vatt.evaluation import (
     EvaluationResult,
     classification_intervals,
     linear_probe,
+    mean_over_splits,
 )
 
 
@@ -56,7 +56,7 @@ def evaluate_linear_probe(model, splits, settings, open_store):
         results[f"{read.name} split {split}"] = result
         metrics.append(result.metrics.metrics)
     if len(metrics) > 1:
-        results[f"mean over {len(metrics)} splits"] = mean_metrics(metrics)
+        results[f"mean over {len(metrics)} splits"] = mean_over_splits(metrics)
     return results, list(dict.fromkeys(findings))
 
 

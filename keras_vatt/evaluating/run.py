@@ -9,7 +9,6 @@ import keras
 
 from keras_vatt.data.report import CorpusReport
 from keras_vatt.evaluating.classification import evaluate_classification
-from keras_vatt.evaluating.encoders import weights_fingerprint
 from keras_vatt.evaluating.errors import EvaluationError
 from keras_vatt.evaluating.feature_store import FeatureStore
 from keras_vatt.evaluating.linear_probe import evaluate_linear_probe
@@ -20,7 +19,7 @@ from keras_vatt.models.backbone import VATTBackbone
 from keras_vatt.models.classifier import VATTAudioClassifier, VATTVideoClassifier
 from keras_vatt.models.preprocessor import VATTPreprocessor
 from keras_vatt.models.vatt import VATT
-from keras_vatt.storage import PresetError
+from keras_vatt.storage import PresetError, weights_sha256
 
 _EVALUATIONS = {
     "retrieval": evaluate_retrieval,
@@ -40,9 +39,8 @@ class _BackboneAlone:
     backbone: VATTBackbone
     preprocessor: VATTPreprocessor
 
-    @property
-    def weights(self):
-        return self.backbone.weights
+    def weight_groups(self):
+        return {"backbone": self.backbone}
 
     @property
     def dtype_policy(self):
@@ -119,7 +117,7 @@ def _load(settings, splits):
 def _claim(folder, settings, model):
     """Mark a folder as the place of this evaluation, unless it holds another."""
     facts = settings.results_depend_on() | {
-        "weights": weights_fingerprint(model),
+        "weights": weights_sha256(model),
         "clips": model.preprocessor.clip_spec.get_config(),
         "dtype": keras.dtype_policies.serialize(model.dtype_policy),
     }

@@ -38,34 +38,13 @@ class VATTVideoClassifier(VATTClassifier):
 
     modality = "video"
     input_kind = "video"
+    default_dropout = 0.5
+    kernel_initializer = "glorot_normal"
     pipeline_tag = "video-classification"
     usage_example = (
         'model.classify(["clip.mp4"], top_k=5, num_windows=4, num_crops=3)\n'
         'logits = model.predict(["clip.mp4"])  # an array of shape (1, num_classes)'
     )
-
-    def __init__(
-        self,
-        backbone,
-        num_classes,
-        dropout=0.5,
-        class_names=None,
-        multi_label=False,
-        preprocessor=None,
-        **kwargs,
-    ):
-        super().__init__(
-            backbone,
-            num_classes,
-            dropout,
-            class_names,
-            multi_label,
-            preprocessor,
-            **kwargs,
-        )
-
-    def _kernel_initializer(self):
-        return "glorot_normal"
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
@@ -108,34 +87,13 @@ class VATTImageClassifier(VATTClassifier):
 
     modality = "video"
     input_kind = "image"
+    default_dropout = 0.5
+    kernel_initializer = "glorot_normal"
     pipeline_tag = "image-classification"
     usage_example = (
         'model.classify(["photo.jpg"], top_k=5)\n'
         'logits = model.predict(["photo.jpg"])  # an array of shape (1, num_classes)'
     )
-
-    def __init__(
-        self,
-        backbone,
-        num_classes,
-        dropout=0.5,
-        class_names=None,
-        multi_label=False,
-        preprocessor=None,
-        **kwargs,
-    ):
-        super().__init__(
-            backbone,
-            num_classes,
-            dropout,
-            class_names,
-            multi_label,
-            preprocessor,
-            **kwargs,
-        )
-
-    def _kernel_initializer(self):
-        return "glorot_normal"
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
@@ -178,26 +136,3 @@ class VATTAudioClassifier(VATTClassifier):
         'model.classify(["sound.wav"], top_k=5, num_windows=4)\n'
         'logits = model.predict(["sound.wav"])  # an array of shape (1, num_classes)'
     )
-
-    def __init__(
-        self,
-        backbone,
-        num_classes,
-        dropout=0.0,
-        class_names=None,
-        multi_label=False,
-        preprocessor=None,
-        **kwargs,
-    ):
-        super().__init__(
-            backbone,
-            num_classes,
-            dropout,
-            class_names,
-            multi_label,
-            preprocessor,
-            **kwargs,
-        )
-
-    def _kernel_initializer(self):
-        return "glorot_uniform"

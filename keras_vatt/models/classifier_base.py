@@ -34,12 +34,14 @@ class VATTClassifier(VATTTask):
 
     modality = None
     input_kind = None
+    default_dropout = 0.0
+    kernel_initializer = "glorot_uniform"
 
     def __init__(
         self,
         backbone,
         num_classes,
-        dropout=0.0,
+        dropout=None,
         class_names=None,
         multi_label=False,
         preprocessor=None,
@@ -55,7 +57,7 @@ class VATTClassifier(VATTTask):
         self.preprocessor = preprocessor
         self.dtype_policy = backbone.dtype_policy
         self.num_classes = num_classes
-        self.dropout = dropout
+        self.dropout = self.default_dropout if dropout is None else dropout
         self.class_names = check_class_names(class_names, num_classes)
         self.multi_label = bool(multi_label)
         self.build(None)
@@ -69,7 +71,7 @@ class VATTClassifier(VATTTask):
         # Logits in float32, so that softmax and losses are accurate.
         self.classifier = keras.layers.Dense(
             self.num_classes,
-            kernel_initializer=self._kernel_initializer(),
+            kernel_initializer=self.kernel_initializer,
             bias_initializer=self._bias_initializer(),
             dtype="float32",
             name="classifier",
@@ -207,7 +209,7 @@ class VATTClassifier(VATTTask):
             stack.enter_context(kept_weights(self))
             for data in (given["x"], validation_data):
                 if isinstance(data, RawBatches):
-                    stack.enter_context(data.own_errors(self))
+                    stack.enter_context(data.own_errors())
             return super().fit(validation_data=validation_data, **given, **kwargs)
 
     def evaluate(
@@ -234,7 +236,7 @@ class VATTClassifier(VATTTask):
             with kept_weights(self):
                 return super().evaluate(x=x, y=y, **given, **kwargs)
         batches = self._labelled_batches(x, y, sample_weight, batch_size)
-        with kept_weights(self), batches.own_errors(self):
+        with kept_weights(self), batches.own_errors():
             return super().evaluate(x=batches, **kwargs)
 
     def predict(self, x, batch_size=None, *, num_windows=1, num_crops=1, **kwargs):
@@ -275,7 +277,7 @@ class VATTClassifier(VATTTask):
         batches = self._raw_batches(
             self.input_kind, x, num_windows, num_crops, batch_size=batch_size or 32
         )
-        with kept_weights(self), batches.own_errors(self):
+        with kept_weights(self), batches.own_errors():
             logits = super().predict(batches, **kwargs)
         return logits.reshape(-1, num_windows * num_crops, self.num_classes).mean(1)
 
@@ -400,9 +402,6 @@ class VATTClassifier(VATTTask):
                 f"Received: a {type(x).__name__}; change its batches yourself."
             )
         return RawBatches(x, np.stack, **arguments)
-
-    def _kernel_initializer(self):
-        raise NotImplementedError
 
     def _bias_initializer(self):
         if not self.multi_label:

@@ -111,21 +111,13 @@ class RawBatches(keras.utils.PyDataset):
                 self._order = self._random.permutation(len(self._clips))
 
     @contextlib.contextmanager
-    def own_errors(self, model):
-        """Raise what went wrong in decoding as it was, and keep the model whole.
-
-        Args:
-            model: the model whose loop runs on these batches.
-        """
+    def own_errors(self):
+        """Raise what went wrong in decoding as it was, not as a backend wraps it."""
         try:
             yield
         except Exception as error:
-            if hasattr(model, "jax_state_sync"):
-                # Keras has taken the weights out of the model for the loop.
-                model.jax_state_sync()
             if self._failure is None or self._failure is error:
                 raise
-            # TensorFlow has wrapped it.
             raise self._failure from error
 
     def _result(self, decoded):

@@ -93,7 +93,7 @@ class VATTTask(TaskFromPreset, QuantizesBackbone, ExportsTowers, keras_nlp.model
         batches = self._raw_batches(
             kind, inputs, num_windows, num_crops, batch_size=batch_size
         )
-        with kept_weights(encoder), batches.own_errors(encoder):
+        with kept_weights(encoder), batches.own_errors():
             values = encoder.predict(batches, verbose=0)
         return values.reshape(-1, num_windows * num_crops, values.shape[-1])
 
