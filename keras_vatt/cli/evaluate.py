@@ -10,8 +10,8 @@ import argparse
 
 from keras_vatt.cli.errors import CommandError
 from keras_vatt.data.labelled_sets import labelled_sets
-from keras_vatt.evaluating.errors import EvaluationError
-from keras_vatt.evaluating.settings import METHODS, TASKS, EvaluationSettings
+from keras_vatt.evaluation_runs.errors import EvaluationError
+from keras_vatt.evaluation_runs.settings import METHODS, TASKS, EvaluationSettings
 
 
 def add_arguments(parser):
@@ -85,7 +85,7 @@ def add_arguments(parser):
 def run(arguments):
     """Run the command."""
     # It loads a backend: `keras-vatt --help` should not wait for it.
-    from keras_vatt.evaluating.run import evaluate
+    from keras_vatt.evaluation_runs.run import evaluate
 
     given = vars(arguments).copy()
     for name in ("command", "run"):

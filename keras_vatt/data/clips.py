@@ -11,12 +11,9 @@ from keras_vatt.data.captions import nearest_captions
 from keras_vatt.data.frames import decode_frames
 from keras_vatt.data.media import TIME_TOLERANCE, MediaError, open_media, probe
 from keras_vatt.data.report import CorpusReport, Finding, Problem
-from keras_vatt.data.waveform import decode_waveform
+from keras_vatt.data.waveform import decode_waveform, is_silent
 
 _LOGGER = logging.getLogger(__name__)
-
-# Sound whose largest sample lies below -80 dB of full scale counts as silence.
-_SILENCE = 1e-4
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -205,7 +202,7 @@ class ClipSource:
         except MediaError as error:
             self._found(index, error.problem, error.reason)
             raise
-        if waveform is not None and np.abs(waveform).max() < _SILENCE:
+        if waveform is not None and is_silent(waveform):
             self._found(index, Problem.SILENT, "has only silence")
             waveform = None
         return Clip(frames, waveform, self.captions(index))

@@ -14,6 +14,8 @@ _POSTROLL = 0.05
 # Seconds by which time stamps may jitter within continuous sound. Containers round
 # them to milliseconds, and the shortest block of a common codec lasts 20 ms.
 _JITTER = 0.005
+# Of full scale: -80 dB.
+_SILENCE = 1e-4
 
 
 def decode_waveform(source, start, spec):
@@ -80,6 +82,18 @@ def _start_of(run, media):
     lengths = [frame.samples / frame.sample_rate for frame in run]
     elapsed = np.cumsum([0.0, *lengths[:-1]])
     return float(np.mean([media.time_of(frame) for frame in run] - elapsed))
+
+
+def is_silent(waveform):
+    """Whether sound counts as silence: every sample lies below -80 dB of full scale.
+
+    Args:
+        waveform: NumPy array of float in [-1, 1], any shape.
+
+    Returns:
+        bool.
+    """
+    return bool(np.abs(waveform).max(initial=0.0) < _SILENCE)
 
 
 def to_mono(frames, rate):

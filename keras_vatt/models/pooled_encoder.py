@@ -40,46 +40,36 @@ def pooled_features(backbone, kind, inputs, training=None):
 
 
 class PooledEncoder(keras.Model):
-    """A model that gives one vector a clip, for `predict`.
+    """One vector a clip, as a model: the pooled features, and embeddings of a head.
 
     Args:
         backbone: a VATT backbone.
         kind: string, see `pooled_features`.
-        output: string. `"features_pooled"`, or an embedding of the bridge head.
-            Defaults to `"features_pooled"`.
-        bridge_head: the bridge head. Defaults to `None`.
+        bridge_head: whose embeddings are given too. Defaults to `None`.
 
-    Raises:
-        ValueError: if there is no such output.
+    Call arguments:
+        inputs: see `pooled_features`.
+
+    Returns:
+        Dict from name to float32 tensor of shape `(rows, dim)`: `"features_pooled"`,
+        and with a bridge head `"to_video"`, or `"to_audio"` and `"to_text"`.
     """
 
-    def __init__(self, backbone, kind, output="features_pooled", bridge_head=None):
+    def __init__(self, backbone, kind, bridge_head=None):
         super().__init__()
-        self.kind = kind
-        self.output_name = output
         self.backbone = backbone
+        self.kind = kind
         self.bridge_head = bridge_head
-        modality = "video" if kind == "image" else kind
-        possible = ["features_pooled"]
-        if bridge_head is not None:
-            embeddings = (
-                ["to_audio", "to_text"] if modality == "video" else ["to_video"]
-            )
-            possible += embeddings
-        if output not in possible:
-            raise ValueError(
-                f"The outputs for {kind} of this model are {possible}. "
-                f"Received: output={output!r}"
-            )
-        self.modality = modality
         self.built = True
 
     def call(self, inputs):
         pooled = pooled_features(self.backbone, self.kind, inputs, training=False)
-        if self.output_name == "features_pooled":
-            return ops.cast(pooled, "float32")
-        embeddings = self.bridge_head({self.modality: pooled}, training=False)
-        return ops.cast(embeddings[self.modality][self.output_name], "float32")
+        outputs = {"features_pooled": pooled}
+        if self.bridge_head is not None:
+            modality = "video" if self.kind == "image" else self.kind
+            embeddings = self.bridge_head({modality: pooled}, training=False)
+            outputs |= embeddings[modality]
+        return {name: ops.cast(rows, "float32") for name, rows in outputs.items()}
 
 
 class EncoderCache:
@@ -91,7 +81,7 @@ class EncoderCache:
     def __init__(self):
         self._encoders = {}
 
-    def get(self, backbone, kind, output, bridge_head):
+    def get(self, backbone, kind, bridge_head=None):
         """The `PooledEncoder` of these arguments.
 
         What one has compiled holds as long as its weights are the same variables: after
@@ -99,8 +89,8 @@ class EncoderCache:
         """
         parts = [backbone] if bridge_head is None else [backbone, bridge_head]
         variables = [id(variable) for part in parts for variable in part.variables]
-        made_for, encoder = self._encoders.get((kind, output), (None, None))
+        made_for, encoder = self._encoders.get(kind, (None, None))
         if made_for != variables:
-            encoder = PooledEncoder(backbone, kind, output, bridge_head)
-            self._encoders[kind, output] = variables, encoder
+            encoder = PooledEncoder(backbone, kind, bridge_head)
+            self._encoders[kind] = variables, encoder
         return encoder

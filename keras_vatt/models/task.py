@@ -81,20 +81,21 @@ class VATTTask(TaskFromPreset, QuantizesBackbone, ExportsTowers, keras_nlp.model
         ```
         """
         bridge_head = getattr(self, "bridge_head", None)
+        _check_output(output, kind, bridge_head)
         cache = self.__dict__.setdefault("_encoders", EncoderCache())
-        encoder = cache.get(self.backbone, kind, output, bridge_head)
+        encoder = cache.get(self.backbone, kind, bridge_head)
         if not self._is_raw(kind, inputs):
             _check_one_window(kind, num_windows, num_crops)
             with kept_weights(encoder):
                 values = encoder.predict(
                     np.asarray(inputs), batch_size=batch_size, verbose=0
                 )
-            return values[:, np.newaxis]
+            return values[output][:, np.newaxis]
         batches = self._raw_batches(
             kind, inputs, num_windows, num_crops, batch_size=batch_size
         )
         with kept_weights(encoder), batches.own_errors():
-            values = encoder.predict(batches, verbose=0)
+            values = encoder.predict(batches, verbose=0)[output]
         return values.reshape(-1, num_windows * num_crops, values.shape[-1])
 
     def _is_raw(self, kind, given):
@@ -139,6 +140,18 @@ def _clips_of(kind, given):
     if kind == "image":
         return list_of_images(given)
     return given if isinstance(given, list | np.ndarray) else [given]
+
+
+def _check_output(output, kind, bridge_head):
+    possible = ["features_pooled"]
+    if bridge_head is not None:
+        of_video = kind in ("video", "image")
+        possible += ["to_audio", "to_text"] if of_video else ["to_video"]
+    if output not in possible:
+        raise ValueError(
+            f"The outputs for {kind} of this model are {possible}. "
+            f"Received: output={output!r}"
+        )
 
 
 def _check_one_window(kind, num_windows, num_crops):

@@ -9,15 +9,11 @@ import numpy as np
 from keras_vatt.data.frames import decode_frames
 from keras_vatt.data.media import MediaError, open_media
 from keras_vatt.data.report import Finding, Problem
-from keras_vatt.data.waveform import decode_waveform
+from keras_vatt.data.waveform import decode_waveform, is_silent
 from keras_vatt.search.media_files import MediaFile, file_inside
 
 # A header that promises weeks is broken, and would fill the memory with windows.
 _MAX_WINDOWS = 1_000_000
-
-# Sound whose largest sample lies below -80 dB of full scale counts as silence. All
-# silence has one embedding, which would come up among the results of any query.
-_SILENCE = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +134,11 @@ def _decode_open(media, window, spec, modalities):
     if info.has_audio and "audio" in modalities:
         try:
             start = _clip_start(window, info, spec.audio_samples / spec.sampling_rate)
-            waveform = _heard(media, decode_waveform(media, start, spec))
+            decoded = decode_waveform(media, start, spec)
+            # All silence has one embedding, which would come up for any query.
+            if is_silent(decoded):
+                raise media.error(Problem.SILENT, "has only silence")
+            waveform = decoded
         except MediaError as error:
             failures.append(_finding(window.file, error))
     return DecodedWindow(frames, waveform, tuple(failures))
@@ -149,12 +149,6 @@ def _clip_start(window, info, seconds):
     centred = (window.start + window.end - seconds) / 2
     # Where a sample would be halved, noise in the last digit must not decide.
     return round(max(info.start, min(centred, info.end - seconds)), 6)
-
-
-def _heard(media, waveform):
-    if np.abs(waveform).max() < _SILENCE:
-        raise media.error(Problem.SILENT, "has only silence")
-    return waveform
 
 
 def _finding(file, error):

@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from evaluating._tiny_sets import save_vatt
+from evaluation_runs._tiny_sets import save_vatt
 
 from keras_vatt.evaluation.mteb import MTEBEncoder
 

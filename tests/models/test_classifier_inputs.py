@@ -252,7 +252,7 @@ def test_features_are_encoded_by_one_program_until_the_weights_are_others():
     model, clips = tiny_classifier("audio"), raw_clips("audio", 2)
     expected = model.extract_features("audio", clips)
     cache = model.__dict__["_encoders"]
-    arguments = model.backbone, "audio", "features_pooled", None
+    arguments = model.backbone, "audio"
     encoder = cache.get(*arguments)
     np.testing.assert_array_equal(model.extract_features("audio", clips), expected)
     assert cache.get(*arguments) is encoder

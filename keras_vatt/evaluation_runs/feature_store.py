@@ -9,7 +9,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from keras_vatt.evaluating.errors import EvaluationError
+from keras_vatt.evaluation_runs.errors import EvaluationError
 
 # Clips and seconds after which features are written: what a crash can cost.
 _MAX_CLIPS = 256

@@ -3,16 +3,17 @@
 import numpy as np
 
 from keras_vatt.data.report import Finding, Problem
-from keras_vatt.evaluating.decoding import ClipDecoder
-from keras_vatt.evaluating.embedding import embed_clips, stacked
-from keras_vatt.evaluating.encoders import ClipEncoder
-from keras_vatt.evaluating.errors import EvaluationError
-from keras_vatt.evaluating.sets import some_of
 from keras_vatt.evaluation import (
     EvaluationResult,
     retrieval_intervals,
     retrieval_ranks,
 )
+from keras_vatt.evaluation_runs.decoding import ClipDecoder
+from keras_vatt.evaluation_runs.embedding import embed_clips, stacked
+from keras_vatt.evaluation_runs.encoders import BatchEncoder
+from keras_vatt.evaluation_runs.errors import EvaluationError
+from keras_vatt.evaluation_runs.sets import some_of
+from keras_vatt.models.pooled_encoder import PooledEncoder
 
 
 def evaluate_retrieval(model, splits, settings, open_store):
@@ -69,7 +70,7 @@ def _embed(model, modality, segments, settings, open_store):
     return embed_clips(
         segments,
         decoder,
-        ClipEncoder(model.backbone, modality, model.bridge_head),
+        BatchEncoder(PooledEncoder(model.backbone, modality, model.bridge_head)),
         open_store(modality),
         settings,
         modality,

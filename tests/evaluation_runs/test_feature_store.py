@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from keras_vatt.evaluating.errors import EvaluationError
-from keras_vatt.evaluating.feature_store import FeatureStore
+from keras_vatt.evaluation_runs.errors import EvaluationError
+from keras_vatt.evaluation_runs.feature_store import FeatureStore
 
 
 def features_of(number):

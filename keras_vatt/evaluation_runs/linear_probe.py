@@ -2,17 +2,18 @@
 
 import numpy as np
 
-from keras_vatt.evaluating.decoding import ClipDecoder
-from keras_vatt.evaluating.embedding import embed_clips, stacked
-from keras_vatt.evaluating.encoders import ClipEncoder
-from keras_vatt.evaluating.errors import EvaluationError
-from keras_vatt.evaluating.sets import some_of
 from keras_vatt.evaluation import (
     EvaluationResult,
     classification_intervals,
     linear_probe,
     mean_over_splits,
 )
+from keras_vatt.evaluation_runs.decoding import ClipDecoder
+from keras_vatt.evaluation_runs.embedding import embed_clips, stacked
+from keras_vatt.evaluation_runs.encoders import BatchEncoder
+from keras_vatt.evaluation_runs.errors import EvaluationError
+from keras_vatt.evaluation_runs.sets import some_of
+from keras_vatt.models.pooled_encoder import PooledEncoder
 
 
 def evaluate_linear_probe(model, splits, settings, open_store):
@@ -37,7 +38,7 @@ def evaluate_linear_probe(model, splits, settings, open_store):
     _check(model, splits, modality)
     train = {s: some_of(read.train, settings.limit) for s, read in splits.items()}
     test = {s: some_of(read.test, settings.limit) for s, read in splits.items()}
-    encoder = ClipEncoder(model.backbone, modality)
+    encoder = BatchEncoder(PooledEncoder(model.backbone, modality))
     spec = model.preprocessor.clip_spec
     middle = ClipDecoder(modality, spec, 1)
     windows = ClipDecoder(modality, spec, settings.windows, settings.num_crops)

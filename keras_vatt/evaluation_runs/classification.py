@@ -3,11 +3,6 @@
 import numpy as np
 import scipy.special
 
-from keras_vatt.evaluating.decoding import ClipDecoder
-from keras_vatt.evaluating.embedding import embed_clips, stacked
-from keras_vatt.evaluating.encoders import LogitEncoder
-from keras_vatt.evaluating.errors import EvaluationError
-from keras_vatt.evaluating.sets import some_of
 from keras_vatt.evaluation import (
     EvaluationResult,
     classification_intervals,
@@ -15,6 +10,11 @@ from keras_vatt.evaluation import (
     mean_over_splits,
     multi_hot,
 )
+from keras_vatt.evaluation_runs.decoding import ClipDecoder
+from keras_vatt.evaluation_runs.embedding import embed_clips, stacked
+from keras_vatt.evaluation_runs.encoders import BatchEncoder
+from keras_vatt.evaluation_runs.errors import EvaluationError
+from keras_vatt.evaluation_runs.sets import some_of
 
 
 def evaluate_classification(classifier, splits, settings, open_store):
@@ -43,7 +43,7 @@ def evaluate_classification(classifier, splits, settings, open_store):
             settings.windows,
             settings.num_crops,
         ),
-        LogitEncoder(classifier),
+        BatchEncoder(classifier),
         open_store(modality),
         settings,
         "test clips",

@@ -10,7 +10,7 @@ from keras_vatt.data.labelled_sets import (
 )
 from keras_vatt.data.manifest import read_corpus
 from keras_vatt.data.media_segment import MediaSegment
-from keras_vatt.evaluating.errors import EvaluationError
+from keras_vatt.evaluation_runs.errors import EvaluationError
 
 
 def read_splits(settings):

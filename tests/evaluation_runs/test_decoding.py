@@ -6,7 +6,7 @@ from data._media import numbered_picture, numbers_in, write_media
 
 from keras_vatt.data import ClipSpec, MediaError, Problem
 from keras_vatt.data.media_segment import MediaSegment
-from keras_vatt.evaluating.decoding import ClipDecoder
+from keras_vatt.evaluation_runs.decoding import ClipDecoder
 
 SPEC = ClipSpec(num_frames=8, frame_size=64, sampling_rate=8_000)
 

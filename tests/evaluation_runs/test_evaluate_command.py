@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from evaluating._tiny_sets import (
+from evaluation_runs._tiny_sets import (
     CAPTIONS,
     COLOURS,
     save_classifier,
@@ -208,7 +208,7 @@ def test_all_splits_are_probed_and_averaged(capsys, tmp_path):
 def test_an_interrupted_evaluation_decodes_no_clip_twice(
     capsys, tmp_path, folders, monkeypatch
 ):
-    from keras_vatt.evaluating import decoding, encoders
+    from keras_vatt.evaluation_runs import decoding, encoders
 
     names = tuple(COLOURS)
     save_classifier(tmp_path / "preset", num_classes=3, class_names=names)
@@ -216,7 +216,7 @@ def test_an_interrupted_evaluation_decodes_no_clip_twice(
     arguments += ["--data", folders, "--dataset", "folders", "--windows", 1]
     arguments += ["--crops", 1, "--batch-size", 2]
     assert run(capsys, *arguments, "--output", tmp_path / "whole")[0] == 0
-    encode, batches = encoders.LogitEncoder.encode, []
+    encode, batches = encoders.BatchEncoder.encode, []
 
     def encode_two_batches(self, inputs):
         batches.append(len(inputs))
@@ -224,9 +224,9 @@ def test_an_interrupted_evaluation_decodes_no_clip_twice(
             raise KeyboardInterrupt
         return encode(self, inputs)
 
-    monkeypatch.setattr(encoders.LogitEncoder, "encode", encode_two_batches)
+    monkeypatch.setattr(encoders.BatchEncoder, "encode", encode_two_batches)
     assert run(capsys, *arguments, "--output", tmp_path / "out")[0] == 130
-    monkeypatch.setattr(encoders.LogitEncoder, "encode", encode)
+    monkeypatch.setattr(encoders.BatchEncoder, "encode", encode)
     decode, decoded = decoding.ClipDecoder.__call__, []
 
     def count(self, segment):

@@ -7,6 +7,7 @@ import numpy as np
 from keras_vatt.data.media import MediaError, probe
 from keras_vatt.data.raw_clips import raw_frames, raw_waveform
 from keras_vatt.data.report import Problem
+from keras_vatt.data.waveform import is_silent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,8 +22,8 @@ class ClipDecoder:
         spec: `keras_vatt.data.ClipSpec`, that of the model.
         num_windows: int. `1` is the middle.
         num_crops: int, of video. Defaults to `1`, the centre.
-        refuse_silence: bool. Whether sound of zeros alone counts as none. Defaults to
-            `False`.
+        refuse_silence: bool. Whether sound that is silent in all windows counts as
+            none. Defaults to `False`.
     """
 
     modality: str
@@ -52,7 +53,7 @@ class ClipDecoder:
         if self.modality == "video":
             return self._frames(segment)
         waveforms = raw_waveform(segment, self.spec, self.num_windows)
-        if self.refuse_silence and not waveforms.any():
+        if self.refuse_silence and is_silent(waveforms):
             raise MediaError(str(segment.path), Problem.SILENT, "is silent")
         return waveforms[..., np.newaxis]
 

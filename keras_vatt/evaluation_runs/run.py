@@ -8,13 +8,13 @@ import tempfile
 import keras
 
 from keras_vatt.data.report import CorpusReport
-from keras_vatt.evaluating.classification import evaluate_classification
-from keras_vatt.evaluating.errors import EvaluationError
-from keras_vatt.evaluating.feature_store import FeatureStore
-from keras_vatt.evaluating.linear_probe import evaluate_linear_probe
-from keras_vatt.evaluating.retrieval import evaluate_retrieval
-from keras_vatt.evaluating.sets import read_splits
 from keras_vatt.evaluation import write_evaluation
+from keras_vatt.evaluation_runs.classification import evaluate_classification
+from keras_vatt.evaluation_runs.errors import EvaluationError
+from keras_vatt.evaluation_runs.feature_store import FeatureStore
+from keras_vatt.evaluation_runs.linear_probe import evaluate_linear_probe
+from keras_vatt.evaluation_runs.retrieval import evaluate_retrieval
+from keras_vatt.evaluation_runs.sets import read_splits
 from keras_vatt.models.backbone import VATTBackbone
 from keras_vatt.models.classifier import VATTAudioClassifier, VATTVideoClassifier
 from keras_vatt.models.preprocessor import VATTPreprocessor
