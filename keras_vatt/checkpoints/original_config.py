@@ -101,6 +101,8 @@ def _specific_pretraining(config, kwargs):
     text = _checked(config["backbones"]["t5"])
     if text["d_pre_proj"] != text["d_model"]:
         raise ValueError("Text models with d_pre_proj != d_model are not supported.")
+    if len({tower["layer_norm_epsilon"] for tower in (video, audio, text)}) > 1:
+        raise ValueError("Towers with different layer_norm_epsilon are not supported.")
     backbone = VATTSpecificBackbone(
         video_encoder=_sizes(video),
         audio_encoder=_sizes(audio),
@@ -153,17 +155,28 @@ _CLASSIFIERS = {
 }
 
 
-def _checked(tower):
-    expected = {"activation": "gelu", "pre_norm": True, "use_bias": True}
-    for name, value in expected.items():
-        if tower.get(name, value) != value:
+# What changes the numbers of a model, and not one shape of its weights.
+_PUBLISHED = {
+    "activation": "gelu",
+    "post_proj_activation": "gelu",
+    "pre_norm": True,
+    "use_bias": True,
+    "use_masking": False,
+    "use_agg_token": True,
+    "num_relative_buckets": 32,
+    "max_relative_distance": 64,
+}
+_PUBLISHED_BATCH_NORM = {"epsilon": 1e-5, "momentum": 0.9, "scale": True}
+
+
+def _checked(sizes, published=_PUBLISHED):
+    for name, value in published.items():
+        if sizes.get(name, value) != value:
             raise ValueError(
-                f"Models with {name}={tower[name]!r} are not supported; all "
+                f"Models with {name}={sizes[name]!r} are not supported; all "
                 f"published ones have {name}={value!r}."
             )
-    if tower.get("use_masking"):
-        raise ValueError("Models with use_masking=True are not supported.")
-    return tower
+    return sizes
 
 
 def _sizes(tower):
@@ -231,6 +244,7 @@ def _bridge_head(config, backbone):
     heads = config["model_config"]["head_config"]["bridge"]
     if len(heads) != 1:
         raise ValueError(f"Expected one bridge head. Received: {len(heads)}")
+    _checked(heads[0].get("bn_config", {}), _PUBLISHED_BATCH_NORM)
     video_dim = heads[0]["vid_to_aud_txt_kwargs"]["d_model"]
     text_dim = heads[0]["txt_to_vid_aud_kwargs"]["d_model"]
     kwargs = {"dtype": backbone.dtype_policy, "name": "bridge_head"}

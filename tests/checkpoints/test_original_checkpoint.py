@@ -211,6 +211,28 @@ def test_foreign_configurations_are_refused(config, message):
         model_from_original_config(config)
 
 
+@pytest.mark.parametrize(
+    ("place", "name", "value"),
+    [
+        (("backbones", "t5"), "max_relative_distance", 128),
+        (("backbones", "t5"), "use_agg_token", False),
+        (("backbones", "wat"), "layer_norm_epsilon", 1e-5),
+        (("backbones", "vit"), "use_masking", True),
+        (("model_config", "head_config", "bridge", 0, "bn_config"), "epsilon", 1e-3),
+    ],
+)
+def test_settings_that_would_change_the_numbers_without_a_word_are_refused(
+    place, name, value
+):
+    config = golden_config("tx_fac")
+    entry = config
+    for step in place:
+        entry = entry[step]
+    entry[name] = value
+    with pytest.raises(ValueError, match=f"{name}.*not supported"):
+        model_from_original_config(config)
+
+
 def test_tensor_names_do_not_depend_on_model_names():
     first, _ = small_model("ut_fac")
     second, _ = model_from_original_config(golden_config("ut_fac"), name="other")
