@@ -1,11 +1,16 @@
 """What the two VATT backbones share."""
 
+import pathlib
+
 import keras
 import keras_nlp
 from keras import ops
 
 from keras_vatt.models.presets import BackboneFromPreset
 from keras_vatt.models.quantization import QuantizesBackbone, quantized_dtype
+from keras_vatt.storage import PresetFolder, named_variables
+from keras_vatt.storage.keras_hub_index import names_safetensors
+from keras_vatt.storage.safetensors_weights import match_tensors
 
 MODALITIES = ("video", "audio", "text")
 
@@ -37,6 +42,35 @@ class VATTBackbone(BackboneFromPreset, QuantizesBackbone, keras_nlp.models.Backb
                 f"Received: modalities={modalities}"
             )
         self.modalities = tuple(m for m in MODALITIES if m in modalities)
+
+    def load_weights(self, filepath, *args, **kwargs):
+        """As `keras.Model.load_weights`; and KerasHub's index of a preset of ours.
+
+        With it `keras_nlp.models.Backbone.from_preset` loads what `save_to_preset`
+        wrote, as strictly as `from_preset` does.
+
+        Args:
+            filepath: string or path, such as `"x.weights.h5"`.
+            *args: those of Keras.
+            **kwargs: those of Keras.
+
+        Raises:
+            PresetError: if the weights of a preset are damaged.
+            WeightsMismatchError: if they don't fit the backbone.
+        """
+        if not names_safetensors(filepath):
+            super().load_weights(filepath, *args, **kwargs)
+            return
+        folder = PresetFolder(pathlib.Path(filepath).parent)
+        folder.check_weights()
+        tensors = {
+            name: tensor
+            for name, tensor in folder.stored_tensors().items()
+            if name.startswith("backbone/")
+        }
+        matched = match_tensors(named_variables(self), tensors, folder.name)
+        for variable, tensor in matched:
+            variable.assign(tensor.read())
 
     def call(self, inputs, training=None):
         """Features of the modalities that are given.

@@ -12,6 +12,7 @@ AUDIO_CONVERTER = "audio_converter.json"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_ASSETS = "assets/tokenizer"
 METADATA = "metadata.json"
+WEIGHTS_INDEX = "model.safetensors.index.json"
 CARD = "README.md"
 PLOTS = "plots"
 

@@ -9,6 +9,7 @@ import tempfile
 import keras
 
 from keras_vatt.storage import preset_files as files
+from keras_vatt.storage.keras_hub_index import write_keras_hub_index
 from keras_vatt.storage.preset_files import PresetError
 
 
@@ -94,7 +95,7 @@ def write_configs(folder, backbone, task=None, preprocessor=None):
 
 
 def write_metadata(folder, model, weights, provenance):
-    """Write what a preset says of itself.
+    """Write what a preset says of itself, and where KerasHub finds its weights.
 
     Args:
         folder: `pathlib.Path`, see `write_folder`.
@@ -109,6 +110,8 @@ def write_metadata(folder, model, weights, provenance):
         "provenance": provenance,
     }
     files.write_json(metadata, folder / files.METADATA)
+    if weights:
+        write_keras_hub_index(folder, weights)
 
 
 def checksum(path):

@@ -14,11 +14,10 @@ import safetensors.numpy
 from keras import ops
 
 from keras_vatt.storage.merged_kernels import tensors_to_save
-from keras_vatt.storage.preset_files import read_json, write_json
+from keras_vatt.storage.preset_files import WEIGHTS_INDEX, read_json, write_json
 
 # The names that the Hugging Face libraries read and write.
 _SINGLE = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
 _SHARD = "model-{number:05d}-of-{total:05d}.safetensors"
 _SHARD_PATTERN = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _DTYPES = {"F16": "float16", "BF16": ml_dtypes.bfloat16, "F32": "float32"}
@@ -69,7 +68,7 @@ def save_weights(model, folder, max_shard_size=5.0):
         weight_map |= dict.fromkeys(shard, path.name)
     total = sum(_size(v) for shard in shards for v in shard.values())
     index = {"metadata": {"total_size": total}, "weight_map": weight_map}
-    write_json(index, folder / _INDEX)
+    write_json(index, folder / WEIGHTS_INDEX)
     return paths
 
 
@@ -122,8 +121,8 @@ def stored_tensors(folder):
         for name, tensor in _read_header(path).items():
             if name in tensors or (weight_map and weight_map.get(name) != path.name):
                 raise ValueError(
-                    f"{str(path)!r} holds {name!r}, which the index {_INDEX!r} puts "
-                    "elsewhere"
+                    f"{str(path)!r} holds {name!r}, which the index "
+                    f"{WEIGHTS_INDEX!r} puts elsewhere"
                 )
             tensors[name] = tensor
     return tensors
@@ -192,15 +191,15 @@ def weights_files(folder):
 
 
 def _read_weight_map(folder):
-    index = None if (folder / _SINGLE).is_file() else read_json(folder, _INDEX)
+    index = None if (folder / _SINGLE).is_file() else read_json(folder, WEIGHTS_INDEX)
     if index is None:
         return {}
     weight_map = index.get("weight_map")
     names = list(weight_map.values()) if isinstance(weight_map, dict) else [None]
     if not all(isinstance(n, str) and _SHARD_PATTERN.fullmatch(n) for n in names):
         raise ValueError(
-            f"The index {str(folder / _INDEX)!r} must map tensors to shards named "
-            "model-00001-of-00002.safetensors and so on"
+            f"The index {str(folder / WEIGHTS_INDEX)!r} must map tensors to shards "
+            "named model-00001-of-00002.safetensors and so on"
         )
     return weight_map
 

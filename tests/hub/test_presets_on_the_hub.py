@@ -3,6 +3,7 @@
 import pathlib
 
 import huggingface_hub
+import keras_nlp
 import numpy as np
 import pytest
 from huggingface_hub import constants
@@ -45,6 +46,16 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub, model):
     assert again.preprocessor.tokenizer.vocabulary == (
         model.preprocessor.tokenizer.vocabulary
     )
+
+
+def test_keras_hub_loads_the_backbone_from_the_hub(hub, model):
+    model.push_to_hub(REPOSITORY)
+    backbone = keras_nlp.models.Backbone.from_preset(URI)
+    assert type(backbone) is type(model.backbone)
+    for actual, expected in zip(
+        backbone.get_weights(), model.backbone.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(actual, expected)
 
 
 def test_saving_to_an_address_is_pushing_to_its_branch(hub, model):

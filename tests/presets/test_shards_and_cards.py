@@ -51,11 +51,34 @@ def test_a_missing_shard_is_named(model, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["agnostic", "specific"])
-def test_keras_hub_loads_the_weights_that_are_written_beside(form, tmp_path):
+@pytest.mark.parametrize(
+    "settings", [{}, {"max_shard_size": 1e-4}, {"keras_hub_weights": True}]
+)
+def test_keras_hub_loads_the_backbone_of_a_preset(form, settings, tmp_path):
     model = tiny_vatt(form)
-    model.save_to_preset(tmp_path / "mine", keras_hub_weights=True)
+    model.save_to_preset(tmp_path / "mine", **settings)
     backbone = keras_nlp.models.Backbone.from_preset(str(tmp_path / "mine"))
     assert type(backbone) is type(model.backbone)
+    for actual, expected in zip(
+        backbone.get_weights(), model.backbone.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(actual, expected)
+
+
+def test_keras_hub_loads_no_damaged_weights(model, tmp_path):
+    model.save_to_preset(tmp_path / "mine")
+    weights = tmp_path / "mine" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(PresetError, match="damaged"):
+        keras_nlp.models.Backbone.from_preset(str(tmp_path / "mine"))
+
+
+def test_weights_that_keras_cut_into_hdf5_files_are_still_its_own(model, tmp_path):
+    model.backbone.save_weights(tmp_path / "model.weights.json", max_shard_size=1e-4)
+    backbone = tiny_vatt("agnostic").backbone
+    backbone.load_weights(tmp_path / "model.weights.json")
     for actual, expected in zip(
         backbone.get_weights(), model.backbone.get_weights(), strict=True
     ):
