@@ -15,6 +15,7 @@ import av
 import numpy as np
 import tqdm
 
+from keras_vatt._files import atomic_write
 from keras_vatt.data.encoding import encode_clip
 from keras_vatt.data.manifest import Segment, write_manifest
 from keras_vatt.data.moving_shapes import (
@@ -188,9 +189,8 @@ def _claim(folder, settings):
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise ValueError(f"{str(folder)!r} holds something else: choose a new folder.")
-    partial = marker.with_name(marker.name + ".partial")
-    partial.write_text(json.dumps(settings), encoding="utf-8")
-    os.replace(partial, marker)
+    with atomic_write(marker) as partial:
+        partial.write_text(json.dumps(settings), encoding="utf-8")
 
 
 def _plan_train(count, seed, misaligned_audio, misaligned_text):

@@ -1,11 +1,12 @@
 """Writing a clip to an mp4 file."""
 
 import fractions
-import os
 import pathlib
 
 import av
 from av.video.reformatter import VideoReformatter
+
+from keras_vatt._files import atomic_write
 
 
 def encode_clip(path, frames, frames_per_second, waveform, sampling_rate):
@@ -32,8 +33,10 @@ def encode_clip(path, frames, frames_per_second, waveform, sampling_rate):
     ```
     """
     path = pathlib.Path(path)
-    partial = path.with_name(path.name + ".partial")
-    with av.open(str(partial), "w", format="mp4") as container:
+    with (
+        atomic_write(path) as partial,
+        av.open(str(partial), "w", format="mp4") as container,
+    ):
         video = container.add_stream("libx264", rate=frames_per_second)
         video.height, video.width = frames.shape[1:3]
         video.pix_fmt = "yuv420p"
@@ -43,7 +46,6 @@ def encode_clip(path, frames, frames_per_second, waveform, sampling_rate):
         audio.options = {"aac_coder": "fast"}
         _encode_video(container, video, frames, frames_per_second)
         _encode_audio(container, audio, waveform, sampling_rate)
-    os.replace(partial, path)
 
 
 def _encode_video(container, stream, frames, frames_per_second):

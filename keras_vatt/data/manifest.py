@@ -7,6 +7,7 @@ import math
 import os
 import pathlib
 
+from keras_vatt._files import atomic_write
 from keras_vatt.data.report import Finding, Problem
 from keras_vatt.data.subtitles import SUBTITLE_SUFFIXES, read_subtitles
 
@@ -121,11 +122,12 @@ def write_manifest(path, segments):
     path = pathlib.Path(path).absolute()
     if path.suffix != ".jsonl":
         raise ValueError(f"A manifest is written to a `.jsonl` file. Received: {path}")
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="\n") as file:
+    with (
+        atomic_write(path) as partial,
+        partial.open("w", encoding="utf-8", newline="\n") as file,
+    ):
         for segment in segments:
             file.write(json.dumps(_to_row(segment, path.parent)) + "\n")
-    os.replace(partial, path)
 
 
 def _to_row(segment, folder):

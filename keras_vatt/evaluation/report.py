@@ -12,6 +12,7 @@ import platform
 import keras
 import numpy as np
 
+from keras_vatt._files import atomic_write
 from keras_vatt.evaluation.classification import ClassificationMetrics
 from keras_vatt.evaluation.probes import ProbeResult
 from keras_vatt.evaluation.ranking import RetrievalMetrics
@@ -170,9 +171,8 @@ def _versions():
 
 
 def _replace(path, text):
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    partial.replace(path)
+    with atomic_write(path) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _markdown(report):

@@ -1,7 +1,6 @@
 """Features of finished clips, kept on disk, so that nothing is computed twice."""
 
 import json
-import os
 import pathlib
 import time
 
@@ -9,6 +8,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from keras_vatt._files import atomic_write
 from keras_vatt.evaluation_runs.errors import EvaluationError
 
 # Clips and seconds after which features are written: what a crash can cost.
@@ -67,10 +67,9 @@ class FeatureStore:
         rows = [self._features[key] for key in self._new]
         tensors = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
         path = self._folder / f"{self._next_number():06d}.safetensors"
-        partial = path.with_suffix(".partial")
         metadata = {"clips": json.dumps(self._new)}
-        safetensors.numpy.save_file(tensors, partial, metadata)
-        os.replace(partial, path)
+        with atomic_write(path) as partial:
+            safetensors.numpy.save_file(tensors, partial, metadata)
         self._new = []
         self._written = time.monotonic()
 

@@ -7,6 +7,7 @@ import tempfile
 
 import keras
 
+from keras_vatt._files import atomic_write
 from keras_vatt.data.report import CorpusReport
 from keras_vatt.evaluation import write_evaluation
 from keras_vatt.evaluation_runs.classification import evaluate_classification
@@ -134,9 +135,8 @@ def _claim(folder, settings, model):
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise EvaluationError(f"{str(folder)!r} is not empty: choose another --output")
     folder.mkdir(parents=True, exist_ok=True)
-    partial = marker.with_suffix(".partial")
-    partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    partial.replace(marker)
+    with atomic_write(marker) as partial:
+        partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 def _differing(facts, marker):

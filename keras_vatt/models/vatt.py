@@ -129,8 +129,9 @@ class VATT(HarmonizedModel, VATTTask):
             Dict as `call` returns it, with NumPy arrays.
 
         Raises:
-            ValueError: if nothing is given, an input has the wrong rank, or raw
-                input is given to a model without preprocessor or vocabulary.
+            ValueError: if nothing or an empty list is given, an input has the wrong
+                rank, or raw input is given to a model without preprocessor or
+                vocabulary.
             keras_vatt.data.MediaError: if a file can't be used.
 
         All raw clips are decoded before any is encoded: for many of them, or several
@@ -151,6 +152,8 @@ class VATT(HarmonizedModel, VATTTask):
         }
 
     def _as_array(self, modality, given):
+        if isinstance(given, list) and not given:
+            raise ValueError(f"`encode` needs at least one clip. Received: {modality}=[]")
         if not is_raw(given):
             return np.asarray(given)
         if self.preprocessor is None:

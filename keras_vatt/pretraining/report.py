@@ -5,6 +5,7 @@ import dataclasses
 import json
 import pathlib
 
+from keras_vatt._files import atomic_write
 from keras_vatt.evaluation import format_retrieval
 from keras_vatt.storage.provenance import Provenance
 from keras_vatt.training import plot_gradients, plot_losses
@@ -15,13 +16,14 @@ def save_history(history, path):
 
     The whole file is written anew: after a crash it never holds an epoch twice.
     """
-    partial = path.with_suffix(".partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    with (
+        atomic_write(path) as partial,
+        partial.open("w", encoding="utf-8", newline="") as file,
+    ):
         writer = csv.DictWriter(file, ["epoch", *history[0]])
         writer.writeheader()
         for epoch, logs in enumerate(history, start=1):
             writer.writerow({"epoch": epoch, **logs})
-    partial.replace(path)
 
 
 def save_plots(history, folder):

@@ -3,13 +3,12 @@
 import collections
 import dataclasses
 import json
-import os
-import pathlib
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 
+from keras_vatt._files import atomic_write
 from keras_vatt.data.report import Finding, Problem
 from keras_vatt.search.errors import MediaIndexError
 from keras_vatt.search.media_files import MediaFile
@@ -50,7 +49,7 @@ def write_shard(shard, folder, name):
         name: string, the name of its files without their suffixes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _replacing(folder / f"{name}.safetensors") as partial:
+    with atomic_write(folder / f"{name}.safetensors") as partial:
         safetensors.numpy.save_file(
             {key: np.ascontiguousarray(m) for key, m in shard.matrices.items()}, partial
         )
@@ -112,7 +111,7 @@ def read_shard(folder, name):
 
 def write_json(path, content):
     """Write a JSON file that is whole or not there."""
-    with _replacing(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
@@ -155,23 +154,6 @@ class _Matrix:
         # Unlike NumPy's, a slice of the library may not go beyond the end.
         first, end, _ = rows.indices(len(self))
         return self._slice[first:end]
-
-
-class _replacing:  # noqa: N801
-    """A path to write to, which takes the place of another when all is written."""
-
-    def __init__(self, path):
-        self._path = path
-        self._partial = path.with_name(f".{path.name}.partial")
-
-    def __enter__(self):
-        return self._partial
-
-    def __exit__(self, kind, *_):
-        if kind is None:
-            os.replace(self._partial, self._path)
-        else:
-            pathlib.Path(self._partial).unlink(missing_ok=True)
 
 
 def _open_matrices(path):

@@ -206,13 +206,13 @@ def test_a_half_made_corpus_is_completed(demo, tmp_path):
     (half / "manifest.jsonl").unlink()
     for number in (0, 5, 17):
         (half / "train" / f"{number:06d}.mp4").unlink()
-    (half / "train" / "000005.mp4.partial").write_bytes(b"cut off")
+    (half / "train" / ".000005.mp4.partial").write_bytes(b"cut off")
     options = {"misaligned_audio": 0.5, "misaligned_text": 0.5, "progress": False}
     make_demo_corpus(half, 24, 8, **options)
     for path in demo.rglob("*"):
         if path.is_file():
             assert (half / path.relative_to(demo)).read_bytes() == path.read_bytes()
-    assert not list(half.rglob("*.partial"))
+    assert not list(half.rglob(".*.partial"))
 
 
 def test_a_failing_clip_leaves_no_manifest(tmp_path, monkeypatch):

@@ -206,7 +206,7 @@ def test_a_written_manifest_is_read_again(folder):
     assert read_corpus(folder) == (segments, [])
     first = json.loads((folder / "manifest.jsonl").read_text().splitlines()[0])
     assert first["path"] == "a.mp4"
-    assert not list(folder.glob("*.partial"))
+    assert not list(folder.glob(".*.partial"))
 
 
 def test_a_moved_corpus_is_still_read(folder, tmp_path):

@@ -32,7 +32,7 @@ def test_a_half_written_file_is_no_harm_and_a_damaged_one_is_named(tmp_path):
     store = FeatureStore(tmp_path)
     store.add("a clip", features_of(1))
     store.flush()
-    (tmp_path / "000001.partial").write_bytes(b"half")
+    (tmp_path / ".000001.safetensors.partial").write_bytes(b"half")
     assert "a clip" in FeatureStore(tmp_path)
     (tmp_path / "000000.safetensors").write_bytes(b"damaged")
     with pytest.raises(EvaluationError, match=r"000000\.safetensors is damaged"):
