@@ -153,7 +153,9 @@ class VATT(HarmonizedModel, VATTTask):
 
     def _as_array(self, modality, given):
         if isinstance(given, list) and not given:
-            raise ValueError(f"`encode` needs at least one clip. Received: {modality}=[]")
+            raise ValueError(
+                f"`encode` needs at least one clip. Received: {modality}=[]"
+            )
         if not is_raw(given):
             return np.asarray(given)
         if self.preprocessor is None:
