@@ -69,7 +69,7 @@ def warn_of_nonfinite(data):
         data: the data, as `keras.Model.fit` takes them.
     """
     for name, array in _arrays(data).items():
-        clips = nonfinite_clips(array)
+        clips = nonfinite_clips(keras.ops.convert_to_numpy(array))
         if clips:
             warnings.warn(
                 f"'{name}' has a NaN or an infinity in {named_clips(clips)}. Steps "
@@ -101,5 +101,5 @@ def _arrays(data):
     return {
         name: value
         for name, value in data.items()
-        if isinstance(value, np.ndarray) and value.ndim
+        if (isinstance(value, np.ndarray) or keras.ops.is_tensor(value)) and value.ndim
     }

@@ -44,8 +44,6 @@ class BatchLoops(KeepsWeights):
             self._check_data(*validation_data)
         else:
             warn_of_nonfinite(validation_data)
-        if self.compiled and not self.trainable_variables:
-            raise ValueError("Nothing of this model is trainable: all of it is frozen.")
         first = _training_part(x, kwargs.get("validation_split"))
         check_batch_sizes(first, batch_size, self._parts_of_a_batch())
         return super().fit(x=x, batch_size=batch_size, epochs=epochs, **kwargs)
@@ -66,7 +64,9 @@ class BatchLoops(KeepsWeights):
         Raises:
             ValueError: if targets or weights are given.
         """
-        self._check_data(x, y, **_selected(kwargs, "sample_weight"))
+        refuse_targets(y, **_selected(kwargs, "sample_weight"))
+        if not kwargs.get("_use_cached_eval_dataset"):  # Else `fit` has warned.
+            warn_of_nonfinite(x)
         return_dict = kwargs.pop("return_dict", False)
         logs = super().evaluate(x=x, batch_size=batch_size, return_dict=True, **kwargs)
         return logs if return_dict else self._in_order(logs)

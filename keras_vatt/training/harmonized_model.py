@@ -233,6 +233,8 @@ class HarmonizedModel(BatchLoops, keras.Model):
         Returns:
             Dict of logs, the metrics so far.
         """
+        if not self.trainable_variables:
+            raise ValueError("Nothing of this model is trainable: all of it is frozen.")
         step = HarmonizedStep(_backend, self, replicas, _batch_of(data)).take()
         finite = ops.equal(step["nonfinite"], 0)
         self._assign_updates(step["updates"], finite)

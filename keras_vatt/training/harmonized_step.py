@@ -339,7 +339,9 @@ def _only_group(rows, group, num_groups):
             "The batch size must be a multiple of `num_groups`. Received: "
             f"batch size {static_size}, num_groups={num_groups}"
         )
-    num_rows = ops.shape(rows)[0]
-    groups = ops.arange(num_rows) * num_groups // num_rows
-    is_own = ops.cast(ops.equal(groups, group), rows.dtype)
-    return rows * ops.reshape(is_own, (-1, *[1] * (len(rows.shape) - 1)))
+    # In a graph of TensorFlow, which may not know the size before it runs, this
+    # refuses other sizes.
+    grouped = ops.reshape(rows, (num_groups, -1, *rows.shape[1:]))
+    is_own = ops.cast(ops.equal(ops.arange(num_groups), group), rows.dtype)
+    own = grouped * ops.reshape(is_own, (-1, *[1] * len(rows.shape)))
+    return ops.reshape(own, (-1, *rows.shape[1:]))
