@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_vatt import harmonization
 from keras_vatt.training.batch_checks import refuse_targets
-from keras_vatt.training.batch_loops import BatchLoops
+from keras_vatt.training.batch_loops import BatchLoops, variable_ids
 from keras_vatt.training.harmonized_step import HarmonizedStep, count_valid
 from keras_vatt.training.metrics import NamedMeans, StepCounter, StepMetrics
 
@@ -205,6 +205,8 @@ class HarmonizedModel(BatchLoops, keras.Model):
             # Which variables are trained is settled here, as in all of Keras; a
             # step that built the optimizer would be traced twice.
             self.optimizer.build(self.trainable_variables)
+        # Past Keras' tracker, which would wrap the list.
+        self.__dict__["_compiled_for"] = variable_ids(self)
         self.harmonizer = None if harmonizer is None else harmonization.get(harmonizer)
         self.num_groups = num_groups
         self.group_by = group_by
