@@ -158,7 +158,7 @@ def _selected(arguments, *names):
 
 
 def _training_part(x, validation_split):
-    """What Keras leaves for training after it has split off the end for validation."""
+    """Returns the part of the data that Keras trains on if it splits off the end."""
     if not validation_split or not isinstance(x, dict):
         return x
     return {

@@ -98,7 +98,7 @@ class HarmonizedModel(BatchLoops, keras.Model):
 
     Thresholds and other schedules of a harmonizer read `num_steps`, the number of
     steps taken so far, skipped ones included. It is saved with the weights, and
-    `compile` leaves it as it is; `model.num_steps.assign(0)` starts a schedule anew.
+    `compile` leaves it as it is; `model.num_steps.assign(0)` restarts a schedule.
 
     There are no targets: the losses compare the branches with each other. The metrics
     that are logged are listed in `keras_vatt.training.StepMetrics`.
@@ -361,7 +361,7 @@ class HarmonizedModel(BatchLoops, keras.Model):
 
 
 def _batch_of(data):
-    """The batch, where a dataset may yield targets and weights beside it."""
+    """Returns the batch of what a dataset yields; refuses targets and weights."""
     batch, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     refuse_targets(y, sample_weight)
     return batch
