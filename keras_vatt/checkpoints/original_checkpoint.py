@@ -68,8 +68,7 @@ class OriginalCheckpoint:
             NumPy array.
 
         Raises:
-            DamagedCheckpointError: if its bytes are damaged.
-            ValueError: if it holds strings, or is stored in pieces.
+            DamagedCheckpointError: see `TensorBundle.read`.
         """
         return self._bundle.read(key)
 
@@ -200,10 +199,19 @@ class _CheckpointTensor:
         self._progress_bar = progress_bar
 
     def read(self):
+        try:
+            value = self._finite_value()
+        except ValueError:
+            # Else the message would be printed behind the bar, on its line.
+            self._progress_bar.close()
+            raise
+        self._progress_bar.update()
+        return value
+
+    def _finite_value(self):
         value = self._checkpoint.read(self._key)
         if not np.isfinite(value).all():
             raise ValueError(
                 f"Tensor {self._key} of the checkpoint holds NaN or infinity."
             )
-        self._progress_bar.update()
         return value

@@ -125,15 +125,15 @@ class TensorBundle:
             NumPy array.
 
         Raises:
-            DamagedCheckpointError: if its bytes are damaged.
-            ValueError: if it is a tensor of strings, or stored in pieces.
+            DamagedCheckpointError: if its bytes are damaged; or if it is stored in
+                pieces, or is not of numbers.
         """
         tensor = self.tensors[name]
         if not tensor.is_array:
-            form = "in pieces" if tensor.is_partitioned else f"of dtype {tensor.dtype}"
-            raise ValueError(
-                f"Tensor {name} of the checkpoint {self._prefix!r} is stored {form}, "
-                "which is not supported."
+            form = "in pieces" if tensor.is_partitioned else f"as {tensor.dtype}"
+            raise DamagedCheckpointError(
+                self._prefix,
+                f"tensor {name} is stored {form}, which is not supported",
             )
         try:
             content = np.fromfile(
