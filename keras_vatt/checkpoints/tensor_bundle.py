@@ -243,7 +243,8 @@ def _check_shards(tensors):
         by_shard.setdefault(tensor.path, []).append(tensor)
     for path, group in by_shard.items():
         if not path.is_file():
-            raise _DamagedIndexError(f"needs {path.name!r}, which is not a file")
+            fault = "is not a file" if path.exists() else "is missing"
+            raise _DamagedIndexError(f"needs {path.name!r}, which {fault}")
         end = 0
         for tensor in sorted(group, key=operator.attrgetter("offset", "size")):
             if tensor.size and tensor.offset < end:
