@@ -32,9 +32,7 @@ _REFERENCE = "reference.npz"
 _MEMORY = 2 * 2**30
 COLUMNS = {
     "damage": lambda r: r["damage"],
-    **{
-        name: lambda r, name=name: str(r["outcomes"].get(name, 0)) for name in _OUTCOMES
-    },
+    **{k: lambda r, k=k: str(r["outcomes"].get(k, 0)) for k in _OUTCOMES},
 }
 
 

@@ -49,7 +49,8 @@ def table(blocks, last_keys=None, compression=0, handles=None):
 
     Args:
         blocks: list of bytes.
-        last_keys: list of the keys in the index block. Defaults to numbers.
+        last_keys: list of the keys in the index block, by which TensorFlow searches.
+            Defaults to keys that are greater than all others.
         compression: int, the byte that says how blocks are compressed.
         handles: list of pairs of offset and size that the index block has in place of
             the right ones.
@@ -59,7 +60,7 @@ def table(blocks, last_keys=None, compression=0, handles=None):
         right.append((len(content), len(data)))
         content += _with_trailer(data, compression)
     *places, filters = right
-    last_keys = last_keys or [f"{index:08d}".encode() for index in range(len(places))]
+    last_keys = last_keys or [b"\xff%08d" % index for index in range(len(places))]
     values = [varint(offset) + varint(size) for offset, size in handles or places]
     index = block(list(zip(last_keys, values, strict=True)))
     footer = b"".join(map(varint, (*filters, len(content), len(index))))

@@ -87,11 +87,8 @@ def block_handles(prefix, other, generator):
         [(0, len(content))] * 3,
     ]
     chosen = handles[generator.integers(3)]
-    keys = [f"{index}".encode() for index in range(len(chosen))]
-    index = table([content], keys[:1], handles=chosen[:1])
-    if len(chosen) > 1:
-        index = table([content] + [block([])] * 2, keys, handles=chosen)
-    bundle.write(prefix, index)
+    blocks = [content, *[block([])] * (len(chosen) - 1)]
+    bundle.write(prefix, table(blocks, handles=chosen))
 
 
 def restarts(prefix, other, generator):

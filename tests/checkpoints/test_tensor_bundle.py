@@ -84,6 +84,13 @@ def test_index_of_several_blocks_is_read_bit_for_bit(tmp_path):
     assert_as_tensorflow_reads(tmp_path / "ckpt")
 
 
+@pytest.mark.parametrize("prefix", GOLDEN, ids=lambda prefix: prefix.parent.name)
+def test_what_the_tests_write_is_read_by_tensorflow(tmp_path, prefix):
+    # Else the damages would only show that nothing can be read.
+    Bundle.load(prefix).write(tmp_path / "ckpt")
+    assert_as_tensorflow_reads(tmp_path / "ckpt")
+
+
 def test_index_of_small_blocks_is_read_bit_for_bit(tmp_path):
     bundle = Bundle.load(GOLDEN[0])
     records = bundle.records()
