@@ -8,6 +8,7 @@ the files.
 """
 
 import dataclasses
+import functools
 import math
 import operator
 import pathlib
@@ -167,14 +168,22 @@ def _read_index(prefix):
     for key, value in records[1:]:
         if key.startswith(_PIECE_MARK):
             continue
-        try:
-            name = key.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise _DamagedIndexError(f"has the name {key!r}") from error
+        name = _name(key)
         tensors[name] = _stored_tensor(
             name, _parsed(Entry, value), header.num_shards, prefix
         )
     return tensors
+
+
+def _name(key):
+    try:
+        name = key.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _DamagedIndexError(f"has the name {key!r}") from error
+    # Names are shown in messages: a terminal would obey control characters.
+    if not name.isprintable():
+        raise _DamagedIndexError(f"has the name {name!r}")
+    return name
 
 
 def _index_content(path):
@@ -203,9 +212,8 @@ def _stored_tensor(name, entry, num_shards, prefix):
         )
     if min(entry.offset, entry.size) < 0:
         raise _DamagedIndexError(f"has a tensor of negative size or offset: {name}")
-    shard = f"{prefix}.data-{entry.shard_id:05d}-of-{num_shards:05d}"
     tensor = StoredTensor(
-        path=pathlib.Path(shard),
+        path=_shard_path(prefix, entry.shard_id, num_shards),
         offset=entry.offset,
         size=entry.size,
         shape=_shape(name, entry),
@@ -216,6 +224,11 @@ def _stored_tensor(name, entry, num_shards, prefix):
     if tensor.is_array:
         _check_size(name, tensor)
     return tensor
+
+
+@functools.lru_cache(maxsize=64)
+def _shard_path(prefix, number, count):
+    return pathlib.Path(f"{prefix}.data-{number:05d}-of-{count:05d}")
 
 
 def _shape(name, entry):

@@ -107,6 +107,14 @@ def test_lies_about_a_tensor_are_named(prefix, classifier, kind):
     assert str(prefix) in str(error.value)
 
 
+def test_names_with_control_characters_are_refused(prefix):
+    bundle = Bundle.load(prefix)
+    bundle.entries["model/\x1b[2J"] = bundle.entries.pop(KEY)
+    bundle.write(prefix)
+    with pytest.raises(DamagedCheckpointError, match=r"has the name 'model/\\x1b"):
+        OriginalCheckpoint(prefix)
+
+
 def records_of(*pairs):
     return table([block(list(pairs))])
 
