@@ -1,6 +1,7 @@
 """Reads checkpoints of the original VATT code into our models."""
 
 import dataclasses
+import os
 import pathlib
 
 import numpy as np
@@ -74,9 +75,11 @@ class OriginalCheckpoint:
 
 
 def _existing_prefix(prefix):
-    if pathlib.Path(f"{prefix}.index").exists():
+    # `os.path`, for which paths that can't be are not there.
+    if os.path.exists(f"{prefix}.index"):
         return prefix
-    names = sorted(path.stem for path in prefix.glob("*.index"))
+    paths = prefix.glob("*.index") if os.path.isdir(prefix) else []
+    names = sorted(path.stem for path in paths)
     if len(names) == 1:
         return prefix / names[0]
     if names:

@@ -13,7 +13,7 @@ from keras_vatt.checkpoints.masked_checksum import masked_checksum
 
 # The checkpoint of the largest published model has some thousand records, with keys
 # and values of some hundred bytes.
-MAX_RECORDS = 100_000
+MAX_RECORDS = 20_000
 MAX_KEY_BYTES = 2048
 MAX_VALUE_BYTES = 2**16
 

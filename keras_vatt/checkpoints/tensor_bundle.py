@@ -1,85 +1,17 @@
 """Reads the files of TensorFlow checkpoints, without TensorFlow.
 
-A checkpoint has an index, `PREFIX.index`, and shards, `PREFIX.data-00000-of-00001` and
-so on. The index is a sorted table from the name of a tensor to a message that says
-which bytes of which shard it has, of which shape and dtype they are, and their
-checksum. Nothing in it is trusted: all is checked against the others and the sizes of
-the files.
+A checkpoint has an index, `PREFIX.index`, and shards with the bytes of its tensors,
+`PREFIX.data-00000-of-00001` and so on.
 """
 
-import dataclasses
-import functools
-import math
-import operator
 import pathlib
 
-import ml_dtypes  # noqa: F401 Makes NumPy know bfloat16 and float8.
 import numpy as np
-from google.protobuf.message import DecodeError
 
-from keras_vatt.checkpoints.bundle_messages import Entry, Header
+from keras_vatt.checkpoints.bundle_index import DamagedIndexError, read_index
 from keras_vatt.checkpoints.errors import DamagedCheckpointError
 from keras_vatt.checkpoints.masked_checksum import masked_checksum
-from keras_vatt.checkpoints.sorted_table import DamagedTableError, table_records
-
-MAX_INDEX_BYTES = 2**24
-
-# TensorFlow's numbers (tensorflow/core/framework/types.proto).
-_DTYPES = {
-    1: "float32",
-    2: "float64",
-    3: "int32",
-    4: "uint8",
-    5: "int16",
-    6: "int8",
-    7: "string",
-    9: "int64",
-    10: "bool",
-    14: "bfloat16",
-    17: "uint16",
-    19: "float16",
-    22: "uint32",
-    23: "uint64",
-    24: "float8_e5m2",
-    25: "float8_e4m3fn",
-}
-_ARRAY_DTYPES = set(_DTYPES.values()) - {"string"}
-_MAX_RANK = 64  # NumPy's
-_MAX_TENSOR_BYTES = 2**60
-_LITTLE_ENDIAN = 0
-_VERSION = 1
-_HEADER_KEY = b""
-# Pieces of partitioned variables have keys that begin so, and are no text.
-_PIECE_MARK = b"\x00"
-
-
-@dataclasses.dataclass(frozen=True)
-class StoredTensor:
-    """A tensor of a checkpoint, by its index.
-
-    Attributes:
-        path: `pathlib.Path` of the shard.
-        offset: int, where in the shard its bytes begin.
-        size: int, how many bytes it has.
-        shape: tuple of ints.
-        dtype: string, such as `"float32"`; or `"type 21"`, with TensorFlow's number,
-            if NumPy has none of its kind.
-        checksum: int, see `masked_checksum`.
-        is_partitioned: bool. Whether the shard has it in pieces.
-    """
-
-    path: pathlib.Path
-    offset: int
-    size: int
-    shape: tuple[int, ...]
-    dtype: str
-    checksum: int
-    is_partitioned: bool
-
-    @property
-    def is_array(self):
-        """Whether its bytes are those of a NumPy array."""
-        return self.dtype in _ARRAY_DTYPES and not self.is_partitioned
+from keras_vatt.checkpoints.sorted_table import DamagedTableError
 
 
 class TensorBundle:
@@ -108,9 +40,8 @@ class TensorBundle:
     def __init__(self, prefix):
         self._prefix = str(prefix)
         try:
-            self.tensors = _read_index(self._prefix)
-            _check_shards(self.tensors.values())
-        except (DamagedTableError, _DamagedIndexError) as error:
+            self.tensors = read_index(self._prefix)
+        except (DamagedTableError, DamagedIndexError) as error:
             name = pathlib.Path(f"{self._prefix}.index").name
             raise DamagedCheckpointError(prefix, f"{name!r} {error}") from error
         except OSError as error:
@@ -148,125 +79,3 @@ class TensorBundle:
                 f"{tensor.path.name!r} has a tensor with a wrong checksum: {name}",
             )
         return content.view(tensor.dtype).reshape(tensor.shape)
-
-
-class _DamagedIndexError(ValueError):
-    """The records of an index contradict each other or the files."""
-
-
-def _read_index(prefix):
-    """The tensors of an index, a dict from name to `StoredTensor`."""
-    records = table_records(_index_content(pathlib.Path(f"{prefix}.index")))
-    if not records or records[0][0] != _HEADER_KEY:
-        raise _DamagedIndexError("has no header")
-    header = _parsed(Header, records[0][1])
-    if header.endianness != _LITTLE_ENDIAN:
-        raise _DamagedIndexError("was written big-endian, which is not supported")
-    if header.version.min_consumer > _VERSION:
-        raise _DamagedIndexError("is of a later version, which is not supported")
-    tensors = {}
-    for key, value in records[1:]:
-        if key.startswith(_PIECE_MARK):
-            continue
-        name = _name(key)
-        tensors[name] = _stored_tensor(
-            name, _parsed(Entry, value), header.num_shards, prefix
-        )
-    return tensors
-
-
-def _name(key):
-    try:
-        name = key.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _DamagedIndexError(f"has the name {key!r}") from error
-    # Names are shown in messages: a terminal would obey control characters.
-    if not name.isprintable():
-        raise _DamagedIndexError(f"has the name {name!r}")
-    return name
-
-
-def _index_content(path):
-    """The bytes of an index file, which has to be a file of moderate size."""
-    # A pipe would be waited for, a device read without end.
-    if not path.is_file():
-        raise _DamagedIndexError("is not a file")
-    with path.open("rb") as file:
-        content = file.read(MAX_INDEX_BYTES + 1)
-    if len(content) > MAX_INDEX_BYTES:
-        raise _DamagedIndexError(f"has more than {MAX_INDEX_BYTES:,} bytes")
-    return content
-
-
-def _parsed(message, content):
-    try:
-        return message.FromString(content)
-    except DecodeError as error:
-        raise _DamagedIndexError("has a record that can't be parsed") from error
-
-
-def _stored_tensor(name, entry, num_shards, prefix):
-    if not 0 <= entry.shard_id < num_shards:
-        raise _DamagedIndexError(
-            f"puts a tensor in shard {entry.shard_id} of {num_shards}: {name}"
-        )
-    if min(entry.offset, entry.size) < 0:
-        raise _DamagedIndexError(f"has a tensor of negative size or offset: {name}")
-    tensor = StoredTensor(
-        path=_shard_path(prefix, entry.shard_id, num_shards),
-        offset=entry.offset,
-        size=entry.size,
-        shape=_shape(name, entry),
-        dtype=_DTYPES.get(entry.dtype, f"type {entry.dtype}"),
-        checksum=entry.crc32c,
-        is_partitioned=bool(entry.slices),
-    )
-    if tensor.is_array:
-        _check_size(name, tensor)
-    return tensor
-
-
-@functools.lru_cache(maxsize=64)
-def _shard_path(prefix, number, count):
-    return pathlib.Path(f"{prefix}.data-{number:05d}-of-{count:05d}")
-
-
-def _shape(name, entry):
-    if entry.shape.unknown_rank or len(entry.shape.dim) > _MAX_RANK:
-        raise _DamagedIndexError(f"has a tensor of unknown shape: {name}")
-    shape = tuple(dimension.size for dimension in entry.shape.dim)
-    if min(shape, default=0) < 0 or math.prod(filter(None, shape)) > _MAX_TENSOR_BYTES:
-        raise _DamagedIndexError(f"has a tensor of impossible shape {shape}: {name}")
-    return shape
-
-
-def _check_size(name, tensor):
-    expected = math.prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
-    if tensor.size != expected:
-        raise _DamagedIndexError(
-            f"has a tensor of {tensor.size:,} bytes for the shape {tensor.shape} and "
-            f"dtype {tensor.dtype}: {name}"
-        )
-
-
-def _check_shards(tensors):
-    """Checks that the tensors lie side by side in shards that are whole."""
-    by_shard = {}
-    for tensor in tensors:
-        by_shard.setdefault(tensor.path, []).append(tensor)
-    for path, group in by_shard.items():
-        if not path.is_file():
-            fault = "is not a file" if path.exists() else "is missing"
-            raise _DamagedIndexError(f"needs {path.name!r}, which {fault}")
-        end = 0
-        for tensor in sorted(group, key=operator.attrgetter("offset", "size")):
-            if tensor.size and tensor.offset < end:
-                raise _DamagedIndexError(
-                    f"puts two tensors in the same bytes of {path.name!r}"
-                )
-            end = max(end, tensor.offset + tensor.size)
-        if end > path.stat().st_size:
-            raise _DamagedIndexError(
-                f"needs {end:,} bytes of {path.name!r}, which has "
-                f"{path.stat().st_size:,}"
-            )

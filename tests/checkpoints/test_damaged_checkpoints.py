@@ -137,7 +137,7 @@ TABLES = {
     "endless integer": (table([b"\xff" * 20 + b"\0" * 8]), "more than 64 bits"),
     "many records": (
         table([b"\0\0\0" * (sorted_table.MAX_RECORDS + 1) + b"\0" * 4]),
-        "more than 100,000 records",
+        "more than 20,000 records",
     ),
     "many keys, each with all of the one before it": (
         table([b"\0\x80\x08\0" + b"a" * 1024 + b"\x80\x08\1\0b" * 3000 + b"\0" * 4]),
@@ -151,6 +151,12 @@ def test_damaged_tables_are_refused(kind):
     content, message = TABLES[kind]
     with pytest.raises(sorted_table.DamagedTableError, match=message):
         sorted_table.table_records(content)
+
+
+@pytest.mark.parametrize("prefix", ["missing", "long" * 999, "null\0"])
+def test_paths_that_are_not_there_are_named(prefix):
+    with pytest.raises(FileNotFoundError, match="There is no checkpoint"):
+        OriginalCheckpoint(prefix)
 
 
 def test_huge_index_is_not_read_whole(prefix):
