@@ -20,7 +20,7 @@ from keras_vatt.cli.main import main
 
 SOURCE = FOLDER / "wat_classifier" / "ckpt-100000"
 KEY = "model/layer_with_weights-0/_ops/cls/bias/.ATTRIBUTES/VARIABLE_VALUE"
-SEEDS = 12
+SEEDS = 5
 
 
 @pytest.fixture(scope="module")
