@@ -50,21 +50,20 @@ def _card(index, result):
         f'<div class="about"><div class="name" title="{folder}{name}">{name}</div>'
         f'<div class="facts"><span class="folder">{folder}</span>'
         f'<span title="cosine of the embeddings"><b>{result.score:.2f}</b></span></div>'
-        f'<div class="bar"><i style="width:{percent}%"></i></div></div></li>'
+        f'<svg class="bar" aria-hidden="true"><rect width="{percent}%"/></svg>'
+        "</div></li>"
     )
 
 
 def _player(index, result, name):
-    address = f"/media/{result.window}#t={result.start:.3f},{result.end:.3f}"
-    picture = f"/thumbnail/{result.window}"
+    # Relative to the page, whose path has the token of the server.
+    address = f"media/{result.window}#t={result.start:.3f},{result.end:.3f}"
+    picture = f"thumbnail/{result.window}"
     times = f'<span class="time">{clock(result.start)} – {clock(result.end)}</span>'
     if _has_video(index, result.path):
-        # Controls hide the picture: they come with the pointer, the touch or the key.
-        show = "this.controls=true"
         return (
             f'<div class="player film"><video preload="none" poster="{picture}" '
-            f'src="{address}" tabindex="0" onpointerenter="{show}" onfocus="{show}" '
-            f'onclick="{show}" aria-label="{name}"></video>{times}</div>'
+            f'src="{address}" tabindex="0" aria-label="{name}"></video>{times}</div>'
         )
     return (
         f'<div class="player"><img src="{picture}" alt="loudness of {name}">{times}'
@@ -75,6 +74,7 @@ def _player(index, result, name):
 
 def _has_video(index, path):
     try:
-        return probe(index.find_file(path)).has_video
+        with index.open_file(path) as file:
+            return probe(file).has_video
     except (MediaError, MediaIndexError):
         return True

@@ -89,7 +89,7 @@ def test_mistakes_are_named_in_one_line(capsys, preset, made, media, tmp_path):
 
 
 def test_the_page_says_what_to_install(capsys, made, monkeypatch):
-    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
     monkeypatch.delitem(sys.modules, "keras_vatt.search.page", raising=False)
     code, _, err = run(capsys, "search", made, "--serve")
     assert code == 2
