@@ -3,6 +3,7 @@
 import html
 import pathlib
 
+from keras_vatt._printable import printable, printable_line
 from keras_vatt.data.media import MediaError, probe
 from keras_vatt.search.errors import MediaIndexError
 
@@ -24,7 +25,8 @@ def result_cards(index, results):
 def message(text, kind):
     """A line of text in a box; `kind` is `"title"`, `"note"` or `"error"`."""
     role = "alert" if kind == "error" else "status"
-    return f'<div class="vatt-message {kind}" role="{role}">{html.escape(text)}</div>'
+    text = html.escape(printable(text))
+    return f'<div class="vatt-message {kind}" role="{role}">{text}</div>'
 
 
 def clock(seconds):
@@ -38,9 +40,8 @@ def clock(seconds):
 
 def _card(index, result):
     path = pathlib.PurePosixPath(result.path)
-    # A file name that is no UTF-8 can't be sent as it is.
     name, folder = (
-        html.escape(part.encode(errors="backslashreplace").decode())
+        html.escape(printable_line(part))
         for part in (path.name, "" if path.parent.name == "" else f"{path.parent}/")
     )
     percent = round(100 * min(max(result.score, 0.0), 1.0))
