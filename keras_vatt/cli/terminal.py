@@ -1,7 +1,7 @@
 """The terminal of the command line: nothing that is printed can control it.
 
 Messages, warnings, logs and progress bars have names of files, captions, and what the
-Hub says. The streams themselves are wrapped, so that no message can be forgotten.
+Hub says. The streams themselves are wrapped, so that a new message is escaped too.
 """
 
 import contextlib
@@ -116,6 +116,6 @@ def _colored(text, writer):
     if writer != "keras":
         return printable(text)
     parts = _COLOR.split(text)
-    # Every second one is a color.
+    # The parts between the colors.
     parts[::2] = map(printable, parts[::2])
     return "".join(parts)

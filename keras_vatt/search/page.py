@@ -32,7 +32,7 @@ from keras_vatt.search.page_queries import Choices, Places, read_text, uploaded_
 from keras_vatt.search.thumbnails import thumbnail
 
 HOST = "127.0.0.1"
-# One is answered at a time; the others are uploaded or wait.
+# The model answers one; the others are uploaded or wait for it.
 _MOST_QUERIES = 4
 
 
@@ -142,7 +142,7 @@ class _Media:
         return Response(content, media_type=kind)
 
     def _draw(self, number, modified, size):
-        del modified, size  # A changed file is drawn anew.
+        del modified, size  # A changed file is drawn again.
         window = self._index.window(number)
         with self._index.open_file(window.file.path) as file:
             return thumbnail(file, window.start, window.end)

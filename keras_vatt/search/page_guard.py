@@ -89,7 +89,7 @@ def _bytes(text):
 
 
 def _is_own(headers, path):
-    """Whether a request comes from the page, or from the user who opens the page."""
+    """Returns whether the page itself, or the user who opens it, asks."""
     origin = headers.get("origin")
     if origin is not None and origin != f"http://{headers.get('host')}":
         return False
