@@ -5,6 +5,7 @@ import importlib
 import sys
 
 from keras_vatt.cli.errors import CommandError
+from keras_vatt.cli.terminal import printable_streams
 from keras_vatt.version import __version__
 
 # Each module has `add_arguments(parser)` and `run(arguments)`.
@@ -19,6 +20,7 @@ _COMMANDS = {
 }
 
 
+@printable_streams()
 def main(argv=None):
     """Runs the command line.
 

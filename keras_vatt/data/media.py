@@ -9,6 +9,7 @@ import os
 
 import av
 
+from keras_vatt._printable import printable_line
 from keras_vatt.data.report import Problem
 
 # A file named as a video may hold a playlist that points at other files or at the
@@ -48,7 +49,7 @@ class MediaError(Exception):
         self.reason = reason
 
     def __str__(self):
-        return f"{self.path}: {self.reason}"
+        return printable_line(f"{self.path}: {self.reason}")
 
 
 @dataclasses.dataclass(frozen=True)

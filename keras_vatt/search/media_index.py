@@ -13,6 +13,7 @@ from keras_vatt.search.errors import MediaIndexError
 from keras_vatt.search.index_files import IndexFolder
 from keras_vatt.search.media_files import file_inside
 from keras_vatt.search.model_identity import model_identity
+from keras_vatt.search.regular_files import open_regular_file
 
 # Rows that are multiplied at a time: they are copied to float64.
 _CHUNK_ROWS = 8_192
@@ -79,6 +80,7 @@ class MediaIndex:
 
     def __init__(self, header, shards, folder):
         self.folder = pathlib.Path(folder)
+        self._resolved_folder = self.folder.resolve()
         self.complete = header.get("complete") is True
         self._identity = dict(header["model"])
         self._shards = shards
@@ -153,6 +155,32 @@ class MediaIndex:
         if path not in self.paths:
             raise MediaIndexError(f"The index has no file {path!r}.")
         return file_inside(self.folder, path)
+
+    def open_file(self, path):
+        """Opens a file of the index, which must still lie in the folder.
+
+        Links are followed only where they lead to another file of the folder, as it
+        was when the index was loaded. FIFOs and devices are refused.
+
+        Args:
+            path: string, one of `paths`.
+
+        Returns:
+            Binary file object.
+
+        Raises:
+            MediaIndexError: if the index has no such file, it leads out of the folder,
+                or can't be opened.
+        """
+        found = self.find_file(path)
+        if not found.is_relative_to(self._resolved_folder):
+            raise MediaIndexError(
+                f"{path!r} leads out of the folder {str(self.folder)!r}."
+            )
+        try:
+            return open_regular_file(found)
+        except OSError as error:
+            raise MediaIndexError(f"{path!r} can't be opened: {error}") from error
 
     def search(self, model, text=None, audio=None, video=None, top_k=10, modality=None):
         """Windows that match a query best.

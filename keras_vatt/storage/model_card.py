@@ -4,6 +4,7 @@ import dataclasses
 
 import huggingface_hub
 
+from keras_vatt._printable import printable
 from keras_vatt.storage import preset_files as files
 
 _PAPERS = (
@@ -68,7 +69,7 @@ def write_card(folder, name, facts, provenance, has_weights=True):
         _list("Papers", _PAPERS),
     ]
     text = "\n\n".join(section for section in sections if section)
-    (folder / files.CARD).write_text(text + "\n", encoding="utf-8")
+    (folder / files.CARD).write_text(printable(text) + "\n", encoding="utf-8")
 
 
 def _use(name, facts, has_weights):
