@@ -50,6 +50,30 @@ def atomic_write(path):
             raise
 
 
+def check_space(path, size):
+    """Makes sure that a file of some size can be written, before a library tries.
+
+    PyTorch and HDF5 end the process if the disk is full when they close a file.
+
+    Args:
+        path: string or path of the file, in a folder that exists.
+        size: int, bytes.
+
+    Raises:
+        OSError: if the disk is full, the quota is used up, the file would be larger
+            than is allowed, or the folder can't be written.
+    """
+    path = pathlib.Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    with os_errors_at(path):
+        try:
+            with partial.open("wb") as file:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, max(size, 1))
+        finally:
+            partial.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def scratch_folder(parent, prefix, contents=()):
     """Yields a new hidden folder for files that are moved to their place later.

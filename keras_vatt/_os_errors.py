@@ -59,6 +59,8 @@ def errno_of(error):
     """
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno if error.errno in ENVIRONMENT else None
+    if type(error).__module__.partition(".")[0] == "keras_vatt":
+        return None  # Our own errors say what to do.
     text = str(error)
     found = _NUMBER.search(text)
     if found is not None:

@@ -74,5 +74,5 @@ def _config(arguments):
         return arguments.config
     try:
         return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CommandError(f"the config {arguments.config!r}: {error}") from error

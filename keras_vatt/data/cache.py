@@ -8,6 +8,7 @@ import json
 import math
 import os
 import pathlib
+import re
 
 import numpy as np
 import tqdm
@@ -47,6 +48,23 @@ class CacheError(ValueError):
             f"The cache of decoded clips {str(path)!r} is damaged ({reason}): delete "
             f"the folder {str(path.parent)!r}. It is built again."
         )
+
+
+def find_cache_error(error):
+    """Returns what is wrong with a cache, if that is why a training loop failed.
+
+    TensorFlow's pipelines raise errors of their own, which quote the first one.
+
+    Args:
+        error: exception.
+
+    Returns:
+        String, the message of a `CacheError`; `None` for other errors.
+    """
+    if isinstance(error, CacheError):
+        return str(error)
+    quoted = re.search(r"CacheError: (.*is built again\.)", str(error))
+    return None if quoted is None else quoted.group(1)
 
 
 def build_cache(source, folder, workers=None, progress=True):
