@@ -1,6 +1,7 @@
 """Atomic writes: a file or a folder is there whole, or not at all."""
 
 import contextlib
+import errno
 import glob
 import os
 import pathlib
@@ -72,6 +73,22 @@ def check_space(path, size):
                     os.posix_fallocate(file.fileno(), 0, max(size, 1))
         finally:
             partial.unlink(missing_ok=True)
+
+
+def check_free_space(folder, size):
+    """Makes sure that a disk has room, before a library writes in many threads.
+
+    Args:
+        folder: string or path, which may not exist yet.
+        size: int, bytes.
+
+    Raises:
+        OSError: if the disk has less room.
+    """
+    folder = pathlib.Path(folder)
+    existing = next(path for path in (folder, *folder.parents) if path.is_dir())
+    if shutil.disk_usage(existing).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 @contextlib.contextmanager
