@@ -70,9 +70,10 @@ def errno_of(error):
 
 
 def _names_another(error, path):
-    """Whether an error names a file other than the path and what becomes of it."""
+    """Whether an error names a file other than the path and its hidden partial one."""
     name = getattr(error, "filename", None)
     if not isinstance(name, str | bytes | os.PathLike):
         return False
     hidden = str(path.with_name(f".{path.name}")) if path.name else str(path)
-    return not os.fsdecode(name).startswith((str(path), hidden))
+    name = os.fsdecode(name)
+    return name != str(path) and not name.startswith(hidden)
