@@ -293,12 +293,24 @@ class VATT(HarmonizedModel, VATTTask):
         """The parts whose weights make up the model, by stable name."""
         return {"backbone": self.backbone, "bridge_head": self.bridge_head}
 
+    def evaluate(self, x=None, *args, **kwargs):
+        self._check_dtypes(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        self._check_dtypes(x)
+        return super().predict(x, *args, **kwargs)
+
     def _check_data(self, x, y=None, sample_weight=None, class_weight=None):
+        self._check_dtypes(x)
+        super()._check_data(x, y, sample_weight, class_weight)
+
+    def _check_dtypes(self, x):
+        """Refuse arrays of another dtype before Keras changes it."""
         given = x if isinstance(x, dict) else {}
         for modality in self.backbone.modalities:
             if has_numbers(given.get(modality)):
                 check_dtype(modality, given[modality].dtype)
-        super()._check_data(x, y, sample_weight, class_weight)
 
     def _encode(self, modality, batch, training):
         if batch.get(modality) is None:

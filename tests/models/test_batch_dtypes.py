@@ -43,7 +43,7 @@ def test_fit_refuses_arrays_of_another_dtype(modality, dtype):
     model.compile("adam")
     batch = tiny_batch(4)
     batch[modality] = batch[modality].astype(dtype)
-    for loop in (model.fit, model.evaluate):
+    for loop in (model.fit, model.evaluate, model.predict):
         with pytest.raises(ValueError, match=f"A batch of {modality} is .*{dtype}"):
             loop(batch, batch_size=4)
 
