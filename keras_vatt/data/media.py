@@ -137,6 +137,7 @@ class Media:
 
     Raises:
         MediaError: If the file is missing or is no media file.
+        ValueError: If `source` is something else.
     """
 
     def __init__(self, source):
@@ -293,6 +294,11 @@ def _name_of(source):
         return f"<{len(source)} bytes>"
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
+    if not hasattr(source, "read"):
+        raise ValueError(
+            "Media are a path, the bytes of a file, or a binary file object. Received: "
+            f"{type(source).__name__} {source!r:.100}"
+        )
     return str(getattr(source, "name", source))
 
 

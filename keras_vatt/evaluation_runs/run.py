@@ -143,8 +143,11 @@ def _differing(facts, marker):
     try:
         found = json.loads(marker.read_text("utf-8"))
         return [name for name in facts if found.get(name) != facts[name]]
-    except (ValueError, AttributeError) as error:
-        raise EvaluationError(f"{marker} can't be read: {error}") from error
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise EvaluationError(
+            f"{marker} can't be read: {error}. Delete its folder, or choose another "
+            "--output"
+        ) from error
 
 
 def _num_clips(splits):

@@ -6,6 +6,7 @@ import keras
 import keras_nlp
 from keras import ops
 
+from keras_vatt.models.batch_dtypes import check_dtype
 from keras_vatt.models.presets import BackboneFromPreset
 from keras_vatt.models.quantization import QuantizesBackbone, quantized_dtype
 from keras_vatt.storage import PresetFolder, named_variables
@@ -121,7 +122,8 @@ class VATTBackbone(
 
         Raises:
             ValueError: if the model has no such modality, or if an input is
-                too small for a single patch or of another rank.
+                too small for a single patch, of another rank, or of another
+                dtype.
         """
         if modality not in self.modalities:
             raise ValueError(
@@ -230,6 +232,7 @@ class VATTBackbone(
         return any(layer.trainable_variables for layer in layers)
 
     def _prepared(self, modality, inputs, stem):
+        check_dtype(modality, inputs.dtype)
         rank = {"video": 5, "audio": 3, "text": 2}[modality]
         if modality == "text":
             if len(inputs.shape) == 3:

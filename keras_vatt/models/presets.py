@@ -9,6 +9,7 @@ import tempfile
 
 import keras
 
+from keras_vatt._files import check_space
 from keras_vatt.models.card_facts import card_facts, describe_inputs
 from keras_vatt.storage import (
     PresetError,
@@ -110,6 +111,8 @@ class LoadsFromPreset(ListsPresets):
 
         Raises:
             PresetError: if the folder holds something that is no preset.
+            OSError: if it can't be written, such as on a full disk. It names the
+                folder, in which an earlier preset is as it was.
         """
         if is_hub_uri(folder):
             repository, revision = parse_hub_uri(str(folder))
@@ -118,7 +121,7 @@ class LoadsFromPreset(ListsPresets):
         with write_folder(folder) as partial:
             self._write_preset(partial, pathlib.Path(folder).name, max_shard_size)
             if keras_hub_weights:
-                _backbone_of(self).save_weights(partial / "model.weights.h5")
+                _save_keras_hub_weights(_backbone_of(self), partial)
 
     def push_to_hub(
         self,
@@ -377,6 +380,12 @@ def _check_not_quantized(config, folder):
             f"The preset {folder.name!r} is quantized, which fixes its dtypes: leave "
             "`dtype` out, or load the preset that it was made from"
         )
+
+
+def _save_keras_hub_weights(backbone, folder):
+    path = folder / "model.weights.h5"
+    check_space(path, 4 * backbone.count_params())
+    backbone.save_weights(path)
 
 
 def _backbone_of(model):

@@ -99,11 +99,19 @@ class VATTTokenizer(PartFromPreset, keras_nlp.tokenizers.Tokenizer):
 
         Returns:
             int32 NumPy array with the axes of `inputs` and `sequence_length`.
+
+        Raises:
+            ValueError: if there is no vocabulary, or something is no string.
         """
         if isinstance(inputs, bytes):
-            inputs = inputs.decode("utf-8")
+            inputs = inputs.decode("utf-8", errors="replace")
         if not isinstance(inputs, str):
-            rows = [self.tokenize(entry) for entry in inputs]
+            rows = [self.tokenize(entry) for entry in _entries(inputs)]
+            if len({row.shape for row in rows}) > 1:
+                raise ValueError(
+                    "Lists of captions must be nested equally deep and equally long. "
+                    f"Received: {inputs!r:.200}"
+                )
             return np.array(rows, np.int32).reshape(
                 len(rows), *(rows[0].shape if rows else (self.sequence_length,))
             )
@@ -165,6 +173,17 @@ class VATTTokenizer(PartFromPreset, keras_nlp.tokenizers.Tokenizer):
                 "`set_vocabulary`."
             )
         return self._ids
+
+
+def _entries(inputs):
+    """The entries of nested captions; anything that has none is no caption."""
+    is_array = hasattr(inputs, "dtype") and getattr(inputs, "ndim", 1) > 0
+    if isinstance(inputs, list | tuple) or (is_array and hasattr(inputs, "__iter__")):
+        return inputs
+    raise ValueError(
+        "Captions are strings, or lists of strings. Received: "
+        f"{type(inputs).__name__} {inputs!r:.200}"
+    )
 
 
 def _words(text):

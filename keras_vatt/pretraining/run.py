@@ -1,12 +1,15 @@
 """One run, from top to bottom."""
 
+import contextlib
 import pathlib
 import sys
 
 import keras
 
 from keras_vatt import harmonization, losses
+from keras_vatt._os_errors import os_errors_at
 from keras_vatt.data import ClipAugmentation, make_dataset
+from keras_vatt.data.cache import find_cache_error
 from keras_vatt.evaluation import zero_shot_retrieval
 from keras_vatt.pretraining.corpus import (
     open_test_clips,
@@ -153,6 +156,12 @@ def _fit(model, settings, clips, output):
     callbacks = [checkpoint]
     if is_first_process():
         callbacks += _log_files(checkpoint, output)
+    with os_errors_at(output), _kept_on_a_signal(checkpoint), _cache_errors():
+        _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks)
+    return checkpoint.history
+
+
+def _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks):
     process, num_processes = process_place()
     for start_step, arguments in checkpoint.remaining_fits(
         settings.epochs, steps_per_epoch
@@ -175,7 +184,28 @@ def _fit(model, settings, clips, output):
             verbose=(1 if sys.stdout.isatty() else 2) if process == 0 else 0,
             **arguments,
         )
-    return checkpoint.history
+
+
+@contextlib.contextmanager
+def _kept_on_a_signal(checkpoint):
+    """Finish the checkpoint that is being written when the process is told to stop."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        checkpoint.wait()
+        raise
+
+
+@contextlib.contextmanager
+def _cache_errors():
+    """Turn a damaged cache of clips, met in training, into one clear line."""
+    try:
+        yield
+    except Exception as error:
+        damage = find_cache_error(error)
+        if damage is None:
+            raise
+        raise PretrainingError(damage) from error
 
 
 def _log_files(checkpoint, output):

@@ -135,11 +135,11 @@ class IndexFolder:
 
 def folder_as_seen_from(index, folder):
     """Where the media lie, as an index says it: both may be moved together."""
-    folder, index = pathlib.Path(folder).resolve(), pathlib.Path(index).resolve()
+    folder, index = os.path.realpath(folder), os.path.realpath(index)
     try:
         return pathlib.Path(os.path.relpath(folder, index)).as_posix()
     except ValueError:  # On another drive.
-        return folder.as_posix()
+        return pathlib.Path(folder).as_posix()
 
 
 def gather(shards, windows):

@@ -105,7 +105,8 @@ class MediaIndex:
         files = IndexFolder(path)
         header = files.read_header()
         if folder is None:
-            folder = os.path.normpath(files.path.resolve() / header["folder"])
+            index = os.path.realpath(files.path)
+            folder = os.path.normpath(os.path.join(index, header["folder"]))
         return cls(header, files.read_shards(header), folder)
 
     @property

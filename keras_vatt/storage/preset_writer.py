@@ -4,10 +4,11 @@ import contextlib
 import hashlib
 import pathlib
 import shutil
-import tempfile
 
 import keras
 
+from keras_vatt._files import scratch_folder
+from keras_vatt._os_errors import os_errors_at
 from keras_vatt.storage import preset_files as files
 from keras_vatt.storage.keras_hub_index import write_keras_hub_index
 from keras_vatt.storage.preset_files import PresetError
@@ -18,7 +19,8 @@ def write_folder(folder):
     """Make a folder whole or not at all: yields one aside that takes its place.
 
     Whenever the process is killed, the new or the old preset is there, if need be
-    under the name that `find_folder` knows.
+    under the name that `find_folder` knows. The folder aside, `.NAME-*`, that a killed
+    save has left is removed by the next one.
 
     Args:
         folder: string or path. It may be missing, empty or an earlier preset,
@@ -26,6 +28,7 @@ def write_folder(folder):
 
     Raises:
         PresetError: if the folder holds something else.
+        OSError: if it can't be written, whichever library writes. It names `folder`.
 
     Example:
     ```python
@@ -34,22 +37,21 @@ def write_folder(folder):
     ```
     """
     folder = pathlib.Path(folder).absolute()
-    _check_replaceable(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    previous = _previous(folder)
-    if previous.exists() and not folder.exists():
-        previous.rename(folder)  # A save was killed between its two renames.
-    with tempfile.TemporaryDirectory(
-        prefix=f".{folder.name}-", dir=folder.parent
-    ) as aside:
-        partial = pathlib.Path(aside) / "new"
-        partial.mkdir()
-        yield partial
+    with os_errors_at(folder):
+        _check_replaceable(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        previous = _previous(folder)
+        if previous.exists() and not folder.exists():
+            previous.rename(folder)  # A save was killed between its two renames.
+        with scratch_folder(folder.parent, f".{folder.name}-", ("new",)) as aside:
+            partial = aside / "new"
+            partial.mkdir()
+            yield partial
+            shutil.rmtree(previous, ignore_errors=True)
+            if folder.exists():
+                folder.rename(previous)
+            partial.rename(folder)
         shutil.rmtree(previous, ignore_errors=True)
-        if folder.exists():
-            folder.rename(previous)
-        partial.rename(folder)
-    shutil.rmtree(previous, ignore_errors=True)
 
 
 def find_folder(path):

@@ -13,8 +13,14 @@ import safetensors
 import safetensors.numpy
 from keras import ops
 
+from keras_vatt._os_errors import os_errors_at
 from keras_vatt.storage.merged_kernels import tensors_to_save
-from keras_vatt.storage.preset_files import WEIGHTS_INDEX, read_json, write_json
+from keras_vatt.storage.preset_files import (
+    WEIGHTS_INDEX,
+    PresetError,
+    read_json,
+    write_json,
+)
 
 # The names that the Hugging Face libraries read and write.
 _SINGLE = "model.safetensors"
@@ -25,7 +31,11 @@ _DTYPES |= {"F64": "float64", "I8": "int8"}
 _GIGABYTE = 10**9
 
 
-class WeightsMismatchError(ValueError):
+class MissingShardError(PresetError, FileNotFoundError):
+    """A weights file that the index of a preset names is not there."""
+
+
+class WeightsMismatchError(PresetError):
     """A weights file and a model do not fit: says all that is wrong.
 
     Attributes:
@@ -56,6 +66,9 @@ def save_weights(model, folder, max_shard_size=5.0):
 
     Returns:
         List of the paths of the weights files.
+
+    Raises:
+        OSError: if they can't be written, such as on a full disk.
     """
     folder = pathlib.Path(folder)
     shards = _split(tensors_to_save(model), max_shard_size * _GIGABYTE)
@@ -95,9 +108,16 @@ class StoredTensor:
 
         The library maps files into memory, where what was read counts until the end:
         a model would take twice its size. So its bytes are read.
+
+        Raises:
+            PresetError: if the file was cut or replaced since its header was read, or
+                the disk can't read it.
         """
-        buffer = np.fromfile(self.path, np.uint8, self.size, offset=self.offset)
-        return buffer.view(_DTYPES[self.dtype]).reshape(self.shape)
+        try:
+            buffer = np.fromfile(self.path, np.uint8, self.size, offset=self.offset)
+            return buffer.view(_DTYPES[self.dtype]).reshape(self.shape)
+        except (OSError, ValueError) as error:
+            raise _damaged(self.path, error) from error
 
 
 def stored_tensors(folder):
@@ -110,8 +130,8 @@ def stored_tensors(folder):
         Dict from name to `StoredTensor`.
 
     Raises:
-        FileNotFoundError: if a shard is missing.
-        ValueError: if a file is truncated or no safetensors file; or if a tensor is in
+        MissingShardError: if a shard is missing.
+        PresetError: if a file is truncated or no safetensors file; or if a tensor is in
             two shards or not in the one that the index names.
     """
     folder = pathlib.Path(folder)
@@ -120,7 +140,7 @@ def stored_tensors(folder):
     for path in weights_files(folder):
         for name, tensor in _read_header(path).items():
             if name in tensors or (weight_map and weight_map.get(name) != path.name):
-                raise ValueError(
+                raise PresetError(
                     f"{str(path)!r} holds {name!r}, which the index "
                     f"{WEIGHTS_INDEX!r} puts elsewhere"
                 )
@@ -173,8 +193,8 @@ def weights_files(folder):
     """The weights files of a folder, a list of paths; empty if it has none.
 
     Raises:
-        FileNotFoundError: if a shard that the index names is missing.
-        ValueError: if the index can't be read or names other files.
+        MissingShardError: if a shard that the index names is missing.
+        PresetError: if the index can't be read or names other files.
     """
     folder = pathlib.Path(folder)
     if (folder / _SINGLE).is_file():
@@ -183,9 +203,9 @@ def weights_files(folder):
     paths = [folder / name for name in sorted(set(weight_map.values()))]
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
-        raise FileNotFoundError(
+        raise MissingShardError(
             f"{str(folder)!r} lacks the weights files {missing} of its index: it was "
-            "not copied or downloaded whole"
+            "not copied or downloaded whole. Copy or download it again"
         )
     return paths
 
@@ -197,7 +217,7 @@ def _read_weight_map(folder):
     weight_map = index.get("weight_map")
     names = list(weight_map.values()) if isinstance(weight_map, dict) else [None]
     if not all(isinstance(n, str) and _SHARD_PATTERN.fullmatch(n) for n in names):
-        raise ValueError(
+        raise PresetError(
             f"The index {str(folder / WEIGHTS_INDEX)!r} must map tensors to shards "
             "named model-00001-of-00002.safetensors and so on"
         )
@@ -227,9 +247,17 @@ def _save_file(variables, path):
         for name, variable in variables.items()
     }
     # `format` is what readers of the Hugging Face libraries look for.
-    safetensors.numpy.save_file(tensors, path, metadata={"format": "keras"})
+    with os_errors_at(path):
+        safetensors.numpy.save_file(tensors, path, metadata={"format": "keras"})
     path.chmod(0o644)  # The library makes files that only their owner can read.
     return path
+
+
+def _damaged(path, error):
+    return PresetError(
+        f"The weights {str(path)!r} can't be read; the file is damaged or truncated: "
+        f"{error}. Copy or download it again"
+    )
 
 
 def _read_header(path):
@@ -238,10 +266,7 @@ def _read_header(path):
         with safetensors.safe_open(str(path), framework="numpy"):
             pass
     except safetensors.SafetensorError as error:
-        raise ValueError(
-            f"The weights {str(path)!r} can't be read; the file is damaged or "
-            f"truncated: {error}"
-        ) from error
+        raise _damaged(path, error) from error
     with open(path, "rb") as file:
         header_size = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(header_size))

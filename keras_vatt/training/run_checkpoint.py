@@ -8,6 +8,9 @@ import keras
 import numpy as np
 import orbax.checkpoint as ocp
 
+from keras_vatt._files import check_free_space
+from keras_vatt._os_errors import os_errors_at
+
 
 class RunCheckpoint(keras.callbacks.Callback):
     """Keeps all that a run is, at the end of every epoch and, if wanted, within it.
@@ -149,6 +152,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         """
         variables = _state_variables(self.model)
         state = {name: _snapshot(variable) for name, variable in variables.items()}
+        self._check_space(state)
         run = {
             "epoch": self.epoch,
             "step_in_epoch": self.step_in_epoch,
@@ -167,7 +171,8 @@ class RunCheckpoint(keras.callbacks.Callback):
 
         The end of `fit` waits too, but not a `fit` that is interrupted.
         """
-        self._manager.wait_until_finished()
+        with os_errors_at(self.folder):
+            self._manager.wait_until_finished()
 
     def on_train_begin(self, logs=None):
         newest = self._manager.latest_step()
@@ -229,6 +234,14 @@ class RunCheckpoint(keras.callbacks.Callback):
                 state=ocp.StandardCheckpointHandler(), run=ocp.JsonCheckpointHandler()
             ),
         )
+
+    def _check_space(self, state):
+        """Find a full disk before Orbax does: its threads print a traceback each."""
+        folder = _absolute(self.folder)
+        if "://" not in folder:
+            # Half of it: what is written is compressed.
+            size = sum(value.nbytes for value in state.values()) // 2
+            check_free_space(folder, size)
 
     def _check_is_of(self, variables, step):
         saved = self._manager.item_metadata(step).state.tree

@@ -1,7 +1,10 @@
 """Features outlive a crash."""
 
+import json
+
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from keras_vatt.evaluation_runs.errors import EvaluationError
 from keras_vatt.evaluation_runs.feature_store import FeatureStore
@@ -58,3 +61,33 @@ def test_without_a_folder_features_are_kept_in_memory():
     store.add("a clip", features_of(2))
     store.flush()
     assert store["a clip"]["to_text"][0, 0] == 2
+
+
+ROWS = {"to_text": np.zeros((2, 3), np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "metadata"),
+    [
+        (ROWS, None),
+        (ROWS, {"clips": "[1, 2]"}),
+        (ROWS, {"clips": "{}"}),
+        (ROWS, {"clips": "["}),
+        (ROWS, {"names": "[]"}),
+        (ROWS, {"clips": json.dumps(["a", "b", "c"])}),
+        ({}, {"clips": json.dumps(["a"])}),
+    ],
+)
+def test_features_of_another_form_are_named(tmp_path, tensors, metadata):
+    path = tmp_path / "000000.safetensors"
+    safetensors.numpy.save_file(tensors, path, metadata)
+    with pytest.raises(
+        EvaluationError, match=r"000000\.safetensors is damaged.*delete"
+    ):
+        FeatureStore(tmp_path)
+
+
+def test_a_folder_in_the_place_of_features_is_named(tmp_path):
+    (tmp_path / "000000.safetensors").mkdir()
+    with pytest.raises(EvaluationError, match="is damaged"):
+        FeatureStore(tmp_path)
