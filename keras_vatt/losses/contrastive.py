@@ -159,12 +159,12 @@ class SymmetricNCE(ContrastiveLoss):
 
 
 def rounded_mask(mask):
-    """The mask with each value rounded to 0 or 1, as float32; a NaN becomes 0."""
+    """Returns the mask with each value rounded to 0 or 1, in float32; NaN becomes 0."""
     return ops.cast(ops.cast(mask, "float32") >= 0.5, "float32")
 
 
 def valid_clips(mask):
-    """Which clips have a valid candidate.
+    """Returns which clips have a valid candidate.
 
     Args:
         mask: tensor of shape `(batch,)` or `(batch, candidates)`.

@@ -9,7 +9,7 @@ from keras_vatt.training.finite import named_clips, nonfinite_clips
 
 
 def refuse_targets(y=None, sample_weight=None, class_weight=None):
-    """Refuses what Keras' loops take beside the batch and these models can't use.
+    """Refuses targets and weights, which Keras' loops take and these models can't use.
 
     Args:
         y: the targets that were given.

@@ -36,7 +36,8 @@ class BatchLoops(KeepsWeights):
 
         Raises:
             ValueError: if targets or weights are given, a batch can't be cut into equal
-                parts, or nothing is trainable.
+                parts, nothing is trainable, or other weights are than when `compile`
+                was called.
         """
         validation_data = kwargs.get("validation_data")
         self._check_data(x, y, **_selected(kwargs, "sample_weight", "class_weight"))
@@ -44,6 +45,7 @@ class BatchLoops(KeepsWeights):
             self._check_data(*validation_data)
         else:
             warn_of_nonfinite(validation_data)
+        self._check_trainable()
         first = _training_part(x, kwargs.get("validation_split"))
         check_batch_sizes(first, batch_size, self._parts_of_a_batch())
         return super().fit(x=x, batch_size=batch_size, epochs=epochs, **kwargs)
@@ -91,6 +93,7 @@ class BatchLoops(KeepsWeights):
             ValueError: if targets or weights are given.
         """
         self._check_data(x, y, sample_weight, class_weight)
+        self._check_trainable()
         logs = super().train_on_batch(x, return_dict=True)
         return logs if return_dict else self._in_order(logs)
 
@@ -131,6 +134,13 @@ class BatchLoops(KeepsWeights):
         refuse_targets(y, sample_weight, class_weight)
         warn_of_nonfinite(x)
 
+    def _check_trainable(self):
+        if self.compiled and self._compiled_for != variable_ids(self):
+            raise ValueError(
+                "Other weights are trainable than when `compile` was called, after "
+                "`trainable` was set or LoRA was enabled: call `compile` again first."
+            )
+
     def _parts_of_a_batch(self):
         return {
             "num_groups": self.num_groups,
@@ -138,12 +148,17 @@ class BatchLoops(KeepsWeights):
         }
 
 
+def variable_ids(model):
+    """Identities of the trainable variables of a model, a list of ints."""
+    return [id(variable) for variable in model.trainable_variables]
+
+
 def _selected(arguments, *names):
     return {name: arguments.get(name) for name in names}
 
 
 def _training_part(x, validation_split):
-    """What Keras leaves for training after it has split off the end for validation."""
+    """Returns the part of the data that Keras trains on if it splits off the end."""
     if not validation_split or not isinstance(x, dict):
         return x
     return {

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_vatt import harmonization
 from keras_vatt.training.batch_checks import refuse_targets
-from keras_vatt.training.batch_loops import BatchLoops
+from keras_vatt.training.batch_loops import BatchLoops, variable_ids
 from keras_vatt.training.harmonized_step import HarmonizedStep, count_valid
 from keras_vatt.training.metrics import NamedMeans, StepCounter, StepMetrics
 
@@ -98,7 +98,7 @@ class HarmonizedModel(BatchLoops, keras.Model):
 
     Thresholds and other schedules of a harmonizer read `num_steps`, the number of
     steps taken so far, skipped ones included. It is saved with the weights, and
-    `compile` leaves it as it is; `model.num_steps.assign(0)` starts a schedule anew.
+    `compile` leaves it as it is; `model.num_steps.assign(0)` restarts a schedule.
 
     There are no targets: the losses compare the branches with each other. The metrics
     that are logged are listed in `keras_vatt.training.StepMetrics`.
@@ -205,6 +205,8 @@ class HarmonizedModel(BatchLoops, keras.Model):
             # Which variables are trained is settled here, as in all of Keras; a
             # step that built the optimizer would be traced twice.
             self.optimizer.build(self.trainable_variables)
+        # Past Keras' tracker, which would wrap the list.
+        self.__dict__["_compiled_for"] = variable_ids(self)
         self.harmonizer = None if harmonizer is None else harmonization.get(harmonizer)
         self.num_groups = num_groups
         self.group_by = group_by
@@ -359,7 +361,7 @@ class HarmonizedModel(BatchLoops, keras.Model):
 
 
 def _batch_of(data):
-    """The batch, where a dataset may yield targets and weights beside it."""
+    """Returns the batch of what a dataset yields; refuses targets and weights."""
     batch, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     refuse_targets(y, sample_weight)
     return batch

@@ -341,7 +341,8 @@ def _only_group(rows, group, num_groups):
         )
     # In a graph of TensorFlow, which may not know the size before it runs, this
     # refuses other sizes.
-    grouped = ops.reshape(rows, (num_groups, -1, *rows.shape[1:]))
+    row_shape = ops.shape(rows)[1:]
+    grouped = ops.reshape(rows, (num_groups, -1, *row_shape))
     is_own = ops.cast(ops.equal(ops.arange(num_groups), group), rows.dtype)
     own = grouped * ops.reshape(is_own, (-1, *[1] * len(rows.shape)))
-    return ops.reshape(own, (-1, *rows.shape[1:]))
+    return ops.reshape(own, (-1, *row_shape))

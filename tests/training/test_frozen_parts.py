@@ -79,6 +79,15 @@ def test_a_model_without_anything_trainable_is_refused():
         model.fit(tiny_batch(), verbose=0)
 
 
+@pytest.mark.parametrize("loop", ["fit", "train_on_batch"])
+def test_freezing_needs_another_compile(loop):
+    model = model_with("adam", harmonizer="realign")
+    freeze(model, "backbone")
+    with pytest.raises(ValueError, match="call `compile` again"):
+        getattr(model, loop)(tiny_batch())
+    model.encode(text=tiny_batch()["text"])
+
+
 def test_a_frozen_tower_has_no_dropout_and_no_drop_token():
     random = {"dropout": 0.5, "token_keep_rate": 0.5}
     model = model_with(form="specific", model_args=random)
