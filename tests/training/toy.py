@@ -9,18 +9,25 @@ from keras_vatt.training import Branch, BranchLoss, HarmonizedModel
 class ToyModel(HarmonizedModel):
     """One vector of weights per branch; each loss is linear in one branch.
 
-    Branch `name` maps `batch[name]`, of shape `(batch, dim)`, to
+    Branch `name` maps `batch[name]`, of shape `(batch, 3)`, to
     `weights * dropout(batch[name])`. Its loss, `<name>_loss`, is the mean of the
-    outputs: its gradient is the mean of the inputs that dropout left, and it equals
-    the sum of weights times gradient.
+    outputs: its gradient is the mean of the inputs that dropout left, divided by 3, and
+    it equals the sum of weights times gradient.
+
+    Args:
+        shared: bool. Whether all branches have the same weights. Defaults to `False`.
+        dropout: float. Defaults to `0.0`.
     """
 
-    def __init__(self, names=("first", "second"), dim=3, dropout=0.0):
+    names = ("first", "second")
+
+    def __init__(self, shared=False, dropout=0.0):
         super().__init__()
-        self.kernels = {
-            name: self.add_weight(shape=(dim,), initializer="ones", name=name)
-            for name in names
-        }
+        kernels = [
+            self.add_weight(shape=(3,), initializer="ones", name=name)
+            for name in (self.names[:1] if shared else self.names)
+        ]
+        self.kernels = dict(zip(self.names, kernels * len(self.names), strict=False))
         self.dropout = SeededDropout(dropout)
         self.built = True
 
