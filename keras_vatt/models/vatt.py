@@ -384,16 +384,21 @@ def _mask(pair, batch):
         if batch.get(name) is None:
             continue
         factor = rounded_mask(batch[name])
-        if len(factor.shape) > 2 or (name == "audio_mask" and factor.shape[1:] > (1,)):
-            raise ValueError(
-                f"'{name}' must have the shape (batch,)"
-                f"{' or (batch, candidates)' if name == 'text_mask' else ''}. "
-                f"Received: shape {tuple(factor.shape)}"
-            )
+        _check_mask(name, tuple(factor.shape))
         if len(factor.shape) == 1:
             factor = factor[:, None]
         mask = factor if mask is None else mask * factor
     return mask
+
+
+def _check_mask(name, shape):
+    has_candidates = name == "text_mask"
+    if len(shape) == 1 or (len(shape) == 2 and (has_candidates or shape[1] == 1)):
+        return
+    alternative = " or (batch, candidates)" if has_candidates else ""
+    raise ValueError(
+        f"'{name}' must have the shape (batch,){alternative}. Received: shape {shape}"
+    )
 
 
 def _valid_clips(pair, batch):
