@@ -44,6 +44,26 @@ def test_clips_without_labels_share_the_weight_of_one_label():
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 
+def test_weight_of_mixed_labels_is_the_mean_over_the_labels_of_a_clip():
+    # The first class occurs 2 times and the second 0.5 times, counted in fractions.
+    labels = np.array([[1, 0], [0.75, 0.5], [0.25, 0]], "float32")
+    loss = BalancedBinaryCrossentropy(reduction=None)
+    weights = np.array([1 / 2, (0.75 / 2 + 1) / 1.25, 1 / 2])
+    actual = keras.ops.convert_to_numpy(loss(labels, np.zeros((3, 2), "float32")))
+    np.testing.assert_allclose(actual, weights * 2 * np.log(2), rtol=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_each_class_is_the_logarithm_of_its_probability(smoothing):
+    logits = np.random.default_rng(0).normal(size=(4, 4)).astype("float32")
+    logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    expected = -(1 - smoothing) * np.diag(logs) - smoothing * logs.mean(axis=1)
+    loss = SoftmaxCrossentropy(smoothing, reduction=None)
+    for classes in (np.arange(4), np.arange(4.0)[:, None], np.eye(4)):
+        actual = keras.ops.convert_to_numpy(loss(classes, logits))
+        np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
 def test_large_logits_neither_overflow_nor_vanish():
     labels = np.array([[1.0, 0.0]], "float32")
     loss = BalancedBinaryCrossentropy()

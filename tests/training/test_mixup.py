@@ -26,6 +26,15 @@ def test_clips_and_labels_are_mixed_by_the_same_shares():
     np.testing.assert_array_equal((mixed_labels > 0).sum(axis=0) <= 2, True)
 
 
+def test_labels_of_any_dtype_are_mixed_in_float32():
+    clips, labels = numbered_batch()
+    expected = Mixup()(clips, labels, np.random.default_rng(0))[1]
+    for dtype in ("float64", "int32", "bool"):
+        _, mixed = Mixup()(clips, labels.astype(dtype), np.random.default_rng(0))
+        assert mixed.dtype == np.float32
+        np.testing.assert_array_equal(mixed, expected)
+
+
 @pytest.mark.parametrize("alpha", [0.5, 5.0])
 def test_shares_are_drawn_from_a_beta_distribution(alpha):
     size = 4000
