@@ -1,6 +1,7 @@
-"""Atomic writes: a file is there whole, or not at all."""
+"""Atomic writes: a file is there whole, or not at all. And checksums."""
 
 import contextlib
+import hashlib
 import os
 import pathlib
 
@@ -36,3 +37,9 @@ def atomic_write(path):
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def checksum(path):
+    """SHA-256 of a file, a string of hexadecimal digits."""
+    with open(path, "rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
