@@ -96,15 +96,16 @@ def assert_resumes(folder, step, states, match):
     checkpoint = RunCheckpoint(folder)
     with pytest.warns(UserWarning, match=match) as caught:
         assert checkpoint.restore(model) == step
-    assert all("\n" not in str(warning.message) for warning in caught)
+    texts = [str(w.message) for w in caught if w.category is UserWarning]
+    assert all("\n" not in text for text in texts)
     for actual, expected in zip(state_of(model), states[step], strict=True):
         np.testing.assert_array_equal(actual, expected)
     assert checkpoint.history == [{"loss": 1.0 / step}] * step
-    checkpoint.steps = 2
+    checkpoint.steps = step + 1
     checkpoint.save()
     checkpoint.wait()
-    assert find_damage(folder / "2") is None
-    return caught
+    assert find_damage(folder / str(step + 1)) is None
+    return texts[0]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -121,14 +122,14 @@ def test_damage_of_any_file_is_found_and_the_file_is_named(run, way):
         shutil.rmtree(run / "2")
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_older_checkpoint_takes_the_place_of_a_damaged_one(run, two_steps, seed):
     random = np.random.default_rng(seed)
     files = [path for path in files_of(run / "2") if path.stat().st_size]
     path = files[random.integers(len(files))]
     WAYS[random.integers(5)](path, random)
-    caught = assert_resumes(run, 1, two_steps[1], "checkpoint of step 2 is damaged")
-    assert str(run / "2") in str(caught[0].message)
+    text = assert_resumes(run, 1, two_steps[1], "checkpoint of step 2 is damaged")
+    assert str(run / "2") in text
     assert (run / "2.damaged").is_dir()
 
 
