@@ -89,7 +89,11 @@ def set_aside(folder, damages):
 
     Args:
         folder: path of the checkpoints.
-        damages: dict from step to what is wrong with it.
+        damages: dict from step to what is wrong with it, which the first process
+            knows.
+
+    Returns:
+        Bool, in all processes, whether any was renamed.
 
     Raises:
         CheckpointError: if that can't be done.
@@ -106,7 +110,8 @@ def set_aside(folder, damages):
                 f"way for the run that resumes: {error.strerror}"
             ) from error
     if jax.process_count() > 1:
-        _of_first_process(0)
+        return bool(_of_first_process(len(damages)))
+    return bool(damages)
 
 
 def warn_of_damage(folder, step, damages):

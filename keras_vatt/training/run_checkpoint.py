@@ -267,8 +267,7 @@ class RunCheckpoint(keras.callbacks.Callback):
                 raise
             except Exception as error:
                 damages[step] = self._unreadable(step, error)
-        set_aside(self._place, damages)
-        if damages:
+        if set_aside(self._place, damages):
             self._manager.reload()
         warn_of_damage(self._place, step, damages)
         return step, restored
