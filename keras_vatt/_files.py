@@ -1,8 +1,9 @@
-"""Atomic writes: a file or a folder is there whole, or not at all."""
+"""Atomic writes: a file or a folder is there whole, or not at all. And checksums."""
 
 import contextlib
 import errno
 import glob
+import hashlib
 import os
 import pathlib
 import shutil
@@ -150,3 +151,9 @@ def _remove_abandoned(parent, prefix, contents):
                 continue
             with filelock.FileLock(folder / _LOCK, timeout=0):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def checksum(path):
+    """SHA-256 of a file, a string of hexadecimal digits."""
+    with open(path, "rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

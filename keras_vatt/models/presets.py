@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import json
 import math
 import os
 import pathlib
@@ -11,12 +12,14 @@ import keras
 
 from keras_vatt._files import check_space
 from keras_vatt.models.card_facts import card_facts, describe_inputs
+from keras_vatt.models.quantization import is_quantized
 from keras_vatt.storage import (
     PresetError,
     PresetFolder,
     built_in_presets,
     named_variables,
     save_weights,
+    saved_weights_sha256,
     write_folder,
 )
 from keras_vatt.storage import preset_files as files
@@ -31,6 +34,12 @@ from keras_vatt.storage.safetensors_weights import match_tensors
 # What a damaged or a hostile config makes of a constructor.
 _CONSTRUCTION_ERRORS = (TypeError, ValueError, LookupError, AttributeError)
 _CONSTRUCTION_ERRORS += (ArithmeticError, RecursionError, AssertionError)
+
+
+# Settings of a backbone on which the outputs of given weights do not depend, but for
+# rounding.
+_TRAINING_ONLY = {"name", "trainable", "dtype", "dropout", "token_keep_rate"}
+_TRAINING_ONLY |= {"trainable_word_embedding", "rematerialize"}
 
 
 class class_property(property):  # noqa: N801
@@ -93,7 +102,7 @@ class LoadsFromPreset(ListsPresets):
             pending += _own_tensors(model, folder, tensors)
             folder.check_weights()
         register_parameters(model)
-        _remember_provenance(model, folder)
+        _remember_provenance(model, folder, tensors)
         return model
 
     def save_to_preset(self, folder, max_shard_size=5.0, keras_hub_weights=False):
@@ -161,16 +170,20 @@ class LoadsFromPreset(ListsPresets):
     def provenance(self):
         """What is known of the weights: a `keras_vatt.Provenance`, or `None`.
 
-        `from_preset` sets it. Once the weights have changed, what is saved only says
-        what they were trained on from.
+        `from_preset` sets it. It is a record of the weights at the time when it is
+        set: once any of them has changed, all that is left of it is what they were
+        made from. To find that out, all weights are read.
         """
-        return self.__dict__.get("_provenance")
+        stated = self.__dict__.get("_provenance")
+        if stated is None or self._stated_weights == saved_weights_sha256(self):
+            return stated
+        return stated.derived("quantized") if is_quantized(self) else stated.changed()
 
     @provenance.setter
     def provenance(self, value):
         # Past Keras' tracker, which would wrap its dicts.
         self.__dict__["_provenance"] = value
-        self.__dict__["_loaded_weights"] = None
+        self.__dict__["_stated_weights"] = value and saved_weights_sha256(self)
 
     @classmethod
     def _checked_model(cls, folder, tensors, dtype, overrides):
@@ -188,16 +201,9 @@ class LoadsFromPreset(ListsPresets):
             folder, _backbone_of(self), self if is_task else None, preprocessor
         )
         weights = save_weights(self, folder, max_shard_size)
-        provenance = self._provenance_now()
+        provenance = self.provenance or Provenance()
         write_metadata(folder, self, weights, provenance.get_config())
         write_card(folder, name, card_facts(self), provenance)
-
-    def _provenance_now(self):
-        provenance = self.provenance or Provenance()
-        loaded = self.__dict__.get("_loaded_weights")
-        if loaded is None or loaded == _fingerprint(self):
-            return provenance
-        return provenance.changed()
 
 
 class BackboneFromPreset(LoadsFromPreset):
@@ -460,14 +466,27 @@ def _saved_modalities(folder):
     return modalities if isinstance(modalities, list) else ()
 
 
-def _remember_provenance(model, folder):
+def _remember_provenance(model, folder, tensors):
     is_whole = _is_of_task(folder, model) or _backbone_of(model) is model
     config = folder.read_metadata().get("provenance")
     if not is_whole or not isinstance(config, dict):
         return
     with _constructing(folder):
-        model.provenance = Provenance.from_config(config, folder.read_plots())
-    model.__dict__["_loaded_weights"] = _fingerprint(model)
+        provenance = Provenance.from_config(config, folder.read_plots())
+    backbone = _backbone_of(model)
+    if len(named_variables(model)) < len(tensors):
+        made = f"the backbone ({', '.join(backbone.modalities)}) taken"
+        provenance = provenance.derived(made)
+    elif _computes_otherwise(backbone, _read(folder, files.BACKBONE)["config"]):
+        provenance = provenance.derived("made with other settings")
+    model.provenance = provenance
+
+
+def _computes_otherwise(backbone, saved):
+    """Whether settings were given under which the saved weights mean something else."""
+    config = json.loads(json.dumps(backbone.get_config()))
+    names = config.keys() & saved.keys() - _TRAINING_ONLY
+    return any(config[name] != saved[name] for name in names)
 
 
 def _is_of_task(folder, model):
@@ -475,15 +494,6 @@ def _is_of_task(folder, model):
     if saved is None or saved["class_name"] != type(model).__name__:
         return False
     return model.keeps_head(saved["config"], model.get_config())
-
-
-def _fingerprint(model):
-    """A few numbers that training changes: cheap, whatever the model's size."""
-    sums = (
-        keras.ops.sum(keras.ops.cast(variable.value, "float32"))
-        for variable in model.weights[:8] + model.weights[-8:]
-    )
-    return tuple(float(keras.ops.convert_to_numpy(value)) for value in sums)
 
 
 def _defaults(cls):

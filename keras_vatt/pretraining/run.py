@@ -36,10 +36,14 @@ from keras_vatt.pretraining.report import (
     save_plots,
     save_retrieval,
 )
+from keras_vatt.pretraining.run_lock import run_lock
+from keras_vatt.pretraining.settings import check_settings
 from keras_vatt.training import RunCheckpoint, warmup_cosine
+from keras_vatt.training.checkpoint_folder import CheckpointError
 
 _LOSSES = {"asymmetric": losses.AsymmetricNCE, "symmetric": losses.SymmetricNCE}
 _EVALUATION_BATCH = 32
+CHECKPOINTS = "checkpoints"
 
 
 def pretrain(settings):
@@ -69,7 +73,8 @@ def pretrain(settings):
         clip is held out.
 
     Raises:
-        PretrainingError: if a setting or a file can't be used.
+        PretrainingError: if a setting, a file or a checkpoint can't be used, or another
+            run is going on in the folder.
 
     Example:
     ```python
@@ -80,9 +85,15 @@ def pretrain(settings):
     results["text->video"].recall_at_10
     ```
     """
+    check_settings(settings)
+    join_processes(settings)
+    with run_lock(settings.output):
+        return _pretrain(settings)
+
+
+def _pretrain(settings):
     output = pathlib.Path(settings.output)
     output.mkdir(parents=True, exist_ok=True)
-    join_processes(settings)
     keras.utils.set_random_seed(settings.seed)
     with user_errors():
         make_harmonizer(settings, total_steps=1)
@@ -99,8 +110,11 @@ def pretrain(settings):
         )
         test_clips = open_test_clips(settings, test, cache / "test", spec, tokenizer)
     _say(train_clips.report)
-    with scope:
-        history = _fit(model, settings, train_clips, output)
+    try:
+        with scope:
+            history = _fit(model, settings, train_clips, output)
+    except CheckpointError as error:
+        raise PretrainingError(str(error)) from error
     model = scope.on_one_device(model)
     if not is_first_process():
         return {}
@@ -146,7 +160,7 @@ def _fit(model, settings, clips, output):
         )
     _compile(model, settings, settings.epochs * steps_per_epoch)
     checkpoint = RunCheckpoint(
-        output / "checkpoints", every_steps=settings.checkpoint_steps
+        output / CHECKPOINTS, every_steps=settings.checkpoint_steps
     )
     if checkpoint.restore(model):
         _say(

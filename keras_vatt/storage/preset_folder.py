@@ -4,10 +4,11 @@ import importlib.resources
 import pathlib
 import re
 
+from keras_vatt._files import checksum
 from keras_vatt.storage import preset_files as files
 from keras_vatt.storage.hub import download_preset, is_hub_uri
 from keras_vatt.storage.preset_files import PresetError, read_json
-from keras_vatt.storage.preset_writer import checksum, find_folder
+from keras_vatt.storage.preset_writer import find_folder
 from keras_vatt.storage.safetensors_weights import stored_tensors, weights_files
 
 _BUILT_IN = pathlib.Path(importlib.resources.files("keras_vatt.presets"))

@@ -1,13 +1,12 @@
 """How a preset comes to its folder: whole, or not at all."""
 
 import contextlib
-import hashlib
 import pathlib
 import shutil
 
 import keras
 
-from keras_vatt._files import scratch_folder
+from keras_vatt._files import checksum, scratch_folder
 from keras_vatt._os_errors import os_errors_at
 from keras_vatt.storage import preset_files as files
 from keras_vatt.storage.keras_hub_index import write_keras_hub_index
@@ -114,12 +113,6 @@ def write_metadata(folder, model, weights, provenance):
     files.write_json(metadata, folder / files.METADATA)
     if weights:
         write_keras_hub_index(folder, weights)
-
-
-def checksum(path):
-    """SHA-256 of a file, a string of hexadecimal digits."""
-    with open(path, "rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_object(instance, path, without=()):

@@ -51,6 +51,16 @@ class Provenance:
         return cls(**known, plots=plots or {})
 
     def changed(self):
-        """Provenance of weights that were trained on from these."""
+        """Returns the provenance of weights that were trained on from these."""
+        return self.derived("trained further")
+
+    def derived(self, made):
+        """Returns the provenance of a model that was made from this one.
+
+        Args:
+            made: string, how it was made, such as `"quantized"`.
+        """
         origin = self.source or self.description or "another preset"
-        return Provenance(licence=self.licence, source=f"trained further from {origin}")
+        # Made so twice reads as once.
+        source = f"{made} from {origin.removeprefix(f'{made} from ')}"
+        return Provenance(licence=self.licence, source=source)
