@@ -9,6 +9,7 @@ from keras import ops
 from keras_vatt.models.presets import BackboneFromPreset
 from keras_vatt.models.quantization import QuantizesBackbone, quantized_dtype
 from keras_vatt.storage import PresetFolder, named_variables
+from keras_vatt.storage.finite_weights import check_finite
 from keras_vatt.storage.keras_hub_index import names_safetensors
 from keras_vatt.storage.safetensors_weights import match_tensors
 
@@ -70,7 +71,9 @@ class VATTBackbone(BackboneFromPreset, QuantizesBackbone, keras_nlp.models.Backb
         }
         matched = match_tensors(named_variables(self), tensors, folder.name)
         for variable, tensor in matched:
-            variable.assign(tensor.read())
+            values = tensor.read()
+            check_finite(values, variable.dtype, variable.path)
+            variable.assign(values)
 
     def call(self, inputs, training=None):
         """Features of the modalities that are given.

@@ -53,7 +53,7 @@ class PresetFolder:
 
     def read_card(self):
         """The text of its card; empty if it has none."""
-        return files.read_text(self.path, files.CARD)
+        return files.read_card(self.path)
 
     def read_plots(self):
         """The pictures of its card: dict from file name to bytes."""
@@ -61,8 +61,6 @@ class PresetFolder:
 
     def stored_tensors(self):
         """Its weights by name; see `keras_vatt.storage.safetensors_weights`."""
-        for path in weights_files(self.path):
-            files.contained(self.path, path.name)
         return stored_tensors(self.path)
 
     def check_weights(self):
@@ -72,8 +70,12 @@ class PresetFolder:
             PresetError: if a file is not as it was saved.
         """
         expected = self.read_metadata().get("sha256")
-        if not isinstance(expected, dict):
+        if expected is None:
             return
+        if not isinstance(expected, dict):
+            raise PresetError(
+                f"The checksums in {str(self.path / files.METADATA)!r} are no object"
+            )
         for path in weights_files(self.path):
             if expected.get(path.name) not in (None, checksum(path)):
                 raise PresetError(
