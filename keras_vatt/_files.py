@@ -29,6 +29,8 @@ def atomic_write(path):
     path = pathlib.Path(path)
     partial = path.with_name(f".{path.name}.partial")
     try:
+        # It may be a link of a stranger's, through which another file would be written.
+        partial.unlink(missing_ok=True)
         yield partial
         with partial.open("rb") as file:
             os.fsync(file.fileno())

@@ -11,6 +11,14 @@ import pathlib
 from keras_vatt.cli.errors import CommandError
 from keras_vatt.pretraining.devices import is_first_process, join_processes
 from keras_vatt.pretraining.errors import PretrainingError
+from keras_vatt.pretraining.named_places import (
+    SIGNATURE,
+    check_places,
+    check_processes,
+    check_settings_file,
+    is_own_run,
+    sign_places,
+)
 from keras_vatt.pretraining.run import pretrain
 from keras_vatt.pretraining.settings import (
     add_arguments as add_settings,
@@ -59,6 +67,7 @@ def _pretrain_or_clear(settings, resume):
         output = pathlib.Path(settings.output)
         if not resume and is_first_process():
             (output / _SETTINGS).unlink()
+            (output / SIGNATURE).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # It holds decoded clips.
                 output.rmdir()
         raise
@@ -73,15 +82,26 @@ def _settle(given, recipe, resume):
             raise CommandError(
                 "--resume keeps the settings of the run: leave out --recipe"
             )
-        settings = load_settings(output / _SETTINGS, given)
-        join_processes(settings)
-        return settings
+        return _resumed_settings(output, given)
     settings = resolve_settings(given, recipe)
     if settings.data != "demo" and not pathlib.Path(settings.data).exists():
         raise CommandError(f"there is no file or folder {settings.data!r}")
     join_processes(settings)
     if is_first_process():
         _begin(settings, output)
+    return settings
+
+
+def _resumed_settings(output, given):
+    check_settings_file(output, _SETTINGS)
+    settings = load_settings(output / _SETTINGS, given)
+    is_own = is_own_run(load_settings(output / _SETTINGS, {}), output)
+    if not is_own:
+        check_processes(settings, given)
+    join_processes(settings)
+    # Processes on other machines leave it to the first, without which none goes on.
+    if not is_own and is_first_process():
+        check_places(settings, given, output)
     return settings
 
 
@@ -93,6 +113,7 @@ def _begin(settings, output):
         )
     output.mkdir(parents=True, exist_ok=True)
     save_settings(settings, output / _SETTINGS)
+    sign_places(settings, output)
 
 
 def _is_free(output):

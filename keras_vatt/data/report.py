@@ -6,6 +6,8 @@ import enum
 import json
 import pathlib
 
+from keras_vatt._files import atomic_write
+
 
 class Problem(enum.StrEnum):
     """What can be wrong with a file, a clip or a row of a manifest."""
@@ -110,7 +112,8 @@ class CorpusReport:
             path: str or path of the file.
         """
         text = json.dumps(self.to_dict(), indent=2)
-        pathlib.Path(path).write_text(text + "\n", encoding="utf-8")
+        with atomic_write(path) as partial:
+            partial.write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path):

@@ -9,12 +9,15 @@ import safetensors
 import safetensors.numpy
 
 from keras_vatt._files import atomic_write
+from keras_vatt._untrusted import parse_json, regular_file
 from keras_vatt.evaluation_runs.errors import EvaluationError
 
 # Clips and seconds after which features are written: what a crash can cost.
 _MAX_CLIPS = 256
 _MAX_SECONDS = 30.0
 _FILES = "[0-9]*.safetensors"
+# 256 clips of 12 windows of the widest published model take 13 MB.
+_MAX_BYTES = 2_000_000_000
 
 
 class FeatureStore:
@@ -78,12 +81,26 @@ class FeatureStore:
         return max(numbers, default=-1) + 1
 
     def _read(self, path):
+        regular_file(self._folder, path.name, EvaluationError, _MAX_BYTES)
         try:
             with safetensors.safe_open(path, "numpy") as file:
-                keys = json.loads(file.metadata()["clips"])
+                keys = parse_json(file.metadata()["clips"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (safetensors.SafetensorError, ValueError, LookupError) as error:
+            _check_rows(keys, tensors)
+        except (
+            *(safetensors.SafetensorError, OSError, ValueError, LookupError),
+            *(TypeError, RecursionError),
+        ) as error:
             raise EvaluationError(f"{path} is damaged, delete it: {error}") from error
         for index, key in enumerate(keys):
             features = {name: rows[index] for name, rows in tensors.items()}
             self._features[key] = features
+
+
+def _check_rows(keys, tensors):
+    """Refuses features that are not those of the clips, a row for each."""
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise ValueError("the names of its clips are no strings")
+    for name, rows in tensors.items():
+        if rows.ndim < 1 or len(rows) != len(keys):
+            raise ValueError(f"{name!r:.100} has no row for each clip")
