@@ -17,7 +17,6 @@ import resource
 import shutil
 import signal
 import sys
-import sysconfig
 import tempfile
 import time
 import traceback
@@ -27,7 +26,10 @@ import numpy as np
 from hostile_presets import (
     CANARY,
     CASES,
+    kind_of_error,
+    numbers_of,
     random_change,
+    watch_files,
     write_outside,
     write_valid_preset,
 )
@@ -37,8 +39,6 @@ import keras_vatt
 _MEMORY = 1_500_000_000  # More than the parent has; address space may be much more.
 _ADDRESSES = 12_000_000_000
 _ACCEPTED = ("loaded as before", "loaded as its config says", "refused")
-_EVENTS = ("open", "socket.connect", "os.exec", "subprocess.Popen", "os.system")
-_PACKAGE = str(pathlib.Path(keras_vatt.__file__).parent)
 
 
 def main():
@@ -143,7 +143,8 @@ def _run_child(folder, load_weights, expected, writer):
     with open("/proc/self/statm") as file:
         used = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + _ADDRESSES,) * 2)
-    reached = _watch_files(folder.parent)
+    reached = set()
+    watch_files(folder.parent, reached)
     result = _outcome(folder, load_weights, expected)
     if reached:
         result = "reached outside", f"{sorted(reached)[:3]}; {result}"
@@ -160,7 +161,7 @@ def _outcome(folder, load_weights, expected):
     except MemoryError:
         return "out of memory", traceback.format_exc()[-300:]
     except Exception as error:
-        return _kind_of(error), f"{type(error).__name__}: {error}"[:400]
+        return kind_of_error(error), f"{type(error).__name__}: {error}"[:400]
     if any(CANARY in path.read_text("latin-1") for path in _files(saved)):
         return "copied from outside", ""
     if not np.isfinite(found["embedding"]).all():
@@ -171,51 +172,6 @@ def _outcome(folder, load_weights, expected):
 
 def _files(folder):
     return [path for path in folder.rglob("*") if path.is_file()]
-
-
-def _kind_of(error):
-    """A clear error was raised by this package with words of its own."""
-    if "can't allocate memory" in str(error):
-        return "out of memory"
-    frames = traceback.extract_tb(error.__traceback__)
-    is_own = frames[-1].filename.startswith(_PACKAGE)
-    return "refused" if is_own and isinstance(error, ValueError | OSError) else "raw"
-
-
-def numbers_of(model):
-    """What a user of the model gets: word ids, an embedding, a waveform."""
-    ids = model.preprocessor({"text": ["a red star"]})["text"]
-    waveform = model.preprocessor({"audio": [(np.ones(50, "float32"), 4000)]})["audio"]
-    # The batch as the model's inputs are, whatever the preprocessor says.
-    embedding = model.encode(text=np.array([[4, 5, 6, 0, 0]]))["text"]["to_video"]
-    return {"ids": ids, "waveform": waveform, "embedding": np.asarray(embedding)}
-
-
-def _watch_files(allowed):
-    """Record what the audit events of Python say of files outside, and of others."""
-    reached = set()
-    installed = [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values()]
-    installed += [_PACKAGE, str(pathlib.Path(_PACKAGE).parent), "/proc/self", "/usr/"]
-    installed += ["/etc/mime.types", "/dev/null"]
-    root = os.path.realpath(allowed)
-    inside = [os.path.join(root, "preset"), os.path.join(root, "saved")]
-    inside.append(os.path.join(root, ".saved"))
-
-    def hook(event, arguments):
-        if event not in _EVENTS:
-            return
-        if event != "open":
-            reached.add(event)
-            return
-        if isinstance(arguments[0], str | bytes | os.PathLike):
-            path = os.path.realpath(os.fsdecode(arguments[0]))
-            # Clean-up opens names in folders by descriptor: they aren't in this one.
-            known = path.startswith((*inside, *installed))
-            if not known and os.path.lexists(path):
-                reached.add(path)
-
-    sys.addaudithook(hook)
-    return reached
 
 
 if __name__ == "__main__":

@@ -8,8 +8,12 @@ import dataclasses
 import json
 import math
 import os
+import pathlib
 import shutil
 import struct
+import sys
+import sysconfig
+import traceback
 
 import numpy as np
 import safetensors.numpy
@@ -42,6 +46,8 @@ _INPUTS = {
     "projection_dim": 16,
 }
 _HUGE = 2_000_000_000
+_EVENTS = ("open", "socket.connect", "os.exec", "subprocess.Popen", "os.system")
+_PACKAGE = str(pathlib.Path(keras_vatt.__file__).parent)
 
 
 def write_valid_preset(folder):
@@ -502,3 +508,51 @@ def _places(node, path=""):
         yield node, key, f"{path}.{key}"
         if isinstance(value, dict | list):
             yield from _places(value, f"{path}.{key}")
+
+
+def numbers_of(model):
+    """What a user of the model gets: word ids, an embedding, a waveform."""
+    ids = model.preprocessor({"text": ["a red star"]})["text"]
+    waveform = model.preprocessor({"audio": [(np.ones(50, "float32"), 4000)]})["audio"]
+    # The batch as the model's inputs are, whatever the preprocessor says.
+    embedding = model.encode(text=np.array([[4, 5, 6, 0, 0]]))["text"]["to_video"]
+    return {"ids": ids, "waveform": waveform, "embedding": np.asarray(embedding)}
+
+
+def watch_files(allowed, reached):
+    """Record what the audit events of Python say of files outside, for good.
+
+    Args:
+        allowed: path of the folder that has `preset` and `saved`, which may be opened.
+        reached: set to which paths outside and other events are added.
+    """
+    installed = [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values()]
+    installed += [_PACKAGE, str(pathlib.Path(_PACKAGE).parent), "/proc/self", "/usr/"]
+    installed += ["/etc/mime.types", "/dev/null"]
+    root = os.path.realpath(allowed)
+    inside = [os.path.join(root, "preset"), os.path.join(root, "saved")]
+    inside.append(os.path.join(root, ".saved"))
+
+    def hook(event, arguments):
+        if event not in _EVENTS:
+            return
+        if event != "open":
+            reached.add(event)
+            return
+        if isinstance(arguments[0], str | bytes | os.PathLike):
+            path = os.path.realpath(os.fsdecode(arguments[0]))
+            # Clean-up opens names in folders by descriptor: they aren't in this one.
+            known = path.startswith((*inside, *installed))
+            if not known and os.path.lexists(path):
+                reached.add(path)
+
+    sys.addaudithook(hook)
+
+
+def kind_of_error(error):
+    """Returns `"refused"` if this package raised an error with words of its own."""
+    if "can't allocate memory" in str(error):
+        return "out of memory"
+    frames = traceback.extract_tb(error.__traceback__)
+    is_own = frames[-1].filename.startswith(_PACKAGE)
+    return "refused" if is_own and isinstance(error, ValueError | OSError) else "raw"

@@ -315,6 +315,7 @@ def load_preprocessor(folder):
         return None
     cls = class_of(config, keras.layers.Layer, files.PREPROCESSOR)
     assets = folder.asset_folder
+    folder.check_vocabulary()
     with _constructing(folder):
         preprocessor = cls.from_config(config["config"])
         if assets is not None and preprocessor.tokenizer is not None:
@@ -419,7 +420,7 @@ def _no_weights(folder):
 def _read(folder, name):
     config = folder.read(name)
     if config is not None:
-        check_config(config, name)
+        check_config(config, str(folder.path / name))
     return config
 
 

@@ -82,7 +82,7 @@ def check_processes(settings, given):
 
 
 def check_places(settings, given, folder):
-    """Refuses what a stranger's settings name, and links out of the run.
+    """Refuses what a stranger's settings name, and links out of the run and pipes.
 
     Args:
         settings: `PretrainSettings` of a run that someone else has started.
@@ -91,7 +91,7 @@ def check_places(settings, given, folder):
 
     Raises:
         PretrainingError: if the settings name anything that the user does not, or the
-            folder of the run has links that lead out of it.
+            folder of the run has links that lead out of it, pipes or devices.
     """
     outside = {
         "data": None if settings.data == "demo" else settings.data,
@@ -105,11 +105,12 @@ def check_places(settings, given, folder):
             if place is not None and name not in given
         }
     )
-    links = _links_outside(folder)
-    if links:
+    special = _special_files(folder)
+    if special:
         raise PretrainingError(
-            f"the run was started by someone else, and has links out of its folder: "
-            f"{', '.join(map(repr, links[:_MAX_NAMED]))}. Remove them first"
+            "the run was started by someone else, and has links out of its folder or "
+            f"no regular files: {', '.join(map(repr, special[:_MAX_NAMED]))}. Remove "
+            "them first"
         )
 
 
@@ -130,13 +131,17 @@ def _places(settings):
     return {"file": "settings.json"} | {n: getattr(settings, n) for n in names}
 
 
-def _links_outside(folder):
+def _special_files(folder):
+    """Paths of what is neither a regular file or folder nor a link to one inside."""
     root = pathlib.Path(folder).resolve()
     found = []
     for parent, folders, names in os.walk(root):
-        for name in (*folders, *names):
-            path = os.path.join(parent, name)
-            target = pathlib.Path(os.path.realpath(path))
-            if os.path.islink(path) and not target.is_relative_to(root):
-                found.append(os.path.relpath(path, root))
-    return found
+        paths = [pathlib.Path(parent, name) for name in (*folders, *names)]
+        found += [path.relative_to(root) for path in paths if _is_special(path, root)]
+    return sorted(map(str, found))
+
+
+def _is_special(path, root):
+    if path.is_symlink():
+        return not pathlib.Path(os.path.realpath(path)).is_relative_to(root)
+    return not (path.is_file() or path.is_dir())

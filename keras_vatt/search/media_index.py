@@ -108,10 +108,7 @@ class MediaIndex:
         files = IndexFolder(path)
         header = files.read_header()
         if folder is None:
-            root = files.path.resolve()
-            named = os.path.normpath(root / header["folder"])
-            is_inside = pathlib.Path(named).resolve().is_relative_to(root)
-            folder = named if is_inside or is_own(header) else None
+            folder = _named_folder(files.path.resolve(), header)
         return cls(header, files.read_shards(header), folder)
 
     @property
@@ -275,6 +272,16 @@ class MediaIndex:
         return SearchResult(
             window.file.path, window.start, window.end, score, modality, number
         )
+
+
+def _named_folder(root, header):
+    """The folder of the media that an index names, if it may be opened."""
+    named = os.path.normpath(root / header["folder"])
+    try:
+        is_inside = pathlib.Path(named).resolve().is_relative_to(root)
+    except (OSError, RuntimeError, ValueError):  # No path, or a loop of links.
+        return None
+    return named if is_inside or is_own(header) else None
 
 
 def unknown_words(model, text):

@@ -22,6 +22,13 @@ _PARTS = {
     "audio_converter": ("VATTAudioConverter",),
 }
 _ENCODERS = ("video_encoder", "audio_encoder", "text_encoder")
+_KINDS = {
+    "vocabulary": "expected a list of words; no file is read",
+    "class_names": "expected a list of strings",
+    "modalities": "expected a list of up to three strings",
+    "name": "expected a string of up to 200 characters",
+    "config_file": "expected the name of a JSON file of the preset",
+}
 _FLAGS = ("trainable", "trainable_word_embedding", "rematerialize", "multi_label")
 
 
@@ -155,6 +162,10 @@ def _fits(key, value):
         return _is_number(value) and least <= value <= most
     if key in _FLAGS:
         return isinstance(value, bool)
+    return _fits_kind(key, value)
+
+
+def _fits_kind(key, value):
     if key == "name":
         return value is None or isinstance(value, str) and len(value) <= 200
     if key == "config_file":  # It is written when the preset is saved.
@@ -171,10 +182,12 @@ def _expected(key):
         return f"expected an integer from 1 to {limits.SIZES[key]:,}"
     if key in limits.TRIPLES:
         return f"expected three integers from 1 to {limits.TRIPLES[key]:,}"
+    if key in _FLAGS:
+        return "expected a boolean"
     if key in limits.RANGES:
         least, most = limits.RANGES[key]
         return f"expected a number from {least:g} to {most:g}"
-    return "no such value is expected"
+    return _KINDS.get(key, "expected a string, a boolean or a number below 2**31")
 
 
 def _check_clip(arguments, name):

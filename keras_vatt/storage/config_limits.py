@@ -9,7 +9,7 @@ Sizes of weights are compared with the weights file besides; see `check_paramete
 SIZES = {
     "hidden_dim": 2**16,  # 1,024
     "intermediate_dim": 2**18,  # 4,096
-    "num_layers": 256,  # 24
+    "num_layers": 128,  # 24
     "num_heads": 2**12,  # 16
     "head_dim": 2**14,  # 64
     "projection_dim": 2**16,  # 1,024

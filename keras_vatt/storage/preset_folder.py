@@ -4,7 +4,9 @@ import importlib.resources
 import pathlib
 import re
 
+from keras_vatt._untrusted import regular_file
 from keras_vatt.storage import preset_files as files
+from keras_vatt.storage.config_limits import MAX_VOCABULARY_BYTES
 from keras_vatt.storage.hub import download_preset, is_hub_uri
 from keras_vatt.storage.preset_files import PresetError, read_json
 from keras_vatt.storage.preset_writer import checksum, find_folder
@@ -69,6 +71,20 @@ class PresetFolder:
         Raises:
             PresetError: if a file is not as it was saved.
         """
+        self._check_sums({path.name: path for path in weights_files(self.path)})
+
+    def check_vocabulary(self):
+        """Compare the tokenizer's vocabulary with its checksum, if it has one.
+
+        Raises:
+            PresetError: if it is not as it was saved.
+        """
+        name = files.VOCABULARY
+        path = regular_file(self.path, name, PresetError, MAX_VOCABULARY_BYTES)
+        if path is not None:
+            self._check_sums({name: path})
+
+    def _check_sums(self, paths):
         expected = self.read_metadata().get("sha256")
         if expected is None:
             return
@@ -76,11 +92,11 @@ class PresetFolder:
             raise PresetError(
                 f"The checksums in {str(self.path / files.METADATA)!r} are no object"
             )
-        for path in weights_files(self.path):
-            if expected.get(path.name) not in (None, checksum(path)):
+        for name, path in paths.items():
+            if expected.get(name) not in (None, checksum(path)):
                 raise PresetError(
-                    f"The weights {str(path)!r} are damaged: their checksum is not the "
-                    f"one in {files.METADATA!r}. Download or copy them again."
+                    f"The file {str(path)!r} is damaged: its checksum is not the one "
+                    f"in {files.METADATA!r}. Download or copy it again."
                 )
 
 

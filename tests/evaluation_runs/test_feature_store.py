@@ -1,7 +1,11 @@
 """Features outlive a crash."""
 
+import os
+import sys
+
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from keras_vatt.evaluation_runs.errors import EvaluationError
 from keras_vatt.evaluation_runs.feature_store import FeatureStore
@@ -58,3 +62,31 @@ def test_without_a_folder_features_are_kept_in_memory():
     store.add("a clip", features_of(2))
     store.flush()
     assert store["a clip"]["to_text"][0, 0] == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links of Unix")
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_only_regular_files_of_the_folder_are_read(kind, tmp_path):
+    folder = tmp_path / "features"
+    store = FeatureStore(folder)
+    store.add("a clip", features_of(1))
+    store.flush()
+    path = folder / "000000.safetensors"
+    path.rename(tmp_path / "outside")
+    if kind == "link":
+        path.symlink_to(tmp_path / "outside")
+    else:
+        (os.mkfifo if kind == "pipe" else os.mkdir)(path)
+    with pytest.raises(EvaluationError, match="leads out|no regular file"):
+        FeatureStore(folder)
+
+
+@pytest.mark.parametrize(
+    "clips", ['["a"]', '["a", "b", "c"]', "[1, 2]", "{}", "[" * 99]
+)
+def test_features_have_a_row_for_each_clip(clips, tmp_path):
+    tensors = {"to_text": np.zeros((2, 3), np.float32)}
+    path = tmp_path / "000000.safetensors"
+    safetensors.numpy.save_file(tensors, path, {"clips": clips})
+    with pytest.raises(EvaluationError, match="is damaged, delete it"):
+        FeatureStore(tmp_path)
