@@ -470,19 +470,21 @@ def random_change(folder, random):
     name = files[random.integers(len(files))]
     path = folder / name
     content = bytearray(path.read_bytes())
+    known = ""
     if name == WEIGHTS and random.integers(2):
         drop_checksums(folder)
+        known = " without checksums"
     if kind == 1:
         length = int(random.integers(len(content)))
         path.write_bytes(content[:length])
-        return f"{name} cut to {length} bytes"
+        return f"{name}{known} cut to {length} bytes"
     # Half of the changes of weights are in their header.
     end = 2000 if name == WEIGHTS and random.integers(2) else len(content)
     places = random.integers(min(end, len(content)), size=3)
     for place in places:
         content[place] = random.integers(256)
     path.write_bytes(content)
-    return f"{name} changed at {places.tolist()}"
+    return f"{name}{known} changed at {places.tolist()}"
 
 
 _VALUES = (

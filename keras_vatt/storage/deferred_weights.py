@@ -54,9 +54,11 @@ def register_parameters(model):
     """Make the parameters of all layers known to PyTorch, as building them does.
 
     Args:
-        model: a model that was made under `deferred_weights`, once that has ended.
+        model: a model that was made under `deferred_weights`, once that has ended. In
+            an outer scope it has no values yet: who opened that one calls this later.
     """
-    if keras.config.backend() == "torch":
+    has_values = all(variable._value is not None for variable in model.variables)
+    if keras.config.backend() == "torch" and has_values:
         for module in model.modules():
             getattr(module, "torch_params", None)
 
