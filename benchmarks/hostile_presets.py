@@ -513,7 +513,7 @@ def _places(node, path=""):
 
 
 def numbers_of(model):
-    """What a user of the model gets: word ids, an embedding, a waveform."""
+    """Results that a user of the model gets: word ids, an embedding, a waveform."""
     ids = model.preprocessor({"text": ["a red star"]})["text"]
     waveform = model.preprocessor({"audio": [(np.ones(50, "float32"), 4000)]})["audio"]
     # The batch as the model's inputs are, whatever the preprocessor says.
@@ -522,7 +522,7 @@ def numbers_of(model):
 
 
 def watch_files(allowed, reached):
-    """Record what the audit events of Python say of files outside, for good.
+    """Record what the audit events of Python say of files outside, until it ends.
 
     Args:
         allowed: path of the folder that has `preset` and `saved`, which may be opened.

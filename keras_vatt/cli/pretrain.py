@@ -99,7 +99,7 @@ def _resumed_settings(output, given):
     if not is_own:
         check_processes(settings, given)
     join_processes(settings)
-    # Processes on other machines leave it to the first, without which none goes on.
+    # Processes on other machines leave it to the first, without which none resumes.
     if not is_own and is_first_process():
         check_places(settings, given, output)
     return settings

@@ -1,6 +1,6 @@
-"""What the settings of a run name outside of its folder: data, presets, addresses.
+"""Checks of what a run's settings name outside of its folder: data, presets, hosts.
 
-The settings of a run that goes on are read from its folder, which may come from someone
+The settings of a run that resumes are read from its folder, which may come from someone
 else. Then they could name any file of this machine, or anything on the Hub. So what
 they name is used only if this user has started the run, or names it again.
 """

@@ -141,12 +141,12 @@ class IndexFolder:
 
 
 def is_own(header):
-    """Whether this user made an index, and so gave the names in it; a bool."""
+    """Returns whether this user made an index, and so gave the names in it."""
     return is_signed(_names_in(header), header.get("signature"))
 
 
 def _names_in(header):
-    """What an index names outside of its folder."""
+    """Names in an index of what is outside of its folder."""
     preset = header["model"].get("preset")
     return {"file": INDEX, "preset": preset, "folder": header.get("folder")}
 

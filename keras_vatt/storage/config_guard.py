@@ -91,7 +91,7 @@ def check_parameters(minimum, available, name):
 
 
 def available_parameters(tensors=None):
-    """How many parameters a model may have.
+    """Number of parameters that a model may have.
 
     Args:
         tensors: dict of `StoredTensor`, the weights. Defaults to `None`, random ones:
@@ -151,7 +151,7 @@ def _check_argument(key, value, name):
 
 
 def _fits(key, value):
-    """Whether a value may be that of an argument."""
+    """Returns whether a value may be that of an argument."""
     if key in limits.SIZES:
         return _is_size(value, limits.SIZES[key])
     if key in limits.TRIPLES:

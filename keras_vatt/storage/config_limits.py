@@ -1,6 +1,6 @@
 """Largest values of the settings in a preset's configs.
 
-They are far above those of the published models, which are given beside them, and low
+They are far above those of the published models, which are given next to them, and low
 enough that neither making a model nor preparing one clip for it fills the memory.
 Sizes of weights are compared with the weights file besides; see `check_parameters`.
 """

@@ -46,7 +46,7 @@ def read_json(folder, name):
         Dict; `None` if there is no such file.
 
     Raises:
-        PresetError: if the file is no regular one inside of the folder, is too large
+        PresetError: if the file is not a regular one inside of the folder, is too large
             or holds no JSON object.
     """
     return read_object(folder, name, PresetError, _MAX_CONFIG_BYTES)
@@ -56,7 +56,7 @@ def read_card(folder):
     """The text of the card of a preset; empty if it has none.
 
     Raises:
-        PresetError: if the file is no regular one inside of the folder, is too large
+        PresetError: if the file is not a regular one inside of the folder, is too large
             or no text.
     """
     return read_text(folder, CARD, PresetError, _MAX_CONFIG_BYTES) or ""
@@ -72,7 +72,7 @@ def asset_folder(folder):
     """Path of the tokenizer's assets, `None` if the preset has none.
 
     Raises:
-        PresetError: if it leads out of the preset, or is no folder.
+        PresetError: if it leads out of the preset, or is not a folder.
     """
     path = contained_path(folder, TOKENIZER_ASSETS, PresetError)
     if path is None:
@@ -86,7 +86,7 @@ def read_plots(folder):
     """The pictures of a preset's card: dict from file name to bytes.
 
     Raises:
-        PresetError: if there are too many, or one is no regular file inside of the
+        PresetError: if there are too many, or one is not a regular file in of the
             folder.
     """
     path = contained_path(folder, PLOTS, PresetError)
