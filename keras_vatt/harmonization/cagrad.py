@@ -38,8 +38,8 @@ class CAGrad(Harmonizer):
             norm of the sum. The paper wants it below 1. Defaults to `0.5`.
 
     Raises:
-        ValueError: on construction, if `c` is negative; when called, with more
-            than 10 losses.
+        ValueError: on construction, if `c` is negative or not finite; when called,
+            with more than 10 losses.
 
     Example:
     ```python
@@ -51,8 +51,8 @@ class CAGrad(Harmonizer):
     """
 
     def __init__(self, c=0.5):
-        if c < 0:
-            raise ValueError(f"`c` must not be negative. Received: c={c}")
+        if not 0 <= c < float("inf"):
+            raise ValueError(f"`c` must be finite and not negative. Received: c={c}")
         self.c = c
 
     def harmonize(self, gram, step):

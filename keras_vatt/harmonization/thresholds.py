@@ -30,7 +30,7 @@ class LinearThreshold(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, start=-0.3, end=0.0, steps=500_000):
         check_cosine("start", start)
         check_cosine("end", end)
-        if steps < 1:
+        if not 1 <= steps < float("inf"):
             raise ValueError(f"`steps` must be at least 1. Received: steps={steps}")
         self.start = start
         self.end = end

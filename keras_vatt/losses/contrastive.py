@@ -22,9 +22,10 @@ class ContrastiveLoss(keras.losses.Loss):
 
     def __init__(self, temperature=0.07, name=None, **kwargs):
         super().__init__(name=name, reduction="mean", dtype="float32", **kwargs)
-        if temperature <= 0:
+        if not 0 < temperature < float("inf"):
             raise ValueError(
-                f"`temperature` must be positive. Received: temperature={temperature}"
+                "`temperature` must be positive and finite. "
+                f"Received: temperature={temperature}"
             )
         self.temperature = temperature
 
@@ -36,11 +37,16 @@ class ContrastiveLoss(keras.losses.Loss):
             other: float tensor of shape `(batch * candidates, dim)`: the
                 embeddings of the other modality, candidate index fastest;
                 `candidates` is 1 for audio.
-            mask: float or bool tensor of shape `(batch,)`, 0 where the clip has
-                no valid `other`. Defaults to `None`, all valid.
+            mask: float, int or bool tensor of shape `(batch,)`, 0 where the clip has
+                no valid `other`; or `(batch, candidates)`, 0 for each candidate that
+                is not valid: a clip is valid if one of its candidates is. Values are
+                rounded to 0 or 1. Defaults to `None`, all valid.
 
         Returns:
             float32 scalar; 0 if no clip is valid.
+
+        Raises:
+            ValueError: if the mask has another shape.
         """
         return ops.mean(self.per_clip(video, other, mask))
 
@@ -60,14 +66,14 @@ class ContrastiveLoss(keras.losses.Loss):
         positives = ops.sum(video[:, None] * other, axis=-1)
         if mask is None:
             return self._contrast(similarities, positives, 0.0)
-        mask = ops.cast(mask, "float32")
-        masked = (1 - mask) * _MASKED_SIMILARITY
-        losses = self._contrast(similarities, positives, masked)
-        num_valid = ops.sum(mask)
+        mask = _checked_mask(mask, positives)
+        losses = self._contrast(
+            similarities, positives, (1 - mask) * _MASKED_SIMILARITY
+        )
+        is_valid = valid_clips(mask)
         num_clips = ops.cast(batch_size, "float32")
-        scale = ops.where(num_valid > 0, num_clips / ops.maximum(num_valid, 1.0), 0.0)
-        losses = losses * mask * scale
-        return ops.where(ops.isnan(losses), ops.zeros_like(losses), losses)
+        scale = num_clips / ops.maximum(ops.sum(is_valid), 1.0)
+        return ops.where(is_valid > 0, losses * scale, 0.0)
 
     def _contrast(self, similarities, positives, masked):
         """Loss of each clip.
@@ -76,8 +82,8 @@ class ContrastiveLoss(keras.losses.Loss):
             similarities: `(batch, batch, candidates)`, of the video of clip i
                 to the candidates of clip j.
             positives: `(batch, candidates)`, the diagonal of the same.
-            masked: `(batch,)` or `0.0`; what is added to the similarities of
-                the candidates of each clip so that invalid ones vanish.
+            masked: `(batch, candidates)`, `(batch, 1)` or `0.0`; added to the
+                similarities of the candidates so that invalid ones vanish.
 
         Returns:
             `(batch,)`.
@@ -115,14 +121,10 @@ class AsymmetricNCE(ContrastiveLoss):
         super().__init__(temperature=temperature, name=name, **kwargs)
 
     def _contrast(self, similarities, positives, masked):
-        masked = ops.convert_to_tensor(masked, dtype="float32")
-        to_all_candidates = similarities + ops.reshape(masked, (1, -1, 1))
-        from_all_videos = ops.transpose(similarities, (1, 0, 2))
-        from_all_videos = from_all_videos + ops.reshape(masked, (-1, 1, 1))
+        to_all_candidates, from_all_videos = _masked(similarities, masked)
         pooled = ops.concatenate([to_all_candidates, from_all_videos], axis=1)
-        return ops.logsumexp(pooled / self.temperature, axis=(1, 2)) - ops.logsumexp(
-            positives / self.temperature, axis=1
-        )
+        positive = ops.logsumexp((positives + masked) / self.temperature, axis=1)
+        return ops.logsumexp(pooled / self.temperature, axis=(1, 2)) - positive
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
@@ -149,15 +151,67 @@ class SymmetricNCE(ContrastiveLoss):
         super().__init__(temperature=temperature, name=name, **kwargs)
 
     def _contrast(self, similarities, positives, masked):
-        masked = ops.convert_to_tensor(masked, dtype="float32")
-        to_all_candidates = similarities + ops.reshape(masked, (1, -1, 1))
-        to_all_videos = ops.transpose(similarities, (1, 0, 2))
-        to_all_videos = to_all_videos + ops.reshape(masked, (-1, 1, 1))
-        positive = ops.logsumexp(positives / self.temperature, axis=1)
+        positive = ops.logsumexp((positives + masked) / self.temperature, axis=1)
         return sum(
             ops.logsumexp(contrasted / self.temperature, axis=(1, 2)) - positive
-            for contrasted in (to_all_candidates, to_all_videos)
+            for contrasted in _masked(similarities, masked)
         )
+
+
+def rounded_mask(mask):
+    """Returns the mask with each value rounded to 0 or 1, in float32; NaN becomes 0."""
+    return ops.cast(ops.cast(mask, "float32") >= 0.5, "float32")
+
+
+def valid_clips(mask):
+    """Returns which clips have a valid candidate.
+
+    Args:
+        mask: tensor of shape `(batch,)` or `(batch, candidates)`.
+
+    Returns:
+        float32 tensor of shape `(batch,)`, 1 for these clips and 0 for the others.
+    """
+    mask = rounded_mask(mask)
+    return mask if len(mask.shape) == 1 else ops.max(mask, axis=1)
+
+
+def _checked_mask(mask, positives):
+    """The mask in two dimensions, rounded."""
+    mask = rounded_mask(mask)
+    if len(mask.shape) == 1:
+        mask = mask[:, None]
+    batch_size, candidates = positives.shape
+    fits = (
+        len(mask.shape) == 2
+        and (batch_size is None or mask.shape[0] in (None, batch_size))
+        and (candidates is None or mask.shape[1] in (None, 1, candidates))
+    )
+    if not fits:
+        raise ValueError(
+            f"`mask` must have the shape (batch,) or (batch, candidates), here "
+            f"({batch_size},) or ({batch_size}, {candidates}). "
+            f"Received: shape {tuple(mask.shape)}"
+        )
+    return mask
+
+
+def _masked(similarities, masked):
+    """Similarities of each video to all candidates, and of all videos to each clip's.
+
+    Args:
+        similarities: `(batch, batch, candidates)`, of video i to candidates of clip j.
+        masked: see `ContrastiveLoss._contrast`.
+
+    Returns:
+        Two tensors of the shape of `similarities`, clip i first.
+    """
+    masked = ops.convert_to_tensor(masked, dtype="float32")
+    if len(masked.shape) == 0:
+        return similarities, ops.transpose(similarities, (1, 0, 2))
+    to_all_candidates = similarities + masked[None]
+    to_all_videos = ops.transpose(similarities, (1, 0, 2)) + masked[:, None]
+    return to_all_candidates, to_all_videos
 
 
 def _normalized(embeddings):

@@ -12,11 +12,14 @@ from keras_vatt.storage import PresetFolder, named_variables
 from keras_vatt.storage.finite_weights import check_finite
 from keras_vatt.storage.keras_hub_index import names_safetensors
 from keras_vatt.storage.safetensors_weights import match_tensors
+from keras_vatt.training.kept_weights import KeepsWeights
 
 MODALITIES = ("video", "audio", "text")
 
 
-class VATTBackbone(BackboneFromPreset, QuantizesBackbone, keras_nlp.models.Backbone):
+class VATTBackbone(
+    BackboneFromPreset, QuantizesBackbone, KeepsWeights, keras_nlp.models.Backbone
+):
     """Base class of the VATT backbones: any subset of modalities to features.
 
     A subclass builds a stem for each modality (`video_stem`, `audio_stem`,
@@ -104,7 +107,9 @@ class VATTBackbone(BackboneFromPreset, QuantizesBackbone, keras_nlp.models.Backb
                 tensor of word ids, 0 = padding, `(rows, words)` or
                 `(batch, candidates, words)`, which gives
                 `batch * candidates` rows.
-            training: bool. Whether dropout and DropToken are active.
+            training: bool. Whether dropout and DropToken are active. They never are
+                where nothing that the modality goes through is trainable: a frozen
+                encoder can't learn to bear their noise.
             pooled_only: bool. If `True`, return `"features_pooled"` alone: the
                 same numbers for less work, as the last block, the final norm
                 and the projection run on the aggregation token only. Defaults
@@ -127,6 +132,7 @@ class VATTBackbone(BackboneFromPreset, QuantizesBackbone, keras_nlp.models.Backb
             )
         stem = getattr(self, f"{modality}_stem")
         inputs = self._prepared(modality, inputs, stem)
+        training = training and self._is_trainable(modality)
         attention_mask = stem.attention_mask(inputs) if modality == "text" else None
         hidden = self._encoder(modality)(
             stem(inputs, training=training),
@@ -221,6 +227,10 @@ class VATTBackbone(BackboneFromPreset, QuantizesBackbone, keras_nlp.models.Backb
     def feature_dims(self):
         """Dict from modality to the width of its features."""
         raise NotImplementedError
+
+    def _is_trainable(self, modality):
+        layers = self.modality_layers(modality).values()
+        return any(layer.trainable_variables for layer in layers)
 
     def _prepared(self, modality, inputs, stem):
         rank = {"video": 5, "audio": 3, "text": 2}[modality]

@@ -14,10 +14,10 @@ from keras_vatt.models.class_labels import (
     check_labels,
     label_rows,
 )
-from keras_vatt.models.kept_weights import kept_weights
 from keras_vatt.models.pooled_encoder import pooled_features
 from keras_vatt.models.raw_batches import RawBatches
 from keras_vatt.models.task import VATTTask
+from keras_vatt.training.finite import check_finite
 
 
 class VATTClassifier(VATTTask):
@@ -97,7 +97,7 @@ class VATTClassifier(VATTTask):
             self.backbone,
             self.input_kind,
             inputs,
-            training=training and self.backbone.trainable,
+            training=training,
         )
         return self.classifier(self.output_dropout(pooled, training=training))
 
@@ -206,7 +206,6 @@ class VATTClassifier(VATTTask):
             )
             given = {"x": batches, "shuffle": False}
         with contextlib.ExitStack() as stack:
-            stack.enter_context(kept_weights(self))
             for data in (given["x"], validation_data):
                 if isinstance(data, RawBatches):
                     stack.enter_context(data.own_errors())
@@ -233,10 +232,9 @@ class VATTClassifier(VATTTask):
         check_labels(y, self.num_classes, self.multi_label)
         if not self._is_raw(self.input_kind, x):
             given = {"batch_size": batch_size, "sample_weight": sample_weight}
-            with kept_weights(self):
-                return super().evaluate(x=x, y=y, **given, **kwargs)
+            return super().evaluate(x=x, y=y, **given, **kwargs)
         batches = self._labelled_batches(x, y, sample_weight, batch_size)
-        with kept_weights(self), batches.own_errors():
+        with batches.own_errors():
             return super().evaluate(x=batches, **kwargs)
 
     def predict(self, x, batch_size=None, *, num_windows=1, num_crops=1, **kwargs):
@@ -272,12 +270,11 @@ class VATTClassifier(VATTTask):
                     f"were given. Received: num_windows={num_windows}, "
                     f"num_crops={num_crops}"
                 )
-            with kept_weights(self):
-                return super().predict(x, batch_size=batch_size, **kwargs)
+            return super().predict(x, batch_size=batch_size, **kwargs)
         batches = self._raw_batches(
             self.input_kind, x, num_windows, num_crops, batch_size=batch_size or 32
         )
-        with kept_weights(self), batches.own_errors():
+        with batches.own_errors():
             logits = super().predict(batches, **kwargs)
         return logits.reshape(-1, num_windows * num_crops, self.num_classes).mean(1)
 
@@ -363,8 +360,11 @@ class VATTClassifier(VATTTask):
                 f"A list holds raw clips: paths, bytes{rate}. Received: a list{first}. "
                 "A batch of arrays is one NumPy array."
             )
+        if isinstance(x, np.ndarray):
+            check_finite(self.modality, x)
 
     def _validation(self, x, y=None, sample_weight=None, *, batch_size=None):
+        self._check_clips(x)
         y, sample_weight = _as_array(y), _as_array(sample_weight)
         check_labels(y, self.num_classes, self.multi_label)
         if self._is_raw(self.input_kind, x):

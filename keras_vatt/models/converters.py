@@ -46,9 +46,15 @@ class _VATTConverter(PartFromPreset):
                 )
             return self._batch(np.asarray(inputs))
         clips = inputs if isinstance(inputs, list | np.ndarray) else [inputs]
-        return np.concatenate(
-            [self._windows(clip, num_windows, num_crops) for clip in clips]
-        )
+        windows = []
+        for number, clip in enumerate(clips):
+            try:
+                windows.append(self._windows(clip, num_windows, num_crops))
+            except ValueError as error:
+                if len(clips) == 1:
+                    raise
+                raise ValueError(f"Clip {number}: {error}") from error
+        return np.concatenate(windows)
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_vatt.training.kept_weights import KeepsWeights
+
 
 def pooled_features(backbone, kind, inputs, training=None):
     """The pooled features of clips, images or texts.
@@ -39,7 +41,7 @@ def pooled_features(backbone, kind, inputs, training=None):
     return features["features_pooled"]
 
 
-class PooledEncoder(keras.Model):
+class PooledEncoder(KeepsWeights, keras.Model):
     """One vector a clip, as a model: the pooled features, and embeddings of a head.
 
     Args:

@@ -138,7 +138,10 @@ class RawBatches(keras.utils.PyDataset):
         return chosen, rows
 
     def _rows_of(self, number, epoch_seed):
-        rows = self._convert([self._clips[number]])
+        try:
+            rows = self._convert([self._clips[number]])
+        except ValueError as error:
+            raise ValueError(f"Clip {number}: {error}") from error
         if self._augmentation is None:
             return rows
         generator = np.random.default_rng((epoch_seed, number))

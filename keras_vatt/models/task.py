@@ -7,28 +7,42 @@ import numpy as np
 from keras_vatt.data.images import is_raw_images, list_of_images
 from keras_vatt.data.raw_clips import is_raw
 from keras_vatt.models.backbone import VATTBackbone
-from keras_vatt.models.kept_weights import kept_weights
 from keras_vatt.models.pooled_encoder import EncoderCache
 from keras_vatt.models.presets import TaskFromPreset
 from keras_vatt.models.quantization import QuantizesBackbone
 from keras_vatt.models.raw_batches import RawBatches
 from keras_vatt.models.tower_export import ExportsTowers
+from keras_vatt.training.finite import check_finite
+from keras_vatt.training.kept_weights import KeepsWeights
 
 
-class VATTTask(TaskFromPreset, QuantizesBackbone, ExportsTowers, keras_nlp.models.Task):
-    """A VATT backbone with something around it, fed with decoded batches."""
+class _PlainLoops:
+    """The loops of Keras in place of KerasHub's.
 
-    backbone_cls = VATTBackbone
+    Batches come decoded and tokenized, from pipelines that know time, masks and
+    candidates: KerasHub's mapping of the preprocessor over the data, and the kinds of
+    dataset that it can't take, are not wanted here.
+    """
 
-    # Batches come decoded and tokenized, from pipelines that know time, masks
-    # and candidates: KerasHub's mapping of the preprocessor over the data, and
-    # the kinds of dataset that it can't take, are not wanted here.
     fit = keras.Model.fit
     evaluate = keras.Model.evaluate
     predict = keras.Model.predict
     train_on_batch = keras.Model.train_on_batch
     test_on_batch = keras.Model.test_on_batch
     predict_on_batch = keras.Model.predict_on_batch
+
+
+class VATTTask(
+    TaskFromPreset,
+    QuantizesBackbone,
+    ExportsTowers,
+    KeepsWeights,
+    _PlainLoops,
+    keras_nlp.models.Task,
+):
+    """A VATT backbone with something around it, fed with decoded batches."""
+
+    backbone_cls = VATTBackbone
 
     def __setattr__(self, name, value):
         if name in ("preprocessor", "_preprocessor"):
@@ -86,15 +100,14 @@ class VATTTask(TaskFromPreset, QuantizesBackbone, ExportsTowers, keras_nlp.model
         encoder = cache.get(self.backbone, kind, bridge_head)
         if not self._is_raw(kind, inputs):
             _check_one_window(kind, num_windows, num_crops)
-            with kept_weights(encoder):
-                values = encoder.predict(
-                    np.asarray(inputs), batch_size=batch_size, verbose=0
-                )
+            inputs = np.asarray(inputs)
+            check_finite(kind, inputs)
+            values = encoder.predict(inputs, batch_size=batch_size, verbose=0)
             return values[output][:, np.newaxis]
         batches = self._raw_batches(
             kind, inputs, num_windows, num_crops, batch_size=batch_size
         )
-        with kept_weights(encoder), batches.own_errors():
+        with batches.own_errors():
             values = encoder.predict(batches, verbose=0)[output]
         return values.reshape(-1, num_windows * num_crops, values.shape[-1])
 

@@ -1,16 +1,19 @@
 """VATT: backbone, bridge head, contrastive pre-training, embeddings."""
 
 import functools
+import numbers
 
 import keras
 import numpy as np
 
 from keras_vatt.data.raw_clips import is_raw
 from keras_vatt.layers import FactorizedBridgeHead
-from keras_vatt.losses import AsymmetricNCE
+from keras_vatt.losses import AsymmetricNCE, ContrastiveLoss
+from keras_vatt.losses.contrastive import rounded_mask, valid_clips
 from keras_vatt.models.layouts import encoder_layout_map
 from keras_vatt.models.task import VATTTask
 from keras_vatt.training import Branch, BranchLoss, HarmonizedModel
+from keras_vatt.training.finite import check_finite
 
 # The losses in the order of the Gram matrix: the pair, then where each side's
 # embedding is and which masks say that a pair is valid.
@@ -130,8 +133,8 @@ class VATT(HarmonizedModel, VATTTask):
 
         Raises:
             ValueError: if nothing or an empty list is given, an input has the wrong
-                rank, or raw input is given to a model without preprocessor or
-                vocabulary.
+                rank, a NaN or an infinity, or raw input is given to a model without
+                preprocessor or vocabulary.
             keras_vatt.data.MediaError: if a file can't be used.
 
         All raw clips are decoded before any is encoded: for many of them, or several
@@ -157,7 +160,9 @@ class VATT(HarmonizedModel, VATTTask):
                 f"`encode` needs at least one clip. Received: {modality}=[]"
             )
         if not is_raw(given):
-            return np.asarray(given)
+            batch = np.asarray(given)
+            check_finite(modality, batch)
+            return batch
         if self.preprocessor is None:
             raise ValueError(
                 f"This model has no preprocessor for raw {modality}: give arrays, or "
@@ -209,10 +214,16 @@ class VATT(HarmonizedModel, VATTTask):
                 `keras.Model.compile`.
 
         Raises:
-            ValueError: if a weight is for an unknown pair or one that this model
-                can't compare, or if no weight is positive.
+            ValueError: if the loss is no `ContrastiveLoss`, or a weight is not
+                finite, negative, or for a pair that is unknown or that this model can't
+                compare, or if no weight is positive.
         """
-        self.contrastive_loss = loss or AsymmetricNCE()
+        self.contrastive_loss = AsymmetricNCE() if loss is None else loss
+        if not isinstance(self.contrastive_loss, ContrastiveLoss):
+            raise ValueError(
+                "`loss` must be a keras_vatt.losses.ContrastiveLoss, such as "
+                f"keras_vatt.losses.SymmetricNCE(). Received: loss={loss!r}"
+            )
         self.pair_weights = self._checked_weights(loss_weights)
         super().compile(
             optimizer=optimizer, harmonizer=harmonizer, num_groups=num_groups, **kwargs
@@ -240,6 +251,7 @@ class VATT(HarmonizedModel, VATTTask):
                 per_sample=lambda outputs, batch, pair=pair: self._contrast(
                     pair, outputs, batch
                 ),
+                is_valid=functools.partial(_valid_clips, pair),
             )
             for pair, weight in self.pair_weights.items()
         ]
@@ -295,18 +307,9 @@ class VATT(HarmonizedModel, VATTTask):
         return self.bridge_head({modality: pooled}, training=training)[modality]
 
     def _contrast(self, pair, outputs, batch):
-        (first, to_second), (second, to_first), mask_names = _PAIRS[pair]
-        masks = [
-            keras.ops.cast(batch[name], "float32")
-            for name in mask_names
-            if batch.get(name) is not None
-        ]
-        mask = None
-        for factor in masks:
-            factor = keras.ops.reshape(factor, (-1,))
-            mask = factor if mask is None else mask * factor
+        (first, to_second), (second, to_first), _ = _PAIRS[pair]
         return self.contrastive_loss.per_clip(
-            outputs[first][to_second], outputs[second][to_first], mask
+            outputs[first][to_second], outputs[second][to_first], _mask(pair, batch)
         )
 
     def _checked_weights(self, loss_weights):
@@ -317,11 +320,13 @@ class VATT(HarmonizedModel, VATTTask):
                 for other in ("audio", "text")
                 if other in modalities and "video" in modalities
             }
-        unknown = set(loss_weights) - set(_PAIRS)
-        if unknown or any(weight < 0 for weight in loss_weights.values()):
+        if not isinstance(loss_weights, dict) or not all(
+            pair in _PAIRS and _is_weight(weight)
+            for pair, weight in loss_weights.items()
+        ):
             raise ValueError(
-                f"`loss_weights` maps {list(_PAIRS)} to weights of at least 0. "
-                f"Received: loss_weights={loss_weights}"
+                f"`loss_weights` must be a dict from {list(_PAIRS)} to finite weights "
+                f"of at least 0. Received: loss_weights={loss_weights}"
             )
         weights = {
             pair: float(loss_weights[pair])
@@ -365,3 +370,37 @@ class VATT(HarmonizedModel, VATTTask):
         if isinstance(config.get("bridge_head"), dict):
             config["bridge_head"] = keras.layers.deserialize(config["bridge_head"])
         return super().from_config(config)
+
+
+def _is_weight(value):
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_number and 0 <= value < float("inf")
+
+
+def _mask(pair, batch):
+    """Mask of shape (batch, 1) or (batch, candidates) of a pair, `None` without one."""
+    mask = None
+    for name in _PAIRS[pair][2]:
+        if batch.get(name) is None:
+            continue
+        factor = rounded_mask(batch[name])
+        _check_mask(name, tuple(factor.shape))
+        if len(factor.shape) == 1:
+            factor = factor[:, None]
+        mask = factor if mask is None else mask * factor
+    return mask
+
+
+def _check_mask(name, shape):
+    has_candidates = name == "text_mask"
+    if len(shape) == 1 or (len(shape) == 2 and (has_candidates or shape[1] == 1)):
+        return
+    alternative = " or (batch, candidates)" if has_candidates else ""
+    raise ValueError(
+        f"'{name}' must have the shape (batch,){alternative}. Received: shape {shape}"
+    )
+
+
+def _valid_clips(pair, batch):
+    mask = _mask(pair, batch)
+    return None if mask is None else valid_clips(mask)

@@ -126,7 +126,7 @@ def _check_arguments(model, kind, label_texts, templates, top_k, temperature):
             "`templates` is a sequence of strings with {} where the label goes. "
             f"Received: templates={templates!r}"
         )
-    if temperature <= 0 or (top_k is not None and top_k < 1):
+    if not 0 < temperature < float("inf") or (top_k is not None and top_k < 1):
         raise ValueError(
             "`temperature` must be positive and `top_k` at least 1. "
             f"Received: temperature={temperature}, top_k={top_k}"

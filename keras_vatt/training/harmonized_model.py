@@ -2,14 +2,17 @@
 
 import dataclasses
 import importlib
+import math
 from collections.abc import Callable
 
 import keras
 from keras import ops
 
 from keras_vatt import harmonization
-from keras_vatt.training.harmonized_step import HarmonizedStep
-from keras_vatt.training.metrics import NamedMeans, StepMetrics
+from keras_vatt.training.batch_checks import refuse_targets
+from keras_vatt.training.batch_loops import BatchLoops, variable_ids
+from keras_vatt.training.harmonized_step import HarmonizedStep, count_valid
+from keras_vatt.training.metrics import NamedMeans, StepCounter, StepMetrics
 
 # jax.py, tensorflow.py and torch.py hold the same functions.
 _backend = importlib.import_module(f"keras_vatt.training.{keras.config.backend()}")
@@ -52,15 +55,20 @@ class BranchLoss:
             the loss of each sample, whose mean is the loss; `outputs` is a dict
             with the outputs of `branches`, `batch` one with the model's
             `loss_inputs`.
+        is_valid: function `batch -> (batch_size,)` float32 tensor, 1 for a sample that
+            has this loss and 0 for one that lacks one of its sides; or `None` if all
+            of them have. What is logged is the mean over the valid samples of all
+            batches. Defaults to `None`, samples always have this loss.
     """
 
     name: str
     branches: tuple[str, ...]
     weight: float
     per_sample: Callable
+    is_valid: Callable | None = None
 
 
-class HarmonizedModel(keras.Model):
+class HarmonizedModel(BatchLoops, keras.Model):
     """Base class of models with several losses on a few branches.
 
     A subclass says in `branches` how its forward pass falls into branches, and in
@@ -82,18 +90,32 @@ class HarmonizedModel(keras.Model):
     the Gram matrix of the whole batch's gradients: the step is the same on any number
     of devices. See the guide "Pre-train on a TPU pod".
 
-    A step whose gradients hold a NaN or an infinity, or that the harmonizer
-    does not apply, changes no weight, no optimizer slot and no iteration count;
-    batch-norm statistics and seeds advance all the same. (Under
-    `keras.optimizers.LossScaleOptimizer` a non-finite gradient lowers the loss
-    scale, as ever.) Thresholds and other schedules of a harmonizer read the
-    number of steps taken so far, skipped ones included.
+    A step that the harmonizer does not apply changes no weight, no optimizer slot and
+    no iteration count; batch-norm statistics and seeds advance all the same. A step
+    whose gradients hold a NaN or an infinity leaves batch-norm statistics as they are,
+    too. (Under `keras.optimizers.LossScaleOptimizer` it lowers the loss scale, as
+    ever.)
 
-    What is logged is listed in `keras_vatt.training.StepMetrics`.
+    Thresholds and other schedules of a harmonizer read `num_steps`, the number of
+    steps taken so far, skipped ones included. It is saved with the weights, and
+    `compile` leaves it as it is; `model.num_steps.assign(0)` restarts a schedule.
+
+    There are no targets: the losses compare the branches with each other. The metrics
+    that are logged are listed in `keras_vatt.training.StepMetrics`.
     """
 
     # Entries of the batch that the losses read, such as masks.
     loss_inputs = ()
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.step_counter = StepCounter()
+        self.num_groups = self.num_micro_batches = 1
+
+    @property
+    def num_steps(self):
+        """int32 `keras.Variable`, the number of training steps taken so far."""
+        return self.step_counter.num_steps
 
     def branches(self):
         """Dict from branch name to `Branch`."""
@@ -154,6 +176,7 @@ class HarmonizedModel(keras.Model):
         """
         _backend.check_devices()
         losses = self.branch_losses()
+        _check_losses(losses)
         if group_by not in ("samples", "anchors") or num_micro_batches < 1:
             raise ValueError(
                 "`group_by` must be 'samples' or 'anchors' and `num_micro_batches` at "
@@ -170,6 +193,7 @@ class HarmonizedModel(keras.Model):
                 "A harmonizer needs at least two losses. Received: "
                 f"losses={[loss.name for loss in losses]}"
             )
+        self.auto_scale_loss = auto_scale_loss
         super().compile(
             optimizer=optimizer,
             run_eagerly=run_eagerly,
@@ -181,6 +205,8 @@ class HarmonizedModel(keras.Model):
             # Which variables are trained is settled here, as in all of Keras; a
             # step that built the optimizer would be traced twice.
             self.optimizer.build(self.trainable_variables)
+        # Past Keras' tracker, which would wrap the list.
+        self.__dict__["_compiled_for"] = variable_ids(self)
         self.harmonizer = None if harmonizer is None else harmonization.get(harmonizer)
         self.num_groups = num_groups
         self.group_by = group_by
@@ -209,16 +235,27 @@ class HarmonizedModel(keras.Model):
         Returns:
             Dict of logs, the metrics so far.
         """
-        batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        step = HarmonizedStep(_backend, self, replicas, batch).take()
-        for variable, value in step["updates"]:
-            variable.assign(value)
-        self._apply(step, replicas)
+        if not self.trainable_variables:
+            raise ValueError("Nothing of this model is trainable: all of it is frozen.")
+        step = HarmonizedStep(_backend, self, replicas, _batch_of(data)).take()
+        finite = ops.equal(step["nonfinite"], 0)
+        self._assign_updates(step["updates"], finite)
+        self._apply(step, finite, replicas)
         self.step_metrics.update_step(step)
+        self.step_counter.update_step(step)
         return self.get_metrics_result()
 
-    def _apply(self, step, replicas):
-        finite = ops.equal(step["nonfinite"], 0)
+    def _assign_updates(self, updates, finite):
+        """Assigns seeds, and in a finite step statistics, unless they overflow."""
+        statistics = [value for variable, value in updates if "float" in variable.dtype]
+        for value in statistics:
+            finite = ops.logical_and(finite, ops.all(ops.isfinite(value)))
+        for variable, value in updates:
+            if "float" in variable.dtype:
+                value = ops.where(finite, value, variable.value)
+            variable.assign(value)
+
+    def _apply(self, step, finite, replicas):
         apply = ops.logical_and(finite, step["applied"] > 0)
         gradients = step["gradients"]
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
@@ -251,7 +288,7 @@ class HarmonizedModel(keras.Model):
         Returns:
             Dict of logs, the metrics so far: `loss` and each loss by name.
         """
-        batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        batch = _batch_of(data)
         losses = self.branch_losses()
         outputs = {
             name: branch.embed(
@@ -264,11 +301,12 @@ class HarmonizedModel(keras.Model):
         terms = [loss.per_sample(outputs, shared) for loss in losses]
         self.validation_metrics.update_state(
             ops.stack([ops.mean(term) for term in terms]),
-            sample_weight=ops.shape(terms[0])[0],
+            sample_weight=count_valid(losses, shared, replicas.count_samples(batch)),
         )
-        logs = self.validation_metrics.result()
-        total = sum(loss.weight * logs[loss.name] for loss in losses)
-        return {"loss": total, **logs}
+        total = self.validation_metrics.weighted_sum(
+            {loss.name: loss.weight for loss in losses}
+        )
+        return {"loss": total, **self.validation_metrics.result()}
 
     def used_branches(self, losses):
         """The `branches` that some of the losses are made of."""
@@ -284,7 +322,7 @@ class HarmonizedModel(keras.Model):
     def metrics(self):
         if not self.compiled:
             return []
-        return [self.validation_metrics, self.step_metrics]
+        return [self.validation_metrics, self.step_metrics, self.step_counter]
 
     def get_metrics_result(self):
         """The logs of training; `test_step` returns its own."""
@@ -303,7 +341,37 @@ class HarmonizedModel(keras.Model):
             "run_eagerly": self.run_eagerly,
             "steps_per_execution": self.steps_per_execution,
             "jit_compile": self.jit_compile,
+            "auto_scale_loss": self.auto_scale_loss,
         }
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        store["num_steps"] = self.num_steps
+
+    def load_own_variables(self, store):
+        store = {name: store[name] for name in store.keys()}  # noqa: SIM118
+        # Files of earlier versions lack it.
+        num_steps = store.pop("num_steps", None)
+        super().load_own_variables(store)
+        if num_steps is not None:
+            self.num_steps.assign(num_steps)
+
+
+def _batch_of(data):
+    """Returns the batch of what a dataset yields; refuses targets and weights."""
+    batch, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    refuse_targets(y, sample_weight)
+    return batch
+
+
+def _check_losses(losses):
+    wrong = {
+        loss.name: loss.weight for loss in losses if not 0 < loss.weight < math.inf
+    }
+    if wrong:
+        raise ValueError(
+            f"The weight of a loss must be positive and finite. Received: {wrong}"
+        )

@@ -40,7 +40,9 @@ class HarmonizedStep:
         updates = self._run_forward()
         harmonized = self.model.harmonizer is not None
         step = self._grouped_step() if harmonized else self._plain_step()
-        return step | {"updates": updates}
+        num_samples = self.replicas.count_samples(self.batch)
+        num_valid = count_valid(self.losses, self.loss_inputs, num_samples)
+        return step | {"updates": updates, "num_valid": num_valid}
 
     def _run_forward(self):
         self.outputs, self.walk_embed, self.walk_encode = {}, {}, {}
@@ -132,10 +134,17 @@ class HarmonizedStep:
         else:
             step = self._sum_of_groups(group_step, num_own)
         # Shares are summed while they are shares.
-        summed = ("gradients", "nonfinite", "applied", "cosine", "conflict", "norms")
-        step |= replicas.sum_over_groups({name: step[name] for name in summed})
+        averaged = (
+            "nonfinite",
+            "applied",
+            "comparable",
+            "cosine",
+            "conflict",
+            "norms",
+        )
+        summed = {name: step[name] for name in ("gradients", *averaged)}
+        step |= replicas.sum_over_groups(summed)
         gradients = self._without_none(replicas.join_shares(step["gradients"]))
-        averaged = summed[1:]
         return step | {
             "gradients": gradients,
             **{name: step[name] / model.num_groups for name in averaged},
@@ -157,6 +166,7 @@ class HarmonizedStep:
                 "losses": zeros,
                 "nonfinite": zero,
                 "applied": zero,
+                "comparable": zero,
                 "cosine": zero,
                 "conflict": zero,
                 "norms": zeros,
@@ -252,22 +262,40 @@ class HarmonizedStep:
         ]
         gram = replicas.sum_over_shares(harmonization.gradient_gram(shares))
         gram = gram / self.loss_scale**2
-        num_steps = self.model.step_metrics.num_steps.value
-        weights, apply = self.model.harmonizer(gram, num_steps)
+        weights, apply = self.model.harmonizer(gram, self.model.num_steps.value)
         applied = ops.cast(apply, "float32")
         cosine = harmonization.smallest_cosine(gram)
+        norms = harmonization.gradient_norms(gram)
+        num_gradients = ops.sum(ops.cast(norms > 0, "int32"))
         return {
             "gradients": harmonization.combine_gradients(shares, weights * applied),
             "nonfinite": _is_nonfinite(gram),
             "applied": applied,
+            "comparable": ops.cast(num_gradients > 1, "float32"),
             "cosine": cosine,
             "conflict": ops.cast(cosine < 0, "float32"),
-            "norms": harmonization.gradient_norms(gram),
+            "norms": norms,
         }
 
     def _without_none(self, gradients):
         """A variable that no loss reaches has gradient zero on every backend."""
         return _filled(gradients, self.model.trainable_variables, _zeros)
+
+
+def count_valid(losses, loss_inputs, num_samples):
+    """The number of samples of a batch that have each loss.
+
+    Args:
+        losses: list of `BranchLoss`.
+        loss_inputs: dict of tensors, the inputs of the losses for the whole batch.
+        num_samples: int or int scalar, the number of samples of the whole batch.
+
+    Returns:
+        float32 tensor of shape `(losses,)`.
+    """
+    masks = [loss.is_valid and loss.is_valid(loss_inputs) for loss in losses]
+    every = ops.cast(num_samples, "float32")
+    return ops.stack([every if mask is None else ops.sum(mask) for mask in masks])
 
 
 def _sum_gradients(*gradients):
@@ -311,7 +339,10 @@ def _only_group(rows, group, num_groups):
             "The batch size must be a multiple of `num_groups`. Received: "
             f"batch size {static_size}, num_groups={num_groups}"
         )
-    num_rows = ops.shape(rows)[0]
-    groups = ops.arange(num_rows) * num_groups // num_rows
-    is_own = ops.cast(ops.equal(groups, group), rows.dtype)
-    return rows * ops.reshape(is_own, (-1, *[1] * (len(rows.shape) - 1)))
+    # In a graph of TensorFlow, which may not know the size before it runs, this
+    # refuses other sizes.
+    row_shape = ops.shape(rows)[1:]
+    grouped = ops.reshape(rows, (num_groups, -1, *row_shape))
+    is_own = ops.cast(ops.equal(ops.arange(num_groups), group), rows.dtype)
+    own = grouped * ops.reshape(is_own, (-1, *[1] * len(rows.shape)))
+    return ops.reshape(own, (-1, *row_shape))

@@ -74,6 +74,9 @@ class MeshReplicas(OneReplica):
     def index(self):
         return jax.lax.axis_index(self.axes)
 
+    def count_samples(self, batch):
+        return super().count_samples(batch) * self.num_replicas
+
     def gather_rows(self, tree):
         return jax.tree.map(
             lambda rows: jax.lax.all_gather(rows, self.axes, tiled=True), tree

@@ -47,6 +47,26 @@ class NamedMeans(keras.metrics.Metric):
         means = self.totals / self.weights
         return {name: means[index] for index, name in enumerate(self.names)}
 
+    def weighted_sum(self, factors):
+        """Weighted sum of the means that have a value; NaN if none of them has.
+
+        Args:
+            factors: dict from some of the names to floats, what their means are
+                multiplied by.
+
+        Returns:
+            float32 scalar.
+        """
+        indices = [self.names.index(name) for name in factors]
+        totals, weights = (
+            ops.take(vector, indices) for vector in (self.totals, self.weights)
+        )
+        known = weights > 0
+        factors = ops.convert_to_tensor(list(factors.values()), "float32")
+        terms = totals / ops.where(known, weights, 1.0) * factors
+        total = ops.sum(ops.where(known, terms, 0.0))
+        return ops.where(ops.any(known), total, float("nan"))
+
     def _vector(self, name):
         return self.add_variable(
             shape=(len(self.names),),
@@ -58,26 +78,27 @@ class NamedMeans(keras.metrics.Metric):
 
 
 class StepMetrics(NamedMeans):
-    """What `fit` logs of a `HarmonizedModel`, and the number of steps.
+    """The metrics that `fit` logs of a `HarmonizedModel`.
 
-    - `loss`, the weighted total, and each loss under its own name;
-    - `nonfinite_rate`: share of steps with a non-finite gradient;
+    - each loss under its own name, as the mean over the valid samples of all steps:
+      a batch without a valid sample of a loss does not count towards it;
+    - `loss`, the weighted total of these means;
+    - `nonfinite_rate`: fraction of steps with a non-finite gradient;
 
     and with a harmonizer:
 
     - `gradient_cosine`: cosine between the losses' gradients (the smallest of
-      all pairs, if there are more than two losses);
-    - `conflict_rate`: share of steps in which that cosine is negative;
-    - `skip_rate`: share of steps that were skipped for any reason, non-finite
+      all pairs, if there are more than two losses), as the mean over the steps in
+      which two losses have a gradient;
+    - `conflict_rate`: fraction of steps in which that cosine is negative;
+    - `skip_rate`: fraction of steps that were skipped for any reason, non-finite
       gradients among them;
     - `<pair>_gradient_norm`: norm of the gradient of each loss as weighted in
-      the total.
+      the total, as the mean over the steps with a valid sample of that loss.
 
     If the batch is cut into groups, cosine, rates and norms are means over the
     groups. Non-finite steps count in the two rates `nonfinite_rate` and
     `skip_rate` and are left out of all other means.
-
-    The number of steps, `num_steps`, goes on counting over epochs.
 
     Args:
         loss_weights: dict from the losses' names to their weights in the total.
@@ -85,16 +106,54 @@ class StepMetrics(NamedMeans):
     """
 
     def __init__(self, loss_weights, harmonized, name="step_metrics"):
-        losses = ["loss", *loss_weights]
-        rates, norms = ["nonfinite_rate"], []
+        names = [*loss_weights, "nonfinite_rate"]
         if harmonized:
-            rates += ["skip_rate"]
-            losses += ["gradient_cosine", "conflict_rate"]
             norms = [f"{n.removesuffix('_loss')}_gradient_norm" for n in loss_weights]
-        super().__init__([*losses, *norms, *rates], name=name)
-        self.loss_weights = list(loss_weights.values())
+            names += ["skip_rate", "conflict_rate", "gradient_cosine", *norms]
+        super().__init__(names, name=name)
+        self.loss_weights = dict(loss_weights)
         self.harmonized = harmonized
-        self.num_rates = len(rates)
+
+    def update_step(self, step):
+        """Counts one training step.
+
+        Args:
+            step: dict with the results of the step: `losses` and `num_valid` (one
+                value for each loss), `nonfinite` and, with a harmonizer, `applied` and
+                `comparable` (fractions of the groups), `cosine`, `conflict` and `norms`
+                (one value for each loss).
+        """
+        finite = ops.cast(step["nonfinite"] == 0, "float32")
+        num_valid = step["num_valid"]
+        values = [step["losses"], [1 - finite]]
+        weights = [finite * num_valid, [1.0]]
+        if self.harmonized:
+            comparable = step["comparable"]
+            # The mean over all groups, in which those without a cosine count as 0.
+            cosine = step["cosine"] / ops.where(comparable > 0, comparable, 1.0)
+            values += [[1 - step["applied"] * finite, step["conflict"], cosine]]
+            values += [step["norms"]]
+            weights += [[1.0, finite, finite * comparable]]
+            weights += [finite * ops.cast(num_valid > 0, "float32")]
+        self.update_state(_joined(values), sample_weight=_joined(weights))
+
+    def result(self):
+        """Dict from name to mean, `"loss"` first; NaN for the mean of nothing."""
+        return {"loss": self.weighted_sum(self.loss_weights), **super().result()}
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class StepCounter(keras.metrics.Metric):
+    """The number of training steps that a model has taken, skipped ones included.
+
+    It keeps counting over epochs: `reset_state` changes nothing.
+
+    Attributes:
+        num_steps: int32 `keras.Variable`.
+    """
+
+    def __init__(self, name="step_counter", **kwargs):
+        super().__init__(name=name, dtype="float32", **kwargs)
         self.num_steps = self.add_variable(
             shape=(),
             initializer="zeros",
@@ -104,29 +163,22 @@ class StepMetrics(NamedMeans):
         )
 
     def update_step(self, step):
-        """Counts one training step.
-
-        Args:
-            step: dict of what the step was: `losses` (one value each),
-                `nonfinite` and, with a harmonizer, `applied` (share of groups),
-                `cosine`, `conflict` and `norms` (one value each).
-        """
-        losses = step["losses"]
-        finite = ops.cast(step["nonfinite"] == 0, "float32")
-        total = ops.sum(losses * ops.convert_to_tensor(self.loss_weights, "float32"))
-        values, rates = [total[None], losses], [1 - finite]
-        if self.harmonized:
-            values += [step["cosine"][None], step["conflict"][None], step["norms"]]
-            rates += [1 - step["applied"] * finite]
-        values = ops.concatenate([*values, ops.stack(rates)])
-        num_values = len(self.names) - self.num_rates
-        always = ops.arange(len(self.names)) >= num_values
-        self.update_state(values, sample_weight=ops.where(always, 1.0, finite))
+        """Counts one training step; see `StepMetrics.update_step`."""
         # Always one, but known only from the data: where TensorFlow finds that there
         # are no more, it may have run all that doesn't depend on them.
         one = ops.cast(step["nonfinite"] >= 0, "int32")
         self.num_steps.assign(self.num_steps + one)
 
+    def result(self):
+        """The number of steps, an int32 scalar."""
+        return ops.convert_to_tensor(self.num_steps)
+
     def reset_state(self):
-        for variable in (self.totals, self.weights):
-            variable.assign(ops.zeros(variable.shape))
+        """Changes nothing."""
+
+
+def _joined(parts):
+    """One vector from vectors and lists of scalars."""
+    return ops.concatenate(
+        [ops.stack(part) if isinstance(part, list) else part for part in parts]
+    )

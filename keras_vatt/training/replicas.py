@@ -17,6 +17,11 @@ class OneReplica:
     # The number of this replica, an int or a scalar tensor; `None` if alone.
     index = None
 
+    def count_samples(self, batch):
+        """Number of samples of the whole batch, of which `batch` is this slice."""
+        entries = [entry for entry in tree.flatten(batch) if entry is not None]
+        return ops.shape(entries[0])[0]
+
     def gather_rows(self, tree):
         """From each replica's rows to those of all, in order."""
         return tree

@@ -259,7 +259,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         }
 
     def _steps_of_model(self):
-        return int(_numpy(self.model.step_metrics.num_steps))
+        return int(_numpy(self.model.num_steps))
 
 
 def _state_variables(model):

@@ -24,7 +24,8 @@ def warmup_cosine(
         A `keras.optimizers.schedules.CosineDecay`, finite at every step.
 
     Raises:
-        ValueError: if the warm-up is not shorter than the whole.
+        ValueError: if the warm-up is not shorter than the whole, or a learning rate is
+            negative or not finite.
 
     Example:
     ```python
@@ -35,6 +36,11 @@ def warmup_cosine(
         raise ValueError(
             "`warmup_steps` must be less than `total_steps`. Received: "
             f"warmup_steps={warmup_steps}, total_steps={total_steps}"
+        )
+    if not (0 < peak < float("inf") and 0 <= end < float("inf")):
+        raise ValueError(
+            "`peak` must be positive, `end` not negative, and both finite. "
+            f"Received: peak={peak}, end={end}"
         )
     # From an int Keras' schedule takes an integer pi.
     peak, end = float(peak), float(end)

@@ -61,6 +61,9 @@ class StrategyReplicas(OneReplica):
         self._num_all = tf.reduce_sum(num_samples)
         self._num_before = tf.reduce_sum(num_samples[: self.index])
 
+    def count_samples(self, batch):
+        return self._num_all
+
     def gather_rows(self, tree):
         return tf.nest.map_structure(
             lambda rows: self.context.all_gather(rows, axis=0), tree

@@ -65,9 +65,14 @@ def pullback(model, function, inputs, updates, num_uses):
     with torch.enable_grad(), BranchScope(updates) as scope:
         outputs = function(tree.pack_sequence_as(inputs, leaves))
     flat_outputs = tree.flatten(outputs)
+    # Nothing that is trainable reaches the outputs of a frozen branch.
+    is_frozen = not any(output.requires_grad for output in flat_outputs)
     uses_left = num_uses
 
     def walk_backward(cotangent, retain_graph):
+        if is_frozen:
+            nothing = tree.map_structure(lambda _: None, inputs)
+            return [None] * len(variables), nothing
         gradients = torch.autograd.grad(
             flat_outputs,
             [*variables, *leaves],

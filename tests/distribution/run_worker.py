@@ -45,7 +45,7 @@ class StepLosses(keras.callbacks.Callback):
         self.before = self.total_loss()
 
     def on_train_batch_end(self, batch, logs=None):
-        step = int(self.model.step_metrics.num_steps)
+        step = int(self.model.num_steps)
         row = {"step": step, "loss": self.total_loss() - self.before}
         if jax.process_index() == 0:
             with open(self.path, "a") as file:
@@ -65,7 +65,7 @@ class HangBefore(keras.callbacks.Callback):
         self.mark = pathlib.Path(mark)
 
     def on_train_batch_begin(self, batch, logs=None):
-        if int(self.model.step_metrics.num_steps) + 1 == self.step:
+        if int(self.model.num_steps) + 1 == self.step:
             self.mark.touch()
             time.sleep(600)
 

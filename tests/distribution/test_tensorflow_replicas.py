@@ -116,7 +116,7 @@ def test_non_finite_gradient_on_one_replica_skips_the_step_on_all():
         logs = fit(model, batch_with(poison=True))
         after = values_of([*model.trainable_variables, *model.optimizer.variables])
     assert logs["nonfinite_rate"] == 1
-    assert ops.convert_to_numpy(model.step_metrics.num_steps) == 1
+    assert ops.convert_to_numpy(model.num_steps) == 1
     for first, second in zip(before, after, strict=True):
         np.testing.assert_array_equal(first, second)
 

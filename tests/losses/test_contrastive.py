@@ -131,3 +131,63 @@ def test_loss_round_trips(loss_class):
 def test_temperature_must_be_positive():
     with pytest.raises(ValueError, match="temperature"):
         losses.AsymmetricNCE(temperature=0)
+
+
+@pytest.mark.parametrize("loss", [losses.AsymmetricNCE(0.2), losses.SymmetricNCE(0.2)])
+def test_a_masked_candidate_is_as_if_it_were_not_there(loss):
+    random = np.random.default_rng(0)
+    video, text = random.normal(size=(4, 6)), random.normal(size=(4, 3, 6))
+    mask = np.ones((4, 3))
+    mask[:, 1] = 0
+    actual = loss(video, text.reshape(-1, 6), mask)
+    expected = loss(video, text[:, [0, 2]].reshape(-1, 6))
+    assert float(actual) == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", [losses.AsymmetricNCE(0.2), losses.SymmetricNCE(0.2)])
+def test_a_clip_without_a_valid_candidate_is_not_valid(loss):
+    random = np.random.default_rng(1)
+    video, text = random.normal(size=(4, 6)), random.normal(size=(8, 6))
+    of_clips = np.array([1.0, 0.0, 1.0, 1.0])
+    of_candidates = np.repeat(of_clips[:, None], 2, axis=1)
+    per_clip = [
+        keras.ops.convert_to_numpy(loss.per_clip(video, text, mask))
+        for mask in (of_clips, of_candidates)
+    ]
+    np.testing.assert_allclose(per_clip[0], per_clip[1], rtol=1e-6)
+    assert per_clip[1][1] == 0
+
+
+def test_partial_candidates_equal_a_float64_formula():
+    random = np.random.default_rng(2)
+    video, text = random.normal(size=(3, 5)), random.normal(size=(6, 5))
+    mask = np.array([[1, 1], [0, 1], [0, 0]], "float64")
+    video /= np.linalg.norm(video, axis=1, keepdims=True)
+    text /= np.linalg.norm(text, axis=1, keepdims=True)
+    logits = (video @ text.T).reshape(3, 3, 2) / 0.2
+    logits = np.where(mask[None], logits, -np.inf)  # (video, clip, candidate)
+    terms = []
+    for clip in (0, 1):
+        pooled = [*logits[clip].ravel(), *logits[:, clip].ravel()]
+        terms.append(logsumexp(pooled) - logsumexp(logits[clip, clip]))
+    actual = losses.AsymmetricNCE(0.2)(video, text, mask)
+    assert float(actual) == pytest.approx(np.mean(terms), rel=1e-5)
+
+
+def test_a_loss_that_is_not_finite_is_not_hidden():
+    video = np.eye(4)
+    video[2, 0] = np.nan
+    assert np.isnan(float(losses.AsymmetricNCE()(video, np.eye(4), np.ones(4))))
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (4, 2, 1), ()])
+def test_masks_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match="`mask` must have the shape"):
+        losses.AsymmetricNCE()(np.eye(4), np.eye(8)[:, :4], np.ones(shape))
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, np.nan, np.inf])
+def test_temperatures_that_are_not_positive_numbers_are_refused(temperature):
+    for loss in CLASSES.values():
+        with pytest.raises(ValueError, match="`temperature` must be positive"):
+            loss(temperature=temperature)

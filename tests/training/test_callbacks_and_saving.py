@@ -6,6 +6,7 @@ import pytest
 from models.tiny import NO_RANDOMNESS, tiny_batch, tiny_vatt
 from training.steps import flat, model_with, train, values_of
 
+import keras_vatt
 from keras_vatt import harmonization as h
 from keras_vatt import losses
 
@@ -101,6 +102,100 @@ def test_a_saved_model_keeps_how_it_was_compiled_and_trains_on(tmp_path):
         rtol=1e-5,
         atol=1e-6,
     )
+
+
+# The cosine is between -1 and 1: step 0 and 1 are skipped, those from 2 on taken.
+LATE = keras.optimizers.schedules.PiecewiseConstantDecay([1], [1.0, -1.0])
+
+
+def test_the_curriculum_resumes_where_it_was_saved(tmp_path):
+    model = model_with("adam", harmonizer=h.Curriculum(LATE))
+    train(model, tiny_batch(), tiny_batch())
+    assert int(model.optimizer.iterations) == 0
+    model.save(tmp_path / "model.keras")
+    model.save_weights(tmp_path / "model.weights.h5")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    with_weights = model_with("adam", seed=5, harmonizer=h.Curriculum(LATE))
+    with_weights.load_weights(tmp_path / "model.weights.h5")
+    model.compile("adam", harmonizer=h.Curriculum(LATE))
+    for again in (loaded, with_weights, model):
+        assert int(again.num_steps) == 2
+        assert train(again, tiny_batch())["skip_rate"] == 0
+        assert int(again.num_steps) == 3
+
+
+def test_a_backup_keeps_the_step_of_the_curriculum(tmp_path):
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    def backup():
+        return keras.callbacks.BackupAndRestore(tmp_path / "backup")
+
+    model = model_with("adam", harmonizer=h.Curriculum(LATE))
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, backup(), Interrupt())
+    again = model_with("adam", harmonizer=h.Curriculum(LATE))
+    assert fit(again, backup())["skip_rate"] == [0.0]
+    assert int(again.num_steps) == 4
+
+
+def test_weights_of_an_earlier_version_load(tmp_path, monkeypatch):
+    model = model_with()
+    with monkeypatch.context() as patch:
+        patch.delattr(keras_vatt.training.HarmonizedModel, "save_own_variables")
+        model.save_weights(tmp_path / "model.weights.h5")
+    again = model_with(seed=5)
+    again.num_steps.assign(7)
+    again.load_weights(tmp_path / "model.weights.h5")
+    assert int(again.num_steps) == 7
+    for one, two in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.skipif(
+    keras.config.backend() == "jax",
+    reason="JAX has no attention in float16 on a CPU",
+)
+def test_a_saved_model_keeps_that_its_loss_is_not_scaled(tmp_path):
+    model = model_with("adam", dtype="mixed_float16", auto_scale_loss=False)
+    model.optimizer.iterations.assign(14)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert isinstance(again.optimizer, keras.optimizers.Adam)
+    assert int(again.optimizer.iterations) == 14
+
+
+def test_an_error_in_a_loop_keeps_the_weights(tmp_path):
+    model = model_with("adam", harmonizer="realign")
+    without_audio = {n: v for n, v in tiny_batch().items() if n != "audio"}
+    before = values_of(model.variables)
+    for loop in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="The batch has no 'audio'"):
+            loop(without_audio, verbose=0)
+    with pytest.raises(ValueError, match="rank"):
+        model.backbone.predict({"audio": np.zeros((2, 4))}, verbose=0)
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, Interrupt())
+    for old, new in zip(before, values_of(model.variables), strict=True):
+        np.testing.assert_array_equal(old, new)
+    model.save_to_preset(tmp_path / "preset")
+    assert np.isfinite(fit(model, epochs=1)["loss"]).all()
+
+
+def test_an_error_in_validation_keeps_what_was_trained():
+    model = model_with("adam", harmonizer="realign")
+    without_audio = {n: v for n, v in tiny_batch().items() if n != "audio"}
+    with pytest.raises(ValueError, match="The batch has no 'audio'"):
+        fit(model, validation_data=without_audio)
+    assert int(model.optimizer.iterations) == 2
+    assert np.isfinite(flat(values_of(model.trainable_variables))).all()
 
 
 def test_rematerialized_blocks_give_the_same_step():

@@ -3,15 +3,17 @@
 import keras
 import numpy as np
 import pytest
-from models.tiny import tiny_batch
+from models.tiny import tiny_batch, tiny_vatt
 from training.steps import flat, model_with, train, update_of, values_of
 
+import keras_vatt
 from keras_vatt import harmonization as h
 
 BACKEND = keras.config.backend()
 HARMONIZERS = pytest.mark.parametrize("harmonizer", [None, "realign"])
 BATCHES = [tiny_batch(seed=seed) for seed in range(4)]
 RATE = 0.1
+MODEL = tiny_vatt()
 
 
 def sgd(**options):
@@ -144,3 +146,45 @@ def test_a_skipped_step_is_not_accumulated():
 def test_an_unknown_option_is_refused():
     with pytest.raises(TypeError, match="metrics"):
         model_with(metrics=["accuracy"])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"loss": "symmetric_nce"},
+        {"loss": keras.losses.MeanSquaredError()},
+        {"loss_weights": {"video_audio": np.nan}},
+        {"loss_weights": {"video_audio": np.inf}},
+        {"loss_weights": {"video_audio": -1.0}},
+        {"loss_weights": {"video_audio": "1"}},
+        {"loss_weights": {"audio_video": 1.0}},
+        {"loss_weights": [1.0, 1.0]},
+    ],
+    ids=str,
+)
+def test_losses_and_weights_that_have_no_meaning_are_refused(options):
+    with pytest.raises(ValueError, match="`loss"):
+        MODEL.compile(**options)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: h.CAGrad(c=np.nan),
+        lambda: h.CAGrad(c=np.inf),
+        lambda: h.GradVac(target=np.nan),
+        lambda: h.Curriculum(np.nan),
+        lambda: h.LinearThreshold(np.nan, 0.0),
+        lambda: h.LinearThreshold(steps=np.nan),
+        lambda: keras_vatt.training.warmup_cosine(peak=np.nan),
+        lambda: keras_vatt.training.warmup_cosine(end=np.nan),
+        lambda: keras_vatt.training.FineTuningSGD(backbone_clipnorm=np.nan),
+        lambda: keras_vatt.training.Mixup(alpha=np.nan),
+        lambda: keras_vatt.layers.DropToken(10, keep_rate=np.nan),
+        lambda: keras_vatt.layers.SeededDropout(np.nan),
+        lambda: keras_vatt.losses.SoftmaxCrossentropy(label_smoothing=np.nan),
+    ],
+)
+def test_options_that_are_no_numbers_are_refused(make):
+    with pytest.raises(ValueError, match="nan|inf|NaN"):
+        make()

@@ -37,7 +37,7 @@ def batches_from(start_step):
 
 def state_of(model):
     variables = [*model.variables, *model.optimizer.variables]
-    variables.append(model.step_metrics.num_steps)
+    variables.append(model.num_steps)
     return [np.array(keras.ops.convert_to_numpy(v.value)) for v in variables]
 
 

@@ -1,4 +1,4 @@
-"""A skipped step changes nothing but statistics, seeds and counters."""
+"""A skipped step changes nothing but seeds, counters and, if finite, statistics."""
 
 import keras
 import numpy as np
@@ -9,6 +9,8 @@ from training.steps import model_with, train, values_of
 
 from keras_vatt import harmonization as h
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*has a NaN or an infinity")
+
 NEVER = h.Curriculum(1.0)
 
 
@@ -16,9 +18,9 @@ def adam():
     return keras.optimizers.Adam(1e-2, weight_decay=0.1, use_ema=True)
 
 
-def broken(batch):
+def broken(batch, modality="audio"):
     batch = {name: value.copy() for name, value in batch.items()}
-    batch["audio"][0, 0, 0] = np.nan
+    batch[modality][0, 0, 0] = np.nan
     return batch
 
 
@@ -68,6 +70,40 @@ def test_nonfinite_step_is_skipped_and_counted(harmonizer):
     assert np.isnan(logs["loss"])
 
 
+@pytest.mark.parametrize("options", [{"num_micro_batches": 2}, {"harmonizer": "sum"}])
+def test_nonfinite_clips_leave_every_variable_finite(options):
+    model = model_with(adam(), **options)
+    broken_values = [np.nan, np.inf, -np.inf, 3e38]
+    for value in broken_values:
+        for modality in ("video", "audio"):
+            batch = tiny_batch()
+            batch[modality][3].flat[7] = value
+            train(model, batch)
+    for variable in [*model.variables, *model.optimizer.variables]:
+        assert np.isfinite(ops.convert_to_numpy(variable)).all(), variable.path
+    assert int(model.num_steps) == 8
+    embeddings = model.encode(**tiny_batch(seed=1))
+    assert np.isfinite(embeddings["video"]["to_text"]).all()
+
+
+def test_a_nonfinite_clip_leaves_statistics_as_they_are_and_seeds_advance():
+    model = model_with(harmonizer="realign", model_args={"dropout": 0.5})
+    weights = {id(weight) for weight in model.weights}
+    seeds = [v for v in model.variables if id(v) not in weights]
+    before, seeds_before = values_of(model.weights), values_of(seeds)
+    train(model, broken(tiny_batch(), "video"))
+    assert_unchanged(before, values_of(model.weights))
+    for old, new in zip(seeds_before, values_of(seeds), strict=True):
+        assert (old != new).any()
+
+
+def test_a_nonfinite_clip_shows_in_the_validation_losses():
+    model = model_with(harmonizer="realign")
+    masks = {"audio_mask": np.ones(8), "text_mask": np.ones(8)}
+    logs = model.test_on_batch(broken(tiny_batch() | masks, "video"), return_dict=True)
+    assert np.isnan([float(value) for value in logs.values()]).all()
+
+
 def test_training_goes_on_after_a_nonfinite_step():
     model = model_with(adam(), harmonizer="realign")
     batches = [tiny_batch(seed=1), broken(tiny_batch(seed=2)), tiny_batch(seed=3)]
@@ -95,6 +131,6 @@ def test_threshold_reads_the_number_of_steps_taken_skipped_ones_included():
     for batch in batches:
         model.train_on_batch(batch)
     assert int(model.optimizer.iterations) == 3
-    assert int(model.step_metrics.num_steps) == 5
+    assert int(model.num_steps) == 5
     model.reset_metrics()
-    assert int(model.step_metrics.num_steps) == 5
+    assert int(model.num_steps) == 5
