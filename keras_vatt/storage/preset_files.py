@@ -86,7 +86,7 @@ def read_plots(folder):
     """The pictures of a preset's card: dict from file name to bytes.
 
     Raises:
-        PresetError: if there are too many, or one is not a regular file in of the
+        PresetError: if there are too many, or one is not a regular file inside of the
             folder.
     """
     path = contained_path(folder, PLOTS, PresetError)
