@@ -42,6 +42,8 @@ def atomic_write(path):
     partial = path.with_name(f".{path.name}.partial")
     with os_errors_at(path):
         try:
+            # It may be a stranger's link, through which another file would be written.
+            partial.unlink(missing_ok=True)
             yield partial
             with partial.open("rb") as file:
                 os.fsync(file.fileno())

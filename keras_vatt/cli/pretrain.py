@@ -11,6 +11,14 @@ import pathlib
 from keras_vatt.cli.errors import CommandError
 from keras_vatt.pretraining.devices import is_first_process, join_processes
 from keras_vatt.pretraining.errors import PretrainingError
+from keras_vatt.pretraining.named_places import (
+    SIGNATURE,
+    check_places,
+    check_processes,
+    check_settings_file,
+    is_own_run,
+    sign_places,
+)
 from keras_vatt.pretraining.run import CHECKPOINTS, pretrain
 from keras_vatt.pretraining.run_lock import LOCK_NAME, run_lock
 from keras_vatt.pretraining.settings import (
@@ -63,7 +71,7 @@ def _pretrain_or_clear(settings, resume):
         output = pathlib.Path(settings.output)
         has_begun = resume or (output / CHECKPOINTS).exists()
         if not has_begun and is_first_process():
-            for name in (_SETTINGS, LOCK_NAME):
+            for name in (_SETTINGS, SIGNATURE, LOCK_NAME):
                 (output / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # It holds decoded clips.
                 output.rmdir()
@@ -79,9 +87,7 @@ def _settle(given, recipe, resume):
             raise CommandError(
                 "--resume keeps the settings of the run: leave out --recipe"
             )
-        settings = load_settings(output / _SETTINGS, given)
-        join_processes(settings)
-        return settings
+        return _resumed_settings(output, given)
     settings = resolve_settings(given, recipe)
     if settings.data != "demo" and not pathlib.Path(settings.data).exists():
         raise CommandError(f"there is no file or folder {settings.data!r}")
@@ -92,11 +98,25 @@ def _settle(given, recipe, resume):
     return settings
 
 
+def _resumed_settings(output, given):
+    check_settings_file(output, _SETTINGS)
+    settings = load_settings(output / _SETTINGS, given)
+    is_own = is_own_run(load_settings(output / _SETTINGS, {}), output)
+    if not is_own:
+        check_processes(settings, given)
+    join_processes(settings)
+    # Processes on other machines leave it to the first, without which none resumes.
+    if not is_own and is_first_process():
+        check_places(settings, given, output)
+    return settings
+
+
 def _begin(settings):
     # Again, now that no other run can begin there.
     output = pathlib.Path(settings.output)
     _check_free(output)
     save_settings(settings, output / _SETTINGS)
+    sign_places(settings, output)
 
 
 def _check_free(output):

@@ -72,6 +72,11 @@ def _load_model(index, preset):
     from keras_vatt.models import VATT
 
     preset = preset or index.preset
+    if preset is None and index.named_preset is not None:
+        raise CommandError(
+            "the index was made by someone else, or on another machine, and its model "
+            f"is {index.named_preset!r}: give --preset with it if you trust it"
+        )
     if preset is None:
         raise CommandError("the index doesn't say which model made it: give --preset")
     model = VATT.from_preset(preset)

@@ -10,6 +10,7 @@ from keras_vatt.models.batch_dtypes import check_dtype
 from keras_vatt.models.presets import BackboneFromPreset
 from keras_vatt.models.quantization import QuantizesBackbone, quantized_dtype
 from keras_vatt.storage import PresetFolder, named_variables
+from keras_vatt.storage.finite_weights import check_finite
 from keras_vatt.storage.keras_hub_index import names_safetensors
 from keras_vatt.storage.safetensors_weights import match_tensors
 from keras_vatt.training.kept_weights import KeepsWeights
@@ -74,7 +75,9 @@ class VATTBackbone(
         }
         matched = match_tensors(named_variables(self), tensors, folder.name)
         for variable, tensor in matched:
-            variable.assign(tensor.read())
+            values = tensor.read()
+            check_finite(values, variable.dtype, variable.path)
+            variable.assign(values)
 
     def call(self, inputs, training=None):
         """Features of the modalities that are given.

@@ -3,8 +3,6 @@
 import contextlib
 import inspect
 import json
-import math
-import os
 import pathlib
 import tempfile
 
@@ -23,7 +21,12 @@ from keras_vatt.storage import (
     write_folder,
 )
 from keras_vatt.storage import preset_files as files
-from keras_vatt.storage.config_guard import check_config, check_parameters, class_of
+from keras_vatt.storage.config_guard import (
+    available_parameters,
+    check_config,
+    check_parameters,
+    class_of,
+)
 from keras_vatt.storage.deferred_weights import deferred_weights, register_parameters
 from keras_vatt.storage.hub import is_hub_uri, parse_hub_uri, upload_preset
 from keras_vatt.storage.model_card import write_card
@@ -33,7 +36,7 @@ from keras_vatt.storage.safetensors_weights import match_tensors
 
 # What a damaged or a hostile config makes of a constructor.
 _CONSTRUCTION_ERRORS = (TypeError, ValueError, LookupError, AttributeError)
-_CONSTRUCTION_ERRORS += (ArithmeticError, RecursionError, AssertionError)
+_CONSTRUCTION_ERRORS += (ArithmeticError, RecursionError, AssertionError, OSError)
 
 
 # Settings of a backbone on which the outputs of given weights do not depend, but for
@@ -73,7 +76,9 @@ class LoadsFromPreset(ListsPresets):
         Args:
             preset: string or path. The name of a built-in preset, a folder, or
                 `hf://owner/name` with an optional `@revision`.
-            load_weights: bool. `False` gives random weights. Defaults to `True`.
+            load_weights: bool. `False` gives random weights, of a model of up to a
+                billion parameters that fits half of the memory; larger ones are made
+                by the constructor of the class. Defaults to `True`.
             dtype: string or `keras.DTypePolicy`. Defaults to `None`, the preset's.
             **kwargs: arguments of the class or of its backbone, which win over
                 those of the preset.
@@ -94,15 +99,18 @@ class LoadsFromPreset(ListsPresets):
         folder = PresetFolder(preset, with_weights=load_weights)
         if load_weights and not folder.has_weights:
             raise PresetError(_no_weights(folder))
-        if not load_weights:
-            return cls._checked_model(folder, None, dtype, kwargs)
-        tensors = folder.stored_tensors()
+        tensors = folder.stored_tensors() if load_weights else None
+        available = available_parameters()
+        # No variable takes memory before all are known to fit.
         with deferred_weights() as pending:
             model = cls._checked_model(folder, tensors, dtype, kwargs)
-            pending += _own_tensors(model, folder, tensors)
-            folder.check_weights()
+            check_parameters(model.count_params(), available, folder.name)
+            if load_weights:
+                pending += _own_tensors(model, folder, tensors)
+                folder.check_weights()
         register_parameters(model)
-        _remember_provenance(model, folder, tensors)
+        if load_weights:
+            _remember_provenance(model, folder, tensors)
         return model
 
     def save_to_preset(self, folder, max_shard_size=5.0, keras_hub_weights=False):
@@ -224,7 +232,7 @@ class BackboneFromPreset(LoadsFromPreset):
         config = config["config"] | own
         with _constructing(folder):
             minimum = found.minimum_parameters(_defaults(found) | config)
-            check_parameters(minimum, _available(tensors), folder.name)
+            check_parameters(minimum, available_parameters(tensors), folder.name)
             return found.from_config(config)
 
     @classmethod
@@ -282,7 +290,10 @@ class TaskFromPreset(LoadsFromPreset):
             backbone = cls.backbone_cls._model_from_preset(
                 folder, tensors, dtype, overrides
             )
-        preprocessor = own.pop("preprocessor", None) or load_preprocessor(folder)
+        preprocessor = own.pop("preprocessor", None)
+        if preprocessor is None:
+            preprocessor = load_preprocessor(folder)
+            _check_words(preprocessor, backbone, folder)
         missing = _required(cls) - {"backbone", *config, *own}
         if missing:
             raise PresetError(
@@ -291,7 +302,7 @@ class TaskFromPreset(LoadsFromPreset):
             )
         with _constructing(folder):
             widest = max(backbone.feature_dims.values()) * _largest(config)
-            check_parameters(widest, _available(tensors), folder.name)
+            check_parameters(widest, available_parameters(tensors), folder.name)
             if dtype is not None and "bridge_head" in config:
                 config["bridge_head"]["config"]["dtype"] = _serialized(dtype)
             own |= {"backbone": backbone, "preprocessor": preprocessor}
@@ -313,11 +324,25 @@ def load_preprocessor(folder):
         return None
     cls = class_of(config, keras.layers.Layer, files.PREPROCESSOR)
     assets = folder.asset_folder
+    folder.check_vocabulary()
     with _constructing(folder):
         preprocessor = cls.from_config(config["config"])
         if assets is not None and preprocessor.tokenizer is not None:
             preprocessor.tokenizer.load_assets(str(assets))
     return preprocessor
+
+
+def _check_words(preprocessor, backbone, folder):
+    """Refuses words that the backbone has no vectors for."""
+    tokenizer = getattr(preprocessor, "tokenizer", None)
+    if tokenizer is None or tokenizer.vocabulary is None:
+        return
+    words, vectors = tokenizer.vocabulary_size(), backbone.vocabulary_size
+    if "text" in backbone.modalities and words > vectors:
+        raise PresetError(
+            f"The vocabulary of the preset {folder.name!r} has {words:,} words, and "
+            f"its backbone has vectors for {vectors:,}"
+        )
 
 
 class PartFromPreset(ListsPresets):
@@ -410,7 +435,7 @@ def _no_weights(folder):
 def _read(folder, name):
     config = folder.read(name)
     if config is not None:
-        check_config(config, name)
+        check_config(config, str(folder.path / name))
     return config
 
 
@@ -425,17 +450,6 @@ def _constructing(folder):
         raise PresetError(
             f"The configs of the preset {folder.name!r} can't be used: {error}"
         ) from error
-
-
-def _available(tensors):
-    """How many numbers there are in the weights, or fit into the memory."""
-    if tensors is not None:
-        return sum(math.prod(tensor.shape) for tensor in tensors.values())
-    try:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Not on every system.
-        return math.inf
-    return memory // 4
 
 
 def _largest(config):

@@ -71,11 +71,16 @@ def file_inside(folder, path):
             file of video or sound.
     """
     root = pathlib.Path(os.path.realpath(folder))
-    resolved = pathlib.Path(os.path.realpath(root / path))
+    try:
+        resolved = pathlib.Path(os.path.realpath(root / path))
+    except (OSError, ValueError) as error:
+        raise MediaIndexError(f"{path!r:.200} leads nowhere: {error}") from error
     if not resolved.is_relative_to(root):
         raise MediaIndexError(f"{path!r} leads out of the folder {str(folder)!r}.")
     if resolved.suffix.lower() not in _SUFFIXES:
         raise MediaIndexError(f"{path!r} is no file of video or sound.")
+    if resolved.exists() and not resolved.is_file():
+        raise MediaIndexError(f"{path!r} is no regular file.")
     return resolved
 
 

@@ -46,7 +46,11 @@ def write_card(folder, name, facts, provenance, has_weights=True):
         facts: `CardFacts`.
         provenance: `keras_vatt.Provenance`.
         has_weights: bool. Defaults to `True`.
+
+    Raises:
+        PresetError: if there are more plots than a preset may have.
     """
+    files.check_plots({name: len(plot) for name, plot in provenance.plots.items()})
     for file_name, picture in provenance.plots.items():
         (folder / files.PLOTS).mkdir(exist_ok=True)
         (folder / files.PLOTS / file_name).write_bytes(picture)

@@ -107,12 +107,19 @@ def write_metadata(folder, model, weights, provenance):
     metadata = {
         "keras_version": keras.__version__,
         "parameters": model.count_params(),
-        "sha256": {path.name: checksum(path) for path in weights},
+        "sha256": _checksums(folder, weights),
         "provenance": provenance,
     }
     files.write_json(metadata, folder / files.METADATA)
     if weights:
         write_keras_hub_index(folder, weights)
+
+
+def _checksums(folder, weights):
+    names = [path.name for path in weights]
+    if (folder / files.VOCABULARY).is_file():
+        names.append(files.VOCABULARY)
+    return {name: checksum(folder / name) for name in names}
 
 
 def _write_object(instance, path, without=()):

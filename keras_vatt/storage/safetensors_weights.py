@@ -1,7 +1,6 @@
 """Weights of a model in safetensors files, by names that stay."""
 
 import dataclasses
-import json
 import math
 import pathlib
 import re
@@ -14,6 +13,8 @@ import safetensors.numpy
 from keras import ops
 
 from keras_vatt._os_errors import os_errors_at
+from keras_vatt._untrusted import parse_json, regular_file
+from keras_vatt.storage.memory_size import physical_memory
 from keras_vatt.storage.merged_kernels import tensors_to_save
 from keras_vatt.storage.preset_files import (
     WEIGHTS_INDEX,
@@ -29,6 +30,10 @@ _SHARD_PATTERN = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _DTYPES = {"F16": "float16", "BF16": ml_dtypes.bfloat16, "F32": "float32"}
 _DTYPES |= {"F64": "float64", "I8": "int8"}
 _GIGABYTE = 10**9
+# A model of 1000 layers has fewer tensors; a name and a shape take about 150 bytes.
+_MAX_TENSORS = 50_000
+_MAX_HEADER_BYTES = 16_000_000
+_MAX_SHOWN = 50
 
 
 class MissingShardError(PresetError, FileNotFoundError):
@@ -43,7 +48,9 @@ class WeightsMismatchError(PresetError):
     """
 
     def __init__(self, path, problems):
-        shown = "\n".join(f"  {problem}" for problem in problems)
+        shown = "\n".join(f"  {problem}" for problem in problems[:_MAX_SHOWN])
+        if len(problems) > _MAX_SHOWN:
+            shown += f"\n  and {len(problems) - _MAX_SHOWN:,} more"
         super().__init__(
             f"The weights {str(path)!r} do not fit the model in {len(problems)} "
             f"tensors:\n{shown}"
@@ -194,20 +201,22 @@ def weights_files(folder):
 
     Raises:
         MissingShardError: if a shard that the index names is missing.
-        PresetError: if the index can't be read or names other files.
+        PresetError: if the index can't be read or names other files, or a file is no
+            regular one inside of the folder.
     """
     folder = pathlib.Path(folder)
-    if (folder / _SINGLE).is_file():
-        return [folder / _SINGLE]
-    weight_map = _read_weight_map(folder)
-    paths = [folder / name for name in sorted(set(weight_map.values()))]
-    missing = [path.name for path in paths if not path.is_file()]
+    single = regular_file(folder, _SINGLE, PresetError)
+    if single is not None:
+        return [single]
+    names = sorted(set(_read_weight_map(folder).values()))
+    paths = {name: regular_file(folder, name, PresetError) for name in names}
+    missing = [name for name in names if paths[name] is None]
     if missing:
         raise MissingShardError(
             f"{str(folder)!r} lacks the weights files {missing} of its index: it was "
             "not copied or downloaded whole. Copy or download it again"
         )
-    return paths
+    return list(paths.values())
 
 
 def _read_weight_map(folder):
@@ -263,13 +272,11 @@ def _damaged(path, error):
 def _read_header(path):
     """The tensors of a file, once the library has found it sound."""
     try:
+        header_size, header = _parse_header(path)
         with safetensors.safe_open(str(path), framework="numpy"):
             pass
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, ValueError, RecursionError) as error:
         raise _damaged(path, error) from error
-    with open(path, "rb") as file:
-        header_size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(header_size))
     tensors = {}
     for name in header.keys() - {"__metadata__"}:
         entry = header[name]
@@ -282,3 +289,18 @@ def _read_header(path):
             entry["dtype"],
         )
     return tensors
+
+
+def _parse_header(path):
+    """Size and content of a file's header, of which too large ones aren't read."""
+    if path.stat().st_size > physical_memory():
+        raise ValueError("it is larger than the memory of this machine")
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        limit = min(_MAX_HEADER_BYTES, path.stat().st_size - 8)
+        if size > limit:
+            raise ValueError(f"its header has {size:,} bytes, of {limit:,} at most")
+        header = parse_json(file.read(size))
+    if not isinstance(header, dict) or len(header) > _MAX_TENSORS:
+        raise ValueError(f"its header is no object of up to {_MAX_TENSORS:,} tensors")
+    return size, header

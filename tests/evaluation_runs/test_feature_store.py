@@ -1,6 +1,8 @@
 """Features outlive a crash."""
 
 import json
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -73,6 +75,8 @@ ROWS = {"to_text": np.zeros((2, 3), np.float32)}
         (ROWS, {"clips": "[1, 2]"}),
         (ROWS, {"clips": "{}"}),
         (ROWS, {"clips": "["}),
+        (ROWS, {"clips": "[" * 99_999}),
+        (ROWS, {"clips": '["a"]'}),
         (ROWS, {"names": "[]"}),
         (ROWS, {"clips": json.dumps(["a", "b", "c"])}),
         ({}, {"clips": json.dumps(["a"])}),
@@ -87,7 +91,18 @@ def test_features_of_another_form_are_named(tmp_path, tensors, metadata):
         FeatureStore(tmp_path)
 
 
-def test_a_folder_in_the_place_of_features_is_named(tmp_path):
-    (tmp_path / "000000.safetensors").mkdir()
-    with pytest.raises(EvaluationError, match="is damaged"):
-        FeatureStore(tmp_path)
+@pytest.mark.skipif(sys.platform == "win32", reason="links of Unix")
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_only_regular_files_of_the_folder_are_read(kind, tmp_path):
+    folder = tmp_path / "features"
+    store = FeatureStore(folder)
+    store.add("a clip", features_of(1))
+    store.flush()
+    path = folder / "000000.safetensors"
+    path.rename(tmp_path / "outside")
+    if kind == "link":
+        path.symlink_to(tmp_path / "outside")
+    else:
+        (os.mkfifo if kind == "pipe" else os.mkdir)(path)
+    with pytest.raises(EvaluationError, match="leads out|no regular file"):
+        FeatureStore(folder)
