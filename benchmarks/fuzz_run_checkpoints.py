@@ -1,4 +1,4 @@
-"""What becomes of a run whose checkpoints were damaged: counts over seeded ways.
+"""Counts what becomes of a run whose checkpoints were damaged in seeded ways.
 
     KERAS_BACKEND=torch python benchmarks/fuzz_run_checkpoints.py
 
@@ -132,7 +132,7 @@ def resume_one(folder):
             warnings.simplefilter("always")
             step = checkpoint.restore(model)
         state = state_of(model, checkpoint)
-        # The run must be able to go on.
+        # The run must be able to continue.
         checkpoint.steps += 1
         checkpoint.save()
         checkpoint.wait()
@@ -155,7 +155,7 @@ def start_resumer():
 
 
 def resume(resumer, folder, seconds):
-    """What a process says that resumes the run, or `"crash"` or `"hang"`."""
+    """Returns what the resuming process reports, or `"crash"` or `"hang"`."""
     resumer.stdin.write(json.dumps(str(folder)) + "\n")
     resumer.stdin.flush()
     if not select.select([resumer.stdout], [], [], seconds)[0]:

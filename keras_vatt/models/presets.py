@@ -497,7 +497,7 @@ def _remember_provenance(model, folder, tensors):
 
 
 def _computes_otherwise(backbone, saved):
-    """Whether settings were given under which the saved weights mean something else."""
+    """Returns whether a setting differs on which the outputs of the weights depend."""
     config = json.loads(json.dumps(backbone.get_config()))
     names = config.keys() & saved.keys() - _TRAINING_ONLY
     return any(config[name] != saved[name] for name in names)

@@ -1,4 +1,4 @@
-"""One process at a time makes a run in a folder."""
+"""A lock that lets one process at a time write a run to a folder."""
 
 import contextlib
 import pathlib

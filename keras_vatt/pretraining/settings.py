@@ -232,8 +232,8 @@ def load_settings(path, given):
         `PretrainSettings`.
 
     Raises:
-        PretrainingError: if the file is missing, damaged, or holds what is no setting
-            or none that a run can have; or if what is given contradicts it.
+        PretrainingError: if the file is missing or damaged, has an unknown setting, or
+            one of a wrong type or out of its range; or if what is given contradicts it.
     """
     where = f"the file {str(path)!r}"
     values = _read_settings(pathlib.Path(path))

@@ -53,7 +53,7 @@ def _sha256(tensors):
 
 
 def _parts(value):
-    """The arrays of a value: one, or the shards of what other processes share."""
+    """Returns the arrays of a value: itself, or its shards that this process holds."""
     if getattr(value, "is_fully_addressable", True) or value.is_fully_replicated:
         return [ops.convert_to_numpy(value)]
     return [np.asarray(shard.data) for shard in value.addressable_shards]

@@ -83,7 +83,7 @@ def newest_whole(folder, unreadable):
 
 
 def set_aside(folder, damages):
-    """Rename damaged checkpoints, so that the run can write anew what they were.
+    """Rename damaged checkpoints, so that the run can write those steps again.
 
     With several processes, all of them call it, and the first one does it.
 

@@ -9,8 +9,8 @@ import stat
 from keras_vatt._files import atomic_write, checksum
 
 FILE_NAME = "checksums.json"
-# What Orbax keeps of a checkpoint besides its items: says that there are checksums.
 _METADATA = "_CHECKPOINT_METADATA"
+# Kept in Orbax's metadata: without it, missing checksums are those of an old version.
 PROMISE = {"checksums": FILE_NAME}
 _MAX_BYTES = 64_000_000
 
@@ -41,7 +41,7 @@ def has_checksums(folder):
 def find_damage(folder):
     """Compare the files of a checkpoint with their checksums.
 
-    Every file is read. No other file is opened, and nothing that is no regular file.
+    Every file is read. Pipes, devices and links are reported and never opened.
 
     Args:
         folder: path of the checkpoint, as it was named when it was written.
@@ -124,7 +124,7 @@ def _read_record(folder):
 
 
 def _own_digest(record):
-    """Digest by which damage of the checksums themselves is told from that of files."""
+    """Returns the digest that tells damage of the record itself from that of files."""
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 

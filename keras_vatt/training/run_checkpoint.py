@@ -340,7 +340,7 @@ class RunCheckpoint(keras.callbacks.Callback):
 
 
 def _check_run(run):
-    """Refuse what is no record of a run, as damage without checksums may leave it."""
+    """Refuses a record that damage without checksums may have changed."""
     counts = (run["epoch"], run["step_in_epoch"])
     if not all(type(count) is int and count >= 0 for count in counts):
         raise ValueError(f"a run can't stand at {counts}")
