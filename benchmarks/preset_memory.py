@@ -5,8 +5,8 @@
 A preset of that size with random weights is made in a temporary folder, and a
 checkpoint of the original code's form. Then a process of its own loads the one, and
 another one converts the other. What counts is a process's highest resident memory, less
-what it had once keras_vatt, its backend and, for converting, TensorFlow were imported
-and had run once. (Linux only.)
+what it had once keras_vatt and its backend were imported and had run once. (Linux
+only.)
 """
 
 import argparse
@@ -91,11 +91,8 @@ def _load(folder):
 
 
 def _convert(prefix, preset):
-    import tensorflow as tf
-
     from keras_vatt.checkpoints.conversion import convert
 
-    tf.ones((1, 1)) @ tf.ones((1, 1))
     before = _peak_of_start()
     convert(prefix, preset, pathlib.Path(prefix).with_name("converted"))
     print(status_bytes("VmHWM") - before)

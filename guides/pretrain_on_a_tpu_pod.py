@@ -131,6 +131,10 @@ undisturbed run would have had. The number of devices may be another one.
 keras-vatt pretrain --output gs-mount/runs/paper --resume --num-processes 0
 ```
 
+A run resumes without questions only for the user and on the machine that started it: a
+stranger's settings could name any file. Where the first host is a new machine, add
+what the command asks for, such as `--data gs-mount/videos`.
+
 ## In your own program
 
 The command is no more than this. `fit` is told of the devices by

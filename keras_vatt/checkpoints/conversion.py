@@ -41,7 +41,8 @@ def convert(prefix, config, output, vocabulary=None, progress=False):
     Raises:
         FileNotFoundError: if there is no such checkpoint.
         CheckpointMismatchError: if it doesn't fit the config.
-        ValueError: if the checkpoint, the config or the vocabulary is none.
+        DamagedCheckpointError: if its files are damaged or incomplete.
+        ValueError: if the config or the vocabulary is none.
 
     Example:
     ```python

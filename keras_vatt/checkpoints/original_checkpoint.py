@@ -1,12 +1,30 @@
 """Reads checkpoints of the original VATT code into our models."""
 
 import dataclasses
+import os
+import pathlib
 
 import numpy as np
 from tqdm import tqdm
 
+from keras_vatt.checkpoints.errors import (
+    CheckpointMismatchError,
+    DamagedCheckpointError,
+)
 from keras_vatt.checkpoints.original_keys import is_model_key, original_key
+from keras_vatt.checkpoints.tensor_bundle import TensorBundle
 from keras_vatt.storage.tensor_names import named_variables
+
+__all__ = [
+    "CheckpointMismatchError",
+    "DamagedCheckpointError",
+    "OriginalCheckpoint",
+    "TensorSpec",
+    "checkpoint_tensors",
+    "load_original_checkpoint",
+    "match_variables",
+    "read_key_listing",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,61 +35,62 @@ class TensorSpec:
     dtype: str
 
 
-class CheckpointMismatchError(ValueError):
-    """A checkpoint and a model do not fit: says all that is wrong.
-
-    Attributes:
-        problems: list of strings, one a tensor.
-    """
-
-    def __init__(self, problems):
-        shown = "\n".join(f"  {problem}" for problem in problems)
-        super().__init__(
-            f"The checkpoint does not fit the model in {len(problems)} tensors:\n"
-            f"{shown}"
-        )
-        self.problems = problems
-
-
 class OriginalCheckpoint:
     """A TensorFlow 2 object checkpoint, as the original VATT code wrote it.
 
+    It is read without TensorFlow; see `TensorBundle`.
+
     Args:
         prefix: string or path. The checkpoint's files without `.index` and
-            `.data-00000-of-00001`.
+            `.data-00000-of-00001`; or a folder with one checkpoint.
+
+    Attributes:
+        specs: dict from key to `TensorSpec`.
 
     Raises:
         FileNotFoundError: if there is no such checkpoint.
-        ValueError: if it can't be read.
+        DamagedCheckpointError: if its files are damaged or incomplete.
     """
 
     def __init__(self, prefix):
-        import tensorflow as tf
-
-        prefix = str(prefix)
-        if not tf.train.latest_checkpoint(prefix) and not tf.io.gfile.exists(
-            prefix + ".index"
-        ):
-            raise FileNotFoundError(
-                f"There is no checkpoint '{prefix}': no file '{prefix}.index'. Give "
-                "the path without '.index' or '.data-00000-of-00001'."
-            )
-        try:
-            self._reader = tf.train.load_checkpoint(prefix)
-            shapes = self._reader.get_variable_to_shape_map()
-            dtypes = self._reader.get_variable_to_dtype_map()
-        except (tf.errors.OpError, ValueError) as error:
-            raise ValueError(
-                f"The checkpoint '{prefix}' can't be read: {error}"
-            ) from error
+        self._bundle = TensorBundle(_existing_prefix(pathlib.Path(prefix)))
         self.specs = {
-            key: TensorSpec(tuple(shape), dtypes[key].name)
-            for key, shape in shapes.items()
+            key: TensorSpec(tensor.shape, tensor.dtype)
+            for key, tensor in self._bundle.tensors.items()
         }
 
     def read(self, key):
-        """The tensor of a key, as a NumPy array."""
-        return self._reader.get_tensor(key)
+        """Reads the tensor of a key.
+
+        Args:
+            key: string, a key of `specs`.
+
+        Returns:
+            NumPy array.
+
+        Raises:
+            DamagedCheckpointError: see `TensorBundle.read`.
+        """
+        return self._bundle.read(key)
+
+
+def _existing_prefix(prefix):
+    # `os.path`, for which paths that can't be are not there.
+    if os.path.exists(f"{prefix}.index"):
+        return prefix
+    paths = prefix.glob("*.index") if os.path.isdir(prefix) else []
+    names = sorted(path.stem for path in paths)
+    if len(names) == 1:
+        return prefix / names[0]
+    if names:
+        raise FileNotFoundError(
+            f"The folder '{prefix}' has several checkpoints. Give the path of one: "
+            f"{', '.join(names)}."
+        )
+    raise FileNotFoundError(
+        f"There is no checkpoint '{prefix}': no file '{prefix}.index'. Give "
+        "the path without '.index' or '.data-00000-of-00001'."
+    )
 
 
 def read_key_listing(path):
@@ -142,6 +161,7 @@ def load_original_checkpoint(model, layout, checkpoint):
 
     Raises:
         CheckpointMismatchError: see `match_variables`; nothing is copied then.
+        DamagedCheckpointError: if the bytes of a tensor are damaged.
         ValueError: if a tensor holds NaN or infinity.
     """
     for variable, tensor in checkpoint_tensors(model, layout, checkpoint):
@@ -160,7 +180,7 @@ def checkpoint_tensors(model, layout, checkpoint, progress=False):
 
     Returns:
         List of tuples of variable and tensor, whose `read` gives a NumPy array and
-        raises a `ValueError` if it holds NaN or infinity.
+        raises a `ValueError` if it is damaged or holds NaN or infinity.
 
     Raises:
         CheckpointMismatchError: see `match_variables`.
@@ -182,10 +202,19 @@ class _CheckpointTensor:
         self._progress_bar = progress_bar
 
     def read(self):
+        try:
+            value = self._finite_value()
+        except ValueError:
+            # Else the message would be printed behind the bar, on its line.
+            self._progress_bar.close()
+            raise
+        self._progress_bar.update()
+        return value
+
+    def _finite_value(self):
         value = self._checkpoint.read(self._key)
         if not np.isfinite(value).all():
             raise ValueError(
                 f"Tensor {self._key} of the checkpoint holds NaN or infinity."
             )
-        self._progress_bar.update()
         return value

@@ -6,6 +6,7 @@ checkpoint nothing is written: it says what would be mapped.
 """
 
 import json
+import os
 import pathlib
 
 from keras_vatt.checkpoints.conversion import convert, count_mapped
@@ -59,7 +60,7 @@ def run(arguments):
             vocabulary=arguments.vocabulary,
             progress=True,
         )
-        print(f"the preset is in {pathlib.Path(arguments.output).resolve()}")
+        print(f"the preset is in {os.path.realpath(arguments.output)}")
         if arguments.push_to_hub is not None:
             address = model.push_to_hub(arguments.push_to_hub)
             print(f"and on the Hub: {address}")
@@ -73,5 +74,5 @@ def _config(arguments):
         return arguments.config
     try:
         return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CommandError(f"the config {arguments.config!r}: {error}") from error

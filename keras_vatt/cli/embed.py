@@ -5,6 +5,8 @@ with a run that was interrupted, and later embeds what was added or changed. Fil
 can't be decoded are skipped, counted, and named in report.json of the index.
 """
 
+import os
+
 from keras_vatt.cli.errors import CommandError
 
 
@@ -58,4 +60,4 @@ def _lasting_name(preset):
     from keras_vatt.storage import built_in_presets, find_folder
 
     local = None if preset in built_in_presets() else find_folder(preset)
-    return preset if local is None else str(local.resolve())
+    return preset if local is None else os.path.realpath(local)

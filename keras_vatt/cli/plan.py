@@ -7,15 +7,17 @@ A compilation takes minutes, whatever the batch.
 """
 
 import json
-import pathlib
+import os
 import sys
 import time
 
 import keras
 
+from keras_vatt._files import atomic_write
 from keras_vatt.cli.errors import CommandError
 from keras_vatt.planning import PlanningError, parse_topology
 from keras_vatt.planning.environment import prepare_compiler
+from keras_vatt.storage import PresetError
 
 
 def add_arguments(parser):
@@ -126,7 +128,7 @@ def run(arguments):
         _check(arguments)
         prepare_compiler(keras.config.backend())
         plan, tried = _plan(arguments, topology)
-    except PlanningError as error:
+    except (PlanningError, PresetError) as error:
         raise CommandError(" ".join(str(error).split())) from error
     _show(arguments, plan, tried)
 
@@ -139,6 +141,10 @@ def _check(arguments):
         if value < 1:
             option = "--" + name.replace("_", "-")
             raise PlanningError(f"{option} must be at least 1, not {value}")
+    folder = os.path.dirname(arguments.json or "")
+    if folder and not os.path.isdir(folder):
+        # Before a compilation of minutes.
+        raise PlanningError(f"--json: there is no folder {folder!r}")
     for name in ("flops_utilization", "bandwidth_utilization"):
         value = getattr(arguments, name)
         if not 0 < value <= 1:
@@ -203,4 +209,5 @@ def _show(arguments, plan, tried):
         return
     content = plan.to_dict() | {"search": tried}
     text = json.dumps(content, indent=2) + "\n"
-    pathlib.Path(arguments.json).write_text(text, encoding="utf-8")
+    with atomic_write(arguments.json) as partial:
+        partial.write_text(text, encoding="utf-8")

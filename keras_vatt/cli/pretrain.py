@@ -11,7 +11,16 @@ import pathlib
 from keras_vatt.cli.errors import CommandError
 from keras_vatt.pretraining.devices import is_first_process, join_processes
 from keras_vatt.pretraining.errors import PretrainingError
-from keras_vatt.pretraining.run import pretrain
+from keras_vatt.pretraining.named_places import (
+    SIGNATURE,
+    check_places,
+    check_processes,
+    check_settings_file,
+    is_own_run,
+    sign_places,
+)
+from keras_vatt.pretraining.run import CHECKPOINTS, pretrain
+from keras_vatt.pretraining.run_lock import LOCK_NAME, run_lock
 from keras_vatt.pretraining.settings import (
     add_arguments as add_settings,
 )
@@ -23,7 +32,7 @@ from keras_vatt.pretraining.settings import (
 )
 
 _SETTINGS = "settings.json"
-_REUSED = {"cache", "corpus"}
+_REUSED = {"cache", "corpus", LOCK_NAME}
 
 
 def add_arguments(parser):
@@ -46,7 +55,10 @@ def run(arguments):
         given.pop(name)
     try:
         settings = _settle(given, recipe, resume)
-        _pretrain_or_clear(settings, resume)
+        with run_lock(settings.output):
+            if is_first_process() and not resume:
+                _begin(settings)
+            _pretrain_or_clear(settings, resume)
     except PretrainingError as error:
         raise CommandError(str(error)) from error
 
@@ -57,8 +69,10 @@ def _pretrain_or_clear(settings, resume):
         pretrain(settings)
     except PretrainingError:
         output = pathlib.Path(settings.output)
-        if not resume and is_first_process():
-            (output / _SETTINGS).unlink()
+        has_begun = resume or (output / CHECKPOINTS).exists()
+        if not has_begun and is_first_process():
+            for name in (_SETTINGS, SIGNATURE, LOCK_NAME):
+                (output / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # It holds decoded clips.
                 output.rmdir()
         raise
@@ -73,30 +87,44 @@ def _settle(given, recipe, resume):
             raise CommandError(
                 "--resume keeps the settings of the run: leave out --recipe"
             )
-        settings = load_settings(output / _SETTINGS, given)
-        join_processes(settings)
-        return settings
+        return _resumed_settings(output, given)
     settings = resolve_settings(given, recipe)
     if settings.data != "demo" and not pathlib.Path(settings.data).exists():
         raise CommandError(f"there is no file or folder {settings.data!r}")
     join_processes(settings)
     if is_first_process():
-        _begin(settings, output)
+        # Before the lock, which would leave its file in a folder of other things.
+        _check_free(output)
     return settings
 
 
-def _begin(settings, output):
-    if not _is_free(output):
+def _resumed_settings(output, given):
+    check_settings_file(output, _SETTINGS)
+    settings = load_settings(output / _SETTINGS, given)
+    is_own = is_own_run(load_settings(output / _SETTINGS, {}), output)
+    if not is_own:
+        check_processes(settings, given)
+    join_processes(settings)
+    # Processes on other machines leave it to the first, without which none resumes.
+    if not is_own and is_first_process():
+        check_places(settings, given, output)
+    return settings
+
+
+def _begin(settings):
+    # Again, now that no other run can begin there.
+    output = pathlib.Path(settings.output)
+    _check_free(output)
+    save_settings(settings, output / _SETTINGS)
+    sign_places(settings, output)
+
+
+def _check_free(output):
+    """Refuse a folder for a new run; decoded clips of an earlier try may stay."""
+    if not output.exists():
+        return
+    if not output.is_dir() or {path.name for path in output.iterdir()} - _REUSED:
         raise CommandError(
             f"{str(output)!r} is not empty: choose another --output, or go on with "
             "the run in it by --resume"
         )
-    output.mkdir(parents=True, exist_ok=True)
-    save_settings(settings, output / _SETTINGS)
-
-
-def _is_free(output):
-    """Whether a new run may begin there: decoded clips of an earlier try may stay."""
-    if not output.exists():
-        return True
-    return output.is_dir() and {path.name for path in output.iterdir()} <= _REUSED

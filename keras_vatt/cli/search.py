@@ -8,6 +8,7 @@ import dataclasses
 import json
 import sys
 
+from keras_vatt._printable import printable_line
 from keras_vatt.cli.errors import CommandError
 
 
@@ -62,7 +63,7 @@ def run(arguments):
         raise CommandError(str(error)) from error
     _warn(index, model, arguments.text)
     if arguments.json:
-        print(json.dumps([dataclasses.asdict(result) for result in results], indent=2))
+        print(_json(results))
         return
     print("\n".join(_table(results)))
 
@@ -71,6 +72,11 @@ def _load_model(index, preset):
     from keras_vatt.models import VATT
 
     preset = preset or index.preset
+    if preset is None and index.named_preset is not None:
+        raise CommandError(
+            "the index was made by someone else, or on another machine, and its model "
+            f"is {index.named_preset!r}: give --preset with it if you trust it"
+        )
     if preset is None:
         raise CommandError("the index doesn't say which model made it: give --preset")
     model = VATT.from_preset(preset)
@@ -102,6 +108,12 @@ def _warn(index, model, text):
         print(f"note: left out, as the model doesn't know: {words}", file=sys.stderr)
 
 
+def _json(results):
+    text = json.dumps([dataclasses.asdict(result) for result in results], indent=2)
+    # The one control character that JSON allows as it is.
+    return text.replace("\x7f", "\\u007f")
+
+
 def _table(results):
     from keras_vatt.search.cards import clock
 
@@ -116,6 +128,4 @@ def _table(results):
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=False)]
-        # A file name that is no UTF-8 can't be printed as it is.
-        path = row[3].encode(errors="backslashreplace").decode()
-        yield "  ".join([*cells, path])
+        yield "  ".join([*cells, printable_line(row[3])])

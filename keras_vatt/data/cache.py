@@ -8,13 +8,15 @@ import json
 import math
 import os
 import pathlib
-import tempfile
+import re
 
 import numpy as np
 import tqdm
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from array_record.python.array_record_module import ArrayRecordWriter
 
+from keras_vatt._files import atomic_write, scratch_folder
+from keras_vatt._os_errors import os_errors_at
 from keras_vatt.data.clip_spec import ClipSpec
 from keras_vatt.data.clips import Clip, find_wordless_captions, make_element
 from keras_vatt.data.manifest import Segment
@@ -28,6 +30,41 @@ _FORMAT_VERSION = 1
 # One clip a record, so that any clip can be read alone.
 _WRITER_OPTIONS = "group_size:1,zstd:1"
 _FULL_SCALE = 32767
+# What a damaged index makes of the code that reads it.
+_INDEX_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+class CacheError(ValueError):
+    """A cache that is damaged: it has to be deleted and built again.
+
+    Args:
+        path: path of the damaged file.
+        reason: string or exception.
+    """
+
+    def __init__(self, path, reason):
+        path = pathlib.Path(path)
+        super().__init__(
+            f"The cache of decoded clips {str(path)!r} is damaged ({reason}): delete "
+            f"the folder {str(path.parent)!r}. It is built again."
+        )
+
+
+def find_cache_error(error):
+    """Returns what is wrong with a cache, if that is why a training loop failed.
+
+    TensorFlow's pipelines raise errors of their own, which quote the first one.
+
+    Args:
+        error: exception.
+
+    Returns:
+        String, the message of a `CacheError`; `None` for other errors.
+    """
+    if isinstance(error, CacheError):
+        return str(error)
+    quoted = re.search(r"CacheError: (.*is built again\.)", str(error))
+    return None if quoted is None else quoted.group(1)
 
 
 def build_cache(source, folder, workers=None, progress=True):
@@ -39,9 +76,9 @@ def build_cache(source, folder, workers=None, progress=True):
     rounding is the only difference to decoding.
 
     A folder that already has a cache of the same clips (the same specification, rows
-    of the manifest, sizes and times of change of the files) is left as it is. A build
-    that is interrupted leaves no cache; killed, it may leave a folder `.partial-*`
-    inside, which can be deleted.
+    of the manifest, sizes and times of change of the files) is left as it is, and a
+    cache whose files are cut or missing is built again. A build that is interrupted
+    leaves no cache; if it is killed, the next build removes its folder `.partial-*`.
 
     Args:
         source: `ClipSource` with `training=False`.
@@ -56,6 +93,7 @@ def build_cache(source, folder, workers=None, progress=True):
 
     Raises:
         ValueError: If `source` cuts clips at random.
+        OSError: If the cache can't be written, such as on a full disk.
 
     Example: see `CachedClips`.
     """
@@ -63,13 +101,13 @@ def build_cache(source, folder, workers=None, progress=True):
         raise ValueError("A cache needs a `ClipSource` with `training=False`.")
     folder = pathlib.Path(folder)
     fingerprint = _fingerprint(source)
-    index = _read_index(folder)
-    if index is not None and index["fingerprint"] == fingerprint:
-        return CorpusReport.from_dict(index["report"])
+    report = _report_of_sound_cache(folder, fingerprint)
+    if report is not None:
+        return report
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
-        partial = pathlib.Path(partial)
-        clips = _write_records(source, partial / _RECORDS, workers, progress)
+    with scratch_folder(folder, ".partial-", (_RECORDS, _INDEX)) as partial:
+        with os_errors_at(folder / _RECORDS):
+            clips = _write_records(source, partial / _RECORDS, workers, progress)
         index = {
             "format_version": _FORMAT_VERSION,
             "fingerprint": fingerprint,
@@ -78,11 +116,11 @@ def build_cache(source, folder, workers=None, progress=True):
             "report": source.report.to_dict(),
             "clips": clips,
         }
-        (partial / _INDEX).write_text(json.dumps(index), encoding="utf-8")
         # The index goes first and comes last: without it there is no cache.
         (folder / _INDEX).unlink(missing_ok=True)
         os.replace(partial / _RECORDS, folder / _RECORDS)
-        os.replace(partial / _INDEX, folder / _INDEX)
+        with atomic_write(folder / _INDEX) as file:
+            file.write_text(json.dumps(index), encoding="utf-8")
     return source.report
 
 
@@ -98,8 +136,9 @@ class CachedClips:
 
     Raises:
         FileNotFoundError: If the folder has no complete cache.
-        ValueError: If the cache is damaged or of another version, or has fewer
-            `candidates`.
+        CacheError: If the cache is damaged, a `ValueError`. A clip whose record is
+            damaged raises it when it is read.
+        ValueError: If the cache has fewer `candidates`.
 
     Example:
     ```python
@@ -127,24 +166,27 @@ class CachedClips:
                 f"There is no complete cache of this version in {str(folder)!r}. Make "
                 "one with `build_cache`."
             )
-        self.spec = ClipSpec.from_config(index["spec"])
         self.tokenize = tokenize
-        self.candidates = index["candidates"] if candidates is None else candidates
-        if not 1 <= self.candidates <= index["candidates"]:
+        try:
+            self.spec = ClipSpec.from_config(index["spec"])
+            available = int(index["candidates"])
+            self._clips = [_checked_clip(clip) for clip in index["clips"]]
+            self.segments = [Segment(**clip["segment"]) for clip in self._clips]
+            built = CorpusReport.from_dict(index["report"])
+        except _INDEX_ERRORS as error:
+            raise CacheError(folder / _INDEX, error) from error
+        self.candidates = available if candidates is None else candidates
+        if not 1 <= self.candidates <= available:
             raise ValueError(
-                f"The cache has {index['candidates']} candidates for each clip. "
+                f"The cache has {available} candidates for each clip. "
                 f"Received: candidates={candidates}"
             )
-        self.segments = [Segment(**clip["segment"]) for clip in index["clips"]]
-        built = CorpusReport.from_dict(index["report"])
         wordless = find_wordless_captions(self.segments, tokenize)
         # The build may have found the same, with its own tokenizer.
         findings = tuple(dict.fromkeys((*built.findings, *wordless)))
         self.report = dataclasses.replace(built, findings=findings)
-        self._clips = index["clips"]
-        self._records = ArrayRecordDataSource(str(folder / _RECORDS))
-        if len(self._records) != len(self._clips):
-            raise ValueError(f"The cache in {str(folder)!r} is damaged: delete it.")
+        self._path = folder / _RECORDS
+        self._records = _open_records(self._path, len(self._clips))
 
     def __len__(self):
         return len(self._clips)
@@ -173,19 +215,59 @@ class CachedClips:
 
         Returns:
             A `keras_vatt.data.Clip`.
+
+        Raises:
+            CacheError: If its record is damaged: records have checksums.
         """
         stored = self._clips[index]
         captions = stored["captions"][: self.candidates]
-        frames, waveform = _unpack(self._records[index], self.spec)
+        try:
+            frames, waveform = _unpack(self._records[index], self.spec)
+        except (RuntimeError, ValueError) as error:
+            raise CacheError(self._path, error) from error
         return Clip(frames, waveform if stored["has_audio"] else None, captions)
 
 
 def _read_index(folder):
+    """Return the index of a cache, `None` where there is none of this version."""
+    path = folder / _INDEX
     try:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        index = json.loads(path.read_text(encoding="utf-8"))
+        return index if index["format_version"] == _FORMAT_VERSION else None
     except FileNotFoundError:
         return None
-    return index if index["format_version"] == _FORMAT_VERSION else None
+    except _INDEX_ERRORS as error:
+        raise CacheError(path, error) from error
+
+
+def _report_of_sound_cache(folder, fingerprint):
+    """Return the report of a cache of the same clips, `None` if it must be built."""
+    try:
+        index = _read_index(folder)
+        if index is None or index["fingerprint"] != fingerprint:
+            return None
+        _open_records(folder / _RECORDS, len(index["clips"]))
+        return CorpusReport.from_dict(index["report"])
+    except _INDEX_ERRORS:  # A `CacheError` is one.
+        return None
+
+
+def _open_records(path, count):
+    try:
+        records = ArrayRecordDataSource(str(path))
+        found = len(records)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise CacheError(path, error) from error
+    if found != count:
+        raise CacheError(path, f"it has {found} clips, its index {count}")
+    return records
+
+
+def _checked_clip(stored):
+    captions = stored["captions"]
+    if not isinstance(captions, list) or not isinstance(stored["has_audio"], bool):
+        raise TypeError(f"{stored!r} is no clip")
+    return stored
 
 
 def _fingerprint(source):
@@ -246,6 +328,8 @@ def _pack(clip, spec):
 
 def _unpack(record, spec):
     size = math.prod(spec.video_shape)
+    if len(record) != size + 2 * spec.audio_samples:
+        raise ValueError("a record has another size than a clip")
     frames = np.frombuffer(record, np.uint8, size).reshape(spec.video_shape)
     samples = np.frombuffer(record, "<i2", offset=size)
     return frames, samples / np.float32(_FULL_SCALE)

@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 
+from keras_vatt._printable import printable_line
 from keras_vatt.data.captions import nearest_captions
 from keras_vatt.data.frames import decode_frames
 from keras_vatt.data.media import TIME_TOLERANCE, MediaError, open_media, probe
@@ -250,7 +251,8 @@ class ClipSource:
             return
         finding = Finding(problem, str(self.segments[index]), reason)
         self._found_later[index, problem] = finding
-        _LOGGER.warning("%s: %s %s", problem.consequence, finding.where, reason)
+        where = printable_line(f"{finding.where} {reason}")
+        _LOGGER.warning("%s: %s", problem.consequence, where)
 
 
 def make_element(clip, spec, tokenize, candidates):

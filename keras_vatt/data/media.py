@@ -9,6 +9,7 @@ import os
 
 import av
 
+from keras_vatt._printable import printable_line
 from keras_vatt.data.report import Problem
 
 # A file named as a video may hold a playlist that points at other files or at the
@@ -48,7 +49,7 @@ class MediaError(Exception):
         self.reason = reason
 
     def __str__(self):
-        return f"{self.path}: {self.reason}"
+        return printable_line(f"{self.path}: {self.reason}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +137,7 @@ class Media:
 
     Raises:
         MediaError: If the file is missing or is no media file.
+        ValueError: If `source` is something else.
     """
 
     def __init__(self, source):
@@ -292,6 +294,11 @@ def _name_of(source):
         return f"<{len(source)} bytes>"
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
+    if not hasattr(source, "read"):
+        raise ValueError(
+            "Media are a path, the bytes of a file, or a binary file object. Received: "
+            f"{type(source).__name__} {source!r:.100}"
+        )
     return str(getattr(source, "name", source))
 
 

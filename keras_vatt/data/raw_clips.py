@@ -1,5 +1,8 @@
 """Clips of whatever a user has: a file, a stretch of one, bytes, or an array."""
 
+import math
+import numbers
+
 import av
 import numpy as np
 
@@ -212,8 +215,7 @@ def _waveforms_of_array(samples, rate, spec, num_windows):
             "A raw sound is an array of shape (samples,) or (samples, channels). "
             f"Received: shape {samples.shape}"
         )
-    if np.issubdtype(samples.dtype, np.integer):
-        samples = samples / (np.iinfo(samples.dtype).max + 1)
+    samples = _scaled(samples)
     if not np.isfinite(samples).all():
         raise ValueError("A raw sound has samples that are not finite.")
     mono = samples.astype(np.float32)
@@ -235,10 +237,37 @@ def _resampled(mono, rate, target):
     return to_mono([frame], target)
 
 
+def _scaled(samples):
+    """Samples of any real dtype as float in [-1, 1]."""
+    if np.issubdtype(samples.dtype, np.signedinteger):
+        return samples / (np.iinfo(samples.dtype).max + 1)
+    if np.issubdtype(samples.dtype, np.unsignedinteger):
+        # As 8-bit WAV files have them: silence is the middle.
+        return samples / ((np.iinfo(samples.dtype).max + 1) / 2) - 1.0
+    # Such as bfloat16, which NumPy counts as no float.
+    if np.issubdtype(samples.dtype, np.floating) or samples.dtype.name == "bfloat16":
+        return samples.astype(np.float64)
+    raise ValueError(
+        f"A raw sound has float or integer samples. Received: {samples.dtype}"
+    )
+
+
 def _checked(source, name):
-    if len(source) != 2 or not np.isscalar(source[1]) or not source[1] > 0:
+    if len(source) != 2:
         raise ValueError(
             f"A raw {name} is a path, a segment, bytes, or a tuple of an array and "
             f"its rate. Received a tuple of {len(source)} entries"
         )
-    return np.asarray(source[0]), float(source[1])
+    array, rate = source
+    is_number = isinstance(rate, numbers.Real) or getattr(rate, "shape", None) == ()
+    if not is_number or isinstance(rate, bool):
+        raise ValueError(
+            f"The rate of a raw {name} is a number. Received: {type(rate).__name__} "
+            f"{rate!r:.100}"
+        )
+    if not 0 < float(rate) < math.inf:
+        raise ValueError(f"The rate of a raw {name} must be positive, not {rate}.")
+    try:
+        return np.asarray(array), float(rate)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"A raw {name} is one array: {error}") from error

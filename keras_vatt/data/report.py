@@ -6,6 +6,9 @@ import enum
 import json
 import pathlib
 
+from keras_vatt._files import atomic_write
+from keras_vatt._printable import printable_line
+
 
 class Problem(enum.StrEnum):
     """What can be wrong with a file, a clip or a row of a manifest."""
@@ -83,8 +86,7 @@ class CorpusReport:
         for problem, count in self.counts.items():
             lines.append(f"{problem} ({problem.consequence}): {count}")
             lines.extend(_examples_of(problem, self.findings))
-        # A file name that is no UTF-8 can't be printed as it is.
-        return "\n".join(lines).encode(errors="backslashreplace").decode()
+        return "\n".join(lines)
 
     def to_dict(self):
         """Return the report as a dict of JSON types."""
@@ -110,7 +112,8 @@ class CorpusReport:
             path: str or path of the file.
         """
         text = json.dumps(self.to_dict(), indent=2)
-        pathlib.Path(path).write_text(text + "\n", encoding="utf-8")
+        with atomic_write(path) as partial:
+            partial.write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path):
@@ -127,7 +130,10 @@ class CorpusReport:
 
 def _examples_of(problem, findings, limit=5):
     found = [finding for finding in findings if finding.problem is problem]
-    lines = [f"  {finding.where}: {finding.reason}" for finding in found[:limit]]
+    lines = [
+        printable_line(f"  {finding.where}: {finding.reason}")
+        for finding in found[:limit]
+    ]
     if len(found) > limit:
         lines.append(f"  and {len(found) - limit} more")
     return lines

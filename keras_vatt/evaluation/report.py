@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from keras_vatt._files import atomic_write
+from keras_vatt._printable import printable
 from keras_vatt.evaluation.classification import ClassificationMetrics
 from keras_vatt.evaluation.probes import ProbeResult
 from keras_vatt.evaluation.ranking import RetrievalMetrics
@@ -172,7 +173,7 @@ def _versions():
 
 def _replace(path, text):
     with atomic_write(path) as partial:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+        partial.write_text(text, encoding="utf-8")
 
 
 def _markdown(report):
@@ -188,7 +189,7 @@ def _markdown(report):
             cells = [[name, _text(value)] for name, value in facts.items()]
             table = _table(["", ""], cells)
             lines += [f"## {heading.capitalize()}", "", *table, ""]
-    return "\n".join(lines).rstrip() + "\n"
+    return printable("\n".join(lines)).rstrip() + "\n"
 
 
 def _results_table(kind, rows):

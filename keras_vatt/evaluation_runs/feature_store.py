@@ -9,12 +9,18 @@ import safetensors
 import safetensors.numpy
 
 from keras_vatt._files import atomic_write
+from keras_vatt._untrusted import parse_json, regular_file
 from keras_vatt.evaluation_runs.errors import EvaluationError
 
 # Clips and seconds after which features are written: what a crash can cost.
 _MAX_CLIPS = 256
 _MAX_SECONDS = 30.0
 _FILES = "[0-9]*.safetensors"
+# 256 clips of 12 windows of the widest published model take 13 MB.
+_MAX_BYTES = 2_000_000_000
+# What a damaged file makes of the library, and of the code that reads it.
+_DAMAGE = (safetensors.SafetensorError, OSError, ValueError, LookupError, TypeError)
+_DAMAGE += (RecursionError,)
 
 
 class FeatureStore:
@@ -78,12 +84,28 @@ class FeatureStore:
         return max(numbers, default=-1) + 1
 
     def _read(self, path):
+        regular_file(self._folder, path.name, EvaluationError, _MAX_BYTES)
         try:
             with safetensors.safe_open(path, "numpy") as file:
-                keys = json.loads(file.metadata()["clips"])
+                keys = parse_json(file.metadata()["clips"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (safetensors.SafetensorError, ValueError, LookupError) as error:
-            raise EvaluationError(f"{path} is damaged, delete it: {error}") from error
-        for index, key in enumerate(keys):
-            features = {name: rows[index] for name, rows in tensors.items()}
-            self._features[key] = features
+            self._features |= _by_key(keys, tensors)
+        except _DAMAGE as error:
+            raise EvaluationError(
+                f"{path} is damaged ({error}): delete it, and its features are "
+                "computed again"
+            ) from error
+
+
+def _by_key(keys, tensors):
+    """Dict from the key of a clip to its arrays, out of arrays of all clips."""
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise TypeError("the names of its clips are no list of strings")
+    if not tensors or any(
+        rows.ndim < 1 or len(rows) != len(keys) for rows in tensors.values()
+    ):
+        raise ValueError("it has another number of rows than of clips")
+    return {
+        key: {name: rows[index] for name, rows in tensors.items()}
+        for index, key in enumerate(keys)
+    }

@@ -8,6 +8,7 @@ import tempfile
 import keras
 
 from keras_vatt._files import atomic_write
+from keras_vatt._untrusted import read_object
 from keras_vatt.data.report import CorpusReport
 from keras_vatt.evaluation import write_evaluation
 from keras_vatt.evaluation_runs.classification import evaluate_classification
@@ -29,6 +30,7 @@ _EVALUATIONS = {
 }
 _CLASSIFIERS = {"video": VATTVideoClassifier, "audio": VATTAudioClassifier}
 _SETTINGS = "settings.json"
+_MAX_SETTINGS_BYTES = 4_000_000
 # How many clips that were left out are named in the report; all are in its own file.
 _MAX_NAMED = 20
 
@@ -124,8 +126,9 @@ def _claim(folder, settings, model):
     }
     facts = json.loads(json.dumps(facts, default=str))
     marker = folder / _SETTINGS
-    if marker.is_file():
-        differing = _differing(facts, marker)
+    found = read_object(folder, _SETTINGS, EvaluationError, _MAX_SETTINGS_BYTES)
+    if found is not None:
+        differing = [name for name in facts if found.get(name) != facts[name]]
         if differing:
             raise EvaluationError(
                 f"{str(folder)!r} holds an evaluation with other settings "
@@ -137,14 +140,6 @@ def _claim(folder, settings, model):
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(marker) as partial:
         partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-
-
-def _differing(facts, marker):
-    try:
-        found = json.loads(marker.read_text("utf-8"))
-        return [name for name in facts if found.get(name) != facts[name]]
-    except (ValueError, AttributeError) as error:
-        raise EvaluationError(f"{marker} can't be read: {error}") from error
 
 
 def _num_clips(splits):

@@ -5,6 +5,8 @@ import pathlib
 
 import keras
 
+from keras_vatt._os_errors import os_errors_at
+
 # Backends whose exporter passes the tests with every tower. Keras itself offers more:
 # what it writes elsewhere needs packages that don't go with ours (torch-xla, jax2onnx),
 # or fails with one of the towers (litert-torch with text, jax2onnx with video).
@@ -36,11 +38,17 @@ def write_artifact(
         ValueError: if there is no such format, if this backend can't write it, or if
             the file's name doesn't end as the format wants.
         ImportError: if a package is missing.
+        OSError: if the file can't be written, such as on a full disk.
     """
     filepath = pathlib.Path(filepath)
     _check_format(format)
     _check_suffix(format, filepath)
     filepath.parent.mkdir(parents=True, exist_ok=True)
+    with os_errors_at(filepath):
+        _write(model, filepath, format, input_spec, output_names, verbose, kwargs)
+
+
+def _write(model, filepath, format, input_spec, output_names, verbose, kwargs):
     if format == "onnx":
         _check_packages()
         return _write_onnx(model, filepath, input_spec, output_names, verbose, kwargs)

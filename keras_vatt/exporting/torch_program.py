@@ -11,12 +11,18 @@ import warnings
 import keras
 import torch
 
+from keras_vatt._files import check_space
+
+# Above what a program takes beside its weights.
+_GRAPH_BYTES = 2_000_000
+
 
 def write_program(model, filepath, input_spec, verbose, options):
     """Keras' export of a program that takes any number of clips.
 
     Args: see `keras_vatt.exporting.write_artifact`; `options` are its `kwargs`.
     """
+    check_space(filepath, _GRAPH_BYTES + _bytes_of(model))
     any_number = {0: torch.export.Dim("batch", min=1)}
     keras.Model.export(
         model,
@@ -51,3 +57,9 @@ def write_onnx(model, filepath, input_spec, output_names, verbose, options):
             verbose=verbose,
             **({"external_data": False} | options),
         )
+
+
+def _bytes_of(model):
+    return sum(
+        keras.ops.convert_to_numpy(variable.value).nbytes for variable in model.weights
+    )

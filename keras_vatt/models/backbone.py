@@ -6,9 +6,11 @@ import keras
 import keras_nlp
 from keras import ops
 
+from keras_vatt.models.batch_dtypes import check_dtype
 from keras_vatt.models.presets import BackboneFromPreset
 from keras_vatt.models.quantization import QuantizesBackbone, quantized_dtype
 from keras_vatt.storage import PresetFolder, named_variables
+from keras_vatt.storage.finite_weights import check_finite
 from keras_vatt.storage.keras_hub_index import names_safetensors
 from keras_vatt.storage.safetensors_weights import match_tensors
 from keras_vatt.training.kept_weights import KeepsWeights
@@ -73,7 +75,9 @@ class VATTBackbone(
         }
         matched = match_tensors(named_variables(self), tensors, folder.name)
         for variable, tensor in matched:
-            variable.assign(tensor.read())
+            values = tensor.read()
+            check_finite(values, variable.dtype, variable.path)
+            variable.assign(values)
 
     def call(self, inputs, training=None):
         """Features of the modalities that are given.
@@ -121,7 +125,8 @@ class VATTBackbone(
 
         Raises:
             ValueError: if the model has no such modality, or if an input is
-                too small for a single patch or of another rank.
+                too small for a single patch, of another rank, or of another
+                dtype.
         """
         if modality not in self.modalities:
             raise ValueError(
@@ -230,6 +235,7 @@ class VATTBackbone(
         return any(layer.trainable_variables for layer in layers)
 
     def _prepared(self, modality, inputs, stem):
+        check_dtype(modality, inputs.dtype)
         rank = {"video": 5, "audio": 3, "text": 2}[modality]
         if modality == "text":
             if len(inputs.shape) == 3:

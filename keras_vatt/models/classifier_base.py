@@ -9,6 +9,7 @@ import scipy.special
 
 from keras_vatt.layers import SeededDropout
 from keras_vatt.models import classifier_defaults as defaults
+from keras_vatt.models.batch_dtypes import check_dtype, has_numbers
 from keras_vatt.models.class_labels import (
     check_class_names,
     check_labels,
@@ -360,6 +361,8 @@ class VATTClassifier(VATTTask):
                 f"A list holds raw clips: paths, bytes{rate}. Received: a list{first}. "
                 "A batch of arrays is one NumPy array."
             )
+        if has_numbers(x) and not self._is_raw(self.input_kind, x):
+            check_dtype(self.input_kind, x.dtype)
         if isinstance(x, np.ndarray):
             check_finite(self.modality, x)
 

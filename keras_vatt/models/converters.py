@@ -7,6 +7,7 @@ import numpy as np
 from keras_vatt.data.clip_spec import ClipSpec
 from keras_vatt.data.raw_clips import is_raw, raw_frames, raw_waveform
 from keras_vatt.models.backbone import VATTBackbone
+from keras_vatt.models.batch_dtypes import as_batch
 from keras_vatt.models.presets import PartFromPreset
 
 
@@ -44,7 +45,7 @@ class _VATTConverter(PartFromPreset):
                     "their rates), and a batch of arrays was given. Received: "
                     f"num_windows={num_windows}, num_crops={num_crops}"
                 )
-            return self._batch(np.asarray(inputs))
+            return self._batch(inputs)
         clips = inputs if isinstance(inputs, list | np.ndarray) else [inputs]
         windows = []
         for number, clip in enumerate(clips):
@@ -98,7 +99,7 @@ class VATTVideoConverter(_VATTConverter, keras_nlp.layers.VideoConverter):
         return raw_frames(clip, self.clip_spec, num_windows, num_crops)
 
     def _batch(self, frames):
-        return _with_rank("video", frames, 5)
+        return _with_rank("video", as_batch("video", frames), 5)
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
@@ -146,7 +147,7 @@ class VATTAudioConverter(_VATTConverter, keras_nlp.layers.AudioConverter):
         return raw_waveform(clip, self.clip_spec, num_windows)[..., np.newaxis]
 
     def _batch(self, samples):
-        samples = np.asarray(samples, np.float32)
+        samples = as_batch("audio", samples).astype(np.float32, copy=False)
         if samples.ndim == 2:
             samples = samples[..., np.newaxis]
         return _with_rank("audio", samples, 3)

@@ -5,10 +5,10 @@ import functools
 
 import keras
 import keras_nlp
-import numpy as np
 
 from keras_vatt.data.images import is_raw_images, raw_images
 from keras_vatt.models.backbone import VATTBackbone
+from keras_vatt.models.batch_dtypes import as_batch
 from keras_vatt.models.converters import VATTAudioConverter, VATTVideoConverter
 from keras_vatt.models.presets import PartFromPreset
 from keras_vatt.models.tokenizer import VATTTokenizer
@@ -118,12 +118,17 @@ class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
             "text": self._words,
             "image": functools.partial(self._images, num_crops=num_crops),
         }
+        unknown = set(inputs) - set(converters)
+        if unknown:
+            raise ValueError(
+                f"A preprocessor takes {list(converters)}. Received: {sorted(unknown)}"
+            )
         return {name: converters[name](given) for name, given in inputs.items()}
 
     def _images(self, images, num_crops):
         size = self.clip_spec.frame_size
         if not is_raw_images(images, size):
-            return np.asarray(images)
+            return as_batch("image", images)
         return raw_images(images, size, num_crops)
 
     def _words(self, captions):

@@ -2,24 +2,31 @@
 
 import contextlib
 import inspect
-import math
-import os
+import json
 import pathlib
 import tempfile
 
 import keras
 
+from keras_vatt._files import check_space
 from keras_vatt.models.card_facts import card_facts, describe_inputs
+from keras_vatt.models.quantization import is_quantized
 from keras_vatt.storage import (
     PresetError,
     PresetFolder,
     built_in_presets,
     named_variables,
     save_weights,
+    saved_weights_sha256,
     write_folder,
 )
 from keras_vatt.storage import preset_files as files
-from keras_vatt.storage.config_guard import check_config, check_parameters, class_of
+from keras_vatt.storage.config_guard import (
+    available_parameters,
+    check_config,
+    check_parameters,
+    class_of,
+)
 from keras_vatt.storage.deferred_weights import deferred_weights, register_parameters
 from keras_vatt.storage.hub import is_hub_uri, parse_hub_uri, upload_preset
 from keras_vatt.storage.model_card import write_card
@@ -29,7 +36,13 @@ from keras_vatt.storage.safetensors_weights import match_tensors
 
 # What a damaged or a hostile config makes of a constructor.
 _CONSTRUCTION_ERRORS = (TypeError, ValueError, LookupError, AttributeError)
-_CONSTRUCTION_ERRORS += (ArithmeticError, RecursionError, AssertionError)
+_CONSTRUCTION_ERRORS += (ArithmeticError, RecursionError, AssertionError, OSError)
+
+
+# Settings of a backbone on which the outputs of given weights do not depend, but for
+# rounding.
+_TRAINING_ONLY = {"name", "trainable", "dtype", "dropout", "token_keep_rate"}
+_TRAINING_ONLY |= {"trainable_word_embedding", "rematerialize"}
 
 
 class class_property(property):  # noqa: N801
@@ -63,7 +76,9 @@ class LoadsFromPreset(ListsPresets):
         Args:
             preset: string or path. The name of a built-in preset, a folder, or
                 `hf://owner/name` with an optional `@revision`.
-            load_weights: bool. `False` gives random weights. Defaults to `True`.
+            load_weights: bool. `False` gives random weights, of a model of up to a
+                billion parameters that fits half of the memory; larger ones are made
+                by the constructor of the class. Defaults to `True`.
             dtype: string or `keras.DTypePolicy`. Defaults to `None`, the preset's.
             **kwargs: arguments of the class or of its backbone, which win over
                 those of the preset.
@@ -84,15 +99,18 @@ class LoadsFromPreset(ListsPresets):
         folder = PresetFolder(preset, with_weights=load_weights)
         if load_weights and not folder.has_weights:
             raise PresetError(_no_weights(folder))
-        if not load_weights:
-            return cls._checked_model(folder, None, dtype, kwargs)
-        tensors = folder.stored_tensors()
+        tensors = folder.stored_tensors() if load_weights else None
+        available = available_parameters()
+        # No variable takes memory before all are known to fit.
         with deferred_weights() as pending:
             model = cls._checked_model(folder, tensors, dtype, kwargs)
-            pending += _own_tensors(model, folder, tensors)
-            folder.check_weights()
+            check_parameters(model.count_params(), available, folder.name)
+            if load_weights:
+                pending += _own_tensors(model, folder, tensors)
+                folder.check_weights()
         register_parameters(model)
-        _remember_provenance(model, folder)
+        if load_weights:
+            _remember_provenance(model, folder, tensors)
         return model
 
     def save_to_preset(self, folder, max_shard_size=5.0, keras_hub_weights=False):
@@ -110,6 +128,8 @@ class LoadsFromPreset(ListsPresets):
 
         Raises:
             PresetError: if the folder holds something that is no preset.
+            OSError: if it can't be written, such as on a full disk. It names the
+                folder, in which an earlier preset is as it was.
         """
         if is_hub_uri(folder):
             repository, revision = parse_hub_uri(str(folder))
@@ -118,7 +138,7 @@ class LoadsFromPreset(ListsPresets):
         with write_folder(folder) as partial:
             self._write_preset(partial, pathlib.Path(folder).name, max_shard_size)
             if keras_hub_weights:
-                _backbone_of(self).save_weights(partial / "model.weights.h5")
+                _save_keras_hub_weights(_backbone_of(self), partial)
 
     def push_to_hub(
         self,
@@ -158,16 +178,20 @@ class LoadsFromPreset(ListsPresets):
     def provenance(self):
         """What is known of the weights: a `keras_vatt.Provenance`, or `None`.
 
-        `from_preset` sets it. Once the weights have changed, what is saved only says
-        what they were trained on from.
+        `from_preset` sets it. It is a record of the weights at the time when it is
+        set: once any of them has changed, all that is left of it is what they were
+        made from. To find that out, all weights are read.
         """
-        return self.__dict__.get("_provenance")
+        stated = self.__dict__.get("_provenance")
+        if stated is None or self._stated_weights == saved_weights_sha256(self):
+            return stated
+        return stated.derived("quantized") if is_quantized(self) else stated.changed()
 
     @provenance.setter
     def provenance(self, value):
         # Past Keras' tracker, which would wrap its dicts.
         self.__dict__["_provenance"] = value
-        self.__dict__["_loaded_weights"] = None
+        self.__dict__["_stated_weights"] = value and saved_weights_sha256(self)
 
     @classmethod
     def _checked_model(cls, folder, tensors, dtype, overrides):
@@ -185,16 +209,9 @@ class LoadsFromPreset(ListsPresets):
             folder, _backbone_of(self), self if is_task else None, preprocessor
         )
         weights = save_weights(self, folder, max_shard_size)
-        provenance = self._provenance_now()
+        provenance = self.provenance or Provenance()
         write_metadata(folder, self, weights, provenance.get_config())
         write_card(folder, name, card_facts(self), provenance)
-
-    def _provenance_now(self):
-        provenance = self.provenance or Provenance()
-        loaded = self.__dict__.get("_loaded_weights")
-        if loaded is None or loaded == _fingerprint(self):
-            return provenance
-        return provenance.changed()
 
 
 class BackboneFromPreset(LoadsFromPreset):
@@ -215,7 +232,7 @@ class BackboneFromPreset(LoadsFromPreset):
         config = config["config"] | own
         with _constructing(folder):
             minimum = found.minimum_parameters(_defaults(found) | config)
-            check_parameters(minimum, _available(tensors), folder.name)
+            check_parameters(minimum, available_parameters(tensors), folder.name)
             return found.from_config(config)
 
     @classmethod
@@ -273,7 +290,10 @@ class TaskFromPreset(LoadsFromPreset):
             backbone = cls.backbone_cls._model_from_preset(
                 folder, tensors, dtype, overrides
             )
-        preprocessor = own.pop("preprocessor", None) or load_preprocessor(folder)
+        preprocessor = own.pop("preprocessor", None)
+        if preprocessor is None:
+            preprocessor = load_preprocessor(folder)
+            _check_words(preprocessor, backbone, folder)
         missing = _required(cls) - {"backbone", *config, *own}
         if missing:
             raise PresetError(
@@ -282,7 +302,7 @@ class TaskFromPreset(LoadsFromPreset):
             )
         with _constructing(folder):
             widest = max(backbone.feature_dims.values()) * _largest(config)
-            check_parameters(widest, _available(tensors), folder.name)
+            check_parameters(widest, available_parameters(tensors), folder.name)
             if dtype is not None and "bridge_head" in config:
                 config["bridge_head"]["config"]["dtype"] = _serialized(dtype)
             own |= {"backbone": backbone, "preprocessor": preprocessor}
@@ -304,11 +324,25 @@ def load_preprocessor(folder):
         return None
     cls = class_of(config, keras.layers.Layer, files.PREPROCESSOR)
     assets = folder.asset_folder
+    folder.check_vocabulary()
     with _constructing(folder):
         preprocessor = cls.from_config(config["config"])
         if assets is not None and preprocessor.tokenizer is not None:
             preprocessor.tokenizer.load_assets(str(assets))
     return preprocessor
+
+
+def _check_words(preprocessor, backbone, folder):
+    """Refuses words that the backbone has no vectors for."""
+    tokenizer = getattr(preprocessor, "tokenizer", None)
+    if tokenizer is None or tokenizer.vocabulary is None:
+        return
+    words, vectors = tokenizer.vocabulary_size(), backbone.vocabulary_size
+    if "text" in backbone.modalities and words > vectors:
+        raise PresetError(
+            f"The vocabulary of the preset {folder.name!r} has {words:,} words, and "
+            f"its backbone has vectors for {vectors:,}"
+        )
 
 
 class PartFromPreset(ListsPresets):
@@ -379,6 +413,12 @@ def _check_not_quantized(config, folder):
         )
 
 
+def _save_keras_hub_weights(backbone, folder):
+    path = folder / "model.weights.h5"
+    check_space(path, 4 * backbone.count_params())
+    backbone.save_weights(path)
+
+
 def _backbone_of(model):
     return getattr(model, "backbone", model)
 
@@ -395,7 +435,7 @@ def _no_weights(folder):
 def _read(folder, name):
     config = folder.read(name)
     if config is not None:
-        check_config(config, name)
+        check_config(config, str(folder.path / name))
     return config
 
 
@@ -410,17 +450,6 @@ def _constructing(folder):
         raise PresetError(
             f"The configs of the preset {folder.name!r} can't be used: {error}"
         ) from error
-
-
-def _available(tensors):
-    """How many numbers there are in the weights, or fit into the memory."""
-    if tensors is not None:
-        return sum(math.prod(tensor.shape) for tensor in tensors.values())
-    try:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Not on every system.
-        return math.inf
-    return memory // 4
 
 
 def _largest(config):
@@ -451,14 +480,27 @@ def _saved_modalities(folder):
     return modalities if isinstance(modalities, list) else ()
 
 
-def _remember_provenance(model, folder):
+def _remember_provenance(model, folder, tensors):
     is_whole = _is_of_task(folder, model) or _backbone_of(model) is model
     config = folder.read_metadata().get("provenance")
     if not is_whole or not isinstance(config, dict):
         return
     with _constructing(folder):
-        model.provenance = Provenance.from_config(config, folder.read_plots())
-    model.__dict__["_loaded_weights"] = _fingerprint(model)
+        provenance = Provenance.from_config(config, folder.read_plots())
+    backbone = _backbone_of(model)
+    if len(named_variables(model)) < len(tensors):
+        made = f"the backbone ({', '.join(backbone.modalities)}) taken"
+        provenance = provenance.derived(made)
+    elif _computes_otherwise(backbone, _read(folder, files.BACKBONE)["config"]):
+        provenance = provenance.derived("made with other settings")
+    model.provenance = provenance
+
+
+def _computes_otherwise(backbone, saved):
+    """Whether settings were given under which the saved weights mean something else."""
+    config = json.loads(json.dumps(backbone.get_config()))
+    names = config.keys() & saved.keys() - _TRAINING_ONLY
+    return any(config[name] != saved[name] for name in names)
 
 
 def _is_of_task(folder, model):
@@ -466,15 +508,6 @@ def _is_of_task(folder, model):
     if saved is None or saved["class_name"] != type(model).__name__:
         return False
     return model.keeps_head(saved["config"], model.get_config())
-
-
-def _fingerprint(model):
-    """A few numbers that training changes: cheap, whatever the model's size."""
-    sums = (
-        keras.ops.sum(keras.ops.cast(variable.value, "float32"))
-        for variable in model.weights[:8] + model.weights[-8:]
-    )
-    return tuple(float(keras.ops.convert_to_numpy(value)) for value in sums)
 
 
 def _defaults(cls):

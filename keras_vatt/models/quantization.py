@@ -88,6 +88,14 @@ def quantized_dtype(model):
     return keras.dtype_policies.DTypePolicyMap(policy.name, quantized)
 
 
+def is_quantized(model):
+    """Returns whether any layer of a model has int8 weights, a bool."""
+    return any(
+        getattr(layer, "quantization_mode", None) is not None
+        for layer in model._flatten_layers(include_self=False)
+    )
+
+
 def _check(mode, config):
     if mode != "int8":
         raise ValueError(

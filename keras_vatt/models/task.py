@@ -7,6 +7,7 @@ import numpy as np
 from keras_vatt.data.images import is_raw_images, list_of_images
 from keras_vatt.data.raw_clips import is_raw
 from keras_vatt.models.backbone import VATTBackbone
+from keras_vatt.models.batch_dtypes import as_batch
 from keras_vatt.models.pooled_encoder import EncoderCache
 from keras_vatt.models.presets import TaskFromPreset
 from keras_vatt.models.quantization import QuantizesBackbone
@@ -100,7 +101,7 @@ class VATTTask(
         encoder = cache.get(self.backbone, kind, bridge_head)
         if not self._is_raw(kind, inputs):
             _check_one_window(kind, num_windows, num_crops)
-            inputs = np.asarray(inputs)
+            inputs = as_batch(kind, inputs)
             check_finite(kind, inputs)
             values = encoder.predict(inputs, batch_size=batch_size, verbose=0)
             return values[output][:, np.newaxis]

@@ -8,8 +8,10 @@ import keras
 import keras_nlp
 import numpy as np
 
+from keras_vatt._untrusted import check_regular, regular_file
 from keras_vatt.models.backbone import VATTBackbone
 from keras_vatt.models.presets import PartFromPreset
+from keras_vatt.storage.config_limits import MAX_VOCABULARY_BYTES, MAX_WORDS
 
 PADDING, BEGIN, END, UNKNOWN = "<pad>", "<bos>", "<eos>", "<unk>"
 _SPECIAL = (PADDING, BEGIN, END, UNKNOWN)
@@ -30,13 +32,15 @@ class VATTTokenizer(PartFromPreset, keras_nlp.tokenizers.Tokenizer):
     Args:
         vocabulary: list of words, or path of a file with one word a line (or
             `index word`). It has `<pad>` first, `<bos>`, `<eos>` and `<unk>`, and no
-            word twice or in upper case. Defaults to `None`: `load_assets` sets it.
+            word twice or in upper case, and up to a million words. Defaults to
+            `None`: `load_assets` sets it.
         sequence_length: int. Number of words of a row. Defaults to `16`.
         **kwargs: `name`.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the vocabulary is none.
+        ValueError: if the vocabulary is none, or its path that of something else than
+            a file.
 
     Example:
     ```python
@@ -49,7 +53,7 @@ class VATTTokenizer(PartFromPreset, keras_nlp.tokenizers.Tokenizer):
 
     def __init__(self, vocabulary=None, sequence_length=16, **kwargs):
         super().__init__(**kwargs)
-        self.sequence_length = sequence_length
+        self.sequence_length = _checked_length(sequence_length)
         self.file_assets = [_FILE]
         self.vocabulary = None
         if vocabulary is not None:
@@ -99,11 +103,19 @@ class VATTTokenizer(PartFromPreset, keras_nlp.tokenizers.Tokenizer):
 
         Returns:
             int32 NumPy array with the axes of `inputs` and `sequence_length`.
+
+        Raises:
+            ValueError: if there is no vocabulary, or something is no string.
         """
         if isinstance(inputs, bytes):
-            inputs = inputs.decode("utf-8")
+            inputs = inputs.decode("utf-8", errors="replace")
         if not isinstance(inputs, str):
-            rows = [self.tokenize(entry) for entry in inputs]
+            rows = [self.tokenize(entry) for entry in _entries(inputs)]
+            if len({row.shape for row in rows}) > 1:
+                raise ValueError(
+                    "Lists of captions must be nested equally deep and equally long. "
+                    f"Received: {inputs!r:.200}"
+                )
             return np.array(rows, np.int32).reshape(
                 len(rows), *(rows[0].shape if rows else (self.sequence_length,))
             )
@@ -148,8 +160,36 @@ class VATTTokenizer(PartFromPreset, keras_nlp.tokenizers.Tokenizer):
         (pathlib.Path(dir_path) / _FILE).write_text(text, encoding="utf-8")
 
     def load_assets(self, dir_path):
-        """Read the vocabulary from a folder."""
-        self.set_vocabulary(pathlib.Path(dir_path) / _FILE)
+        """Read the vocabulary from a folder, and from no file outside of it.
+
+        Raises:
+            FileNotFoundError: if the folder has none.
+            ValueError: if it is no regular file inside of the folder, or no vocabulary.
+        """
+        folder, name = pathlib.Path(dir_path), _FILE
+        if folder.parts[-2:] == ("assets", "tokenizer"):
+            # The assets of a preset, none of whose folders may lead out of it.
+            folder, name = folder.parents[1], f"assets/tokenizer/{_FILE}"
+        path = regular_file(folder, name, ValueError)
+        if path is None:
+            raise FileNotFoundError(f"There is no vocabulary {str(folder / name)!r}.")
+        self.set_vocabulary(path)
+
+    @classmethod
+    def from_config(cls, config):
+        """A tokenizer from what `get_config` returned, which names no file.
+
+        Raises:
+            ValueError: if the vocabulary is no list of words: a config that a stranger
+                wrote could else name any file of this machine.
+        """
+        vocabulary = config.get("vocabulary")
+        if vocabulary is not None and not isinstance(vocabulary, list | tuple):
+            raise ValueError(
+                "The config of a tokenizer has a list of words for its vocabulary, or "
+                f"none. Received: vocabulary={vocabulary!r:.100}"
+            )
+        return cls(**config)
 
     def get_config(self):
         config = super().get_config()
@@ -167,12 +207,36 @@ class VATTTokenizer(PartFromPreset, keras_nlp.tokenizers.Tokenizer):
         return self._ids
 
 
+def _entries(inputs):
+    """The entries of nested captions; anything that has none is no caption."""
+    is_array = hasattr(inputs, "dtype") and getattr(inputs, "ndim", 1) > 0
+    if isinstance(inputs, list | tuple) or (is_array and hasattr(inputs, "__iter__")):
+        return inputs
+    raise ValueError(
+        "Captions are strings, or lists of strings. Received: "
+        f"{type(inputs).__name__} {inputs!r:.200}"
+    )
+
+
+def _checked_length(length):
+    is_int = isinstance(length, int | np.integer) and not isinstance(length, bool)
+    if not is_int or length < 1:
+        raise ValueError(
+            f"`sequence_length` must be a positive integer. Received: {length!r:.100}"
+        )
+    return int(length)
+
+
 def _words(text):
     return text.translate(_DELETE_PUNCTUATION).lower().split()
 
 
 def _read_vocabulary(path):
-    lines = pathlib.Path(path).read_text("utf-8").splitlines()
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no vocabulary {str(path)!r}.")
+    check_regular(path, ValueError, MAX_VOCABULARY_BYTES)
+    lines = path.read_text("utf-8").splitlines()
     rows = [line.split() for line in lines if line.strip()]
     if rows and all(len(row) == 2 and row[0].isdigit() for row in rows):
         rows = [row[1:] for row in sorted(rows, key=lambda row: int(row[0]))]
@@ -186,6 +250,13 @@ def _read_vocabulary(path):
 
 
 def _check_vocabulary(vocabulary):
+    if len(vocabulary) > MAX_WORDS:
+        raise ValueError(
+            f"A vocabulary has {MAX_WORDS:,} words at most. Received: "
+            f"{len(vocabulary):,} words"
+        )
+    if not all(isinstance(word, str) for word in vocabulary):
+        raise ValueError("The words of a vocabulary are strings.")
     missing = [word for word in _SPECIAL if word not in vocabulary]
     if missing:
         raise ValueError(f"The vocabulary lacks the special words {missing}.")

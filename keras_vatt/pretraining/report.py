@@ -72,8 +72,10 @@ def run_provenance(settings, history, results, plots):
 def save_retrieval(results, folder):
     """Write retrieval results as text and as JSON; return the text."""
     table = format_retrieval(results)
-    (folder / "retrieval.txt").write_text(table + "\n", encoding="utf-8")
+    with atomic_write(folder / "retrieval.txt") as partial:
+        partial.write_text(table + "\n", encoding="utf-8")
     rows = {task: dataclasses.asdict(metrics) for task, metrics in results.items()}
     text = json.dumps(rows, indent=2)
-    (folder / "retrieval.json").write_text(text + "\n", encoding="utf-8")
+    with atomic_write(folder / "retrieval.json") as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
     return table

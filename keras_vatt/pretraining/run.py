@@ -1,12 +1,15 @@
 """One run, from top to bottom."""
 
+import contextlib
 import pathlib
 import sys
 
 import keras
 
 from keras_vatt import harmonization, losses
+from keras_vatt._os_errors import os_errors_at
 from keras_vatt.data import ClipAugmentation, make_dataset
+from keras_vatt.data.cache import find_cache_error
 from keras_vatt.evaluation import zero_shot_retrieval
 from keras_vatt.pretraining.corpus import (
     open_test_clips,
@@ -33,10 +36,14 @@ from keras_vatt.pretraining.report import (
     save_plots,
     save_retrieval,
 )
+from keras_vatt.pretraining.run_lock import run_lock
+from keras_vatt.pretraining.settings import check_settings
 from keras_vatt.training import RunCheckpoint, warmup_cosine
+from keras_vatt.training.checkpoint_folder import CheckpointError
 
 _LOSSES = {"asymmetric": losses.AsymmetricNCE, "symmetric": losses.SymmetricNCE}
 _EVALUATION_BATCH = 32
+CHECKPOINTS = "checkpoints"
 
 
 def pretrain(settings):
@@ -66,7 +73,8 @@ def pretrain(settings):
         clip is held out.
 
     Raises:
-        PretrainingError: if a setting or a file can't be used.
+        PretrainingError: if a setting, a file or a checkpoint can't be used, or another
+            run is going on in the folder.
 
     Example:
     ```python
@@ -77,9 +85,15 @@ def pretrain(settings):
     results["text->video"].recall_at_10
     ```
     """
+    check_settings(settings)
+    join_processes(settings)
+    with run_lock(settings.output):
+        return _pretrain(settings)
+
+
+def _pretrain(settings):
     output = pathlib.Path(settings.output)
     output.mkdir(parents=True, exist_ok=True)
-    join_processes(settings)
     keras.utils.set_random_seed(settings.seed)
     with user_errors():
         make_harmonizer(settings, total_steps=1)
@@ -96,8 +110,11 @@ def pretrain(settings):
         )
         test_clips = open_test_clips(settings, test, cache / "test", spec, tokenizer)
     _say(train_clips.report)
-    with scope:
-        history = _fit(model, settings, train_clips, output)
+    try:
+        with scope:
+            history = _fit(model, settings, train_clips, output)
+    except CheckpointError as error:
+        raise PretrainingError(str(error)) from error
     model = scope.on_one_device(model)
     if not is_first_process():
         return {}
@@ -143,7 +160,7 @@ def _fit(model, settings, clips, output):
         )
     _compile(model, settings, settings.epochs * steps_per_epoch)
     checkpoint = RunCheckpoint(
-        output / "checkpoints", every_steps=settings.checkpoint_steps
+        output / CHECKPOINTS, every_steps=settings.checkpoint_steps
     )
     if checkpoint.restore(model):
         _say(
@@ -153,6 +170,12 @@ def _fit(model, settings, clips, output):
     callbacks = [checkpoint]
     if is_first_process():
         callbacks += _log_files(checkpoint, output)
+    with os_errors_at(output), _kept_on_a_signal(checkpoint), _cache_errors():
+        _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks)
+    return checkpoint.history
+
+
+def _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks):
     process, num_processes = process_place()
     for start_step, arguments in checkpoint.remaining_fits(
         settings.epochs, steps_per_epoch
@@ -175,7 +198,28 @@ def _fit(model, settings, clips, output):
             verbose=(1 if sys.stdout.isatty() else 2) if process == 0 else 0,
             **arguments,
         )
-    return checkpoint.history
+
+
+@contextlib.contextmanager
+def _kept_on_a_signal(checkpoint):
+    """Finish the checkpoint that is being written when the process is told to stop."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        checkpoint.wait()
+        raise
+
+
+@contextlib.contextmanager
+def _cache_errors():
+    """Turn a damaged cache of clips, met in training, into one clear line."""
+    try:
+        yield
+    except Exception as error:
+        damage = find_cache_error(error)
+        if damage is None:
+            raise
+        raise PretrainingError(damage) from error
 
 
 def _log_files(checkpoint, output):

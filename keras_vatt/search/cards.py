@@ -3,6 +3,7 @@
 import html
 import pathlib
 
+from keras_vatt._printable import printable, printable_line
 from keras_vatt.data.media import MediaError, probe
 from keras_vatt.search.errors import MediaIndexError
 
@@ -24,7 +25,8 @@ def result_cards(index, results):
 def message(text, kind):
     """A line of text in a box; `kind` is `"title"`, `"note"` or `"error"`."""
     role = "alert" if kind == "error" else "status"
-    return f'<div class="vatt-message {kind}" role="{role}">{html.escape(text)}</div>'
+    text = html.escape(printable(text))
+    return f'<div class="vatt-message {kind}" role="{role}">{text}</div>'
 
 
 def clock(seconds):
@@ -38,9 +40,8 @@ def clock(seconds):
 
 def _card(index, result):
     path = pathlib.PurePosixPath(result.path)
-    # A file name that is no UTF-8 can't be sent as it is.
     name, folder = (
-        html.escape(part.encode(errors="backslashreplace").decode())
+        html.escape(printable_line(part))
         for part in (path.name, "" if path.parent.name == "" else f"{path.parent}/")
     )
     percent = round(100 * min(max(result.score, 0.0), 1.0))
@@ -50,21 +51,20 @@ def _card(index, result):
         f'<div class="about"><div class="name" title="{folder}{name}">{name}</div>'
         f'<div class="facts"><span class="folder">{folder}</span>'
         f'<span title="cosine of the embeddings"><b>{result.score:.2f}</b></span></div>'
-        f'<div class="bar"><i style="width:{percent}%"></i></div></div></li>'
+        f'<svg class="bar" aria-hidden="true"><rect width="{percent}%"/></svg>'
+        "</div></li>"
     )
 
 
 def _player(index, result, name):
-    address = f"/media/{result.window}#t={result.start:.3f},{result.end:.3f}"
-    picture = f"/thumbnail/{result.window}"
+    # Relative to the page, whose path has the token of the server.
+    address = f"media/{result.window}#t={result.start:.3f},{result.end:.3f}"
+    picture = f"thumbnail/{result.window}"
     times = f'<span class="time">{clock(result.start)} – {clock(result.end)}</span>'
     if _has_video(index, result.path):
-        # Controls hide the picture: they come with the pointer, the touch or the key.
-        show = "this.controls=true"
         return (
             f'<div class="player film"><video preload="none" poster="{picture}" '
-            f'src="{address}" tabindex="0" onpointerenter="{show}" onfocus="{show}" '
-            f'onclick="{show}" aria-label="{name}"></video>{times}</div>'
+            f'src="{address}" tabindex="0" aria-label="{name}"></video>{times}</div>'
         )
     return (
         f'<div class="player"><img src="{picture}" alt="loudness of {name}">{times}'
@@ -75,6 +75,7 @@ def _player(index, result, name):
 
 def _has_video(index, path):
     try:
-        return probe(index.find_file(path)).has_video
+        with index.open_file(path) as file:
+            return probe(file).has_video
     except (MediaError, MediaIndexError):
         return True

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import tqdm
 
+from keras_vatt._untrusted import regular_file
 from keras_vatt.data.report import CorpusReport, Finding, Problem
 from keras_vatt.search.errors import MediaIndexError
 from keras_vatt.search.index_files import (
@@ -13,6 +14,7 @@ from keras_vatt.search.index_files import (
     IndexFolder,
     folder_as_seen_from,
     gather,
+    is_own,
 )
 from keras_vatt.search.media_files import find_media
 from keras_vatt.search.model_identity import model_identity
@@ -21,6 +23,8 @@ from keras_vatt.search.windows import cut_files, decode_windows
 
 # What a run that is killed may lose: so many windows at most.
 _COMMIT_WINDOWS = 512
+
+_MAX_REPORT_BYTES = 256_000_000
 
 # The disk may be there again, or the file have got its rights.
 _MAY_BE_MENDED = {Problem.CORRUPT, Problem.MISSING}
@@ -205,6 +209,8 @@ class _Writer:
         """Write the windows that the folder has now, in their order."""
         stored = [window for shard in self._shards for window in shard.windows]
         if self._header["complete"] and stored == windows:
+            if not is_own(self._index.read_header()):
+                self._index.write_header(self._header)  # This user gave the names.
             return self._shards
         names = [
             self._index.write_shard(shard, number)
@@ -317,6 +323,7 @@ def read_report(output):
     """
     path = pathlib.Path(output) / REPORT
     try:
+        regular_file(output, REPORT, MediaIndexError, _MAX_REPORT_BYTES)
         return CorpusReport.load(path)
     except (OSError, LookupError, TypeError, json.JSONDecodeError) as error:
         raise MediaIndexError(f"{str(path)!r} can't be read: {error}") from error

@@ -12,6 +12,8 @@ import re
 
 import numpy as np
 
+from keras_vatt._signature import is_signed, sign
+from keras_vatt._untrusted import contained_path
 from keras_vatt.search.errors import MediaIndexError
 from keras_vatt.search.shards import (
     EMBEDDINGS,
@@ -48,7 +50,7 @@ class IndexFolder:
 
     def exists(self):
         """Whether there is an index, finished or not; a bool."""
-        return (self.path / INDEX).is_file()
+        return os.path.lexists(self.path / INDEX)
 
     def check_free(self):
         """Refuse a folder that holds something else.
@@ -76,7 +78,7 @@ class IndexFolder:
                 f"There is no index in {str(self.path)!r}: make one by `keras-vatt "
                 "embed FOLDER --preset PRESET --output INDEX`."
             )
-        header = read_json(self.path / INDEX)
+        header = read_json(self.path, INDEX)
         if header.get("format") != _FORMAT:
             raise damaged(self.path / INDEX, "it is no index of media")
         if header.get("version") != _VERSION:
@@ -90,9 +92,10 @@ class IndexFolder:
         return header
 
     def write_header(self, header):
-        """Replace `index.json`."""
+        """Replace `index.json`; it is signed, as its names come from this user."""
         self.path.mkdir(parents=True, exist_ok=True)
         marked = {"format": _FORMAT, "version": _VERSION} | header
+        marked["signature"] = sign(_names_in(header))
         write_json(self.path / INDEX, marked)
 
     def read_shards(self, header):
@@ -103,7 +106,9 @@ class IndexFolder:
         """
         for name in header["shards"]:
             if not isinstance(name, str) or not _SHARD_NAME.fullmatch(name):
-                raise damaged(self.path / INDEX, f"{name!r} is no shard")
+                raise damaged(self.path / INDEX, f"{name!r:.100} is no shard")
+        if len(set(header["shards"])) < len(header["shards"]):
+            raise damaged(self.path / INDEX, "it names a shard twice")
         return [read_shard(self._shards, name) for name in header["shards"]]
 
     def read_shard(self, name):
@@ -120,26 +125,39 @@ class IndexFolder:
         Returns:
             string, its name, which tells its content.
         """
+        contained_path(self.path, _SHARDS, MediaIndexError)
         name = f"{number:05d}-{_fingerprint(shard)}"
         write_shard(shard, self._shards, name)
         return name
 
     def remove_other_shards(self, header):
         """Remove what is left over from earlier runs."""
-        if not self._shards.is_dir():
+        shards = contained_path(self.path, _SHARDS, MediaIndexError)
+        if shards is None:
             return
-        for path in self._shards.iterdir():
+        for path in shards.iterdir():
             if path.name.partition(".")[0] not in header["shards"]:
                 path.unlink()
 
 
+def is_own(header):
+    """Returns whether this user made an index, and so gave the names in it."""
+    return is_signed(_names_in(header), header.get("signature"))
+
+
+def _names_in(header):
+    """Names in an index of what is outside of its folder."""
+    preset = header["model"].get("preset")
+    return {"file": INDEX, "preset": preset, "folder": header.get("folder")}
+
+
 def folder_as_seen_from(index, folder):
     """Where the media lie, as an index says it: both may be moved together."""
-    folder, index = pathlib.Path(folder).resolve(), pathlib.Path(index).resolve()
+    folder, index = os.path.realpath(folder), os.path.realpath(index)
     try:
         return pathlib.Path(os.path.relpath(folder, index)).as_posix()
     except ValueError:  # On another drive.
-        return folder.as_posix()
+        return pathlib.Path(folder).as_posix()
 
 
 def gather(shards, windows):

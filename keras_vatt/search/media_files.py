@@ -46,7 +46,8 @@ def find_media(folder):
     root = pathlib.Path(folder)
     if not root.is_dir():
         raise MediaIndexError(f"There is no folder {str(folder)!r}.")
-    resolved = root.resolve()
+    # Unlike `Path.resolve`, it leaves links that lead back to themselves alone.
+    resolved = pathlib.Path(os.path.realpath(root))
     found = []
     for parent, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -69,19 +70,24 @@ def file_inside(folder, path):
         MediaIndexError: if the path leads out of the folder, or is not that of a
             file of video or sound.
     """
-    root = pathlib.Path(folder).resolve()
-    resolved = (root / path).resolve()
+    root = pathlib.Path(os.path.realpath(folder))
+    try:
+        resolved = pathlib.Path(os.path.realpath(root / path))
+    except (OSError, ValueError) as error:
+        raise MediaIndexError(f"{path!r:.200} leads nowhere: {error}") from error
     if not resolved.is_relative_to(root):
         raise MediaIndexError(f"{path!r} leads out of the folder {str(folder)!r}.")
     if resolved.suffix.lower() not in _SUFFIXES:
         raise MediaIndexError(f"{path!r} is no file of video or sound.")
+    if resolved.exists() and not resolved.is_file():
+        raise MediaIndexError(f"{path!r} is no regular file.")
     return resolved
 
 
 def _is_media(path, root):
     if path.name.startswith(".") or path.suffix.lower() not in _SUFFIXES:
         return False
-    target = path.resolve()
+    target = pathlib.Path(os.path.realpath(path))
     is_inside = target.is_relative_to(root)
     return is_inside and target.is_file() and target.suffix.lower() in _SUFFIXES
 

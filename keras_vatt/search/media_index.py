@@ -10,9 +10,11 @@ import numpy as np
 
 from keras_vatt.search.embedding import unit_rows
 from keras_vatt.search.errors import MediaIndexError
-from keras_vatt.search.index_files import IndexFolder
+from keras_vatt.search.index_files import IndexFolder, is_own
 from keras_vatt.search.media_files import file_inside
 from keras_vatt.search.model_identity import model_identity
+from keras_vatt.search.regular_files import open_regular_file
+from keras_vatt.storage import built_in_presets
 
 # Rows that are multiplied at a time: they are copied to float64.
 _CHUNK_ROWS = 8_192
@@ -63,7 +65,8 @@ class MediaIndex:
     Args:
         header: dict, the content of `index.json`.
         shards: list of `keras_vatt.search.shards.Shard`.
-        folder: path of the folder that was indexed.
+        folder: path of the folder that was indexed; `None` if it isn't known, as an
+            index that someone else made may name any.
 
     Example:
     ```python
@@ -78,7 +81,9 @@ class MediaIndex:
     """
 
     def __init__(self, header, shards, folder):
-        self.folder = pathlib.Path(folder)
+        self.folder = None if folder is None else pathlib.Path(folder)
+        self._resolved_folder = None if folder is None else os.path.realpath(folder)
+        self._is_own = is_own(header)
         self.complete = header.get("complete") is True
         self._identity = dict(header["model"])
         self._shards = shards
@@ -92,7 +97,9 @@ class MediaIndex:
         Args:
             path: string or path of its folder.
             folder: string or path of the media, if they don't lie where they lay,
-                as seen from the index. Defaults to `None`.
+                as seen from the index. Defaults to `None`. It must be given to open
+                media of an index that someone else made, unless they lie in the
+                folder of the index.
 
         Returns:
             `MediaIndex`.
@@ -103,12 +110,24 @@ class MediaIndex:
         files = IndexFolder(path)
         header = files.read_header()
         if folder is None:
-            folder = os.path.normpath(files.path.resolve() / header["folder"])
+            root = pathlib.Path(os.path.realpath(files.path))
+            folder = _named_folder(root, header)
         return cls(header, files.read_shards(header), folder)
 
     @property
     def preset(self):
-        """Name of the preset that made the index, or `None`."""
+        """Name of the preset that made the index, or `None`.
+
+        It is `None` too if someone else made the index and the preset doesn't come
+        with the package: it may be any folder of this machine, or be downloaded. See
+        `named_preset`.
+        """
+        name = self.named_preset
+        return name if self._is_own or name in built_in_presets() else None
+
+    @property
+    def named_preset(self):
+        """Name of a preset that the index gives, whoever made it; or `None`."""
         name = self._identity.get("preset")
         return name if isinstance(name, str) else None
 
@@ -147,12 +166,43 @@ class MediaIndex:
             `pathlib.Path`.
 
         Raises:
-            MediaIndexError: if the index has no such file, or it leads out of the
-                folder.
+            MediaIndexError: if the index has no such file, it leads out of the
+                folder, or the folder isn't known.
         """
         if path not in self.paths:
             raise MediaIndexError(f"The index has no file {path!r}.")
+        if self.folder is None:
+            raise MediaIndexError(
+                "The index was made by someone else, and its media lie outside of it: "
+                "give their folder (`--folder`, or `folder` of `MediaIndex.load`)."
+            )
         return file_inside(self.folder, path)
+
+    def open_file(self, path):
+        """Opens a file of the index, which must still lie in the folder.
+
+        Links are followed only where they lead to another file of the folder, as it
+        was when the index was loaded. FIFOs and devices are refused.
+
+        Args:
+            path: string, one of `paths`.
+
+        Returns:
+            Binary file object.
+
+        Raises:
+            MediaIndexError: if the index has no such file, it leads out of the folder,
+                or can't be opened.
+        """
+        found = self.find_file(path)
+        if not found.is_relative_to(self._resolved_folder):
+            raise MediaIndexError(
+                f"{path!r} leads out of the folder {str(self.folder)!r}."
+            )
+        try:
+            return open_regular_file(found)
+        except OSError as error:
+            raise MediaIndexError(f"{path!r} can't be opened: {error}") from error
 
     def search(self, model, text=None, audio=None, video=None, top_k=10, modality=None):
         """Windows that match a query best.
@@ -241,8 +291,8 @@ class MediaIndex:
         if any(self._identity.get(key) != value for key, value in identity.items()):
             raise MediaIndexError(
                 "The index was made with another model than the one that is given: it "
-                f"takes {self.preset or 'a model without a name'!r}, with the weights "
-                "it had then."
+                f"takes {self.named_preset or 'a model without a name'!r}, with the "
+                "weights it had then."
             )
         self._known_model = weakref.ref(model)
 
@@ -251,6 +301,16 @@ class MediaIndex:
         return SearchResult(
             window.file.path, window.start, window.end, score, modality, number
         )
+
+
+def _named_folder(root, header):
+    """The folder of the media that an index names, if it may be opened."""
+    named = os.path.normpath(root / header["folder"])
+    try:
+        is_inside = pathlib.Path(os.path.realpath(named)).is_relative_to(root)
+    except (OSError, ValueError):  # It is no path.
+        return None
+    return named if is_inside or is_own(header) else None
 
 
 def unknown_words(model, text):
@@ -312,7 +372,12 @@ def _cosines(matrix, vector, name):
         np.asarray(matrix[first : first + _CHUNK_ROWS], np.float64)
         for first in range(0, len(matrix), _CHUNK_ROWS)
     )
-    return [(chunk @ vector).round(_DECIMALS) for chunk in chunks]
+    scores = [(chunk @ vector).round(_DECIMALS) for chunk in chunks]
+    if not all(np.isfinite(part).all() for part in scores):
+        raise MediaIndexError(
+            f"The index has embeddings {name} that are not finite: make it again."
+        )
+    return scores
 
 
 def _best(scores, top_k):

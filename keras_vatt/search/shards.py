@@ -3,16 +3,21 @@
 import collections
 import dataclasses
 import json
+import math
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 
 from keras_vatt._files import atomic_write
+from keras_vatt._untrusted import read_object, regular_file
 from keras_vatt.data.report import Finding, Problem
 from keras_vatt.search.errors import MediaIndexError
 from keras_vatt.search.media_files import MediaFile
 from keras_vatt.search.windows import Window
+
+# A shard of as many windows as one may have takes about 5 MB.
+_MAX_JSON_BYTES = 32_000_000
 
 # The matrices of a shard, by modality.
 EMBEDDINGS = {
@@ -83,22 +88,26 @@ def read_shard(folder, name):
         MediaIndexError: if it is missing or damaged.
     """
     path = folder / f"{name}.json"
-    content = read_json(path)
+    content = read_json(folder.parent, f"{folder.name}/{name}.json")
     try:
         files = [MediaFile(*map(_typed, entry)) for entry in content["files"]]
         columns = (content["file"], content["start"], content["end"])
         windows = [
-            Window(files[number], float(start), float(end))
+            Window(files[_index(number)], _seconds(start), _seconds(end))
             for number, start, end in zip(*columns, strict=True)
         ]
         failures = {
             int(number): [
-                Finding(Problem(problem), windows[int(number)].file.path, reason)
+                Finding(
+                    Problem(problem),
+                    windows[_index(int(number))].file.path,
+                    str(reason),
+                )
                 for problem, reason in findings
             ]
             for number, findings in content["failures"].items()
         }
-        matrices = _open_matrices(folder / f"{name}.safetensors")
+        matrices = _open_matrices(folder, name)
         shard = Shard(windows, content["rows"], matrices, failures)
         _check_rows(shard)
     except (
@@ -115,18 +124,23 @@ def write_json(path, content):
         partial.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
-def read_json(path):
-    """The object in a JSON file.
+def read_json(folder, name):
+    """The object in a JSON file of an index.
+
+    Args:
+        folder: `pathlib.Path` of the index.
+        name: string, the relative path of the file.
 
     Raises:
-        MediaIndexError: if it is missing, or no JSON object.
+        MediaIndexError: if it is missing, no regular file inside of the folder, too
+            large, or no JSON object.
     """
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise damaged(path, error) from error
-    if not isinstance(content, dict):
-        raise damaged(path, "it holds no object")
+        content = read_object(folder, name, ValueError, _MAX_JSON_BYTES)
+    except ValueError as error:
+        raise damaged(folder / name, error) from error
+    if content is None:
+        raise damaged(folder / name, "it is missing")
     return content
 
 
@@ -156,7 +170,11 @@ class _Matrix:
         return self._slice[first:end]
 
 
-def _open_matrices(path):
+def _open_matrices(folder, name):
+    name = f"{folder.name}/{name}.safetensors"
+    path = regular_file(folder.parent, name, ValueError)
+    if path is None:
+        raise FileNotFoundError(f"{name} is missing")
     # The file is mapped into memory.
     file = safetensors.safe_open(path, framework="np")
     return {name: _Matrix(file, name) for name in file.keys()}  # noqa: SIM118
@@ -176,6 +194,20 @@ def _check_rows(shard):
 
 def _all_windows(owners, shard):
     return not owners or (owners[0] >= 0 and owners[-1] < len(shard.windows))
+
+
+def _index(number):
+    """A place in a list; Python would count one below 0 from the end."""
+    if type(number) is not int or number < 0:
+        raise ValueError(f"{number!r:.100} is no number of a file or window")
+    return number
+
+
+def _seconds(value):
+    seconds = float(value)
+    if not math.isfinite(seconds):
+        raise ValueError(f"{value!r:.100} is no time")
+    return seconds
 
 
 def _typed(value):

@@ -7,6 +7,7 @@ from PIL import Image
 
 from keras_vatt.data.clip_spec import ClipSpec
 from keras_vatt.data.media import open_media
+from keras_vatt.data.report import Problem
 from keras_vatt.data.waveform import decode_waveform
 
 _LARGEST = (480, 480)  # Pixels of width and height.
@@ -45,14 +46,20 @@ def _picture_at(media, time):
         if shown is not None and media.time_of(frame) > time:
             break
         shown = frame
-    pixels = np.rot90(shown.to_ndarray(format="rgb24"), round(shown.rotation / 90))
-    aspect = float(media.video.sample_aspect_ratio or 1)
+    if shown is None:
+        raise media.error(Problem.NO_VIDEO, "has no frame that can be shown")
+    with media.translated_errors():
+        pixels = shown.to_ndarray(format="rgb24")
+    pixels = np.rot90(pixels, round(shown.rotation / 90))
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    return image.resize((max(1, round(image.width * aspect)), image.height))
+    # A damaged header may promise pixels of any shape: only the small image is made.
+    width = image.width * float(media.video.sample_aspect_ratio or 1)
+    scale = min(_LARGEST[0] / width, _LARGEST[1] / image.height, 1.0)
+    size = (width * scale, image.height * scale)
+    return image.resize([max(1, round(side)) for side in size])
 
 
 def _jpeg(image):
-    image.thumbnail(_LARGEST)
     file = io.BytesIO()
     image.save(file, "JPEG", quality=88)
     return file.getvalue()

@@ -8,7 +8,7 @@ from keras_vatt.storage.safetensors_weights import (
     save_weights,
 )
 from keras_vatt.storage.tensor_names import named_variables
-from keras_vatt.storage.weights_digest import weights_sha256
+from keras_vatt.storage.weights_digest import saved_weights_sha256, weights_sha256
 
 __all__ = [
     "PresetError",
@@ -18,6 +18,7 @@ __all__ = [
     "find_folder",
     "named_variables",
     "save_weights",
+    "saved_weights_sha256",
     "weights_sha256",
     "write_folder",
 ]

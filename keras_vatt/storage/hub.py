@@ -39,7 +39,8 @@ def parse_hub_uri(uri):
         PresetError: if it is no such address.
     """
     match = _URI.fullmatch(uri)
-    if match is None:
+    # The client names files of its cache by the revision.
+    if match is None or ".." in uri:
         raise PresetError(
             f"{uri!r} is no address on the Hugging Face Hub: expected hf://owner/name "
             "or hf://owner/name@revision"

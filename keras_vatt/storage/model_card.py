@@ -4,6 +4,7 @@ import dataclasses
 
 import huggingface_hub
 
+from keras_vatt._printable import printable
 from keras_vatt.storage import preset_files as files
 
 _PAPERS = (
@@ -45,7 +46,11 @@ def write_card(folder, name, facts, provenance, has_weights=True):
         facts: `CardFacts`.
         provenance: `keras_vatt.Provenance`.
         has_weights: bool. Defaults to `True`.
+
+    Raises:
+        PresetError: if there are more plots than a preset may have.
     """
+    files.check_plots({name: len(plot) for name, plot in provenance.plots.items()})
     for file_name, picture in provenance.plots.items():
         (folder / files.PLOTS).mkdir(exist_ok=True)
         (folder / files.PLOTS / file_name).write_bytes(picture)
@@ -68,7 +73,7 @@ def write_card(folder, name, facts, provenance, has_weights=True):
         _list("Papers", _PAPERS),
     ]
     text = "\n\n".join(section for section in sections if section)
-    (folder / files.CARD).write_text(text + "\n", encoding="utf-8")
+    (folder / files.CARD).write_text(printable(text) + "\n", encoding="utf-8")
 
 
 def _use(name, facts, has_weights):

@@ -1,7 +1,15 @@
 """The files of a preset folder, read as what a stranger may have written."""
 
+import itertools
 import json
 import pathlib
+
+from keras_vatt._untrusted import (
+    contained_path,
+    read_object,
+    read_text,
+    regular_file,
+)
 
 # KerasHub's layout, but for the weights.
 BACKBONE = "config.json"
@@ -11,6 +19,7 @@ VIDEO_CONVERTER = "video_converter.json"
 AUDIO_CONVERTER = "audio_converter.json"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_ASSETS = "assets/tokenizer"
+VOCABULARY = f"{TOKENIZER_ASSETS}/vocabulary.txt"
 METADATA = "metadata.json"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 CARD = "README.md"
@@ -18,36 +27,12 @@ PLOTS = "plots"
 
 # Far above what a real preset has; a reader of more would fill the memory.
 _MAX_CONFIG_BYTES = 4_000_000
-_MAX_ASSET_BYTES = 64_000_000
+_MAX_PLOT_BYTES = 64_000_000
+_MAX_PLOTS = 100
 
 
 class PresetError(ValueError):
     """A preset that can't be found, read, written or used as asked."""
-
-
-def contained(folder, name):
-    """Path of a file of a preset, which must not lead out of its folder.
-
-    Args:
-        folder: `pathlib.Path` of the preset.
-        name: string, the relative path of the file.
-
-    Returns:
-        `pathlib.Path`, whether the file is there or not.
-
-    Raises:
-        PresetError: if a link leads out of the folder, or the file is none.
-    """
-    path = folder / name
-    resolved, root = path.resolve(), folder.resolve()
-    # The client of the Hub keeps files in `blobs`, beside the `snapshots` of links.
-    blobs = root.parent.parent / "blobs"
-    in_cache = root.parent.name == "snapshots" and resolved.is_relative_to(blobs)
-    if not resolved.is_relative_to(root) and not in_cache:
-        raise PresetError(f"{str(path)!r} leads out of the folder of its preset")
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise PresetError(f"{str(path)!r} is no regular file")
-    return path
 
 
 def read_json(folder, name):
@@ -61,35 +46,20 @@ def read_json(folder, name):
         Dict; `None` if there is no such file.
 
     Raises:
-        PresetError: if the file is too large or holds no JSON object.
+        PresetError: if the file is not a regular one inside of the folder, is too large
+            or holds no JSON object.
     """
-    path = contained(folder, name)
-    if not path.is_file():
-        return None
-    _check_size(path, _MAX_CONFIG_BYTES)
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise PresetError(f"{str(path)!r} can't be read: {error}") from error
-    if not isinstance(content, dict):
-        raise PresetError(f"{str(path)!r} can't be read: it holds no object")
-    return content
+    return read_object(folder, name, PresetError, _MAX_CONFIG_BYTES)
 
 
-def read_text(folder, name):
-    """The text of a file of a preset; empty if there is no such file.
+def read_card(folder):
+    """The text of the card of a preset; empty if it has none.
 
     Raises:
-        PresetError: if the file is too large or no text.
+        PresetError: if the file is not a regular one inside of the folder, is too large
+            or no text.
     """
-    path = contained(folder, name)
-    if not path.is_file():
-        return ""
-    _check_size(path, _MAX_CONFIG_BYTES)
-    try:
-        return path.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise PresetError(f"{str(path)!r} can't be read: {error}") from error
+    return read_text(folder, CARD, PresetError, _MAX_CONFIG_BYTES) or ""
 
 
 def write_json(content, path):
@@ -102,32 +72,46 @@ def asset_folder(folder):
     """Path of the tokenizer's assets, `None` if the preset has none.
 
     Raises:
-        PresetError: if a file is too large or leads out of the folder.
+        PresetError: if it leads out of the preset, or is not a folder.
     """
-    path = contained(folder, TOKENIZER_ASSETS)
-    if not path.is_dir() or not any(path.iterdir()):
+    path = contained_path(folder, TOKENIZER_ASSETS, PresetError)
+    if path is None:
         return None
-    for asset in path.iterdir():
-        _check_size(contained(folder, f"{TOKENIZER_ASSETS}/{asset.name}"))
-    return path
+    if not path.is_dir():
+        raise PresetError(f"{str(path)!r} is no folder")
+    return path if any(path.iterdir()) else None
 
 
 def read_plots(folder):
-    """The pictures of a preset's card: dict from file name to bytes."""
-    path = contained(folder, PLOTS)
-    if not path.is_dir():
+    """The pictures of a preset's card: dict from file name to bytes.
+
+    Raises:
+        PresetError: if there are too many, or one is not a regular file inside of the
+            folder.
+    """
+    path = contained_path(folder, PLOTS, PresetError)
+    if path is None or not path.is_dir():
         return {}
-    plots = {}
-    for plot in sorted(path.glob("*.png")):
-        _check_size(contained(folder, f"{PLOTS}/{plot.name}"))
-        plots[plot.name] = plot.read_bytes()
-    return plots
+    names = [plot.name for plot in itertools.islice(path.glob("*.png"), _MAX_PLOTS + 1)]
+    paths = {
+        name: regular_file(folder, f"{PLOTS}/{name}", PresetError)
+        for name in sorted(names)
+    }
+    check_plots({name: plot.stat().st_size for name, plot in paths.items()})
+    return {name: plot.read_bytes() for name, plot in paths.items()}
 
 
-def _check_size(path, limit=_MAX_ASSET_BYTES):
-    size = path.stat().st_size
-    if size > limit:
+def check_plots(sizes):
+    """Refuses more plots than a preset may have, when it is written and when read.
+
+    Args:
+        sizes: dict from file name to bytes.
+
+    Raises:
+        PresetError: if there are too many, or they are too large together.
+    """
+    if len(sizes) > _MAX_PLOTS or sum(sizes.values()) > _MAX_PLOT_BYTES:
         raise PresetError(
-            f"{str(path)!r} has {size:,} bytes, more than the {limit:,} that such a "
-            "file of a preset may have"
+            f"A preset may have {_MAX_PLOTS} plots of {_MAX_PLOT_BYTES:,} bytes in "
+            "all, and this one has more"
         )

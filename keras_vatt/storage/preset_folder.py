@@ -4,10 +4,13 @@ import importlib.resources
 import pathlib
 import re
 
+from keras_vatt._files import checksum
+from keras_vatt._untrusted import regular_file
 from keras_vatt.storage import preset_files as files
+from keras_vatt.storage.config_limits import MAX_VOCABULARY_BYTES
 from keras_vatt.storage.hub import download_preset, is_hub_uri
 from keras_vatt.storage.preset_files import PresetError, read_json
-from keras_vatt.storage.preset_writer import checksum, find_folder
+from keras_vatt.storage.preset_writer import find_folder
 from keras_vatt.storage.safetensors_weights import stored_tensors, weights_files
 
 _BUILT_IN = pathlib.Path(importlib.resources.files("keras_vatt.presets"))
@@ -53,7 +56,7 @@ class PresetFolder:
 
     def read_card(self):
         """The text of its card; empty if it has none."""
-        return files.read_text(self.path, files.CARD)
+        return files.read_card(self.path)
 
     def read_plots(self):
         """The pictures of its card: dict from file name to bytes."""
@@ -61,8 +64,6 @@ class PresetFolder:
 
     def stored_tensors(self):
         """Its weights by name; see `keras_vatt.storage.safetensors_weights`."""
-        for path in weights_files(self.path):
-            files.contained(self.path, path.name)
         return stored_tensors(self.path)
 
     def check_weights(self):
@@ -71,14 +72,32 @@ class PresetFolder:
         Raises:
             PresetError: if a file is not as it was saved.
         """
+        self._check_sums({path.name: path for path in weights_files(self.path)})
+
+    def check_vocabulary(self):
+        """Compare the tokenizer's vocabulary with its checksum, if it has one.
+
+        Raises:
+            PresetError: if it is not as it was saved.
+        """
+        name = files.VOCABULARY
+        path = regular_file(self.path, name, PresetError, MAX_VOCABULARY_BYTES)
+        if path is not None:
+            self._check_sums({name: path})
+
+    def _check_sums(self, paths):
         expected = self.read_metadata().get("sha256")
-        if not isinstance(expected, dict):
+        if expected is None:
             return
-        for path in weights_files(self.path):
-            if expected.get(path.name) not in (None, checksum(path)):
+        if not isinstance(expected, dict):
+            raise PresetError(
+                f"The checksums in {str(self.path / files.METADATA)!r} are no object"
+            )
+        for name, path in paths.items():
+            if expected.get(name) not in (None, checksum(path)):
                 raise PresetError(
-                    f"The weights {str(path)!r} are damaged: their checksum is not the "
-                    f"one in {files.METADATA!r}. Download or copy them again."
+                    f"The file {str(path)!r} is damaged: its checksum is not the one "
+                    f"in {files.METADATA!r}. Download or copy it again."
                 )
 
 

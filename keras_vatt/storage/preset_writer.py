@@ -1,13 +1,13 @@
 """How a preset comes to its folder: whole, or not at all."""
 
 import contextlib
-import hashlib
 import pathlib
 import shutil
-import tempfile
 
 import keras
 
+from keras_vatt._files import checksum, scratch_folder
+from keras_vatt._os_errors import os_errors_at
 from keras_vatt.storage import preset_files as files
 from keras_vatt.storage.keras_hub_index import write_keras_hub_index
 from keras_vatt.storage.preset_files import PresetError
@@ -18,7 +18,8 @@ def write_folder(folder):
     """Make a folder whole or not at all: yields one aside that takes its place.
 
     Whenever the process is killed, the new or the old preset is there, if need be
-    under the name that `find_folder` knows.
+    under the name that `find_folder` knows. The folder aside, `.NAME-*`, that a killed
+    save has left is removed by the next one.
 
     Args:
         folder: string or path. It may be missing, empty or an earlier preset,
@@ -26,6 +27,7 @@ def write_folder(folder):
 
     Raises:
         PresetError: if the folder holds something else.
+        OSError: if it can't be written, whichever library writes. It names `folder`.
 
     Example:
     ```python
@@ -34,22 +36,21 @@ def write_folder(folder):
     ```
     """
     folder = pathlib.Path(folder).absolute()
-    _check_replaceable(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    previous = _previous(folder)
-    if previous.exists() and not folder.exists():
-        previous.rename(folder)  # A save was killed between its two renames.
-    with tempfile.TemporaryDirectory(
-        prefix=f".{folder.name}-", dir=folder.parent
-    ) as aside:
-        partial = pathlib.Path(aside) / "new"
-        partial.mkdir()
-        yield partial
+    with os_errors_at(folder):
+        _check_replaceable(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        previous = _previous(folder)
+        if previous.exists() and not folder.exists():
+            previous.rename(folder)  # A save was killed between its two renames.
+        with scratch_folder(folder.parent, f".{folder.name}-", ("new",)) as aside:
+            partial = aside / "new"
+            partial.mkdir()
+            yield partial
+            shutil.rmtree(previous, ignore_errors=True)
+            if folder.exists():
+                folder.rename(previous)
+            partial.rename(folder)
         shutil.rmtree(previous, ignore_errors=True)
-        if folder.exists():
-            folder.rename(previous)
-        partial.rename(folder)
-    shutil.rmtree(previous, ignore_errors=True)
 
 
 def find_folder(path):
@@ -106,7 +107,7 @@ def write_metadata(folder, model, weights, provenance):
     metadata = {
         "keras_version": keras.__version__,
         "parameters": model.count_params(),
-        "sha256": {path.name: checksum(path) for path in weights},
+        "sha256": _checksums(folder, weights),
         "provenance": provenance,
     }
     files.write_json(metadata, folder / files.METADATA)
@@ -114,10 +115,11 @@ def write_metadata(folder, model, weights, provenance):
         write_keras_hub_index(folder, weights)
 
 
-def checksum(path):
-    """SHA-256 of a file, a string of hexadecimal digits."""
-    with open(path, "rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _checksums(folder, weights):
+    names = [path.name for path in weights]
+    if (folder / files.VOCABULARY).is_file():
+        names.append(files.VOCABULARY)
+    return {name: checksum(folder / name) for name in names}
 
 
 def _write_object(instance, path, without=()):

@@ -44,13 +44,44 @@ class Provenance:
 
     @classmethod
     def from_config(cls, config, plots=None):
-        """Provenance from what `get_config` returned; unknown entries are ignored."""
+        """Provenance from what `get_config` returned; unknown entries are ignored.
+
+        Raises:
+            ValueError: if an entry is of another type than `get_config` gives it.
+        """
         names = {field.name for field in dataclasses.fields(cls)} - {"plots"}
         known = {name: value for name, value in config.items() if name in names}
+        wrong = [name for name, value in known.items() if not _fits(name, value)]
+        if wrong:
+            raise ValueError(f"the provenance has entries of another type: {wrong}")
         known["datasets"] = tuple(known.get("datasets", ()))
         return cls(**known, plots=plots or {})
 
     def changed(self):
-        """Provenance of weights that were trained on from these."""
+        """Returns the provenance of weights that were trained on from these."""
+        return self.derived("trained further")
+
+    def derived(self, made):
+        """Returns the provenance of a model that was made from this one.
+
+        Args:
+            made: string, how it was made, such as `"quantized"`.
+        """
         origin = self.source or self.description or "another preset"
-        return Provenance(licence=self.licence, source=f"trained further from {origin}")
+        # Made so twice reads as once.
+        source = f"{made} from {origin.removeprefix(f'{made} from ')}"
+        return Provenance(licence=self.licence, source=source)
+
+
+def _fits(name, value):
+    if name == "description":
+        return isinstance(value, str)
+    if name == "datasets":
+        is_list = isinstance(value, list | tuple)
+        return is_list and all(isinstance(dataset, str) for dataset in value)
+    if name == "training":
+        return isinstance(value, dict)
+    if name == "evaluation":
+        is_dict = isinstance(value, dict)
+        return is_dict and all(isinstance(part, dict) for part in value.values())
+    return value is None or isinstance(value, str)

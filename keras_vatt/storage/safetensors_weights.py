@@ -1,7 +1,6 @@
 """Weights of a model in safetensors files, by names that stay."""
 
 import dataclasses
-import json
 import math
 import pathlib
 import re
@@ -13,8 +12,16 @@ import safetensors
 import safetensors.numpy
 from keras import ops
 
+from keras_vatt._os_errors import os_errors_at
+from keras_vatt._untrusted import parse_json, regular_file
+from keras_vatt.storage.memory_size import physical_memory
 from keras_vatt.storage.merged_kernels import tensors_to_save
-from keras_vatt.storage.preset_files import WEIGHTS_INDEX, read_json, write_json
+from keras_vatt.storage.preset_files import (
+    WEIGHTS_INDEX,
+    PresetError,
+    read_json,
+    write_json,
+)
 
 # The names that the Hugging Face libraries read and write.
 _SINGLE = "model.safetensors"
@@ -23,9 +30,17 @@ _SHARD_PATTERN = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _DTYPES = {"F16": "float16", "BF16": ml_dtypes.bfloat16, "F32": "float32"}
 _DTYPES |= {"F64": "float64", "I8": "int8"}
 _GIGABYTE = 10**9
+# A model of 1000 layers has fewer tensors; a name and a shape take about 150 bytes.
+_MAX_TENSORS = 50_000
+_MAX_HEADER_BYTES = 16_000_000
+_MAX_SHOWN = 50
 
 
-class WeightsMismatchError(ValueError):
+class MissingShardError(PresetError, FileNotFoundError):
+    """A weights file that the index of a preset names is not there."""
+
+
+class WeightsMismatchError(PresetError):
     """A weights file and a model do not fit: says all that is wrong.
 
     Attributes:
@@ -33,7 +48,9 @@ class WeightsMismatchError(ValueError):
     """
 
     def __init__(self, path, problems):
-        shown = "\n".join(f"  {problem}" for problem in problems)
+        shown = "\n".join(f"  {problem}" for problem in problems[:_MAX_SHOWN])
+        if len(problems) > _MAX_SHOWN:
+            shown += f"\n  and {len(problems) - _MAX_SHOWN:,} more"
         super().__init__(
             f"The weights {str(path)!r} do not fit the model in {len(problems)} "
             f"tensors:\n{shown}"
@@ -56,6 +73,9 @@ def save_weights(model, folder, max_shard_size=5.0):
 
     Returns:
         List of the paths of the weights files.
+
+    Raises:
+        OSError: if they can't be written, such as on a full disk.
     """
     folder = pathlib.Path(folder)
     shards = _split(tensors_to_save(model), max_shard_size * _GIGABYTE)
@@ -95,9 +115,16 @@ class StoredTensor:
 
         The library maps files into memory, where what was read counts until the end:
         a model would take twice its size. So its bytes are read.
+
+        Raises:
+            PresetError: if the file was cut or replaced since its header was read, or
+                the disk can't read it.
         """
-        buffer = np.fromfile(self.path, np.uint8, self.size, offset=self.offset)
-        return buffer.view(_DTYPES[self.dtype]).reshape(self.shape)
+        try:
+            buffer = np.fromfile(self.path, np.uint8, self.size, offset=self.offset)
+            return buffer.view(_DTYPES[self.dtype]).reshape(self.shape)
+        except (OSError, ValueError) as error:
+            raise _damaged(self.path, error) from error
 
 
 def stored_tensors(folder):
@@ -110,8 +137,8 @@ def stored_tensors(folder):
         Dict from name to `StoredTensor`.
 
     Raises:
-        FileNotFoundError: if a shard is missing.
-        ValueError: if a file is truncated or no safetensors file; or if a tensor is in
+        MissingShardError: if a shard is missing.
+        PresetError: if a file is truncated or no safetensors file; or if a tensor is in
             two shards or not in the one that the index names.
     """
     folder = pathlib.Path(folder)
@@ -120,7 +147,7 @@ def stored_tensors(folder):
     for path in weights_files(folder):
         for name, tensor in _read_header(path).items():
             if name in tensors or (weight_map and weight_map.get(name) != path.name):
-                raise ValueError(
+                raise PresetError(
                     f"{str(path)!r} holds {name!r}, which the index "
                     f"{WEIGHTS_INDEX!r} puts elsewhere"
                 )
@@ -173,21 +200,23 @@ def weights_files(folder):
     """The weights files of a folder, a list of paths; empty if it has none.
 
     Raises:
-        FileNotFoundError: if a shard that the index names is missing.
-        ValueError: if the index can't be read or names other files.
+        MissingShardError: if a shard that the index names is missing.
+        PresetError: if the index can't be read or names other files, or a file is no
+            regular one inside of the folder.
     """
     folder = pathlib.Path(folder)
-    if (folder / _SINGLE).is_file():
-        return [folder / _SINGLE]
-    weight_map = _read_weight_map(folder)
-    paths = [folder / name for name in sorted(set(weight_map.values()))]
-    missing = [path.name for path in paths if not path.is_file()]
+    single = regular_file(folder, _SINGLE, PresetError)
+    if single is not None:
+        return [single]
+    names = sorted(set(_read_weight_map(folder).values()))
+    paths = {name: regular_file(folder, name, PresetError) for name in names}
+    missing = [name for name in names if paths[name] is None]
     if missing:
-        raise FileNotFoundError(
+        raise MissingShardError(
             f"{str(folder)!r} lacks the weights files {missing} of its index: it was "
-            "not copied or downloaded whole"
+            "not copied or downloaded whole. Copy or download it again"
         )
-    return paths
+    return list(paths.values())
 
 
 def _read_weight_map(folder):
@@ -197,7 +226,7 @@ def _read_weight_map(folder):
     weight_map = index.get("weight_map")
     names = list(weight_map.values()) if isinstance(weight_map, dict) else [None]
     if not all(isinstance(n, str) and _SHARD_PATTERN.fullmatch(n) for n in names):
-        raise ValueError(
+        raise PresetError(
             f"The index {str(folder / WEIGHTS_INDEX)!r} must map tensors to shards "
             "named model-00001-of-00002.safetensors and so on"
         )
@@ -227,24 +256,27 @@ def _save_file(variables, path):
         for name, variable in variables.items()
     }
     # `format` is what readers of the Hugging Face libraries look for.
-    safetensors.numpy.save_file(tensors, path, metadata={"format": "keras"})
+    with os_errors_at(path):
+        safetensors.numpy.save_file(tensors, path, metadata={"format": "keras"})
     path.chmod(0o644)  # The library makes files that only their owner can read.
     return path
+
+
+def _damaged(path, error):
+    return PresetError(
+        f"The weights {str(path)!r} can't be read; the file is damaged or truncated: "
+        f"{error}. Copy or download it again"
+    )
 
 
 def _read_header(path):
     """The tensors of a file, once the library has found it sound."""
     try:
+        header_size, header = _parse_header(path)
         with safetensors.safe_open(str(path), framework="numpy"):
             pass
-    except safetensors.SafetensorError as error:
-        raise ValueError(
-            f"The weights {str(path)!r} can't be read; the file is damaged or "
-            f"truncated: {error}"
-        ) from error
-    with open(path, "rb") as file:
-        header_size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(header_size))
+    except (safetensors.SafetensorError, ValueError, RecursionError) as error:
+        raise _damaged(path, error) from error
     tensors = {}
     for name in header.keys() - {"__metadata__"}:
         entry = header[name]
@@ -257,3 +289,18 @@ def _read_header(path):
             entry["dtype"],
         )
     return tensors
+
+
+def _parse_header(path):
+    """Size and content of a file's header, of which too large ones aren't read."""
+    if path.stat().st_size > physical_memory():
+        raise ValueError("it is larger than the memory of this machine")
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        limit = min(_MAX_HEADER_BYTES, path.stat().st_size - 8)
+        if size > limit:
+            raise ValueError(f"its header has {size:,} bytes, of {limit:,} at most")
+        header = parse_json(file.read(size))
+    if not isinstance(header, dict) or len(header) > _MAX_TENSORS:
+        raise ValueError(f"its header is no object of up to {_MAX_TENSORS:,} tensors")
+    return size, header

@@ -8,6 +8,18 @@ import keras
 import numpy as np
 import orbax.checkpoint as ocp
 
+from keras_vatt._files import check_free_space
+from keras_vatt._os_errors import os_errors_at
+from keras_vatt.training.checkpoint_folder import (
+    CheckpointError,
+    SealedPath,
+    is_bucket,
+    newest_whole,
+    set_aside,
+    warn_of_damage,
+)
+from keras_vatt.training.checksums import PROMISE, has_checksums
+
 
 class RunCheckpoint(keras.callbacks.Callback):
     """Keeps all that a run is, at the end of every epoch and, if wanted, within it.
@@ -28,6 +40,11 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     An error while a checkpoint is written is raised by what comes next: the
     following save or the end of `fit`.
+
+    Each checkpoint has the checksums of all of its files, which `restore` compares:
+    a checkpoint with a damaged, missing or additional file is set aside, with a
+    warning that names the file, and the next older one that is kept takes its place.
+    (In a bucket, such as `gs://...`, that is left to the store.)
 
     Args:
         folder: str or path, where the checkpoints are kept.
@@ -61,6 +78,7 @@ class RunCheckpoint(keras.callbacks.Callback):
                 f"keep={keep}, every_steps={every_steps}"
             )
         self.folder = folder
+        self._place = _absolute(folder)
         self.keep = keep
         self.every_steps = every_steps
         self.history = []
@@ -70,6 +88,9 @@ class RunCheckpoint(keras.callbacks.Callback):
     def restore(self, model):
         """Put the newest checkpoint into a compiled model of the same form.
 
+        Of a checkpoint that is damaged the user is warned, and the newest older one
+        that is whole takes its place.
+
         Args:
             model: a compiled `keras_vatt.training.HarmonizedModel`.
 
@@ -78,25 +99,18 @@ class RunCheckpoint(keras.callbacks.Callback):
             checkpoint. Where to go on is told by `remaining_fits`.
 
         Raises:
-            ValueError: if the checkpoint is of another model or optimizer.
+            CheckpointError: a `ValueError`, if the checkpoint is of another model or
+                optimizer, or all checkpoints are damaged.
         """
         self.set_model(model)
-        self.wait()
-        newest = self._manager.latest_step()
-        if newest is None:
+        if "_manager" in vars(self):
+            self.wait()
+        step, restored = self._read_newest(_state_variables(model))
+        if step is None:
             return 0
-        variables = _state_variables(model)
-        self._check_is_of(variables, newest)
-        targets = {name: _target(variable) for name, variable in variables.items()}
-        restored = self._manager.restore(
-            newest,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(targets), run=ocp.args.JsonRestore()
-            ),
-        )
-        for name, variable in variables.items():
+        for name, variable in _state_variables(model).items():
             variable.assign(restored.state[name])
-        self.steps = newest
+        self.steps = step
         self.epoch = restored.run["epoch"]
         self.step_in_epoch = restored.run["step_in_epoch"]
         self.history = restored.run["history"]
@@ -123,7 +137,8 @@ class RunCheckpoint(keras.callbacks.Callback):
             `initial_epoch`, `epochs` and `steps_per_epoch` of `fit`.
 
         Raises:
-            ValueError: if the epoch that is begun is longer than an epoch.
+            CheckpointError: a `ValueError`, if the epoch that is begun is longer than
+                an epoch, or its end was not kept.
         """
         if self.step_in_epoch and self.epoch < epochs:
             yield self.steps, self._rest_of_epoch(steps_per_epoch)
@@ -132,6 +147,12 @@ class RunCheckpoint(keras.callbacks.Callback):
             # `fit` may leave other weights behind than it trained with: an
             # optimizer with `use_ema` puts its averages into the model.
             self.restore(self.model)
+            if self.step_in_epoch:
+                raise CheckpointError(
+                    f"The end of epoch {self.epoch + 1} is not in "
+                    f"{str(self.folder)!r}: it was not trained, or its checkpoint was "
+                    "damaged as soon as it was written. Resume the run."
+                )
         if self.epoch < epochs:
             yield (
                 self.steps,
@@ -149,6 +170,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         """
         variables = _state_variables(self.model)
         state = {name: _snapshot(variable) for name, variable in variables.items()}
+        self._check_space(state)
         run = {
             "epoch": self.epoch,
             "step_in_epoch": self.step_in_epoch,
@@ -159,6 +181,7 @@ class RunCheckpoint(keras.callbacks.Callback):
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(state), run=ocp.args.JsonSave(run)
             ),
+            custom_metadata=None if is_bucket(self._place) else PROMISE,
             force=True,
         )
 
@@ -167,12 +190,13 @@ class RunCheckpoint(keras.callbacks.Callback):
 
         The end of `fit` waits too, but not a `fit` that is interrupted.
         """
-        self._manager.wait_until_finished()
+        with os_errors_at(self.folder):
+            self._manager.wait_until_finished()
 
     def on_train_begin(self, logs=None):
         newest = self._manager.latest_step()
         if newest is not None and newest > self.steps:
-            raise ValueError(
+            raise CheckpointError(
                 f"{str(self.folder)!r} holds a run of {newest} steps: go on with it by "
                 "`restore`, or use another folder."
             )
@@ -220,15 +244,68 @@ class RunCheckpoint(keras.callbacks.Callback):
     def _manager(self):
         # Made at its first use, in which all processes meet.
         return ocp.CheckpointManager(
-            _absolute(self.folder),
+            self._place,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=ocp.checkpoint_managers.LatestN(self.keep),
                 cleanup_tmp_directories=True,
+                temporary_path_class=None if is_bucket(self._place) else SealedPath,
             ),
             handler_registry=ocp.handlers.create_default_handler_registry(
                 state=ocp.StandardCheckpointHandler(), run=ocp.JsonCheckpointHandler()
             ),
         )
+
+    def _check_space(self, state):
+        """Find a full disk before Orbax does: its threads print a traceback each."""
+        if not is_bucket(self._place):
+            # Half of it: what is written is compressed.
+            size = sum(value.nbytes for value in state.values()) // 2
+            check_free_space(self._place, size)
+
+    def _read_newest(self, variables):
+        """The step and what Orbax reads of the newest checkpoint that is whole."""
+        if is_bucket(self._place):
+            step = self._manager.latest_step()
+            return step, None if step is None else self._read(variables, step)
+        damages, restored = {}, None
+        while restored is None:
+            step = newest_whole(self._place, damages)
+            if step is None:
+                return None, None
+            try:
+                restored = self._read(variables, step)
+            except CheckpointError:
+                raise
+            except Exception as error:
+                damages[step] = self._unreadable(step, error)
+        if set_aside(self._place, damages):
+            self._manager.reload()
+        warn_of_damage(self._place, step, damages)
+        return step, restored
+
+    def _unreadable(self, step, error):
+        """Why a checkpoint without checksums is taken to be damaged."""
+        # Processes that read parts of a checkpoint do not fail together.
+        may_be_damaged = jax.process_count() == 1
+        reason = f"it can't be read ({type(error).__name__}: {_first_line(error)})"
+        if may_be_damaged and not has_checksums(os.path.join(self._place, str(step))):
+            return reason
+        raise CheckpointError(
+            f"The checkpoint of step {step} in {str(self.folder)!r} can't be resumed "
+            f"from: {reason}"
+        ) from error
+
+    def _read(self, variables, step):
+        self._check_is_of(variables, step)
+        targets = {name: _target(variable) for name, variable in variables.items()}
+        restored = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardRestore(targets), run=ocp.args.JsonRestore()
+            ),
+        )
+        _check_run(restored.run)
+        return restored
 
     def _check_is_of(self, variables, step):
         saved = self._manager.item_metadata(step).state.tree
@@ -239,7 +316,7 @@ class RunCheckpoint(keras.callbacks.Callback):
             if shapes[name] != tuple(variable.shape)
         }
         if wrong:
-            raise ValueError(
+            raise CheckpointError(
                 f"The checkpoint of step {step} in {str(self.folder)!r} is of another "
                 "model, optimizer, harmonizer or version. What differs, among others: "
                 f"{sorted(wrong)[:5]}"
@@ -248,7 +325,7 @@ class RunCheckpoint(keras.callbacks.Callback):
     def _rest_of_epoch(self, steps_per_epoch):
         rest = steps_per_epoch - self.step_in_epoch
         if rest < 1:
-            raise ValueError(
+            raise CheckpointError(
                 f"The run stands at step {self.step_in_epoch} of an epoch, which is "
                 f"not within an epoch of {steps_per_epoch} steps."
             )
@@ -260,6 +337,19 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     def _steps_of_model(self):
         return int(_numpy(self.model.num_steps))
+
+
+def _check_run(run):
+    """Refuse what is no record of a run, as damage without checksums may leave it."""
+    counts = (run["epoch"], run["step_in_epoch"])
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise ValueError(f"a run can't stand at {counts}")
+    if not all(isinstance(logs, dict) for logs in run["history"]):
+        raise ValueError("its history holds no logs")
+
+
+def _first_line(error):
+    return (str(error).splitlines() or [""])[0][:200]
 
 
 def _state_variables(model):
@@ -305,4 +395,4 @@ def _numpy(variable):
 def _absolute(folder):
     """Orbax wants a whole path; that of a bucket, such as `gs://...`, is one."""
     folder = os.fspath(folder)
-    return folder if "://" in folder else os.path.abspath(folder)
+    return folder if is_bucket(folder) else os.path.abspath(folder)

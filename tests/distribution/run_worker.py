@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from models.tiny import tiny_batch, tiny_vatt
 
+import keras_vatt
 from keras_vatt.data import make_dataset
 from keras_vatt.pretraining.devices import DeviceScope
 from keras_vatt.training import RunCheckpoint
@@ -104,17 +105,25 @@ def train(folder, losses, process, port, num_processes=2, hang_before=None, mark
 
 
 def collect(process, port, num_processes=2):
-    """Bring a model that is cut over the devices of all processes to one device."""
+    """Bring a model that is cut over the devices of all processes to one device.
+
+    Its record is void once it has changed, and no process waits for another.
+    """
     jax.distributed.initialize(
         f"127.0.0.1:{port}", num_processes=num_processes, process_id=process
     )
     model = make_model([1, jax.device_count()])
     parts = [v for v in model.variables if not v.value.is_fully_addressable]
     assert any(not v.value.is_fully_replicated for v in parts)
+    if process == 0:
+        model.provenance = keras_vatt.Provenance(source="here")
+        assert model.provenance.source == "here"
     random, values = np.random.default_rng(0), []
     for variable in model.variables:
         values.append(random.integers(1, 100, variable.shape).astype(variable.dtype))
         variable.assign(values[-1])
+    if process == 0:
+        assert model.provenance.source == "trained further from here"
     scope = DeviceScope(keras.distribution.distribution().scope)
     keras.distribution.set_distribution(None)
     alone = scope.on_one_device(model)

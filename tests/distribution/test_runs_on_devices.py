@@ -14,6 +14,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_vatt.training.checksums import find_damage
+
 pytestmark = pytest.mark.skipif(
     keras.config.backend() != "jax", reason="Keras distributes on JAX"
 )
@@ -119,6 +121,24 @@ def test_a_lost_process_leaves_no_trace_in_the_losses(tmp_path, capsys):
 def test_weights_that_lie_on_several_hosts_are_brought_together_to_be_saved(tmp_path):
     task = {"task": "collect", "port": free_port()}
     run_to_end(tmp_path, 2, *[task | {"process": process} for process in range(2)])
+
+
+def test_processes_fall_back_together_from_a_damaged_checkpoint(tmp_path):
+    folder = tmp_path / "run"
+    run_to_end(tmp_path, 2, *train_tasks(folder, tmp_path / "whole"))
+    assert {path.name for path in folder.iterdir()} == {"8", "9"}
+    written_by_other = folder / "9" / "state" / "ocdbt.process_1"
+    damaged = max(written_by_other.rglob("*"), key=lambda path: path.stat().st_size)
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    run_to_end(tmp_path, 2, *train_tasks(folder, tmp_path / "again"))
+    whole, again = losses_of(tmp_path / "whole"), losses_of(tmp_path / "again")
+    assert again == {9: pytest.approx(whole[9], rel=1e-6)}
+    assert {path.name for path in folder.iterdir()} == {"8", "9", "9.damaged"}
+    assert find_damage(folder / "9") is None
+    assert str(damaged) in (tmp_path / "train-0.log").read_text()
+    assert str(damaged) not in (tmp_path / "train-1.log").read_text()
 
 
 def train_tasks(folder, losses, hang_before=None):

@@ -1,6 +1,7 @@
 """`keras-vatt evaluate` measures what scikit-learn and plain formulas measure."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -301,3 +302,14 @@ def test_another_evaluation_does_not_mix_with_the_one_in_the_folder(
     code, _, err = run(capsys, *arguments, "--windows", 1)
     assert code == 2
     assert "(weights)" in err
+    marker = tmp_path / "o" / "settings.json"
+    marker.rename(tmp_path / "outside.json")
+    marker.symlink_to(tmp_path / "outside.json")
+    code, _, err = run(capsys, *arguments, "--windows", 1)
+    assert code == 2
+    assert "leads out of its folder" in err
+    marker.unlink()
+    os.mkfifo(marker)
+    code, _, err = run(capsys, *arguments, "--windows", 1)
+    assert code == 2
+    assert "no regular file" in err

@@ -1,7 +1,12 @@
 """Features outlive a crash."""
 
+import json
+import os
+import sys
+
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from keras_vatt.evaluation_runs.errors import EvaluationError
 from keras_vatt.evaluation_runs.feature_store import FeatureStore
@@ -58,3 +63,46 @@ def test_without_a_folder_features_are_kept_in_memory():
     store.add("a clip", features_of(2))
     store.flush()
     assert store["a clip"]["to_text"][0, 0] == 2
+
+
+ROWS = {"to_text": np.zeros((2, 3), np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "metadata"),
+    [
+        (ROWS, None),
+        (ROWS, {"clips": "[1, 2]"}),
+        (ROWS, {"clips": "{}"}),
+        (ROWS, {"clips": "["}),
+        (ROWS, {"clips": "[" * 99_999}),
+        (ROWS, {"clips": '["a"]'}),
+        (ROWS, {"names": "[]"}),
+        (ROWS, {"clips": json.dumps(["a", "b", "c"])}),
+        ({}, {"clips": json.dumps(["a"])}),
+    ],
+)
+def test_features_of_another_form_are_named(tmp_path, tensors, metadata):
+    path = tmp_path / "000000.safetensors"
+    safetensors.numpy.save_file(tensors, path, metadata)
+    with pytest.raises(
+        EvaluationError, match=r"000000\.safetensors is damaged.*delete"
+    ):
+        FeatureStore(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links of Unix")
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_only_regular_files_of_the_folder_are_read(kind, tmp_path):
+    folder = tmp_path / "features"
+    store = FeatureStore(folder)
+    store.add("a clip", features_of(1))
+    store.flush()
+    path = folder / "000000.safetensors"
+    path.rename(tmp_path / "outside")
+    if kind == "link":
+        path.symlink_to(tmp_path / "outside")
+    else:
+        (os.mkfifo if kind == "pipe" else os.mkdir)(path)
+    with pytest.raises(EvaluationError, match="leads out|no regular file"):
+        FeatureStore(folder)

@@ -1,10 +1,14 @@
 """Captions become the word ids of the original code's word tokenizer."""
 
+import os
+import sys
+
 import keras
 import numpy as np
 import pytest
 
 import keras_vatt
+from keras_vatt import VATTTokenizer
 
 WORDS = ["<pad>", "<bos>", "<eos>", "<unk>", "a", "red", "star", "its"]
 
@@ -89,3 +93,78 @@ def test_a_tokenizer_comes_back_from_its_config():
     again = keras.saving.deserialize_keras_object(config)
     assert again.get_config() == tokenizer.get_config()
     np.testing.assert_array_equal(again(["a star"]), tokenizer(["a star"]))
+
+
+@pytest.mark.parametrize("config", ["path", "bytes", 7, {"a": 1}])
+def test_a_config_names_no_file(config, tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text("<pad>\n<bos>\n<eos>\n<unk>\nsecret\n")
+    vocabulary = str(path) if config == "path" else config
+    vocabulary = bytes(path) if config == "bytes" else vocabulary
+    with pytest.raises(ValueError, match="a list of words"):
+        VATTTokenizer.from_config({"vocabulary": vocabulary})
+    assert VATTTokenizer(str(path)).token_to_id("secret") == 4
+
+
+def test_assets_are_read_from_their_folder_alone(tmp_path):
+    folder = tmp_path / "preset" / "assets" / "tokenizer"
+    folder.mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="no vocabulary"):
+        VATTTokenizer().load_assets(folder)
+    (tmp_path / "words.txt").write_text("<pad>\n<bos>\n<eos>\n<unk>\nsecret\n")
+    (folder / "vocabulary.txt").symlink_to(tmp_path / "words.txt")
+    with pytest.raises(ValueError, match="leads out"):
+        VATTTokenizer().load_assets(folder)
+    (folder / "vocabulary.txt").unlink()
+    (tmp_path / "vocabulary.txt").write_text("<pad>\n<bos>\n<eos>\n<unk>\nsecret\n")
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(ValueError, match="leads out"):
+        VATTTokenizer().load_assets(folder)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of Unix")
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device", "huge"])
+def test_a_vocabulary_is_a_file_of_limited_size(kind, tmp_path):
+    path = tmp_path / "words.txt"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path = "/dev/zero"
+    else:
+        path.touch()
+        os.truncate(path, 2**33)
+    with pytest.raises(ValueError, match="no regular file|may have"):
+        VATTTokenizer(path)
+
+
+def test_a_vocabulary_has_a_million_words_at_most():
+    words = ["<pad>", "<bos>", "<eos>", "<unk>", *map(str, range(2**20 - 3))]
+    with pytest.raises(ValueError, match="1,048,576 words at most"):
+        VATTTokenizer(words)
+    assert VATTTokenizer(words[:-1]).vocabulary_size() == 2**20
+
+
+@pytest.mark.parametrize("words", [[1, 2], [None], [["a"]]])
+def test_words_are_strings(words):
+    with pytest.raises(ValueError, match="are strings"):
+        VATTTokenizer(["<pad>", "<bos>", "<eos>", "<unk>", *words])
+
+
+@pytest.mark.parametrize("length", [0, -1, 2.0, "5", True, None])
+def test_a_sequence_length_is_a_positive_integer(length):
+    with pytest.raises(ValueError, match="positive integer"):
+        VATTTokenizer(sequence_length=length)
+
+
+def test_keras_deserializes_no_tokenizer_that_names_a_file(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text("<pad>\n<bos>\n<eos>\n<unk>\nsecret\n")
+    config = keras.saving.serialize_keras_object(VATTTokenizer(WORDS))
+    restored = keras.saving.deserialize_keras_object(config)
+    assert restored.get_vocabulary() == WORDS
+    config["config"]["vocabulary"] = str(path)
+    with pytest.raises((TypeError, ValueError), match="a list of words"):
+        keras.saving.deserialize_keras_object(config)

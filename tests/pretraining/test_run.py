@@ -15,7 +15,9 @@ import pytest
 
 import keras_vatt
 from keras_vatt.cli.main import main
-from keras_vatt.data import make_demo_corpus, read_corpus
+from keras_vatt.data import CachedClips, make_demo_corpus, read_corpus
+from keras_vatt.data.cache import CacheError
+from keras_vatt.training import RunCheckpoint
 
 COMMAND = [sys.executable, "-m", "keras_vatt.cli.main"]
 OPTIONS = {
@@ -152,3 +154,47 @@ def test_a_run_without_held_out_clips_says_so(corpus, tmp_path, capsys):
     assert code == 0
     assert "no clips are held out" in capsys.readouterr().out
     assert (tmp_path / "run" / "preset" / "model.safetensors").is_file()
+
+
+@pytest.fixture
+def signal_handlers():
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signal_handlers")
+def test_a_signal_leaves_a_whole_checkpoint(corpus, tmp_path, monkeypatch, capsys):
+    save = RunCheckpoint.save
+
+    def save_and_stop(checkpoint):
+        save(checkpoint)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(RunCheckpoint, "save", save_and_stop)
+    assert main(arguments(corpus, tmp_path / "run")) == 143
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if "keras-vatt" in x]
+    assert line.startswith("keras-vatt pretrain: terminated; continue by --resume")
+    names = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
+    assert names == ["2"]
+
+
+def test_a_full_disk_in_a_run_is_one_line(corpus, tmp_path, monkeypatch, capsys):
+    full = shutil.disk_usage(tmp_path)._replace(free=1_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    assert main(arguments(corpus, tmp_path / "run")) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert f"'{tmp_path}/run/checkpoints': No space left on device" in last
+
+
+def test_a_cache_that_is_damaged_in_a_run_is_named(
+    corpus, tmp_path, monkeypatch, capsys
+):
+    def raise_error(clips, index):
+        raise CacheError(clips._path, "a hash mismatch")
+
+    monkeypatch.setattr(CachedClips, "decode", raise_error)
+    assert main(arguments(corpus, tmp_path / "run")) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "clips.array_record' is damaged (a hash mismatch): delete the folder" in last

@@ -1,6 +1,7 @@
 """`keras-vatt embed` makes an index, `keras-vatt search` asks it."""
 
 import json
+import shutil
 import sys
 
 import pytest
@@ -89,8 +90,32 @@ def test_mistakes_are_named_in_one_line(capsys, preset, made, media, tmp_path):
 
 
 def test_the_page_says_what_to_install(capsys, made, monkeypatch):
-    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
     monkeypatch.delitem(sys.modules, "keras_vatt.search.page", raising=False)
     code, _, err = run(capsys, "search", made, "--serve")
     assert code == 2
     assert 'pip install "keras-vatt[serve]"' in err
+
+
+def test_names_of_files_are_printed_without_control_characters(
+    capsys, preset, media, tmp_path
+):
+    hostile = "a\x1b[2J\x9b8m\rb\u202e\nscore forged\x7f"
+    folder, index = tmp_path / f"media {hostile}", tmp_path / "index"
+    folder.mkdir()
+    shutil.copy(media / "talk.mp4", folder / f"{hostile}.mp4")
+    (folder / f"{hostile} broken.mp4").write_bytes(b"no media")
+    arguments = ["embed", folder, "--preset", preset, "--output", index]
+    printed = run(capsys, *arguments, "--batch-size", 4)[1:]
+    printed += run(capsys, "search", index, "--text", f"star {hostile}")[1:]
+    printed += run(capsys, "search", index, "--video", folder / "gone\x1b[2J")[1:]
+    # The bar of tqdm goes back in its line.
+    shown = "".join(printed).replace("\r", "")
+    assert all(character.isprintable() or character == "\n" for character in shown)
+    assert sum(line.endswith(r"\nscore forged\x7f.mp4") for line in shown.splitlines())
+    assert not any(line.startswith("score forged") for line in shown.splitlines())
+    code, out, _ = run(capsys, "search", index, "--text", "star", "--json")
+    assert code == 0
+    assert out.isascii()
+    assert "\x7f" not in out
+    assert json.loads(out)[0]["path"] == f"{hostile}.mp4"

@@ -1,0 +1,52 @@
+r"""Text of others, such as names of files and cards of presets, made safe to show.
+
+A terminal obeys control characters: they can hide or replace lines, set the title of
+the window or fill the clipboard. Controls of the direction of text show a name as
+another one, such as `exe.mp4` for `4pm.exe`.
+"""
+
+import re
+
+# The controls C0 and C1 besides tab and newline; those of Unicode's property
+# Bidi_Control; its line and paragraph separators; and halves of surrogate pairs, which
+# stand for bytes of a file name that are not UTF-8.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+    "\ud800-\udfff]"
+)
+_BREAKS = re.compile("[\t\n]")
+
+
+def printable(text):
+    r"""Escapes control characters, as Python does in string literals.
+
+    Args:
+        text: string, with any number of lines.
+
+    Returns:
+        string. Tabs and newlines are kept, and `\r\n` is a newline.
+
+    Example:
+    ```python
+    printable("\x1b[2Jtalk.mp4")  # The text "\\x1b[2Jtalk.mp4".
+    ```
+    """
+    return _UNSAFE.sub(_escape, text.replace("\r\n", "\n"))
+
+
+def printable_line(text):
+    """Escapes control characters, tabs and newlines too.
+
+    A name with a newline could otherwise forge a line of a report.
+
+    Args:
+        text: string.
+
+    Returns:
+        string of one line.
+    """
+    return _BREAKS.sub(_escape, _UNSAFE.sub(_escape, text))
+
+
+def _escape(match):
+    return match[0].encode("unicode_escape").decode("ascii")

@@ -1,0 +1,121 @@
+"""A run that a stranger started opens nothing outside of its folder by itself."""
+
+import json
+import os
+import sys
+
+import pytest
+
+from keras_vatt.cli import pretrain as command
+from keras_vatt.cli.main import main
+from keras_vatt.pretraining.settings import PretrainSettings, save_settings
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links of Unix")
+
+
+@pytest.fixture(autouse=True)
+def started(monkeypatch, tmp_path):
+    """Runs that the command would have started: no model is made."""
+    runs = []
+    monkeypatch.setattr(command, "pretrain", runs.append)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    return runs
+
+
+@pytest.fixture
+def run(tmp_path):
+    return tmp_path / "run"
+
+
+def store(run, **settings):
+    """Settings as a stranger's run has them."""
+    run.mkdir()
+    settings = {"data": "demo", "output": str(run)} | settings
+    save_settings(PretrainSettings(**settings), run / "settings.json")
+
+
+def resume(run, *options):
+    return main(["pretrain", "--output", str(run), "--resume", *options])
+
+
+NAMED = {
+    "preset": "hf://owner/name",
+    "data": "/home/someone/videos",
+    "vocabulary": "/etc/passwd",
+    "coordinator": "198.51.100.1:1234",
+    "num_processes": 4,
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_what_a_stranger_s_settings_name_is_asked_for(name, run, started, capsys):
+    store(run, **{name: NAMED[name]})
+    assert resume(run) != 0
+    message = capsys.readouterr().err
+    assert f"--{name.replace('_', '-')} '{NAMED[name]}'" in message
+    assert "started by someone else" in message
+    assert not started
+
+
+@pytest.mark.parametrize("name", ["preset", "data", "vocabulary"])
+def test_what_a_user_names_again_may_be_used(name, run, started):
+    store(run, **{name: NAMED[name]})
+    assert resume(run, f"--{name}", NAMED[name]) == 0
+    assert getattr(started[0], name) == NAMED[name]
+
+
+def test_what_the_package_has_needs_no_question(run, started):
+    store(run)
+    assert resume(run) == 0
+    assert len(started) == 1
+
+
+def test_a_user_s_own_run_goes_on_by_itself(run, started, tmp_path):
+    (tmp_path / "videos").mkdir()
+    options = ["--data", str(tmp_path / "videos"), "--preset", "hf://owner/name"]
+    assert main(["pretrain", "--output", str(run), *options]) == 0
+    assert resume(run) == 0
+    assert started[0] == started[1]
+
+
+def test_changed_settings_are_not_the_user_s_own(run, started, tmp_path, capsys):
+    (tmp_path / "videos").mkdir()
+    options = ["--data", str(tmp_path / "videos"), "--output", str(run)]
+    assert main(["pretrain", *options]) == 0
+    content = json.loads((run / "settings.json").read_text())
+    content["preset"] = "hf://owner/other"
+    (run / "settings.json").write_text(json.dumps(content))
+    assert resume(run) != 0
+    assert "hf://owner/other" in capsys.readouterr().err
+    assert len(started) == 1
+
+
+MADE = {
+    "leads out": lambda path: path.symlink_to(path.parent.parent / "outside.json"),
+    "no regular file": os.mkfifo,
+    "is no regular file": lambda path: path.mkdir(),
+    "more than": lambda path: path.write_text(" " * 2_000_000),
+}
+
+
+@pytest.mark.parametrize("message", MADE)
+def test_settings_are_a_regular_file_of_the_run(message, run, started, capsys):
+    store(run)
+    (run / "settings.json").rename(run.parent / "outside.json")
+    MADE[message](run / "settings.json")
+    assert resume(run) != 0
+    assert message in capsys.readouterr().err
+    assert not started
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_stranger_s_run_has_no_links_out_and_no_pipes(kind, run, started, capsys):
+    store(run)
+    (run / "cache").mkdir()
+    if kind == "link":
+        (run / "cache" / "cache.json").symlink_to(run.parent / "precious")
+    else:
+        os.mkfifo(run / "cache" / "cache.json")
+    assert resume(run) != 0
+    assert "cache/cache.json" in capsys.readouterr().err
+    assert not started
