@@ -90,10 +90,12 @@ def test_labels_of_another_shape_are_refused():
 
 
 @pytest.mark.parametrize(
-    "loss", [SoftmaxCrossentropy(0.2), BalancedBinaryCrossentropy()]
+    "loss",
+    [SoftmaxCrossentropy(0.2, name="mine"), BalancedBinaryCrossentropy(name="mine")],
 )
 def test_a_loss_comes_back_from_its_config(loss):
     config = keras.saving.serialize_keras_object(loss)
     again = keras.saving.deserialize_keras_object(config)
     assert type(again) is type(loss)
+    assert again.name == "mine"
     assert again.get_config() == loss.get_config()
