@@ -52,10 +52,12 @@ def test_every_bidirectional_control_is_escaped():
     assert all(len(printable(control)) == 6 for control in controls)
 
 
-def test_streams_escape_prints_and_logs_and_are_put_back(capsys):
+def test_streams_escape_prints_and_logs_and_are_put_back(capsys, monkeypatch):
     before = sys.stdout, sys.stderr
     handler = logging.StreamHandler(sys.stderr)
     logger = logging.getLogger("keras_vatt.test_terminal")
+    # pytest's own handler would keep a text that no worker can send.
+    monkeypatch.setattr(logger, "propagate", False)
     logger.addHandler(handler)
     with printable_streams():
         print(HOSTILE)
