@@ -1,26 +1,14 @@
 """An export that can't be written is an error with its path."""
 
-import contextlib
-import resource
-
 import keras
 import pytest
+from file_limits import file_size_limit
 from models.tiny import tiny_vatt
 
 from keras_vatt.exporting import FORMATS
 
 _NAMES = {"litert": "text.tflite", "torch": "text.pt2", "onnx": "text.onnx"}
 _OWN = [name for name, able in FORMATS.items() if keras.config.backend() in able]
-
-
-@contextlib.contextmanager
-def file_size_limit(size):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("format", _OWN)

@@ -1,30 +1,18 @@
 """What the operating system refuses is an `OSError` with a path, by any library."""
 
-import contextlib
 import errno
-import resource
 
 import h5py
 import numpy as np
 import pytest
 import safetensors.numpy
 from array_record.python.array_record_module import ArrayRecordWriter
+from file_limits import file_size_limit
 
 from keras_vatt._files import atomic_write, check_free_space, check_space
 from keras_vatt._os_errors import errno_of, os_errors_at
 
 LARGE = np.random.default_rng(0).normal(size=100_000).astype("float32")
-
-
-@contextlib.contextmanager
-def file_size_limit(size):
-    """Lets the kernel refuse writes past a size, as it does on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def with_safetensors(path):

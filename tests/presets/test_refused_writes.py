@@ -1,25 +1,14 @@
 """A preset that can't be written is an error with its path, and nothing is lost."""
 
-import contextlib
 import errno
-import resource
 
 import keras
 import pytest
+from file_limits import file_size_limit
 from models.tiny import tiny_vatt
 
 from keras_vatt.models import presets
 from keras_vatt.storage.preset_writer import write_folder
-
-
-@contextlib.contextmanager
-def file_size_limit(size):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_leaves_the_earlier_preset(tmp_path):
