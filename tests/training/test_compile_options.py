@@ -160,7 +160,7 @@ def test_an_unknown_option_is_refused():
         {"loss_weights": {"audio_video": 1.0}},
         {"loss_weights": [1.0, 1.0]},
     ],
-    ids=str,
+    ids=lambda options: "-".join(options),
 )
 def test_losses_and_weights_that_have_no_meaning_are_refused(options):
     with pytest.raises(ValueError, match="`loss"):

@@ -29,7 +29,7 @@ def model():
         {"validation_data": (clips(8), np.zeros(8))},
         {"validation_data": (clips(8), None, np.ones(8))},
     ],
-    ids=str,
+    ids=lambda given: "-".join(given),
 )
 def test_fit_refuses_targets_and_weights(model, given):
     before = int(model.num_steps)
