@@ -102,7 +102,14 @@ class VATTClassifier(VATTTask):
         )
         return self.classifier(self.output_dropout(pooled, training=training))
 
-    def compile(self, optimizer="auto", loss="auto", metrics="auto", **kwargs):
+    def compile(
+        self,
+        optimizer="auto",
+        loss="auto",
+        metrics="auto",
+        auto_scale_loss=True,
+        **kwargs,
+    ):
         """Prepares the model for training.
 
         Args:
@@ -116,15 +123,29 @@ class VATTClassifier(VATTTask):
                 clip the shares `top_1` and `top_5` of clips whose class is among the
                 first, with `multi_label` the areas `auc` and `pr_auc` under the ROC
                 and the precision-recall curve, as means over the classes.
+            auto_scale_loss: bool, see `keras.Model.compile`. It is saved with the
+                model. Defaults to `True`.
             **kwargs: the other arguments of `keras.Model.compile`.
         """
+        self.auto_scale_loss = auto_scale_loss
         if isinstance(optimizer, str) and optimizer == "auto":
             optimizer = defaults.default_optimizer()
         if isinstance(loss, str) and loss == "auto":
             loss = defaults.default_loss(self.multi_label)
         if isinstance(metrics, str) and metrics == "auto":
             metrics = defaults.default_metrics(self.multi_label, self.num_classes)
-        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+        super().compile(
+            optimizer=optimizer,
+            loss=loss,
+            metrics=metrics,
+            auto_scale_loss=auto_scale_loss,
+            **kwargs,
+        )
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        # Keras leaves it out.
+        return config and config | {"auto_scale_loss": self.auto_scale_loss}
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))

@@ -152,6 +152,11 @@ def test_a_saved_model_keeps_that_its_loss_is_not_scaled(tmp_path):
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert isinstance(again.optimizer, keras.optimizers.Adam)
     assert int(again.optimizer.iterations) == 14
+    classifier = keras_vatt.VATTAudioClassifier(model.backbone, num_classes=2)
+    classifier.compile(auto_scale_loss=False)
+    classifier.save(tmp_path / "classifier.keras")
+    again = keras.saving.load_model(tmp_path / "classifier.keras")
+    assert not isinstance(again.optimizer, keras.optimizers.LossScaleOptimizer)
 
 
 def test_an_error_in_a_loop_keeps_the_weights(tmp_path):
