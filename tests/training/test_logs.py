@@ -6,6 +6,8 @@ import pytest
 from training.steps import train
 from training.toy import ToyModel
 
+from keras_vatt.training import NamedMeans
+
 BACKEND = keras.config.backend()
 
 
@@ -29,3 +31,7 @@ def test_a_loss_without_gradient_does_not_conflict():
     assert logs["conflict_rate"] == 0
     assert logs["first_gradient_norm"] == 0
     assert logs["second_gradient_norm"] == pytest.approx(1)
+
+
+def test_means_keep_the_name_they_were_given():
+    assert NamedMeans(["loss"], name="mine").name == "mine"

@@ -46,3 +46,9 @@ def test_the_schedule_comes_back_from_its_config():
 def test_a_warmup_that_never_ends_is_refused():
     with pytest.raises(ValueError, match="warmup_steps"):
         warmup_cosine(1e-3, 1e-4, 100, 100)
+
+
+@pytest.mark.parametrize("warmup_steps", [0, 5])
+def test_a_schedule_keeps_the_name_it_was_given(warmup_steps):
+    schedule = warmup_cosine(1e-3, 0.0, warmup_steps, 10, name="mine")
+    assert schedule.get_config()["name"] == "mine"
