@@ -67,6 +67,7 @@ class BatchLoops(KeepsWeights):
             ValueError: if targets or weights are given.
         """
         refuse_targets(y, **_selected(kwargs, "sample_weight"))
+        self._check_compiled()
         if not kwargs.get("_use_cached_eval_dataset"):  # Else `fit` has warned.
             warn_of_nonfinite(x)
         return_dict = kwargs.pop("return_dict", False)
@@ -113,6 +114,7 @@ class BatchLoops(KeepsWeights):
             ValueError: if targets or weights are given.
         """
         self._check_data(x, y, sample_weight)
+        self._check_compiled()
         logs = super().test_on_batch(x, return_dict=True)
         return logs if return_dict else self._in_order(logs)
 
@@ -134,8 +136,14 @@ class BatchLoops(KeepsWeights):
         refuse_targets(y, sample_weight, class_weight)
         warn_of_nonfinite(x)
 
+    def _check_compiled(self):
+        # On PyTorch Keras would miss the optimizer first.
+        if not self.compiled:
+            raise ValueError("You must call `compile()` before using the model.")
+
     def _check_trainable(self):
-        if self.compiled and self._compiled_for != variable_ids(self):
+        self._check_compiled()
+        if self._compiled_for != variable_ids(self):
             raise ValueError(
                 "Other weights are trainable than when `compile` was called, after "
                 "`trainable` was set or LoRA was enabled: call `compile` again first."

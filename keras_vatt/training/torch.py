@@ -71,8 +71,7 @@ def pullback(model, function, inputs, updates, num_uses):
 
     def walk_backward(cotangent, retain_graph):
         if is_frozen:
-            nothing = tree.map_structure(lambda _: None, inputs)
-            return [None] * len(variables), nothing
+            return [None] * len(variables), None
         gradients = torch.autograd.grad(
             flat_outputs,
             [*variables, *leaves],

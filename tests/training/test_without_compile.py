@@ -4,7 +4,7 @@ import pytest
 from models.tiny import tiny_batch, tiny_vatt
 
 
-@pytest.mark.parametrize("loop", ["fit", "train_on_batch", "test_on_batch"])
+@pytest.mark.parametrize("loop", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
 def test_each_loop_asks_for_compile(loop):
     model = tiny_vatt()
     with pytest.raises(ValueError, match="compile"):
