@@ -1,4 +1,4 @@
-"""The data room knows no backend and no other room."""
+"""The data package imports no backend and no other package of the library."""
 
 import ast
 import pathlib
@@ -26,7 +26,14 @@ def test_a_file_imports_no_backend_and_no_other_room(path):
     roots = {name.split(".")[0] for name in imports}
     assert not roots & {"keras", "keras_nlp", "keras_hub", "tensorflow", "jax", "torch"}
     own = {name for name in imports if name.split(".")[0] == "keras_vatt"}
-    assert all(name.startswith("keras_vatt.data.") for name in own)
+    assert all(name.startswith(("keras_vatt.data.", "keras_vatt._")) for name in own)
+
+
+def test_the_modules_that_all_packages_share_import_no_package():
+    for path in FOLDER.parent.glob("_*.py"):
+        own = {name for name in imports_of(path) if name.startswith("keras_vatt")}
+        if path.name != "__init__.py":
+            assert all(name.startswith("keras_vatt._") for name in own), path.name
 
 
 def test_imports_point_one_way():

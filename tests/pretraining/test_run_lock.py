@@ -13,6 +13,7 @@ import pytest
 from keras_vatt.cli.main import main
 from keras_vatt.pretraining import PretrainSettings, pretrain
 from keras_vatt.pretraining.errors import PretrainingError
+from keras_vatt.pretraining.named_places import sign_places
 from keras_vatt.pretraining.run_lock import LOCK_NAME, run_lock
 from keras_vatt.pretraining.settings import save_settings
 
@@ -51,6 +52,7 @@ def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path, capsys):
     with another_run(output) as process:
         assert {path.name for path in output.iterdir()} == {LOCK_NAME}
         save_settings(settings, output / "settings.json")
+        sign_places(settings, output)
         before = content(output)
         resume = ["pretrain", "--resume", "--output", str(output)]
         assert main(resume) == 2

@@ -32,7 +32,7 @@ def defaults_in(doc):
     return {name: ast.literal_eval(literal) for name, literal in literals.items()}
 
 
-@pytest.mark.parametrize(("item", "doc"), documented())
+@pytest.mark.parametrize(("item", "doc"), list(documented()))
 def test_signature_has_the_documented_defaults(item, doc):
     parameters = inspect.signature(item).parameters
     for name, value in defaults_in(doc).items():
