@@ -155,6 +155,8 @@ class VATTAgnosticBackbone(VATTBackbone):
             projection.build(tokens_shape)
             setattr(self, f"{modality}_projection", projection)
         self.built = True
+        if not self.trainable:
+            self.trainable = False  # For the layers, which are there only now.
 
     @classmethod
     def minimum_parameters(cls, config):

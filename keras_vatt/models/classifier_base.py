@@ -19,6 +19,7 @@ from keras_vatt.models.pooled_encoder import pooled_features
 from keras_vatt.models.raw_batches import RawBatches
 from keras_vatt.models.task import VATTTask
 from keras_vatt.training.finite import check_finite
+from keras_vatt.training.frozen_layers import freeze_layers, frozen_layers
 
 
 class VATTClassifier(VATTTask):
@@ -144,10 +145,16 @@ class VATTClassifier(VATTTask):
 
     def get_compile_config(self):
         config = super().get_compile_config()
-        # Keras leaves it out.
-        return config and config | {"auto_scale_loss": self.auto_scale_loss}
+        # Keras leaves them out.
+        own = self.compiled and {
+            "auto_scale_loss": self.auto_scale_loss,
+            "frozen_layers": frozen_layers(self),
+        }
+        return config and config | own
 
     def compile_from_config(self, config):
+        config = dict(config)
+        freeze_layers(self, config.pop("frozen_layers", ()))
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 

@@ -41,8 +41,9 @@ def check_batch_sizes(data, batch_size, compiled):
         compiled: dict of the arguments of `compile` that cut a batch, by name.
 
     Raises:
-        ValueError: if a batch has the wrong size.
+        ValueError: if a batch has the wrong size, or arrays differ in length.
     """
+    _check_lengths(data)
     sizes = _batch_sizes(data, batch_size)
     for name, parts in compiled.items():
         wrong = [size for size in sizes if size is not None and size % parts]
@@ -76,6 +77,15 @@ def warn_of_nonfinite(data):
                 "with these clips are skipped, and counted as `nonfinite_rate`.",
                 stacklevel=4,
             )
+
+
+def _check_lengths(data):
+    lengths = {name: len(array) for name, array in _arrays(data).items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            "All arrays must have the same number of samples along the first axis. "
+            f"Received: {lengths}"
+        )
 
 
 def _batch_sizes(data, batch_size):

@@ -11,6 +11,7 @@ from keras import ops
 from keras_vatt import harmonization
 from keras_vatt.training.batch_checks import refuse_targets
 from keras_vatt.training.batch_loops import BatchLoops, variable_ids
+from keras_vatt.training.frozen_layers import freeze_layers, frozen_layers
 from keras_vatt.training.harmonized_step import HarmonizedStep, count_valid
 from keras_vatt.training.metrics import NamedMeans, StepCounter, StepMetrics
 
@@ -342,9 +343,12 @@ class HarmonizedModel(BatchLoops, keras.Model):
             "steps_per_execution": self.steps_per_execution,
             "jit_compile": self.jit_compile,
             "auto_scale_loss": self.auto_scale_loss,
+            "frozen_layers": frozen_layers(self),
         }
 
     def compile_from_config(self, config):
+        config = dict(config)
+        freeze_layers(self, config.pop("frozen_layers", ()))
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def save_own_variables(self, store):

@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from models.tiny import tiny_batch
+from models.tiny import tiny_backbone, tiny_batch
 from training.steps import loss_gradients, model_with, train, update_of, values_of
+
+import keras_vatt
 
 
 def freeze(model, part):
@@ -102,6 +104,42 @@ def test_a_frozen_tower_has_no_dropout_and_no_drop_token():
     np.testing.assert_array_equal(trained["video"], inferred["video"])
     assert np.abs(trained["audio"] - inferred["audio"]).max() > 0.01
     assert np.abs(trained["text"] - inferred["text"]).max() > 0.01
+
+
+@pytest.mark.parametrize("part", ["backbone", "bridge_head", "video"])
+def test_a_saved_model_stays_frozen_and_keeps_its_optimizer(part, tmp_path):
+    model = frozen_model(part)
+    model.compile("adam", harmonizer="sum")
+    model.optimizer.iterations.assign(5)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    shapes = [[v.shape for v in m.trainable_variables] for m in (model, again)]
+    assert shapes[0] == shapes[1]
+    assert int(again.optimizer.iterations) == 5
+    assert again.get_compile_config() == model.get_compile_config()
+
+
+def test_a_saved_classifier_stays_frozen_and_keeps_its_optimizer(tmp_path):
+    model = keras_vatt.VATTAudioClassifier(tiny_backbone(), num_classes=2)
+    model.backbone.audio_stem.trainable = False
+    model.compile("adam")
+    model.optimizer.build(model.trainable_variables)
+    model.optimizer.iterations.assign(5)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert not again.backbone.audio_stem.trainable_variables
+    assert len(again.trainable_variables) == len(model.trainable_variables)
+    assert int(again.optimizer.iterations) == 5
+
+
+def test_a_preset_keeps_a_frozen_backbone(tmp_path):
+    model = frozen_model("backbone")
+    model.save_to_preset(tmp_path / "preset")
+    again = keras_vatt.VATT.from_preset(tmp_path / "preset")
+    assert not again.backbone.trainable_variables
+    assert len(again.trainable_variables) == len(model.trainable_variables)
+    again.backbone.trainable = True
+    assert again.backbone.trainable_variables
 
 
 def test_a_frozen_bridge_head_keeps_its_statistics():

@@ -74,6 +74,11 @@ def test_batches_that_do_not_fall_into_groups_are_refused_before_training(
         np.testing.assert_array_equal(old, new)
 
 
+def test_arrays_of_different_lengths_are_named(model):
+    with pytest.raises(ValueError, match="same number of samples.*'text': 6"):
+        model.fit(clips(8) | {"text": clips(6)["text"]}, verbose=0)
+
+
 def test_batches_that_do_not_fall_into_micro_batches_are_refused_before_training():
     model = model_with(num_micro_batches=4)
     with pytest.raises(ValueError, match="must be a multiple of `num_micro_batches`"):
