@@ -46,18 +46,12 @@ def check_batch_sizes(data, batch_size, compiled):
     _check_lengths(data)
     sizes = _batch_sizes(data, batch_size)
     for name, parts in compiled.items():
-        wrong = [size for size in sizes if size is not None and size % parts]
+        wrong = [size for size in sizes if size % parts]
         if wrong:
             raise ValueError(
                 f"The size of each batch must be a multiple of `{name}`, that of the "
                 f"last one too. Received: {name}={parts} and a batch of {wrong[0]}. "
                 "Choose another `batch_size`, or leave out the clips of the last batch."
-            )
-        if None in sizes and parts > 1:
-            raise ValueError(
-                f"With `{name}={parts}` the size of each batch must be known and a "
-                "multiple of it: make the batches of the `tf.data.Dataset` with "
-                "`batch(batch_size, drop_remainder=True)`."
             )
 
 
@@ -89,10 +83,7 @@ def _check_lengths(data):
 
 
 def _batch_sizes(data, batch_size):
-    """Set of the sizes of all batches, as far as they are known beforehand.
-
-    `None` stands for a size that is unknown until the batch is there.
-    """
+    """Returns the set of the sizes of batches that are known beforehand."""
     arrays = _arrays(data)
     if arrays:
         count = min(len(array) for array in arrays.values())
@@ -100,7 +91,7 @@ def _batch_sizes(data, batch_size):
         return {batch_size, count % batch_size or batch_size}
     if hasattr(data, "element_spec"):
         spec = keras.tree.flatten(data.element_spec)
-        return {spec[0].shape[0]} if spec and spec[0].shape.rank else set()
+        return {size for entry in spec for size in entry.shape[:1] if size is not None}
     return set()
 
 

@@ -28,6 +28,12 @@ from keras_vatt.training import RunCheckpoint
 from keras_vatt.training.checkpoint_folder import CheckpointError
 from keras_vatt.training.checksums import find_damage
 
+# Orbax leaves reads behind when one fails, and they find its event loop closed, maybe
+# in a later test.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
 
 @pytest.fixture(scope="module")
 def two_steps(tmp_path_factory):
