@@ -155,8 +155,7 @@ class VATTAgnosticBackbone(VATTBackbone):
             projection.build(tokens_shape)
             setattr(self, f"{modality}_projection", projection)
         self.built = True
-        if not self.trainable:
-            self.trainable = False  # For the layers, which are there only now.
+        self._freeze_new_layers()
 
     @classmethod
     def minimum_parameters(cls, config):

@@ -230,6 +230,15 @@ class VATTBackbone(
         """Dict from modality to the width of its features."""
         raise NotImplementedError
 
+    def _freeze_new_layers(self):
+        """Freezes the layers of a backbone that was made frozen, before it had them."""
+        if self.trainable:
+            return
+        # Not by the backbone's own flag: TensorFlow skips an assignment of the value
+        # that an attribute has, and the setter with it.
+        for layer in self._flatten_layers(include_self=False, recursive=False):
+            layer.trainable = False
+
     def _is_trainable(self, modality):
         layers = self.modality_layers(modality).values()
         return any(layer.trainable_variables for layer in layers)

@@ -109,12 +109,6 @@ class LoadsFromPreset(ListsPresets):
                 pending += _own_tensors(model, folder, tensors)
                 folder.check_weights()
         register_parameters(model)
-        backbone = _backbone_of(model)
-        if not backbone.trainable:
-            # Layers made in a frozen backbone are trainable, and stay so on TensorFlow
-            # until its flag changes.
-            backbone.trainable = True
-            backbone.trainable = False
         if load_weights:
             _remember_provenance(model, folder, tensors)
         return model

@@ -138,8 +138,7 @@ class VATTSpecificBackbone(VATTBackbone):
             encoder.build((None, None, self.feature_dims[modality]))
             setattr(self, f"{modality}_encoder", encoder)
         self.built = True
-        if not self.trainable:
-            self.trainable = False  # For the layers, which are there only now.
+        self._freeze_new_layers()
 
     @classmethod
     def minimum_parameters(cls, config):
