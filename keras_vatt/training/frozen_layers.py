@@ -1,6 +1,6 @@
-"""Which layers of a model are frozen, for the file that the model is saved in.
+"""The numbers of the frozen layers of a model, for the file that it is saved in.
 
-A layer's own config has it too, but Keras makes the layers of a subclassed model anew
+A layer's own config has it too, but Keras makes the layers of a subclassed model again
 and leaves them trainable. Then a loaded model would train what was frozen, and Keras
 would drop the optimizer's state, which is that of other weights.
 """
