@@ -21,10 +21,13 @@ class Problem(enum.StrEnum):
     NO_AUDIO = "no_audio"
     SILENT = "silent"
     NO_CAPTION = "no_caption"
+    SHORT = "short"
 
     @property
     def consequence(self):
-        """What happens to the clip: skipped, or one of its modalities masked."""
+        """What happens to the clip: skipped, repeated, or a modality masked."""
+        if self is Problem.SHORT:
+            return "repeated or padded"
         if self in (Problem.NO_AUDIO, Problem.SILENT):
             return "audio masked"
         if self is Problem.NO_CAPTION:
