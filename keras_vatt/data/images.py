@@ -6,6 +6,7 @@ import os
 import av
 import numpy as np
 
+from keras_vatt.data.dataset_entries import clip_of_entry
 from keras_vatt.data.frames import FrameResizer
 from keras_vatt.data.media import MediaError
 from keras_vatt.data.raw_clips import crop_positions, is_raw
@@ -71,6 +72,7 @@ def is_raw_images(given, size):
 
 
 def _frame(image):
+    image = clip_of_entry(image)
     if isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
             raise ValueError(
