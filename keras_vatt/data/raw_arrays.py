@@ -142,8 +142,8 @@ def checked_array(source, name):
     array, rate = source
     if _is_number(array) and not _is_number(rate):
         raise ValueError(
-            f"The array of a raw {name} comes first and its rate second. Received: "
-            f"the rate {array!r:.100} first, as `scipy.io.wavfile.read` returns them"
+            f"A raw {name} is a tuple of an array first and its rate second. Received: "
+            f"{array!r:.100} first (`scipy.io.wavfile.read` returns the rate first)"
         )
     if not _is_number(rate):
         raise ValueError(

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_vatt.data.raw_arrays import as_numpy, check_peak
-from keras_vatt.models.batch_dtypes import check_dtype, dtype_name
+from keras_vatt.models.batch_dtypes import check_channels, check_dtype, dtype_name
 
 # Frames lie in [-1, 1]; interpolation and augmentation overshoot it a little.
 _LARGEST_PIXEL = 1.5
@@ -22,9 +22,10 @@ def check_batch(kind, batch, vocabulary_size=None):
         vocabulary_size: int. Number of word ids; of other kinds it has no meaning.
 
     Raises:
-        ValueError: if its dtype or its values are not those of `kind`.
+        ValueError: if its dtype, its channels or its values are not those of `kind`.
     """
     check_dtype(kind, batch.dtype)
+    check_channels(kind, tuple(batch.shape))
     check_values(kind, batch, vocabulary_size)
 
 

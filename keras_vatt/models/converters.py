@@ -7,7 +7,8 @@ import numpy as np
 from keras_vatt.data.clip_spec import ClipSpec
 from keras_vatt.data.raw_clips import is_raw, raw_frames, raw_waveform
 from keras_vatt.models.backbone import VATTBackbone
-from keras_vatt.models.batch_dtypes import as_batch, check_channels
+from keras_vatt.models.batch_dtypes import as_batch
+from keras_vatt.models.batch_values import check_batch
 from keras_vatt.models.presets import PartFromPreset
 
 
@@ -160,5 +161,5 @@ def _with_rank(name, array, rank):
             f"{array.shape}. A single raw clip is given as a tuple of its array and "
             "its rate."
         )
-    check_channels(name, array.shape)
+    check_batch(name, array)
     return array
