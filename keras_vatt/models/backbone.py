@@ -269,6 +269,11 @@ class VATTBackbone(
             )
         if modality == "text":
             return inputs
+        if None in inputs.shape[1:]:
+            raise ValueError(
+                "A compiled program of TensorFlow takes clips of one shape. Received: "
+                f"'{modality}' of another shape than the first batch had"
+            )
         if 0 in stem.grid(inputs.shape):
             raise ValueError(
                 f"Input '{modality}' is smaller than one patch of "

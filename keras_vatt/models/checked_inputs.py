@@ -4,7 +4,7 @@ import contextlib
 
 import keras
 
-from keras_vatt.models.batch_dtypes import has_numbers
+from keras_vatt.models.batch_dtypes import check_channels, check_dtype, has_numbers
 from keras_vatt.models.batch_values import check_batch
 from keras_vatt.training.checked_data import CheckedData, is_dataset
 
@@ -71,19 +71,35 @@ class ChecksInputs:
         return super().predict_on_batch(x)
 
     def _check_inputs(self, x):
-        given = x if isinstance(x, dict) else {self.input_kind: x}
         size = getattr(self, "backbone", self).vocabulary_size
-        for kind, batch in given.items():
-            if kind in _KINDS and has_numbers(batch):
-                check_batch(kind, batch, size)
+        for kind, batch in self._batches_of(x):
+            check_batch(kind, batch, size)
 
     def _check_element(self, element):
         self._check_inputs(keras.utils.unpack_x_y_sample_weight(element)[0])
+
+    def _check_spec(self, dataset):
+        """Refuse what a `tf.data.Dataset` says beforehand, before it is compiled."""
+        element = getattr(dataset, "element_spec", None)
+        x = keras.utils.unpack_x_y_sample_weight(element)[0]
+        for kind, spec in self._batches_of(x):
+            check_dtype(kind, spec.dtype)
+            if spec.shape.rank is not None:
+                check_channels(kind, tuple(spec.shape))
+
+    def _batches_of(self, x):
+        given = x if isinstance(x, dict) else {self.input_kind: x}
+        return [
+            (kind, batch)
+            for kind, batch in given.items()
+            if kind in _KINDS and has_numbers(batch)
+        ]
 
     def _checked(self, stack, x, y=None, sample_weight=None, **options):
         if not is_dataset(x) or y is not None or sample_weight is not None:
             self._check_inputs(x)
             return x
+        self._check_spec(x)
         data = CheckedData(x, self._check_element, **options)
         stack.enter_context(data.own_errors())
         return data
