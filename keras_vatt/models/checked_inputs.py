@@ -78,10 +78,8 @@ class ChecksInputs:
     def _check_element(self, element):
         self._check_inputs(keras.utils.unpack_x_y_sample_weight(element)[0])
 
-    def _check_spec(self, dataset):
-        """Refuse what a `tf.data.Dataset` says beforehand, before it is compiled."""
-        element = getattr(dataset, "element_spec", None)
-        x = keras.utils.unpack_x_y_sample_weight(element)[0]
+    def _check_spec(self, element_spec):
+        x = keras.utils.unpack_x_y_sample_weight(element_spec)[0]
         for kind, spec in self._batches_of(x):
             check_dtype(kind, spec.dtype)
             if spec.shape.rank is not None:
@@ -99,8 +97,7 @@ class ChecksInputs:
         if not is_dataset(x) or y is not None or sample_weight is not None:
             self._check_inputs(x)
             return x
-        self._check_spec(x)
-        data = CheckedData(x, self._check_element, **options)
+        data = CheckedData(x, self._check_element, self._check_spec, **options)
         stack.enter_context(data.own_errors())
         return data
 

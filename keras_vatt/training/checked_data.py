@@ -31,19 +31,21 @@ class CheckedData(DataAdapter):
         dataset: a `tf.data.Dataset`, `keras.utils.PyDataset`, PyTorch `DataLoader`,
             Grain dataset or generator.
         check: function of a batch as the dataset gives it, that raises an error.
+        check_spec: the same of the `tf.TypeSpec`s of a batch, which TensorFlow's
+            programs are compiled for before the first batch comes.
         **options: `shuffle` and `class_weight`, see `keras.Model.fit`.
 
     Example:
     ```python
-    data = CheckedData(dataset, check)
+    data = CheckedData(dataset, check, check_spec)
     with data.own_errors():
         model.fit(data)
     ```
     """
 
-    def __init__(self, dataset, check, **options):
+    def __init__(self, dataset, check, check_spec, **options):
         self._adapter = get_data_adapter(dataset, **options)
-        self._check = check
+        self._check, self._check_spec = check, check_spec
         self._failure = None
 
     @contextlib.contextmanager
@@ -67,6 +69,7 @@ class CheckedData(DataAdapter):
 
     def get_tf_dataset(self):
         dataset = self._adapter.get_tf_dataset()
+        self._check_spec(dataset.element_spec)
         # A dataset that a strategy has distributed already has no `map`.
         return _mapped(dataset, self._run) if hasattr(dataset, "map") else dataset
 
