@@ -5,6 +5,7 @@ import itertools
 
 import numpy as np
 
+from keras_vatt.data.dataset_entries import clip_of_entry, is_dataset_entry
 from keras_vatt.version import __version__
 
 # An image is a video that stands still.
@@ -148,18 +149,9 @@ def _best(branches):
 
 
 def _clip(entry):
-    """A raw clip of what `datasets` gives: bytes, a path, or samples and their rate."""
-    if isinstance(entry, dict) and entry.get("bytes") is not None:
-        return entry["bytes"]
-    if isinstance(entry, dict) and entry.get("path") is not None:
-        return entry["path"]
-    if isinstance(entry, dict) and "array" in entry:
-        # Channels come last here, and there are never more of them than samples.
-        samples = np.asarray(entry["array"])
-        samples = samples.T if samples.ndim == 2 else samples
-        return samples, entry["sampling_rate"]
-    if isinstance(entry, str | bytes):
-        return entry
+    """A raw clip of what `datasets` gives; see `clip_of_entry`."""
+    if isinstance(entry, str | bytes) or is_dataset_entry(entry):
+        return clip_of_entry(entry)
     raise ValueError(
         "A clip is a dict of `bytes`, `path`, or `array` and `sampling_rate`. "
         f"Received: {type(entry).__name__}"

@@ -8,6 +8,7 @@ from keras_vatt.data.clip_spec import ClipSpec
 from keras_vatt.data.raw_clips import is_raw, raw_frames, raw_waveform
 from keras_vatt.models.backbone import VATTBackbone
 from keras_vatt.models.batch_dtypes import as_batch
+from keras_vatt.models.batch_values import check_batch
 from keras_vatt.models.presets import PartFromPreset
 
 
@@ -63,9 +64,12 @@ class VATTVideoConverter(_VATTConverter, keras_nlp.layers.VideoConverter):
     """Video files and arrays to frames by time, of one size.
 
     A clip is the path of a file, a `keras_vatt.data.MediaSegment`, the bytes of a
-    file, or a tuple of an array of uint8 RGB frames, `(frames, height, width, 3)`, and
-    its rate in frames per second. Of what is longer than a clip the middle is taken, or
-    several windows. An array of rank 5 is a batch that is passed on as it is.
+    file, a tuple of an array and its rate in frames per second, or an entry of Hugging
+    Face `datasets`: a dict with `"bytes"` or `"path"`, or with `"array"` and `"fps"`.
+    An array is one of uint8 RGB frames, `(frames, height, width, 3)` or
+    `(frames, 3, height, width)`, of any framework. Of what is longer than a clip the
+    middle is taken, or several windows. An array of rank 5 is a batch that is passed on
+    as it is, uint8 or float in [-1, 1].
 
     Args:
         num_frames: int. Frames of a clip. Defaults to `32`.
@@ -106,12 +110,19 @@ class VATTVideoConverter(_VATTConverter, keras_nlp.layers.VideoConverter):
 class VATTAudioConverter(_VATTConverter, keras_nlp.layers.AudioConverter):
     """Sound files and arrays, of any rate and channels, to mono waveforms.
 
-    A clip is the path of a file (of sound or video), a `keras_vatt.data.MediaSegment`,
-    the bytes of a file, or a tuple of an array, `(samples,)` or `(samples, channels)`,
-    and its rate in hertz; integers are scaled to [-1, 1]. Of what is longer than a clip
-    the middle is taken, or several windows, and a shorter one is followed by silence.
-    An array `(clips, samples)` or `(clips, samples, 1)` is
-    a batch at the model's own rate, which is passed on.
+    A clip is the path of a file (of audio or video), a `keras_vatt.data.MediaSegment`,
+    the bytes of a file, a tuple of an array and its rate in hertz, or an entry of
+    Hugging Face `datasets`: a dict with `"array"` and `"sampling_rate"`, or with
+    `"bytes"` or `"path"`.
+
+    An array is `(samples,)`, `(samples, channels)` or `(channels, samples)`, of any
+    framework; the axis with at most 32 entries is that of channels, which are averaged.
+    Integers of 8, 16 and 32 bits have the scale of their dtype, unsigned ones around
+    its middle; floats lie in [-1, 1], and what is larger than 2 is refused.
+
+    Of what is longer than a clip the middle is taken, or several windows, and a shorter
+    array is repeated. An array `(clips, samples)` or `(clips, samples, 1)` is a batch
+    at the model's own rate, float in [-1, 1], which is passed on.
 
     Args:
         sampling_rate: int. Samples per second, in hertz. Defaults to `48_000`.
@@ -123,6 +134,7 @@ class VATTAudioConverter(_VATTConverter, keras_nlp.layers.AudioConverter):
     converter = keras_vatt.VATTAudioConverter(16_000, 16_000)
     stereo = np.zeros((44_100, 2), "float32")
     converter((stereo, 44_100)).shape  # (1, 16000, 1)
+    converter({"array": stereo.T, "sampling_rate": 44_100}).shape  # (1, 16000, 1)
     ```
     """
 
@@ -160,4 +172,5 @@ def _with_rank(name, array, rank):
             f"{array.shape}. A single raw clip is given as a tuple of its array and "
             "its rate."
         )
+    check_batch(name, array)
     return array

@@ -8,6 +8,7 @@ from keras_vatt.data.images import is_raw_images, list_of_images
 from keras_vatt.data.raw_clips import is_raw
 from keras_vatt.models.backbone import VATTBackbone
 from keras_vatt.models.batch_dtypes import as_batch
+from keras_vatt.models.checked_inputs import ChecksInputs
 from keras_vatt.models.pooled_encoder import EncoderCache
 from keras_vatt.models.presets import TaskFromPreset
 from keras_vatt.models.quantization import QuantizesBackbone
@@ -38,6 +39,7 @@ class VATTTask(
     QuantizesBackbone,
     ExportsTowers,
     KeepsWeights,
+    ChecksInputs,
     _PlainLoops,
     keras_nlp.models.Task,
 ):

@@ -10,7 +10,7 @@ from keras_vatt.data.raw_clips import is_raw
 from keras_vatt.layers import FactorizedBridgeHead
 from keras_vatt.losses import AsymmetricNCE, ContrastiveLoss
 from keras_vatt.losses.contrastive import rounded_mask, valid_clips
-from keras_vatt.models.batch_dtypes import as_batch, check_dtype, has_numbers
+from keras_vatt.models.batch_dtypes import as_batch
 from keras_vatt.models.layouts import encoder_layout_map
 from keras_vatt.models.task import VATTTask
 from keras_vatt.training import Branch, BranchLoss, HarmonizedModel
@@ -292,25 +292,6 @@ class VATT(HarmonizedModel, VATTTask):
     def weight_groups(self):
         """The parts whose weights make up the model, by stable name."""
         return {"backbone": self.backbone, "bridge_head": self.bridge_head}
-
-    def evaluate(self, x=None, *args, **kwargs):
-        self._check_dtypes(x)
-        return super().evaluate(x, *args, **kwargs)
-
-    def predict(self, x, *args, **kwargs):
-        self._check_dtypes(x)
-        return super().predict(x, *args, **kwargs)
-
-    def _check_data(self, x, y=None, sample_weight=None, class_weight=None):
-        self._check_dtypes(x)
-        super()._check_data(x, y, sample_weight, class_weight)
-
-    def _check_dtypes(self, x):
-        """Refuse arrays of another dtype before Keras changes it."""
-        given = x if isinstance(x, dict) else {}
-        for modality in self.backbone.modalities:
-            if has_numbers(given.get(modality)):
-                check_dtype(modality, given[modality].dtype)
 
     def _encode(self, modality, batch, training):
         if batch.get(modality) is None:
