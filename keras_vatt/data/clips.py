@@ -1,5 +1,6 @@
 """Clips of a corpus by number: decoded, tokenised, masked where something lacks."""
 
+import collections
 import concurrent.futures
 import dataclasses
 import logging
@@ -9,9 +10,11 @@ import numpy as np
 
 from keras_vatt._printable import printable_line
 from keras_vatt.data.captions import nearest_captions
+from keras_vatt.data.file_errors import any_error_of, check_on_error
 from keras_vatt.data.frames import decode_frames
 from keras_vatt.data.media import TIME_TOLERANCE, MediaError, open_media, probe
 from keras_vatt.data.report import CorpusReport, Finding, Problem
+from keras_vatt.data.short_clips import check_short_clips, lengthen
 from keras_vatt.data.waveform import decode_waveform, is_silent
 
 _LOGGER = logging.getLogger(__name__)
@@ -33,7 +36,7 @@ class Clip:
     captions: list[str]
 
 
-def decode_clip(source, start, spec, crop_position=0.5):
+def decode_clip(source, start, spec, crop_position=0.5, short_clips="repeat"):
     """Decode the frames and the sound of one clip.
 
     Args:
@@ -42,6 +45,8 @@ def decode_clip(source, start, spec, crop_position=0.5):
         start: float, seconds after the start of the file.
         spec: `keras_vatt.data.ClipSpec`.
         crop_position: float in `[0, 1]`, see `decode_frames`. Defaults to `0.5`.
+        short_clips: str, what is done where the file ends before the clip: `"repeat"`,
+            `"pad"` or `"error"`. Defaults to `"repeat"`.
 
     Returns:
         Tuple of the frames, see `decode_frames`, and of the waveform, see
@@ -60,13 +65,27 @@ def decode_clip(source, start, spec, crop_position=0.5):
     ```
     """
     with open_media(source) as media:
-        frames = decode_frames(media, start, spec, crop_position)
-        try:
-            return frames, decode_waveform(media, start, spec)
-        except MediaError as error:
-            if error.problem is Problem.NO_AUDIO:
-                return frames, None
-            raise
+        duration = media.info().end - start + TIME_TOLERANCE
+        if short_clips == "error" or duration >= spec.duration - spec.frame_period:
+            return _decode_whole(media, start, spec, crop_position)
+        frames = max(1, int(duration * spec.frames_per_second))
+        samples = max(1, int(duration * spec.sampling_rate))
+        part = dataclasses.replace(spec, num_frames=frames, audio_samples=samples)
+        frames, waveform = _decode_whole(media, start, part, crop_position)
+        frames = lengthen(frames, spec.num_frames, short_clips)
+        if waveform is not None:
+            waveform = lengthen(waveform, spec.audio_samples, short_clips)
+        return frames, waveform
+
+
+def _decode_whole(media, start, spec, crop_position):
+    frames = decode_frames(media, start, spec, crop_position)
+    try:
+        return frames, decode_waveform(media, start, spec)
+    except MediaError as error:
+        if error.problem is Problem.NO_AUDIO:
+            return frames, None
+        raise
 
 
 class ClipSource:
@@ -74,8 +93,9 @@ class ClipSource:
 
     There is one clip for each segment. A segment longer than a clip is cut: in
     training at a random place, else in its middle. A shorter one is widened around
-    its centre, within the file. Segments of missing, unreadable or too short files
-    are left out; `report` names them.
+    its center, within the file. A file shorter than a clip is repeated from its
+    beginning, or as `short_clips` says. Segments of missing or unreadable files are
+    left out. `report` names them all.
 
     An element is a dict of NumPy arrays:
 
@@ -106,10 +126,17 @@ class ClipSource:
             `()`.
         threads: int, files that are opened at the same time to read their headers.
             `None` stands for the number of processors. Defaults to `None`.
+        short_clips: str, what is done with a file that is shorter than a clip:
+            `"repeat"` starts over from its beginning, `"pad"` appends black frames and
+            silence, `"error"` leaves it out. Defaults to `"repeat"`.
+        on_error: str. `"skip"` leaves out what can't be used, and reports it; with
+            `"raise"` it is an error: here, if the headers of a file tell, otherwise
+            when the clip is decoded. Defaults to `"skip"`.
 
     Raises:
-        ValueError: If `candidates` is not positive, or if `tokenize` returns an array
-            of another shape.
+        MediaError: If a clip can't be used and `on_error` is `"raise"`.
+        ValueError: If `candidates` is not positive, if `tokenize` returns an array
+            of another shape, or if `short_clips` or `on_error` is unknown.
 
     Example:
     ```python
@@ -139,14 +166,20 @@ class ClipSource:
         seed=0,
         findings=(),
         threads=None,
+        short_clips="repeat",
+        on_error="skip",
     ):
         if candidates < 1:
             raise ValueError(f"`candidates` must be positive. Received: {candidates}")
+        check_short_clips(short_clips)
+        check_on_error(on_error)
         self.spec = spec
         self.tokenize = tokenize
         self.candidates = candidates
         self.training = training
         self.seed = seed
+        self.short_clips = short_clips
+        self.on_error = on_error
         self.segments = []
         self._starts = []
         self._neighbours = {}
@@ -197,9 +230,10 @@ class ClipSource:
         segment = self.segments[index]
         start, crop_position = self._cut(index, epoch)
         try:
-            frames, waveform = decode_clip(
-                segment.path, start, self.spec, crop_position
-            )
+            with any_error_of(segment.path):
+                frames, waveform = decode_clip(
+                    segment.path, start, self.spec, crop_position, self.short_clips
+                )
         except MediaError as error:
             self._found(index, error.problem, error.reason)
             raise
@@ -220,17 +254,55 @@ class ClipSource:
         lost = {index for index, problem in later if problem.consequence == "skipped"}
         return CorpusReport(len(self) - len(lost), (*self._findings, *later.values()))
 
+    @property
+    def num_found_later(self):
+        """Number of problems found while decoding, an int."""
+        return len(self._found_later)
+
+    def recall(self, findings):
+        """Takes up what an earlier process found while decoding the same clips.
+
+        Args:
+            findings: iterable of `Finding`, such as those of a report that an
+                interrupted run has saved. Those of other segments are left out.
+
+        Raises:
+            MediaError: If a clip was left out and `on_error` is `"raise"`.
+        """
+        known = {(finding.problem, finding.where) for finding in self._findings}
+        indices = collections.defaultdict(list)
+        for index, segment in enumerate(self.segments):
+            indices[str(segment)].append(index)
+        for finding in findings:
+            if (finding.problem, finding.where) in known:
+                continue
+            finding = dataclasses.replace(finding, split=None)
+            for index in indices.get(finding.where, ()):
+                self._found_later.setdefault((index, finding.problem), finding)
+                self._raise_if_wanted(finding)
+
+    def _raise_if_wanted(self, finding):
+        is_left_out = finding.problem.consequence == "skipped"
+        if is_left_out and self.on_error == "raise":
+            raise MediaError(finding.where, finding.problem, finding.reason)
+
     def _add(self, segment, info):
         neighbours = self._neighbours.setdefault(segment.path, [])
         neighbours.append(segment)
         try:
-            starts = _possible_starts(segment, info, self.spec)
+            starts = _possible_starts(segment, info, self.spec, self.short_clips)
         except MediaError as error:
-            self._findings.append(Finding(error.problem, str(segment), error.reason))
+            finding = Finding(error.problem, str(segment), error.reason)
+            self._raise_if_wanted(finding)
+            self._findings.append(finding)
             return
         self.segments.append(segment)
         self._starts.append(starts)
         self._positions.append(len(neighbours) - 1)
+        if _is_short(info, self.spec):
+            done = "repeated" if self.short_clips == "repeat" else "padded"
+            reason = f"{_length_of(info, self.spec)}: {done}"
+            self._findings.append(Finding(Problem.SHORT, str(segment), reason))
         if not info.has_audio:
             reason = "has no sound that can be decoded"
             self._findings.append(Finding(Problem.NO_AUDIO, str(segment), reason))
@@ -330,30 +402,43 @@ def _probe_all(paths, threads):
 
 def _probe(path):
     try:
-        return probe(path)
+        with any_error_of(path):
+            return probe(path)
     except MediaError as error:
         return error
 
 
-def _possible_starts(segment, info, spec):
-    """Return the earliest and the latest time at which the clip may start."""
+def _possible_starts(segment, info, spec, short_clips):
+    """Returns the earliest and the latest time at which the clip may start."""
     if isinstance(info, MediaError):
         raise info
     if not info.has_video:
         reason = "has no video that can be decoded"
         raise MediaError(segment.path, Problem.NO_VIDEO, reason)
-    # Decoding repeats the last frame for up to one period.
-    if info.duration + TIME_TOLERANCE < spec.duration - spec.frame_period:
-        reason = f"lasts {info.duration:.2f} s, a clip {spec.duration:.2f} s"
+    is_short = _is_short(info, spec)
+    if is_short and short_clips == "error":
+        reason = _length_of(info, spec)
         raise MediaError(segment.path, Problem.TOO_SHORT, reason)
     start = max(segment.start or 0.0, info.start)
     end = info.end if segment.end is None else min(segment.end, info.end)
-    if start >= end:
+    is_whole_file = segment.start is None and segment.end is None
+    if start >= end and not is_whole_file:
         reason = f"lies outside the file, which ends at {info.end:.2f} s"
         raise MediaError(segment.path, Problem.TOO_SHORT, reason)
+    if is_short:
+        return info.start, info.start
     if end - start >= spec.duration:
         return start, end - spec.duration
-    centred = (start + end - spec.duration) / 2
+    centered = (start + end - spec.duration) / 2
     latest = max(info.start, info.end - spec.duration)
-    widened = min(max(centred, info.start), latest)
+    widened = min(max(centered, info.start), latest)
     return widened, widened
+
+
+def _is_short(info, spec):
+    # Decoding repeats the last frame for up to one period.
+    return info.duration + TIME_TOLERANCE < spec.duration - spec.frame_period
+
+
+def _length_of(info, spec):
+    return f"lasts {info.duration:.2f} s, a clip {spec.duration:.2f} s"
