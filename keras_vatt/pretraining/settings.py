@@ -194,8 +194,6 @@ class PretrainSettings:
 _PLACE = {"output", "devices", "num_processes", "process_id", "coordinator"}
 # A run that ended at a broken file may resume without it.
 _CHANGEABLE = _PLACE | {"on_error"}
-# Settings of runs that an earlier version has begun, where they differ from defaults.
-_BEFORE = {"short_clips": "error"}
 
 _FIELDS = {field.name: field for field in dataclasses.fields(PretrainSettings)}
 
@@ -264,7 +262,7 @@ def load_settings(path, given):
     values = _read_settings(pathlib.Path(path))
     _check_known(where, values, "it is damaged, or of another version of keras_vatt")
     try:
-        saved = check_settings(PretrainSettings(**_BEFORE | values))
+        saved = check_settings(PretrainSettings(**values))
     except PretrainingError as error:
         raise PretrainingError(f"{where} can't be used: {error}") from error
     for name, value in given.items():
