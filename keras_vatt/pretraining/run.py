@@ -270,7 +270,7 @@ def _broken_file(settings, clips):
 
 def _saver(report):
     return keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda *_: report.save_if_new()
+        on_train_batch_end=lambda *_, **__: report.save_if_new()
     )
 
 
