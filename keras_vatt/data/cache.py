@@ -8,7 +8,6 @@ import json
 import math
 import os
 import pathlib
-import re
 
 import numpy as np
 import tqdm
@@ -63,8 +62,12 @@ def find_cache_error(error):
     """
     if isinstance(error, CacheError):
         return str(error)
-    quoted = re.search(r"CacheError: (.*is built again\.)", str(error))
-    return None if quoted is None else quoted.group(1)
+    for line in str(error).splitlines():
+        _, found, quoted = line.partition("CacheError: ")
+        message, end, _ = quoted.rpartition("is built again.")
+        if found and end:
+            return message + end
+    return None
 
 
 def build_cache(source, folder, workers=None, progress=True):

@@ -9,7 +9,7 @@ import os
 import numpy as np
 
 from keras_vatt._printable import printable_line
-from keras_vatt.data.captions import nearest_captions
+from keras_vatt.data.captions import CaptionOrder
 from keras_vatt.data.file_errors import any_error_of, check_on_error
 from keras_vatt.data.frames import decode_frames
 from keras_vatt.data.media import TIME_TOLERANCE, MediaError, open_media, probe
@@ -182,14 +182,18 @@ class ClipSource:
         self.on_error = on_error
         self.segments = []
         self._starts = []
-        self._neighbours = {}
         self._positions = []
         self._findings = list(findings)
         self._found_later = {}
         paths = list(dict.fromkeys(segment.path for segment in segments))
         infos = dict(zip(paths, _probe_all(paths, threads), strict=True))
+        of_file = collections.defaultdict(list)
         for segment in segments:
-            self._add(segment, infos[segment.path])
+            self._add(segment, infos[segment.path], len(of_file[segment.path]))
+            of_file[segment.path].append(segment)
+        self._caption_orders = {
+            path: CaptionOrder(neighbors) for path, neighbors in of_file.items()
+        }
         self._findings += find_wordless_captions(self.segments, tokenize)
 
     def __len__(self):
@@ -244,8 +248,8 @@ class ClipSource:
 
     def captions(self, index):
         """Return the caption candidates of a clip, see `nearest_captions`."""
-        neighbours = self._neighbours[self.segments[index].path]
-        return nearest_captions(neighbours, self._positions[index], self.candidates)
+        order = self._caption_orders[self.segments[index].path]
+        return order.nearest(self._positions[index], self.candidates)
 
     @property
     def report(self):
@@ -286,9 +290,7 @@ class ClipSource:
         if is_left_out and self.on_error == "raise":
             raise MediaError(finding.where, finding.problem, finding.reason)
 
-    def _add(self, segment, info):
-        neighbours = self._neighbours.setdefault(segment.path, [])
-        neighbours.append(segment)
+    def _add(self, segment, info, position):
         try:
             starts = _possible_starts(segment, info, self.spec, self.short_clips)
         except MediaError as error:
@@ -298,7 +300,7 @@ class ClipSource:
             return
         self.segments.append(segment)
         self._starts.append(starts)
-        self._positions.append(len(neighbours) - 1)
+        self._positions.append(position)
         if _is_short(info, self.spec):
             done = "repeated" if self.short_clips == "repeat" else "padded"
             reason = f"{_length_of(info, self.spec)}: {done}"
