@@ -193,20 +193,6 @@ def is_silent(waveform):
     return bool(np.abs(waveform).max(initial=0.0) < _SILENCE)
 
 
-def to_mono(frames, rate):
-    """Resamples frames that follow each other, and averages their channels.
-
-    Args:
-        frames: list of `av.AudioFrame`.
-        rate: int, hertz.
-
-    Returns:
-        NumPy array of float32, shape `(samples,)`.
-    """
-    positions = np.cumsum([0, *[frame.samples for frame in frames[:-1]]])
-    return resample(frames, positions, rate)[1]
-
-
 def _place(samples, waveform, first):
     """Writes samples into the waveform, the first of them at index `first`.
 
