@@ -29,6 +29,7 @@ def raw_frames(source, spec, num_windows=1, num_crops=1, short_clips="repeat"):
         spec: `keras_vatt.data.ClipSpec`.
         num_windows: int. `1` is the middle. Defaults to `1`.
         num_crops: int. `1` is the centre. Defaults to `1`.
+        short_clips: string, the rule for what is shorter than a clip.
 
     Returns:
         NumPy array of uint8, shape
@@ -72,6 +73,7 @@ def raw_waveform(source, spec, num_windows=1, short_clips="repeat"):
             its rate in hertz.
         spec: `keras_vatt.data.ClipSpec`.
         num_windows: int. `1` is the middle. Defaults to `1`.
+        short_clips: string, the rule for what is shorter than a clip.
 
     Returns:
         NumPy array of float32, shape `(num_windows, audio_samples)`, in `[-1, 1]`.

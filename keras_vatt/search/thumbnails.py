@@ -9,6 +9,7 @@ from keras_vatt.data.clip_spec import ClipSpec
 from keras_vatt.data.media import open_media
 from keras_vatt.data.report import Problem
 from keras_vatt.data.waveform import decode_waveform
+from keras_vatt.search.decoding_errors import decoding_errors
 
 _LARGEST = (480, 480)  # Pixels of width and height.
 _BARS = 60
@@ -29,9 +30,9 @@ def thumbnail(path, start, end):
         for a file without video an SVG of the loudness.
 
     Raises:
-        keras_vatt.data.MediaError: if the file can't be decoded.
+        keras_vatt.data.MediaError: if the file can't be decoded, whatever the reason.
     """
-    with open_media(path) as media:
+    with decoding_errors(path), open_media(path) as media:
         if media.info().has_video:
             return _jpeg(_picture_at(media, (start + end) / 2)), "image/jpeg"
         seconds = min(end - start, _LONGEST)

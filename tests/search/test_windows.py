@@ -17,7 +17,7 @@ READABLE = dataclasses.replace(SPEC, frame_size=16)
 
 
 def cut(folder, seconds):
-    windows, findings = cut_files(find_media(folder), folder, seconds)
+    windows, findings = cut_files(find_media(folder)[0], folder, seconds)
     assert not findings
     return windows
 
@@ -52,7 +52,7 @@ def test_the_clip_is_the_middle_of_its_window(tmp_path):
 def test_clips_of_short_windows_stay_inside_of_the_file(tmp_path):
     write_video(tmp_path / "a.mp4")
     decoded = decode_windows(cut(tmp_path, 0.2), tmp_path, READABLE, BOTH)
-    assert not any(d.failures for d in decoded)
+    assert not any(d.findings for d in decoded)
     assert numbers_in(decoded[0].frames) == [0, 1, 2, 3]
     assert numbers_in(decoded[-1].frames) == [16, 17, 18, 19]
 
@@ -72,23 +72,23 @@ def test_silence_is_not_heard_and_a_short_video_not_seen(tmp_path):
     (decoded,) = decode_windows([window], tmp_path, SPEC, BOTH)
     assert decoded.frames is None
     assert decoded.waveform is None
-    assert [f.problem for f in decoded.failures] == [Problem.TOO_SHORT, Problem.SILENT]
+    assert [f.problem for f in decoded.findings] == [Problem.TOO_SHORT, Problem.SILENT]
 
 
 def test_a_file_that_claims_to_last_for_ever_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(windows_module, "_MAX_WINDOWS", 4)
     write_video(tmp_path / "a.mp4")
-    windows, findings = cut_files(find_media(tmp_path), tmp_path, 0.4)
+    windows, findings = cut_files(find_media(tmp_path)[0], tmp_path, 0.4)
     assert not windows
     assert [(f.problem, f.where) for f in findings] == [(Problem.MALFORMED, "a.mp4")]
 
 
 def test_only_media_inside_of_the_folder_are_found(media, tmp_path):
-    assert [file.path for file in find_media(media)] == [
+    assert [file.path for file in find_media(media)[0]] == [
         "noise.mp4",
         "talk.mp4",
         "trip/hum.wav",
         "trip/mute.mp4",
     ]
     (tmp_path / "linked.mp4").symlink_to(media / "talk.mp4")
-    assert find_media(tmp_path) == []
+    assert find_media(tmp_path)[0] == []
