@@ -25,9 +25,9 @@ def add_arguments(parser):
     parser.add_argument(
         "--modality",
         choices=("video", "audio", "both"),
-        help="compare windows by their frames, their audio, or the mean of both; if not "
-        "given, a video looks for audio, a query of both for both, and anything else "
-        "for video",
+        help="compare windows by their frames, their audio, or the mean of both; if "
+        "not given, a video looks for audio, a query of both for both, and anything "
+        "else for video",
     )
     parser.add_argument(
         "--short-clips",

@@ -13,11 +13,10 @@ from keras_vatt._printable import printable_line
 from keras_vatt.data.report import Problem
 
 # A file named as a video may hold a playlist that points at other files or at the
-# network. Only formats that carry their own streams are opened. MPEG program streams
-# are left out: behind a seek, the times of their frames are guessed.
+# network. Only formats that carry their own streams are opened.
 _FORMATS = (
-    "3g2,3gp,aac,ac3,aiff,asf,avi,caf,flac,flv,gif,m4a,m4v,matroska,mj2,mov,mp3,mp4,"
-    "mpegts,mxf,nut,ogg,wav,webm"
+    "3g2,3gp,aac,ac3,aiff,amr,ape,asf,au,avi,caf,dv,eac3,flac,flv,gif,m4a,m4v,"
+    "matroska,mj2,mov,mp3,mp4,mpeg,mpegts,mxf,nut,ogg,tta,w64,wav,webm,wv"
 )
 _OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
 
