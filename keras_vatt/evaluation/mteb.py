@@ -232,9 +232,12 @@ _RAW = {"text": str, "audio": _clip, "video": _clip, "image": _picture}
 
 def _undecoded_batches(inputs):
     """The batches of a loader, with media as the files they come from."""
+    dataset = getattr(inputs, "dataset", None)
+    if dataset is None:
+        yield from inputs
+        return
     import datasets
 
-    dataset = getattr(inputs, "dataset", None)
     if not isinstance(dataset, datasets.Dataset):
         yield from inputs
         return
