@@ -60,7 +60,7 @@ def test_a_folder_of_ignored_media_says_so(model, tmp_path):
     ("suffix", "codec", "container"),
     [
         (".m4b", "aac", "ipod"),
-        (".wma", "wmav2", "asf"),
+        (".wma", "libmp3lame", "asf"),
         (".weba", "libopus", "webm"),
         (".au", "pcm_s16be", "au"),
         (".wv", "wavpack", "wv"),
