@@ -19,10 +19,11 @@ from keras_vatt.search.media_files import MediaFile, file_inside
 # A header that promises weeks is broken, and would fill the memory with windows.
 _MAX_WINDOWS = 1_000_000
 
-# Speech at the lowest rate, or a slide show, takes more bytes in a second. A file that
-# claims to last longer than its bytes allow, and than an hour, is read up to there.
-_LEAST_BYTES_PER_SECOND = 4
-_ALWAYS_READ = 3_600.0
+# Speech at the lowest rate, or a still image as video, takes more bytes in a second. A
+# file that claims to last longer than its bytes allow is read up to there, or for ten
+# minutes: it may have a packet that is stamped with a time weeks ahead.
+_LEAST_BYTES_PER_SECOND = 16
+_ALWAYS_READ = 600.0
 
 # Seconds by which the length of a file may be off.
 _TOLERANCE = 0.001

@@ -1,5 +1,7 @@
 """A query and a window may have both video and audio: then both are compared."""
 
+import re
+
 import numpy as np
 import pytest
 from search.small import SPEC, small_model
@@ -114,3 +116,28 @@ def test_text_is_compared_with_both_in_a_joint_space_alone(
 def test_text_is_not_mixed_with_other_queries(model, media, index):
     with pytest.raises(ValueError, match="audio and video together"):
         index.search(model, text="a star", video=media / "talk.mp4")
+
+
+def test_the_page_searches_by_both(model, media, index):
+    testclient = pytest.importorskip("starlette.testclient")
+    pytest.importorskip("uvicorn")
+    from keras_vatt.search.page import HOST, make_app
+
+    app = make_app(index, model)
+    address = f"http://{HOST}/{app.state.token}"
+    content = (media / "talk.mp4").read_bytes()
+    with testclient.TestClient(app, base_url=address) as client:
+        chosen = "count=12&modality=both&by=both"
+        answer = client.post(f"/search/video?{chosen}", content=content)
+        refused = client.post("/search/video?by=all", content=content)
+        page = client.get("/").text
+    path = media / "talk.mp4"
+    expected = index.search(model, video=path, audio=path, top_k=12)
+    assert answer.status_code == 200
+    assert [
+        float(score) for score in re.findall(r"<b>([-0-9.]+)</b>", answer.text)
+    ] == [pytest.approx(result.score, abs=0.0051) for result in expected]
+    assert refused.status_code == 400
+    # Text finds video alone: there is nothing to choose.
+    assert 'id="text-modality"' not in page
+    assert page.count('value="both"') == 3

@@ -127,7 +127,7 @@ def test_a_claim_of_weeks_is_believed_as_far_as_the_bytes_allow(tmp_path, monkey
     monkeypatch.setattr(media.Media, "info", lambda _: claim)
     windows, findings = cut_files(find_media(tmp_path)[0], tmp_path, 3.2)
     size = (tmp_path / "a.wav").stat().st_size
-    assert windows[-1].end == max(3_600.0, size / 4)
+    assert windows[-1].end == max(600.0, size / 16)
     assert [(f.problem, f.where) for f in findings] == [(Problem.MALFORMED, "a.wav")]
 
 
