@@ -224,7 +224,7 @@ class _Writer:
         self._pending = []
 
     def known_windows(self):
-        """What needs no embedding; a finished index may have some to try again."""
+        """Returns what needs no embedding; a finished index may have some to retry."""
         known = {w for shard in self._shards for w in shard.windows}
         if self._header["complete"]:
             known -= set(self._failed_windows())

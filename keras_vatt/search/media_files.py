@@ -109,7 +109,7 @@ class _Scan:
         self._visited = set()
 
     def visit(self, top):
-        """Collects what lies under a folder; returns the links to other folders."""
+        """Collects the media in a folder; returns the links to other folders."""
         links = []
         for parent, folders, names in os.walk(top, onerror=self._add_unlisted):
             resolved = os.path.realpath(parent)

@@ -5,7 +5,7 @@ import numpy as np
 from keras_vatt.models.common_spaces import unit_vectors
 from keras_vatt.search.errors import MediaIndexError
 
-# Windows that are multiplied at a time: their rows are copied to float64.
+# Windows per multiplication: their rows are copied to float64.
 CHUNK_WINDOWS = 8_192
 
 # Cosines are rounded so that equal media have equal scores, wherever in a matrix

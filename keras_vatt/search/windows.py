@@ -31,7 +31,7 @@ _TOLERANCE = 0.001
 
 @dataclasses.dataclass(frozen=True)
 class DecodingRules:
-    """How files are decoded that are not as they should be.
+    """Rules for short, odd and linked files.
 
     Args:
         short_clips: string. `"repeat"`, `"pad"` or `"error"`; see `embed_folder`.
@@ -69,8 +69,7 @@ class DecodedWindow:
     Args:
         frames: uint8 array as `decode_frames` gives it, or `None`.
         waveform: float32 array `(samples,)`, or `None`.
-        findings: tuple of `Finding`: what a model should have got and didn't, or got
-            repeated or padded.
+        findings: tuple of `Finding`: modalities that are missing, repeated or padded.
     """
 
     frames: np.ndarray | None
