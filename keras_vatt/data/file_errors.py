@@ -25,14 +25,14 @@ def check_on_error(on_error):
 
 
 @contextlib.contextmanager
-def any_error_of(path):
+def any_error_of(source):
     """Raises any error of a `with` block that reads one file as a `MediaError`.
 
     Decoders fail on odd files in ways that nobody has listed. One file of thousands
     must not end a run.
 
     Args:
-        path: str, the file.
+        source: str or path of the file, or a file object.
 
     Raises:
         MediaError: If the block raises an exception.
@@ -43,4 +43,5 @@ def any_error_of(path):
         raise
     except Exception as error:
         reason = f"cannot be decoded ({type(error).__name__}: {error})"
-        raise MediaError(path, Problem.CORRUPT, reason) from error
+        name = str(getattr(source, "name", source))
+        raise MediaError(name, Problem.CORRUPT, reason) from error

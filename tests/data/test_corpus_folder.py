@@ -35,8 +35,8 @@ OWN = ["corpus/a.mp4", "corpus/sub/b.webm"]
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("x.mpg", "not read (.mpg): convert it"),
-        ("x.MPEG", "not read (.mpeg)"),
+        ("x.rm", "not read (.rm): convert it"),
+        ("x.SWF", "not read (.swf)"),
         ("x.wma", "audio without video (.wma)"),
         ("x.m4b", "audio without video (.m4b)"),
         ("x.mp4.part", "unfinished download"),
@@ -58,7 +58,7 @@ def test_formats_that_can_be_decoded_are_taken(folder, suffix):
     assert f"corpus/x{suffix}" in names(folder)[0]
 
 
-@pytest.mark.parametrize("name", [".x.mp4", ".x.mpg", ".git/x.mp4", "x.jpg", "x.txt"])
+@pytest.mark.parametrize("name", [".x.mp4", ".x.rm", ".git/x.mp4", "x.jpg", "x.txt"])
 def test_hidden_files_and_other_files_are_left_out_silently(folder, name):
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_bytes(b"")
