@@ -1,5 +1,6 @@
 """Clips of whatever a user has: a file, a stretch of one, bytes, or an array."""
 
+import dataclasses
 import math
 import numbers
 
@@ -10,10 +11,13 @@ from keras_vatt.data.frames import FrameResizer, decode_crops
 from keras_vatt.data.media import open_media
 from keras_vatt.data.media_segment import MediaSegment
 from keras_vatt.data.report import Problem
+from keras_vatt.data.short_clips import check_short_clips, lengthen
 from keras_vatt.data.waveform import decode_waveform, to_mono
 
 
-def raw_frames(source, spec, num_windows=1, num_crops=1):
+def raw_frames(
+    source, spec, num_windows=1, num_crops=1, short_clips="repeat", position=None
+):
     """Frames out of one video: its middle, or several windows and crops.
 
     Several windows are spread evenly in time from its start to its end, several crops
@@ -27,6 +31,10 @@ def raw_frames(source, spec, num_windows=1, num_crops=1):
         spec: `keras_vatt.data.ClipSpec`.
         num_windows: int. `1` is the middle. Defaults to `1`.
         num_crops: int. `1` is the centre. Defaults to `1`.
+        short_clips: str. What is done with what lasts less than a clip: `"repeat"`,
+            `"pad"` or `"error"`. Defaults to `"repeat"`.
+        position: float in [0, 1], where a single window lies between the start and the
+            end. Defaults to `None`, the middle.
 
     Returns:
         NumPy array of uint8, shape
@@ -39,19 +47,25 @@ def raw_frames(source, spec, num_windows=1, num_crops=1):
         ValueError: if an array has another rank or dtype, an impossible rate, or
             lasts less than a clip.
     """
+    check_short_clips(short_clips)
     crops = crop_positions(num_crops)
     if isinstance(source, tuple):
-        return _frames_of_array(*_checked(source, "video"), spec, num_windows, crops)
+        array = _checked(source, "video")
+        return _frames_of_array(*array, spec, num_windows, crops, short_clips, position)
     with open_media(_file_of(source)) as media:
         start, end = _bounds(source, media, "video")
-        if isinstance(source, MediaSegment):
+        if short_clips == "error":
             _check_duration(media, start, end, spec)
-        starts = window_starts(start, end, spec.duration, num_windows)
-        windows = [decode_crops(media, start, spec, crops) for start in starts]
-    return np.concatenate(windows)
+        # As for whole files, the last frame may stand for one period more.
+        count = math.ceil((end - start) / spec.frame_period)
+        shown = dataclasses.replace(spec, num_frames=min(spec.num_frames, count))
+        starts = window_starts(start, end, shown.duration, num_windows, position)
+        windows = [decode_crops(media, start, shown, crops) for start in starts]
+    frames = np.concatenate(windows).swapaxes(0, 1)
+    return lengthen(frames, spec.num_frames, short_clips).swapaxes(0, 1)
 
 
-def raw_waveform(source, spec, num_windows=1):
+def raw_waveform(source, spec, num_windows=1, short_clips="repeat", position=None):
     """Waveforms out of one sound: its middle, or several windows.
 
     Several windows are spread evenly in time from its start to its end. What lasts
@@ -64,6 +78,10 @@ def raw_waveform(source, spec, num_windows=1):
             its rate in hertz.
         spec: `keras_vatt.data.ClipSpec`.
         num_windows: int. `1` is the middle. Defaults to `1`.
+        short_clips: str. What is done with what lasts less than a clip: `"repeat"`,
+            `"pad"` or `"error"`. Defaults to `"repeat"`.
+        position: float in [0, 1], where a single window lies between the start and the
+            end. Defaults to `None`, the middle.
 
     Returns:
         NumPy array of float32, shape `(num_windows, audio_samples)`, in `[-1, 1]`.
@@ -73,18 +91,19 @@ def raw_waveform(source, spec, num_windows=1):
         ValueError: if an array has another rank, no samples, samples that are not
             finite, or an impossible rate.
     """
+    check_short_clips(short_clips)
     if isinstance(source, tuple):
-        return _waveforms_of_array(*_checked(source, "audio"), spec, num_windows)
+        array = _checked(source, "audio")
+        return _waveforms_of_array(*array, spec, num_windows, short_clips, position)
     seconds = spec.audio_samples / spec.sampling_rate
     with open_media(_file_of(source)) as media:
         start, end = _bounds(source, media, "audio")
-        starts = window_starts(start, end, seconds, num_windows)
-        windows = [decode_waveform(media, start, spec) for start in starts]
-    if isinstance(source, MediaSegment) and source.end is not None:
-        # A short segment's window reaches into what follows it, which is not its own.
-        for window, first in zip(windows, starts, strict=True):
-            window[max(0, round((end - first) * spec.sampling_rate)) :] = 0.0
-    return np.stack(windows)
+        if short_clips == "error" and end - start < seconds:
+            raise media.error(Problem.TOO_SHORT, _too_short(end - start, seconds))
+        starts = window_starts(start, end, seconds, num_windows, position)
+        windows = np.stack([decode_waveform(media, start, spec) for start in starts])
+    count = min(spec.audio_samples, max(1, round((end - start) * spec.sampling_rate)))
+    return lengthen(windows[:, :count].T, spec.audio_samples, short_clips).T
 
 
 def is_raw(given):
@@ -104,7 +123,7 @@ def is_raw(given):
     return is_file or isinstance(given, str | bytes | tuple | MediaSegment)
 
 
-def window_starts(start, end, duration, num_windows):
+def window_starts(start, end, duration, num_windows, position=None):
     """Where the windows of a file start.
 
     Args:
@@ -113,6 +132,8 @@ def window_starts(start, end, duration, num_windows):
         duration: float. Seconds of a window.
         num_windows: int. One window lies in the middle, several lie evenly spread from
             the start to the end.
+        position: float in [0, 1], where a single window lies between the start and the
+            end. Defaults to `None`, the middle.
 
     Returns:
         NumPy array of float64, shape `(num_windows,)`.
@@ -123,7 +144,7 @@ def window_starts(start, end, duration, num_windows):
     _check_count("num_windows", num_windows)
     spare = max(0.0, end - start - duration)
     if num_windows == 1:
-        return np.array([start + spare / 2])
+        return np.array([start + spare * (0.5 if position is None else position)])
     return start + np.linspace(0.0, spare, num_windows)
 
 
@@ -176,7 +197,11 @@ def _check_duration(media, start, end, spec):
         )
 
 
-def _frames_of_array(frames, rate, spec, num_windows, crops):
+def _too_short(seconds, clip):
+    return f"lasts {seconds:.2f} s, a clip {clip:.2f} s"
+
+
+def _frames_of_array(frames, rate, spec, num_windows, crops, short_clips, position):
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
         raise ValueError(
             "A raw video is a uint8 array of shape (frames, height, width, 3). "
@@ -184,12 +209,16 @@ def _frames_of_array(frames, rate, spec, num_windows, crops):
         )
     duration = len(frames) / rate
     # As for files, the last frame may stand for one period more.
-    if duration + spec.frame_period < spec.duration or not frames.size:
+    is_short = duration + spec.frame_period < spec.duration
+    if (is_short and short_clips == "error") or not frames.size:
         raise ValueError(
-            f"A raw video of {len(frames)} frames at {rate:g} per second lasts "
-            f"{duration:.2f} s, a clip {spec.duration:.2f} s."
+            f"A raw video of {len(frames)} frames at {rate:g} per second "
+            f"{_too_short(duration, spec.duration)}."
         )
-    starts = window_starts(0.0, duration, spec.duration, num_windows)
+    if is_short:
+        frames = lengthen(frames, math.ceil(spec.duration * rate), short_clips)
+        duration = spec.duration
+    starts = window_starts(0.0, duration, spec.duration, num_windows, position)
     times = starts[:, np.newaxis] + np.arange(spec.num_frames) * spec.frame_period
     # The frame that is shown at each time; a rounding error must not miss its start.
     shown = np.floor(times * rate + 1e-6).astype(int)
@@ -209,7 +238,7 @@ def _frames_of_array(frames, rate, spec, num_windows, crops):
     return windows.reshape(-1, *spec.video_shape)
 
 
-def _waveforms_of_array(samples, rate, spec, num_windows):
+def _waveforms_of_array(samples, rate, spec, num_windows, short_clips, position):
     if samples.ndim not in (1, 2) or not samples.size:
         raise ValueError(
             "A raw sound is an array of shape (samples,) or (samples, channels). "
@@ -222,8 +251,12 @@ def _waveforms_of_array(samples, rate, spec, num_windows):
     mono = mono.mean(axis=1) if mono.ndim == 2 else mono
     mono = _resampled(mono, rate, spec.sampling_rate)
     count = spec.audio_samples
-    mono = np.pad(np.clip(mono, -1.0, 1.0), (0, max(0, count - len(mono))))
-    starts = window_starts(0, len(mono), count, num_windows).astype(int)
+    if len(mono) < count and short_clips == "error":
+        seconds = (samples / spec.sampling_rate for samples in (len(mono), count))
+        raise ValueError(f"A raw sound {_too_short(*seconds)}.")
+    mono = np.clip(mono, -1.0, 1.0)
+    mono = mono if len(mono) >= count else lengthen(mono, count, short_clips)
+    starts = window_starts(0, len(mono), count, num_windows, position).astype(int)
     return np.stack([mono[start : start + count] for start in starts])
 
 
