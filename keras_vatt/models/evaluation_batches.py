@@ -86,11 +86,11 @@ def with_early_end(callbacks, batches):
         batches: `EvaluationBatches` that are evaluated.
 
     Returns:
-        Callbacks as Keras takes them.
+        List of `keras.callbacks.Callback`.
     """
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks.append(_StopAtLastBatch(batches))
-        return callbacks
+        callbacks = callbacks.callbacks
+    # A list: Keras then calls them before the next batch, not at some later time.
     return [*keras.tree.flatten(callbacks or []), _StopAtLastBatch(batches)]
 
 
