@@ -97,7 +97,7 @@ BROKEN_PLACES = {
 
 
 @pytest.mark.parametrize("broken", BROKEN_PLACES.values(), ids=BROKEN_PLACES)
-@pytest.mark.parametrize("batch_size", [1, 2, 7])
+@pytest.mark.parametrize("batch_size", [1, 2])
 def test_an_evaluation_is_that_of_the_list_without_broken_files(
     broken, batch_size, tmp_path
 ):
@@ -105,22 +105,20 @@ def test_an_evaluation_is_that_of_the_list_without_broken_files(
     model.compile(metrics=["sparse_categorical_accuracy"])
     files = write_files(tmp_path / "files", broken=broken)
     weights = np.arange(1.0, 8.0)
-    for more in ({}, {"sample_weight": weights}):
-        kept = {name: np.array(without(of, broken)) for name, of in more.items()}
-        expected = model.evaluate(
-            without(files, broken),
-            without(LABELS, broken),
-            batch_size=batch_size,
-            verbose=0,
-            **kept,
+    expected = model.evaluate(
+        without(files, broken),
+        without(LABELS, broken),
+        batch_size=batch_size,
+        sample_weight=without(weights, broken),
+        verbose=0,
+    )
+    with warnings.catch_warnings():
+        # Keras would warn of data that run out.
+        warnings.filterwarnings("error", message="Your input ran out of data")
+        actual = model.evaluate(
+            files, LABELS, batch_size=batch_size, sample_weight=weights, verbose=0
         )
-        with warnings.catch_warnings():
-            # Keras would warn of data that run out.
-            warnings.filterwarnings("error", message="Your input ran out of data")
-            actual = model.evaluate(
-                files, LABELS, batch_size=batch_size, verbose=0, **more
-            )
-        np.testing.assert_allclose(actual, expected, rtol=1e-6)
+    np.testing.assert_allclose(actual, expected, rtol=1e-6)
     assert model.clip_report.used == 7 - len(broken)
 
 
@@ -136,7 +134,7 @@ def test_each_validation_is_that_of_the_list_without_broken_files(tmp_path):
             files[:3],
             LABELS[:3],
             batch_size=2,
-            epochs=3,
+            epochs=2,
             validation_data=data,
             verbose=0,
         )
