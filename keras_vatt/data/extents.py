@@ -61,12 +61,12 @@ def decode_extent_waveform(media, start, end, spec, short_clips):
         MediaError: if the file can't be decoded, has no audio, or is too short and
             `short_clips` is `"error"`.
     """
-    waveform, num_decoded = decode_samples(media, start, spec)
     num_samples = round((end - start) * spec.sampling_rate)
+    if num_samples < spec.audio_samples and is_short(start, end, spec):
+        check_not_refused(media, start, end, spec, short_clips)
+    waveform, num_decoded = decode_samples(media, start, spec)
     if num_samples >= len(waveform):
         return waveform
-    if is_short(start, end, spec):
-        check_not_refused(media, start, end, spec, short_clips)
     if not media.has_video and media.info().end <= end:
         # The samples tell the length of a file better than its header.
         num_samples = num_decoded

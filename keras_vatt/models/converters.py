@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_vatt.data.clip_spec import ClipSpec
 from keras_vatt.data.raw_clips import is_raw, raw_frames, raw_waveform
+from keras_vatt.data.short_clips import check_short_clips
 from keras_vatt.models.backbone import VATTBackbone
 from keras_vatt.models.batch_dtypes import as_batch
 from keras_vatt.models.batch_values import check_batch
@@ -15,11 +16,15 @@ from keras_vatt.models.presets import PartFromPreset
 class _VATTConverter(PartFromPreset):
     backbone_cls = VATTBackbone
 
-    def __call__(self, inputs, num_windows=1, num_crops=1):
+    def __call__(
+        self, inputs, num_windows=1, num_crops=1, short_clips="repeat", position=None
+    ):
         # It runs on NumPy alone, in threads that load data.
-        return self.call(inputs, num_windows, num_crops)
+        return self.call(inputs, num_windows, num_crops, short_clips, position)
 
-    def call(self, inputs, num_windows=1, num_crops=1):
+    def call(
+        self, inputs, num_windows=1, num_crops=1, short_clips="repeat", position=None
+    ):
         """Arrays of a batch.
 
         Args:
@@ -29,16 +34,23 @@ class _VATTConverter(PartFromPreset):
             num_crops: int. Crops of each window of a video, spread evenly along the
                 longer side of the picture; `1` is its centre. Sound has none.
                 Defaults to `1`.
+            short_clips: string. Rule for raw clips that are shorter than the model's:
+                `"repeat"` starts them over from their beginning, as VATT's training
+                data does, `"pad"` appends black frames or silence, `"error"` refuses
+                them. Defaults to `"repeat"`.
+            position: float in [0, 1]. Position of the only window of each raw clip,
+                from its start to its end. Defaults to `None`, the middle.
 
         Returns:
             NumPy array whose first axis is `clips * num_windows * num_crops`: the
             windows of a clip are adjacent, and so are the crops of a window.
 
         Raises:
-            ValueError: if an array has another rank, or several windows of a batch
-                are asked for.
+            ValueError: if an array has another rank, several windows of a batch are
+                asked for, or `short_clips` is no rule.
             keras_vatt.data.MediaError: if a file can't be used.
         """
+        check_short_clips(short_clips)
         if not is_raw(inputs):
             if num_windows != 1 or num_crops != 1:
                 raise ValueError(
@@ -51,7 +63,9 @@ class _VATTConverter(PartFromPreset):
         windows = []
         for number, clip in enumerate(clips):
             try:
-                windows.append(self._windows(clip, num_windows, num_crops))
+                windows.append(
+                    self._windows(clip, num_windows, num_crops, short_clips, position)
+                )
             except ValueError as error:
                 if len(clips) == 1:
                     raise
@@ -68,8 +82,8 @@ class VATTVideoConverter(_VATTConverter, keras_nlp.layers.VideoConverter):
     Face `datasets`: a dict with `"bytes"` or `"path"`, or with `"array"` and `"fps"`.
     An array is one of uint8 RGB frames, `(frames, height, width, 3)` or
     `(frames, 3, height, width)`, of any framework. Of what is longer than a clip the
-    middle is taken, or several windows. An array of rank 5 is a batch that is passed on
-    as it is, uint8 or float in [-1, 1].
+    middle is taken, or several windows; what is shorter is repeated. An array of rank 5
+    is a batch that is passed on as it is, uint8 or float in [-1, 1].
 
     Args:
         num_frames: int. Frames of a clip. Defaults to `32`.
@@ -99,8 +113,10 @@ class VATTVideoConverter(_VATTConverter, keras_nlp.layers.VideoConverter):
         names = ("num_frames", "frames_per_second", "frame_size")
         return config | {name: spec[name] for name in names}
 
-    def _windows(self, clip, num_windows, num_crops):
-        return raw_frames(clip, self.clip_spec, num_windows, num_crops)
+    def _windows(self, clip, num_windows, num_crops, short_clips, position):
+        return raw_frames(
+            clip, self.clip_spec, num_windows, num_crops, short_clips, position
+        )
 
     def _batch(self, frames):
         return _with_rank("video", as_batch("video", frames), 5)
@@ -120,8 +136,8 @@ class VATTAudioConverter(_VATTConverter, keras_nlp.layers.AudioConverter):
     Integers of 8, 16 and 32 bits have the scale of their dtype, unsigned ones around
     its middle; floats lie in [-1, 1], and what is larger than 2 is refused.
 
-    Of what is longer than a clip the middle is taken, or several windows, and a shorter
-    array is repeated. An array `(clips, samples)` or `(clips, samples, 1)` is a batch
+    Of what is longer than a clip the middle is taken, or several windows; what is
+    shorter is repeated. An array `(clips, samples)` or `(clips, samples, 1)` is a batch
     at the model's own rate, float in [-1, 1], which is passed on.
 
     Args:
@@ -151,12 +167,15 @@ class VATTAudioConverter(_VATTConverter, keras_nlp.layers.AudioConverter):
             "audio_samples": spec.audio_samples,
         }
 
-    def _windows(self, clip, num_windows, num_crops):
+    def _windows(self, clip, num_windows, num_crops, short_clips, position):
         if num_crops != 1:
             raise ValueError(
                 f"Sound has no crops, only windows. Received: num_crops={num_crops}"
             )
-        return raw_waveform(clip, self.clip_spec, num_windows)[..., np.newaxis]
+        waveforms = raw_waveform(
+            clip, self.clip_spec, num_windows, short_clips, position
+        )
+        return waveforms[..., np.newaxis]
 
     def _batch(self, samples):
         samples = as_batch("audio", samples).astype(np.float32, copy=False)
