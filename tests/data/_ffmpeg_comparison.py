@@ -1,0 +1,123 @@
+"""Differences between the clips of this library and those of the `ffmpeg` program."""
+
+import dataclasses
+
+import numpy as np
+from data._ffmpeg_cases import AUDIOS, VIDEOS, Case
+from data._ffmpeg_content import codes_in, recording
+from data._ffmpeg_program import decoded_audio, decoded_video, signal_to_noise, window
+
+from keras_vatt.data import ClipSpec
+
+# Wide enough for the blocks of a coded picture; 64 x 48 pixels become 48 x 36, whose
+# crop lies on whole pixels.
+SPEC = ClipSpec(num_frames=8, frames_per_second=10.0, frame_size=36)
+# A frame counts as shown this many seconds before its time stamp: containers such as
+# Matroska round their stamps to milliseconds.
+_CLOCK = 0.001
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameDifference:
+    """How far frames are from those of the program.
+
+    Args:
+        wrong: int. Frames that are not the ones that are shown.
+        levels: float. Largest mean absolute difference of a frame, out of 255.
+        message: str. The numbers in the pictures of both.
+    """
+
+    wrong: int
+    levels: float
+    message: str
+
+
+def has_audio(name):
+    """Whether the file of a case has audio."""
+    case = AUDIOS.get(name) or VIDEOS[name]
+    return name.startswith(("cut", "live", "discont")) or (
+        name != "changing_size.ts" and (not isinstance(case, Case) or case.channels > 0)
+    )
+
+
+def is_lossless(name):
+    """Whether decoding gives the samples that were encoded."""
+    case = AUDIOS.get(name) or VIDEOS[name]
+    return isinstance(case, Case) and case.lossless
+
+
+def starts(first, end, duration):
+    """Returns window starts by name: at the start, within, off the grid, at the end."""
+    spare = end - first - duration
+    return {
+        "start": first,
+        "middle": first + spare / 2,
+        "off the grid": first + 0.37 * spare + 1.23456e-5,
+        "end": first + spare,
+    }
+
+
+def video_starts(path):
+    """Returns the `starts` of windows within the frames of a file."""
+    video = decoded_video(path, SPEC.frame_size)
+    return starts(video.times[0], video.end, SPEC.duration)
+
+
+def audio_starts(path):
+    """Returns the `starts` of windows within the audio of a file."""
+    rate = SPEC.sampling_rate
+    end = len(decoded_audio(path, rate)) / rate
+    return starts(0.0, end, SPEC.audio_samples / rate)
+
+
+def frame_difference(path, frames, start):
+    """Compares frames from `start` on with those of the program.
+
+    A frame may be either of two where the time of a clip lies on a time stamp to
+    within a millisecond.
+
+    Returns:
+        A `FrameDifference`.
+    """
+    video = decoded_video(path, SPEC.frame_size)
+    choices = [video.shown(start, SPEC, tolerance) for tolerance in (0.0, _CLOCK)]
+    levels = [
+        np.abs(frames.astype(int) - choice.astype(int)).mean(axis=(1, 2, 3))
+        for choice in choices
+    ]
+    levels = np.minimum(*levels)
+    message = f"frames {codes_in(frames)}, ffmpeg {codes_in(choices[0])}"
+    # Two pictures with different numbers differ by 10 levels or more.
+    return FrameDifference(int((levels > 5).sum()), float(levels.max()), message)
+
+
+def waveform_noise(path, waveform, start):
+    """Compares a waveform with that of the program on the file's own sample grid.
+
+    Returns:
+        float. Decibels of the audio over the difference. A start between two samples
+        may be rounded either way.
+    """
+    rate = SPEC.sampling_rate
+    samples = decoded_audio(path, rate)
+    position = start * rate
+    firsts = {round(position)}
+    if abs(position - round(position)) > 0.01:
+        firsts = {int(np.floor(position)), int(np.ceil(position))}
+    return max(
+        signal_to_noise(window(samples, first, len(waveform)), waveform)
+        for first in firsts
+    )
+
+
+def true_waveform(name):
+    """Returns what was recorded for a file, and its rate; `None` where that is unknown.
+
+    Several channels are averaged; more than two are mixed as `ffmpeg` does it, so
+    there is no other truth for them.
+    """
+    case = AUDIOS.get(name) or VIDEOS[name]
+    if not isinstance(case, Case) or not case.truth or case.channels not in (1, 2):
+        return None
+    samples = recording(3, case.audio_rate, case.channels)
+    return samples.mean(axis=1), case.audio_rate

@@ -1,0 +1,90 @@
+"""Pictures that carry their number, and audio with transients, for the oracle tests."""
+
+import numpy as np
+
+_ROWS, _COLUMNS = 2, 4
+# One column of blocks each: a dark color for a bit of 0, a bright one for 1.
+_DARK = ((120, 10, 10), (10, 10, 140), (10, 70, 20), (90, 20, 120))
+_BRIGHT = ((250, 230, 40), (60, 230, 240), (250, 190, 220), (120, 250, 120))
+_LUMA = np.array([0.299, 0.587, 0.114])
+
+
+def coded_picture(number, height=48, width=64, pixel_aspect=1.0):
+    """Returns a picture whose central square shows a number as 2 x 4 colored blocks.
+
+    Args:
+        number: int in [0, 255].
+        height: int.
+        width: int.
+        pixel_aspect: float. Width of a pixel over its height.
+
+    Returns:
+        NumPy array of uint8, shape `(height, width, 3)`.
+    """
+    picture = np.empty((height, width, 3), np.uint8)
+    picture[..., 0] = np.linspace(30, 220, width).astype(np.uint8)
+    picture[..., 1] = np.linspace(40, 200, height).astype(np.uint8)[:, np.newaxis]
+    picture[..., 2] = 90
+    side = min(height, width * pixel_aspect)
+    rows = _edges(height, side, _ROWS)
+    columns = _edges(width, side / pixel_aspect, _COLUMNS)
+    for bit in range(_ROWS * _COLUMNS):
+        row, column = divmod(bit, _COLUMNS)
+        colors = _BRIGHT if number >> bit & 1 else _DARK
+        block = (
+            slice(rows[row], rows[row + 1]),
+            slice(columns[column], columns[column + 1]),
+        )
+        picture[block] = colors[column]
+    return picture
+
+
+def code_in(picture):
+    """Reads the number out of the square crop of a coded picture."""
+    number = 0
+    height, width = picture.shape[:2]
+    for bit in range(_ROWS * _COLUMNS):
+        row, column = divmod(bit, _COLUMNS)
+        y = round((row + 0.5) * height / _ROWS)
+        x = round((column + 0.5) * width / _COLUMNS)
+        luma = picture[y - 1 : y + 1, x - 1 : x + 1].mean(axis=(0, 1)) @ _LUMA
+        number |= int(luma > 125) << bit
+    return number
+
+
+def codes_in(pictures):
+    """Reads the numbers out of several pictures."""
+    return [code_in(picture) for picture in pictures]
+
+
+def recording(seconds, rate, channels=1):
+    """Returns audio like music and speech: tones, a sweep, and sudden bursts.
+
+    Args:
+        seconds: float.
+        rate: int, hertz.
+        channels: int. Each has tones of its own.
+
+    Returns:
+        NumPy array of float32, shape `(samples, channels)`.
+    """
+    time = np.arange(round(seconds * rate)) / rate
+    height = 0.25 if channels <= 2 else 0.1
+    tracks = []
+    for channel in range(channels):
+        # No period of the sweep is like another: a shift by a block is noticed.
+        sweep = np.sin(2 * np.pi * (300 + 90 * channel + 40 * time) * time)
+        track = height * (sweep + np.sin(2 * np.pi * (440 + 110 * channel) * time))
+        for burst in range(int(seconds / 0.3)):
+            first = round((0.1 + 0.3 * burst + 0.02 * channel) * rate)
+            count = min(int(0.045 * rate), len(time) - first)
+            noise = np.random.default_rng((channel, burst)).uniform(-1, 1, max(0, count))
+            decay = np.exp(-np.arange(len(noise)) / (0.0034 * rate))
+            track[first : first + len(noise)] += 1.2 * height * decay * noise
+        tracks.append(track)
+    return np.clip(np.stack(tracks, axis=1), -1, 1).astype(np.float32)
+
+
+def _edges(length, inner, count):
+    first = (length - inner) / 2
+    return np.round(first + np.arange(count + 1) * inner / count).astype(int)
