@@ -3,14 +3,15 @@
 import numpy as np
 
 _ROWS, _COLUMNS = 2, 4
-# One column of blocks each: a dark color for a bit of 0, a bright one for 1.
-_DARK = ((120, 10, 10), (10, 10, 140), (10, 70, 20), (90, 20, 120))
-_BRIGHT = ((250, 230, 40), (60, 230, 240), (250, 190, 220), (120, 250, 120))
-_LUMA = np.array([0.299, 0.587, 0.114])
+# The color of a bit of 0; all others differ from it in luma only. FFmpeg 8 places chroma
+# samples as the stream says and FFmpeg 5 does not, which is not to be seen here, but a
+# wrong color matrix or range is.
+_DARK = np.array([130, 30, 10])
+_BRIGHT = 120
 
 
 def coded_picture(number, height=48, width=64, pixel_aspect=1.0):
-    """Returns a picture whose central square shows a number as 2 x 4 colored blocks.
+    """Returns a picture whose central square shows a number as 2 x 4 blocks.
 
     Args:
         number: int in [0, 255].
@@ -21,21 +22,20 @@ def coded_picture(number, height=48, width=64, pixel_aspect=1.0):
     Returns:
         NumPy array of uint8, shape `(height, width, 3)`.
     """
-    picture = np.empty((height, width, 3), np.uint8)
-    picture[..., 0] = np.linspace(30, 220, width).astype(np.uint8)
-    picture[..., 1] = np.linspace(40, 200, height).astype(np.uint8)[:, np.newaxis]
-    picture[..., 2] = 90
+    across = np.linspace(0, 60, width)
+    down = np.linspace(0, 60, height)
+    picture = _DARK + (across + down[:, np.newaxis])[..., np.newaxis]
+    picture = picture.astype(np.uint8)
     side = min(height, width * pixel_aspect)
     rows = _edges(height, side, _ROWS)
     columns = _edges(width, side / pixel_aspect, _COLUMNS)
     for bit in range(_ROWS * _COLUMNS):
         row, column = divmod(bit, _COLUMNS)
-        colors = _BRIGHT if number >> bit & 1 else _DARK
         block = (
             slice(rows[row], rows[row + 1]),
             slice(columns[column], columns[column + 1]),
         )
-        picture[block] = colors[column]
+        picture[block] = _DARK + _BRIGHT * (number >> bit & 1)
     return picture
 
 
@@ -47,8 +47,8 @@ def code_in(picture):
         row, column = divmod(bit, _COLUMNS)
         y = round((row + 0.5) * height / _ROWS)
         x = round((column + 0.5) * width / _COLUMNS)
-        luma = picture[y - 1 : y + 1, x - 1 : x + 1].mean(axis=(0, 1)) @ _LUMA
-        number |= int(luma > 125) << bit
+        level = picture[y - 1 : y + 1, x - 1 : x + 1].mean()
+        number |= int(level > _DARK.mean() + _BRIGHT / 2) << bit
     return number
 
 

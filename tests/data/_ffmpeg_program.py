@@ -16,6 +16,9 @@ needs_ffmpeg = pytest.mark.skipif(
 )
 
 _CLOCK = 1_000_000
+# A second output: where no output takes a stream of MPEG, the program counts time from
+# the start of the others.
+_ALL_STREAMS = ("-map", "0", "-c", "copy", "-f", "null", "/dev/null")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -79,8 +82,8 @@ def decoded_video(path, size):
         f":h='max({size},round({size}*ih/min(iw*sar,ih)))':flags=bilinear,"
         f"setsar=1,format=rgb24,crop={size}:{size},showinfo"
     )
-    output = ("-an", "-sn", "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1")
-    data, log = ffmpeg("-i", path, "-vf", filters, *output, check=False)
+    output = ("-map", "0:v:0", "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1")
+    data, log = ffmpeg("-i", path, "-vf", filters, *output, *_ALL_STREAMS, check=False)
     times = [int(t) / _CLOCK for t in re.findall(r"\] n: *\d+ pts: *(-?\d+) ", log)]
     images = np.frombuffer(data, np.uint8).reshape(-1, size, size, 3)
     # The program flushes its log after its output, so both are complete.
@@ -106,8 +109,8 @@ def decoded_audio(path, rate):
         f"aresample={rate}:async=1:first_pts=0:osf=flt,"
         "aformat=channel_layouts=mono|stereo"
     )
-    output = ("-vn", "-sn", "-c:a", "pcm_f32be", "-f", "au", "pipe:1")
-    data, log = ffmpeg("-i", path, "-af", filters, *output, check=False)
+    output = ("-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au", "pipe:1")
+    data, log = ffmpeg("-i", path, "-af", filters, *output, *_ALL_STREAMS, check=False)
     assert data, log[-2000:]
     first, _, _, _, channels = struct.unpack(">5I", data[4:24])
     samples = np.frombuffer(data[first:], ">f4").reshape(-1, channels)
