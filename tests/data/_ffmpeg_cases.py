@@ -323,9 +323,7 @@ AUDIOS = {
     "variable.mp3": Case(("-c:a", "libmp3lame", "-q:a", "2"), channels=2),
     "without_header.mp3": Case((*_MP3, "-write_xing", "0"), truth=False),
     "with_cover.mp3": _with_cover,
-    "mpeg2_layer3.mp3": Case(
-        ("-c:a", "libmp3lame", "-b:a", "64k"), audio_rate=22_050
-    ),
+    "mpeg2_layer3.mp3": Case(("-c:a", "libmp3lame", "-b:a", "64k"), audio_rate=22_050),
     "layer2.mp2": Case(("-c:a", "mp2", "-b:a", "192k"), truth=False),
     "frames.aac": Case((*_AAC, "-f", "adts"), truth=False),
     "aac.m4a": Case(_AAC, channels=2),

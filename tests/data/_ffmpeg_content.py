@@ -3,9 +3,9 @@
 import numpy as np
 
 _ROWS, _COLUMNS = 2, 4
-# The color of a bit of 0; all others differ from it in luma only. FFmpeg 8 places chroma
-# samples as the stream says and FFmpeg 5 does not, which is not to be seen here, but a
-# wrong color matrix or range is.
+# The color of a bit of 0; all others differ from it in luma only. FFmpeg 8 places
+# chroma samples where the stream says and FFmpeg 5 does not: one chroma throughout
+# hides that, and still shows a wrong color matrix or range.
 _DARK = np.array([130, 30, 10])
 _BRIGHT = 120
 
@@ -78,7 +78,9 @@ def recording(seconds, rate, channels=1):
         for burst in range(int(seconds / 0.3)):
             first = round((0.1 + 0.3 * burst + 0.02 * channel) * rate)
             count = min(int(0.045 * rate), len(time) - first)
-            noise = np.random.default_rng((channel, burst)).uniform(-1, 1, max(0, count))
+            noise = np.random.default_rng((channel, burst)).uniform(
+                -1, 1, max(0, count)
+            )
             decay = np.exp(-np.arange(len(noise)) / (0.0034 * rate))
             track[first : first + len(noise)] += 1.2 * height * decay * noise
         tracks.append(track)

@@ -36,7 +36,7 @@ class DecodedVideo:
 
     @property
     def end(self):
-        """Seconds at which the last frame ends, if it lasts as long as the usual one."""
+        """Seconds at which the last frame ends, if it lasts as long as most do."""
         return self.times[-1] + float(np.median(np.diff(self.times)))
 
     def shown(self, start, spec, tolerance=0.0):
@@ -105,9 +105,11 @@ def decoded_audio(path, rate):
         NumPy array of float32, shape `(samples,)`, in [-1, 1]. The first sample is at
         the start of the file; gaps are silent.
     """
+    # Where there is no video, time zero is the first sample: the first packets of some
+    # codecs (Vorbis, WMA) have none, which the program fills with silence.
+    first = ":first_pts=0" if _has_video(path) else ""
     filters = (
-        f"aresample={rate}:async=1:first_pts=0:osf=flt,"
-        "aformat=channel_layouts=mono|stereo"
+        f"aresample={rate}:async=1{first}:osf=flt,aformat=channel_layouts=mono|stereo"
     )
     output = ("-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au", "pipe:1")
     data, log = ffmpeg("-i", path, "-af", filters, *output, *_ALL_STREAMS, check=False)
@@ -115,6 +117,12 @@ def decoded_audio(path, rate):
     first, _, _, _, channels = struct.unpack(">5I", data[4:24])
     samples = np.frombuffer(data[first:], ">f4").reshape(-1, channels)
     return np.clip(samples.mean(axis=1, dtype=np.float32), -1.0, 1.0)
+
+
+@functools.cache
+def _has_video(path):
+    _, log = ffmpeg("-i", path, check=False)
+    return any("Video:" in line and "attached" not in line for line in log.split("\n"))
 
 
 def window(samples, first, count):
