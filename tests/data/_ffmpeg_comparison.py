@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from data._ffmpeg_cases import OPUS_LAG, AUDIOS, VIDEOS, Case
+from data._ffmpeg_cases import AUDIOS, OPUS_LAG, VIDEOS, Case
 from data._ffmpeg_content import codes_in, recording
 from data._ffmpeg_program import decoded_audio, decoded_video, signal_to_noise, window
 
