@@ -225,7 +225,10 @@ def _tagged(matrix, full_range=False):
 
 VIDEOS = {
     "h264_aac.mp4": Case((*_H264, *_AAC)),
-    "fragmented.mp4": Case((*_H264, *_AAC, "-movflags", "frag_keyframe+delay_moov")),
+    # Without audio: FFmpeg 5 ignores the edit list that hides the priming of AAC here.
+    "fragmented.mp4": Case(
+        (*_H264, "-movflags", "frag_keyframe+delay_moov"), channels=0
+    ),
     "cut.mp4": _cut,
     "cut.mov": _cut,
     "late_audio.mp4": Case(
@@ -263,7 +266,9 @@ VIDEOS = {
         (*_THEORA, "-an"), filters="loop=-1:1,trim=end_frame=75", channels=0
     ),
     "short.wmv": Case(
-        ("-c:v", "wmv2", "-b:v", "1M", "-c:a", "wmav2", "-t", "2.5"), truth=False
+        ("-c:v", "wmv2", "-b:v", "1M", "-c:a", "wmav2", "-t", "2.5"),
+        truth=False,
+        lag=_MILLISECOND_LAG,
     ),
     "flv1_mp3.flv": Case(("-c:v", "flv", "-q:v", "2", "-g", "25", *_MP3)),
     "h264_aac.flv": Case((*_H264, *_AAC)),

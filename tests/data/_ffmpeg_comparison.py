@@ -1,8 +1,11 @@
 """Differences between the clips of this library and those of the `ffmpeg` program."""
 
 import dataclasses
+import math
 
 import numpy as np
+import pytest
+import scipy.signal
 from data._ffmpeg_cases import AUDIOS, OPUS_LAG, VIDEOS, Case
 from data._ffmpeg_content import codes_in, recording
 from data._ffmpeg_program import decoded_audio, decoded_video, signal_to_noise, window
@@ -15,6 +18,25 @@ SPEC = ClipSpec(num_frames=8, frames_per_second=10.0, frame_size=36)
 # A frame counts as shown this many seconds before its time stamp: containers such as
 # Matroska round their stamps to milliseconds.
 _CLOCK = 0.001
+
+# The program moves the clock of a second recording to the end of the first; libavformat,
+# and so this library, reads the first alone.
+JOINED = pytest.mark.xfail(reason="joined recordings are read to the join", strict=True)
+
+
+def with_places(names):
+    """Parameters (name, place) of all windows."""
+    return [
+        pytest.param(
+            name,
+            place,
+            marks=JOINED
+            if name == "discontinuous.ts" and place in ("middle", "end")
+            else (),
+        )
+        for name in names
+        for place in ("start", "middle", "off the grid", "end")
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,24 +123,30 @@ def frame_difference(path, frames, start):
     return FrameDifference(int((levels > 5).sum()), float(levels.max()), message)
 
 
-def waveform_noise(path, waveform, start):
+def waveform_noise(path, waveform, start, lag=0):
     """Compares a waveform with that of the program on the file's own sample grid.
 
+    Args:
+        path: path of the file.
+        waveform: NumPy array of float32, shape `(samples,)`.
+        start: float. Seconds. Between two samples it may be rounded either way.
+        lag: int. Samples by which the waveform may start earlier or later.
+
     Returns:
-        float. Decibels of the audio over the difference. A start between two samples
-        may be rounded either way.
+        float. Decibels of the audio over the difference.
     """
-    rate = SPEC.sampling_rate
+    rate, count = SPEC.sampling_rate, len(waveform)
     samples = decoded_audio(path, rate)
     position = start * rate
-    firsts = {round(position)}
+    lag = max(lag, expected_lag(path.name))
+    earliest, latest = round(position) - lag, round(position) + lag
     if abs(position - round(position)) > 0.01:
-        firsts = {int(np.floor(position)), int(np.ceil(position))}
-    lag = expected_lag(path.name)
-    firsts = range(min(firsts) - lag, max(firsts) + lag + 1)
+        earliest, latest = math.floor(position) - lag, math.ceil(position) + lag
+    around = window(samples, earliest, latest - earliest + count)
+    likeness = scipy.signal.correlate(around, waveform, mode="valid")
+    firsts = np.argsort(likeness)[-3:] if lag else np.arange(len(likeness))
     return max(
-        signal_to_noise(window(samples, first, len(waveform)), waveform)
-        for first in firsts
+        signal_to_noise(around[first : first + count], waveform) for first in firsts
     )
 
 

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 from data._ffmpeg_cases import VIDEOS
-from data._ffmpeg_comparison import SPEC, frame_difference, video_starts
+from data._ffmpeg_comparison import (
+    SPEC,
+    frame_difference,
+    video_starts,
+    with_places,
+)
 from data._ffmpeg_program import decoded_video, ffmpeg, needs_ffmpeg
 
 from keras_vatt.data import decode_frames, probe
@@ -20,8 +25,7 @@ def assert_same_frames(path, frames, start):
     assert difference.levels <= 2.0, f"from {start:.4f} s"
 
 
-@pytest.mark.parametrize("place", ["start", "middle", "off the grid", "end"])
-@pytest.mark.parametrize("name", VIDEOS)
+@pytest.mark.parametrize(("name", "place"), with_places(VIDEOS))
 def test_frames_are_those_that_ffmpeg_shows(ffmpeg_file, name, place):
     path = ffmpeg_file(name)
     start = video_starts(path)[place]

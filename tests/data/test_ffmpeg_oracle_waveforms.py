@@ -12,6 +12,7 @@ from data._ffmpeg_comparison import (
     is_lossless,
     true_waveform,
     waveform_noise,
+    with_places,
 )
 from data._ffmpeg_program import (
     decoded_audio,
@@ -41,8 +42,7 @@ def least_signal_to_noise(name):
     return 28.0 if "aac" in name or expected_lag(name) or ".m4a" in name else 40.0
 
 
-@pytest.mark.parametrize("place", ["start", "middle", "off the grid", "end"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "place"), with_places(NAMES))
 def test_waveforms_are_those_of_ffmpeg(ffmpeg_file, name, place):
     path = ffmpeg_file(name)
     start = audio_starts(path)[place]
@@ -56,7 +56,10 @@ def test_the_middle_of_the_audio_is_that_of_ffmpeg(ffmpeg_file, name):
     info = probe(path)
     start = (info.start + info.end - SPEC.audio_samples / SPEC.sampling_rate) / 2
     waveform = raw_waveform(path, SPEC)[0]
-    assert waveform_noise(path, waveform, start) >= least_signal_to_noise(name)
+    # The middle is that of a duration which containers round differently.
+    assert waveform_noise(path, waveform, start, lag=1_000) >= least_signal_to_noise(
+        name
+    )
 
 
 @pytest.mark.parametrize("name", TRUE_NAMES)
