@@ -19,8 +19,8 @@ SPEC = ClipSpec(num_frames=8, frames_per_second=10.0, frame_size=36)
 # Matroska round their stamps to milliseconds.
 _CLOCK = 0.001
 
-# The program moves the clock of a second recording to the end of the first; libavformat,
-# and so this library, reads the first alone.
+# The program moves the clock of a second recording to the end of the first; libavformat
+# does not, and so this library reads the first alone.
 JOINED = pytest.mark.xfail(reason="joined recordings are read to the join", strict=True)
 
 
