@@ -15,9 +15,9 @@ from data._ffmpeg_program import ffmpeg
 SECONDS = 3
 # FFmpeg 5 counts time in Matroska from the start of Opus' priming, 7 ms; FFmpeg 8 from
 # the first sample. Either may be off by a rounded millisecond.
-OPUS_LAG = 360
-# One stamp tells the start to half a millisecond, many of them more precisely.
-_MILLISECOND_LAG = 24
+OPUS_LAG = 336
+# One stamp tells the start to half a millisecond or so, many of them more precisely.
+_MILLISECOND_LAG = 36
 # A clock of 90 kHz tells which sample of 44.1 kHz a block begins at to one sample.
 _TICK_LAG = 2
 _FILM, _NTSC, _DOUBLE = "24000/1001", "30000/1001", "60000/1001"
