@@ -33,6 +33,12 @@ _END_TOLERANCE = 0.1
 # Formats in which time stamps after a seek are guesses: always read from the start.
 _FORMATS_WITHOUT_SEEKING = frozenset({"mpeg"})
 
+# The same for codecs: a header has only a rounded bit rate for them.
+_CODECS_WITHOUT_SEEKING = ("adpcm_ms", "adpcm_ima")
+
+# Codecs of which a seek to the start loses samples: it forgets the encoder's delay.
+_CODECS_WITHOUT_REWINDING = frozenset({"mp3", "mp3float", "opus", "libopus"})
+
 # Formats that list each frame with its time. (A truncated file lists what it had;
 # decoding tells.)
 _FORMATS_WITH_INDEX = frozenset({"mov"})
@@ -318,7 +324,7 @@ class Media:
 
     def _seek(self, stream, start):
         """Seeks to a point at or before `start`; returns the stream to read from."""
-        if self.formats & _FORMATS_WITHOUT_SEEKING:
+        if self._has_to_reopen(stream, start):
             return self._reopened(stream)
         for offset in self._seek_offsets(stream, start):
             with contextlib.suppress(av.FFmpegError):
@@ -326,6 +332,15 @@ class Media:
                 return stream
         # There is no seeking in audio so short that it is one block of FLAC.
         return self._reopened(stream)
+
+    def _has_to_reopen(self, stream, start):
+        codec = stream.codec_context.name
+        if self.formats & _FORMATS_WITHOUT_SEEKING:
+            return True
+        if codec.startswith(_CODECS_WITHOUT_SEEKING):
+            return True
+        is_start = start + self._zero <= (stream.start_time or 0) * stream.time_base
+        return is_start and codec in _CODECS_WITHOUT_REWINDING
 
     def _reopened(self, stream):
         if hasattr(self._source, "seek"):

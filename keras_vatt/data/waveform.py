@@ -12,15 +12,16 @@ from keras_vatt.data.report import Problem
 # Seconds decoded before the clip: after a seek, a codec that overlaps its blocks
 # (AAC, Opus, MP3) and the filter of the resampler need some audio to settle.
 _PREROLL = 0.5
-# Seconds decoded after the clip, for the filter of the resampler.
-_POSTROLL = 0.05
+# Seconds decoded after the clip, for the filter of the resampler, and since time stamps
+# may run late by `MAX_JITTER`.
+_POSTROLL = 0.05 + MAX_JITTER
 # Seconds up to which a file is decoded from its start where its time stamps don't tell
 # at which sample a block begins.
 _LINEAR_SECONDS = 60.0
 # FFmpeg stamps the short blocks of Vorbis up to 10 ms late, and what follows a seek in
-# Ogg by the page, not by the block.
+# Ogg by the page, not by the block. In raw AC-3, its rounding errors add up.
 _INEXACT_CODECS = frozenset({"vorbis"})
-_INEXACT_FORMATS = frozenset({"ogg"})
+_INEXACT_FORMATS = frozenset({"ac3", "eac3", "ogg"})
 # Seconds of time stamps that tell together at which sample a file begins.
 _STAMPED_SECONDS = 1.0
 # Of full scale: -80 dB.
@@ -114,6 +115,8 @@ def _has_exact_stamps(media):
 
 def _frames_between(media, start, end):
     frames = media.decode(media.audio, start)
+    # Some formats are always read from their start.
+    frames = itertools.dropwhile(lambda frame: media.time_of(frame) < start, frames)
     return itertools.takewhile(lambda frame: media.time_of(frame) < end, frames)
 
 

@@ -1,8 +1,12 @@
 """Media files that several tests read; each is made once."""
 
+import os
+
+import filelock
 import numpy as np
 import pytest
 from data._corpus import write_corpus
+from data._ffmpeg_cases import AUDIOS, VIDEOS, write_case
 from data._media import clicks, noisy_picture, numbered_picture, write_media
 
 from keras_vatt.data import Segment
@@ -56,3 +60,26 @@ def many_clips(steady_video):
     """Twelve good segments of one video of 8 seconds, half a second apart."""
     path = str(steady_video)
     return [Segment(path, t / 2, t / 2 + 1.5, f"caption {'x' * t}") for t in range(12)]
+
+
+@pytest.fixture(scope="session")
+def ffmpeg_file(tmp_path_factory):
+    """A function from the name of a case to its file, made once by `ffmpeg`."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # Of all workers.
+    folder = folder / "ffmpeg"
+
+    def file_of(name):
+        # In a folder of its own, where the parts that it is made of lie too.
+        path = folder / name / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(path.with_suffix(".lock")):
+            done = path.with_suffix(".done")
+            if not done.exists():
+                case = VIDEOS.get(name) or AUDIOS[name]
+                write_case(path, case, has_video=name in VIDEOS)
+                done.touch()
+        return path
+
+    return file_of
