@@ -37,7 +37,15 @@ _limits = MediaLimits()
 
 
 def media_limits():
-    """Returns the `MediaLimits` that apply to this process."""
+    """Returns the `MediaLimits` that apply to this process.
+
+    Example:
+    ```python
+    from keras_vatt.data import media_limits
+
+    media_limits().max_pixels  # 67108864
+    ```
+    """
     return _limits
 
 

@@ -99,7 +99,7 @@ def raw_waveform(source, spec, num_windows=1, short_clips="repeat", position=Non
         start, end = _bounds(source, media, "audio")
         starts = window_starts(start, end, seconds, num_windows, position)
         if not media.has_video:
-            starts = np.maximum(start, _on_grid(starts))
+            starts = np.maximum(start, _on_grid(starts, seconds))
         windows = [
             decode_extent_waveform(media, start, end, spec, short_clips)
             for start in starts
@@ -107,13 +107,14 @@ def raw_waveform(source, spec, num_windows=1, short_clips="repeat", position=Non
     return np.stack(windows)
 
 
-def _on_grid(starts):
+def _on_grid(starts, duration):
     """Rounds times to 10 ms, for equal audio to be cut equally in every container.
 
-    What containers say of its duration differs by as much as a millisecond. Half of a
-    duration of whole hundredths is no point where rounding changes.
+    What containers say of its length differs by as much as a millisecond. Half of a
+    length of whole hundredths is no point where rounding changes.
     """
-    return np.floor(starts * 100 + 0.25) / 100
+    step = min(0.01, duration / 100)
+    return np.floor(starts / step + 0.25) * step
 
 
 def is_raw(given):

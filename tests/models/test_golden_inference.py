@@ -6,7 +6,7 @@ from golden_files import golden_arrays
 from keras import ops
 from models.golden_models import CLASSIFIERS, PRETRAINING, golden_model
 
-from keras_vatt.models.raw_batches import RawBatches
+from keras_vatt.models.clip_reader import ClipReader
 
 TOLERANCE = 1e-4
 HEAD = "out.head_stack.bridge."
@@ -159,11 +159,9 @@ def test_logits_of_the_windows_of_a_clip_are_averaged(folder):
     model = golden_model(folder)
     kind = "video" if folder.startswith("vit") else "audio"
     windows = arrays["in.images" if kind == "video" else "in.audio"]
-    model._raw_batches = lambda *_, **__: RawBatches(
-        ["a clip"], lambda _: windows, rows_per_clip=3
-    )
+    model._clip_reader = lambda *_, **__: ClipReader([b"a clip"], lambda _: windows)
     try:
-        logits = model.predict("a clip", num_windows=3, verbose=0)
+        logits = model.predict(b"a clip", num_windows=3, verbose=0)
     finally:
-        del model._raw_batches
+        del model._clip_reader
     assert_close(logits, arrays["out.logits_mean_over_batch_as_windows"])
