@@ -78,10 +78,13 @@ def decode_crops(media, start, spec, crop_positions):
         for frame in itertools.islice(_shown(media, start, spec), spec.num_frames):
             crops[:, count] = resizer.crops(frame, crop_positions)
             count += 1
-    if count == spec.num_frames - 1 and count:
-        crops[:, count] = crops[:, count - 1]
-        count += 1
-    return crops[:, :count]
+    if not count:
+        return crops[:, :0]
+    # Packets without data repeat the last frame, which may last one period more.
+    shown = (media.shown_until - start) * spec.frames_per_second + 1 + 1e-6
+    end = max(count, min(spec.num_frames, int(shown)))
+    crops[:, count:end] = crops[:, count - 1 : count]
+    return crops[:, :end]
 
 
 def _shown(media, start, spec):

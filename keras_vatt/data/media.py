@@ -43,6 +43,8 @@ _CODECS_WITHOUT_REWINDING = frozenset({"mp3", "mp3float", "opus", "libopus"})
 # decoding tells.)
 _FORMATS_WITH_INDEX = frozenset({"mov"})
 
+_FORMATS_WITHOUT_PRESENTATION_TIMES = frozenset({"avi"})
+
 # A transport stream marks packets as corrupt where two recordings are joined, which
 # loses nothing. In other formats the mark means that the file is truncated.
 _FORMATS_WITH_JOINS = frozenset({"mpegts"})
@@ -160,6 +162,8 @@ class Media:
     Attributes:
         name: str, the path, or what stands for it in messages.
         formats: set of str, FFmpeg's names of the container format.
+        shown_until: float, seconds after the start of the file until which the video
+            packets that `decode` has read show something.
 
     Raises:
         MediaError: If the file is missing or is no media file.
@@ -170,6 +174,7 @@ class Media:
         self.name = _name_of(source)
         self._source = source
         self._containers = []
+        self.shown_until = -math.inf
         with self.translated_errors():
             self._open()
 
@@ -281,7 +286,8 @@ class Media:
     def _decode_from(self, stream, start):
         stream = self._seek(stream, start)
         decode = self._video_frames if stream.type == "video" else self._audio_frames
-        clock = PresentationClock(stream)
+        is_presented = not self.formats & _FORMATS_WITHOUT_PRESENTATION_TIMES
+        clock = PresentationClock(stream, is_presented)
         for frame in decode(stream):
             clock.stamp(frame)
             if frame.is_corrupt and stream.type == "video":
@@ -292,9 +298,12 @@ class Media:
     def _video_frames(self, stream):
         # Behind a seek point there may be frames that build on earlier ones.
         packets = itertools.dropwhile(
-            lambda packet: not packet.is_keyframe, self._packets(stream)
+            lambda packet: not packet.is_keyframe, self._container.demux(stream)
         )
         for packet in packets:
+            self._note_end(packet, stream)
+            if not packet.size:  # It repeats the frame before it.
+                continue
             if packet.is_corrupt and not self.formats & _FORMATS_WITH_JOINS:
                 raise self.error(Problem.CORRUPT, "is truncated or damaged")
             yield from packet.decode()
@@ -305,7 +314,9 @@ class Media:
         is passed over, such as tags that a file's format doesn't know.
         """
         error, is_first = None, True
-        for packet in self._packets(stream):
+        for packet in self._container.demux(stream):
+            if not packet.size:
+                continue
             try:
                 frames = packet.decode()
             except av.FFmpegError as caught:
@@ -318,9 +329,13 @@ class Media:
             yield from frames
         yield from stream.decode(None)
 
-    def _packets(self, stream):
-        """Packets with data: one without repeats the frame before it."""
-        return (packet for packet in self._container.demux(stream) if packet.size)
+    def _note_end(self, packet, stream):
+        """Keeps until when the packets that were read last show something."""
+        end = _end_of_packet(packet)
+        if end is not None:
+            self.shown_until = max(
+                self.shown_until, float(end * stream.time_base) - self._zero
+            )
 
     def _seek(self, stream, start):
         """Seeks to a point at or before `start`; returns the stream to read from."""
@@ -390,15 +405,9 @@ class Media:
         """
         with self.translated_errors():
             stream = self._seek(stream, start)
-            ends = [
-                first + (packet.duration or 0)
-                for packet in self._packets(stream)
-                if not packet.is_discard
-                and (first := _first_of(packet.pts, packet.dts)) is not None
-            ]
-        if not ends:
-            return None
-        return float(max(ends) * stream.time_base) - self._zero
+            ends = map(_end_of_packet, self._container.demux(stream))
+            end = max((end for end in ends if end is not None), default=None)
+        return None if end is None else float(end * stream.time_base) - self._zero
 
 
 def check_pixels(name, stream):
@@ -419,8 +428,12 @@ def check_pixels(name, stream):
     raise MediaError(name, Problem.CORRUPT, reason)
 
 
-def _first_of(*values):
-    return next((value for value in values if value is not None), None)
+def _end_of_packet(packet):
+    """Returns when a packet ends in ticks of its stream, or `None`."""
+    start = packet.dts if packet.pts is None else packet.pts
+    if start is None or packet.is_discard:
+        return None
+    return start + (packet.duration or 0)
 
 
 def _name_of(source):

@@ -13,9 +13,12 @@ class PresentationClock:
 
     Args:
         stream: `av.VideoStream` or `av.AudioStream`.
+        is_presented: bool. Whether the container has presentation times. Where it has
+            none, those of frames are guesses. Defaults to `True`.
     """
 
-    def __init__(self, stream):
+    def __init__(self, stream, is_presented=True):
+        self._is_presented = is_presented
         self._time_base = stream.time_base
         self._ticks_per_second = float(1 / stream.time_base)
         rate = stream.average_rate if stream.type == "video" else None
@@ -33,7 +36,7 @@ class PresentationClock:
         Returns:
             The frame.
         """
-        pts = self._estimate(frame.pts, frame.dts)
+        pts = self._estimate(frame.pts if self._is_presented else None, frame.dts)
         frame.pts = self._next if pts is None else pts
         frame.time_base = self._time_base
         self._next = frame.pts + self._length(frame)

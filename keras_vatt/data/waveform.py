@@ -115,8 +115,8 @@ def _has_exact_stamps(media):
 
 def _frames_between(media, start, end):
     frames = media.decode(media.audio, start)
-    # Some formats are always read from their start.
-    frames = itertools.dropwhile(lambda frame: media.time_of(frame) < start, frames)
+    if _has_exact_stamps(media):  # Some formats are always read from their start.
+        frames = itertools.dropwhile(lambda frame: media.time_of(frame) < start, frames)
     return itertools.takewhile(lambda frame: media.time_of(frame) < end, frames)
 
 

@@ -10,7 +10,7 @@ from data._ffmpeg_cases import AUDIOS, OPUS_LAG, VIDEOS, Case
 from data._ffmpeg_content import codes_in, recording
 from data._ffmpeg_program import decoded_audio, decoded_video, signal_to_noise, window
 
-from keras_vatt.data import ClipSpec
+from keras_vatt.data import ClipSpec, probe
 
 # Wide enough for the blocks of a coded picture; 64 x 48 pixels become 48 x 36, whose
 # crop lies on whole pixels.
@@ -82,7 +82,9 @@ def starts(first, end, duration):
 def video_starts(path):
     """Returns the `starts` of windows within the frames of a file."""
     video = decoded_video(path, SPEC.frame_size)
-    return starts(video.times[0], video.end, SPEC.duration)
+    # The program has no frames for empty packets, so that others seem to last longer.
+    end = min(video.end, probe(path).end)
+    return starts(video.times[0], end, SPEC.duration)
 
 
 def audio_starts(path):
