@@ -1,4 +1,4 @@
-"""Which caption file belongs to which video of a folder, and what it says."""
+"""Caption files next to the videos of a folder, found by their names."""
 
 import collections
 import re
@@ -22,7 +22,7 @@ _BRACKETED_ID = re.compile(r"\[([\w-]{11})\]$")
 class CaptionFiles:
     """The caption files of a folder tree.
 
-    The captions of `talk.mp4` are in a file beside it: WebVTT or SubRip, named
+    The captions of `talk.mp4` are in a file next to it: WebVTT or SubRip, named
     `talk.vtt`, `talk.en.vtt`, `talk.mp4.vtt` or `talk.mp4.en.vtt`; a CSV file
     `talk.csv` with the columns `start,end,text`; or the entry `talk` of a
     `caption.json`, in its folder or in one above it. The first that can be read is

@@ -108,7 +108,7 @@ def _to_cue(start, end, text):
 
 
 def _is_text(caption):
-    """Whether text can be written: JSON may hold one half of a surrogate pair."""
+    """Returns whether text can be encoded: JSON may hold half of a surrogate pair."""
     try:
         caption.encode()
     except UnicodeEncodeError:

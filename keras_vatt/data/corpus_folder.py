@@ -15,7 +15,7 @@ _HINT = "If you trust this corpus, pass `allow_outside=True` or `--allow-outside
 
 @dataclasses.dataclass
 class FolderContent:
-    """What was found in a folder.
+    """Videos and findings of a folder.
 
     Args:
         videos: dict from the real path of each video, a string, to the `pathlib.Path`
@@ -82,7 +82,7 @@ def _walk(root, allow_outside, content):
 
 
 def _is_followed(path, target, root, allow_outside, seen, content):
-    """Whether a link to a folder is followed; if not, this is a finding."""
+    """Returns whether a link to a folder is followed; if not, adds a finding."""
     real_root = os.path.realpath(root)
     if pathlib.Path(target).is_relative_to(real_root):
         reason = "is a link to a folder of the corpus, which is read by its own name"
@@ -111,7 +111,7 @@ def _is_wanted(path, content):
 
 
 def _is_readable(path, root, allow_outside, content):
-    """Whether a path leads to a file that may be read; if not, this is a finding."""
+    """Returns whether a path leads to a readable file; if not, adds a finding."""
     if not os.path.exists(path):
         content.ignore(path, "is a link to a file that doesn't exist", Problem.MISSING)
     elif not os.path.isfile(path):

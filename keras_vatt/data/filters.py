@@ -89,7 +89,7 @@ def resample(frames, positions, rate):
     """Resamples audio on a grid that begins at time zero, and averages its channels.
 
     Silence is inserted where time stamps leave a gap, and overlaps are dropped, by
-    FFmpeg's `aresample`; surround sound is mixed down to stereo by the same filter.
+    FFmpeg's `aresample`; surround channels are mixed down to stereo by the same filter.
 
     Args:
         frames: List of `av.AudioFrame` of one format.

@@ -66,7 +66,7 @@ def read_corpus(
     (`.csv`, with a header), in UTF-8.
 
     In a folder, `manifest.jsonl` or `manifest.csv` is read if there is one. Otherwise
-    every video under it is taken, in alphabetical order, with the captions beside it:
+    every video under it is taken, in alphabetical order, with the captions next to it:
 
     | captions of `talk.mp4` | what they are |
     |---|---|

@@ -29,7 +29,7 @@ def missing_column(name, found):
 
     Args:
         name: string, the column.
-        found: collection of strings, the columns that there are.
+        found: collection of strings, all available columns.
 
     Returns:
         String.

@@ -200,12 +200,12 @@ class Media:
 
     @property
     def has_video(self):
-        """Whether there is a video stream that can be decoded."""
+        """Returns whether there is a video stream that can be decoded."""
         return self._video is not None
 
     @property
     def has_audio(self):
-        """Whether there is an audio stream that can be decoded."""
+        """Returns whether there is an audio stream that can be decoded."""
         return self._audio is not None
 
     def info(self):

@@ -23,13 +23,13 @@ _PARTIAL_SUFFIXES = frozenset({".crdownload", ".part", ".ytdl"})
 
 
 def reason_to_ignore(path):
-    """Returns why a media file is no part of a corpus of videos, by its suffix.
+    """Returns why a media file is ignored in a corpus of videos, by its suffix.
 
     Args:
         path: `pathlib.Path` of a file whose suffix is none of `VIDEO_SUFFIXES`.
 
     Returns:
-        String; `None` for what is no media file, such as an image or a text.
+        String; `None` for other files, such as images and texts.
     """
     suffix = path.suffix.lower()
     if suffix in AUDIO_SUFFIXES:

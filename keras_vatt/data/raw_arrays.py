@@ -36,7 +36,7 @@ def frames_of_array(source, spec, num_windows, crops, short_clips, position=None
         `(num_windows * crops, num_frames, frame_size, frame_size, 3)`.
 
     Raises:
-        ValueError: If the array is no RGB video of uint8, the rate is impossible, or
+        ValueError: If the array is not an RGB video of uint8, the rate is impossible, or
             the video is shorter than a clip and `short_clips` is `"error"`.
     """
     frames, rate = checked_array(source, "video")
@@ -134,7 +134,7 @@ def checked_array(source, name):
         Tuple of a NumPy array with at least one entry, and a float.
 
     Raises:
-        ValueError: If the tuple is no such pair.
+        ValueError: If the tuple is not such a pair.
     """
     if len(source) != 2:
         raise ValueError(

@@ -110,8 +110,8 @@ def raw_waveform(source, spec, num_windows=1, short_clips="repeat", position=Non
 def _on_grid(starts, duration):
     """Rounds times to 10 ms, for equal audio to be cut equally in every container.
 
-    What containers say of its length differs by as much as a millisecond. Half of a
-    length of whole hundredths is no point where rounding changes.
+    Containers round its length to as much as a millisecond. The offset of a quarter
+    keeps the middle of a length in whole hundredths away from where rounding changes.
     """
     step = min(0.01, duration / 100)
     return np.floor(starts / step + 0.25) * step

@@ -17,7 +17,7 @@ _MOST_LINES = 4
 
 @dataclasses.dataclass(frozen=True)
 class ShownLines:
-    """What is on the screen for some time.
+    """Lines that are shown for some time.
 
     Args:
         start: float, seconds.

@@ -63,7 +63,7 @@ def _caption(lines, is_followed):
 
 
 def _is_index(lines, number):
-    """Whether the last line before the times of the next cue is that cue's index.
+    """Returns whether the last line before the times of a cue is its index.
 
     A number right below other lines and above a blank line is the end of a caption.
     """

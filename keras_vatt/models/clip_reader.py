@@ -188,7 +188,7 @@ class ClipReader:
 
 
 def report_of(readers):
-    """What was used and what was wrong, of the clips of several readers.
+    """Returns a report on the clips of several readers.
 
     Args:
         readers: iterable of `ClipReader`.

@@ -47,7 +47,7 @@ class _VATTConverter(PartFromPreset):
 
         Raises:
             ValueError: if an array has another rank, several windows of a batch are
-                asked for, or `short_clips` is no rule.
+                asked for, or `short_clips` is unknown.
             keras_vatt.data.MediaError: if a file can't be used.
         """
         check_short_clips(short_clips)

@@ -104,11 +104,11 @@ class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
                 repeated. Defaults to `1`.
             num_crops: int. Crops of each window of a video, spread evenly along the
                 longer side of the picture; `1` is its centre. Defaults to `1`.
-            short_clips: string. Rule for raw video and sound shorter than the model's
+            short_clips: string. Rule for raw video and audio shorter than the model's
                 clips: `"repeat"`, `"pad"` or `"error"`; see `VATTVideoConverter.call`.
                 Defaults to `"repeat"`.
             position: float in [0, 1]. Position of the only window of each raw video
-                and sound, from its start to its end. Defaults to `None`, the middle.
+                and audio, from its start to its end. Defaults to `None`, the middle.
 
         Returns:
             Dict of arrays as `keras_vatt.VATT` takes them. The first axis of video is
@@ -118,7 +118,7 @@ class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
         Raises:
             ValueError: if an input is of another form, there is text and no
                 vocabulary, several windows of a batch are asked for, or `short_clips`
-                is no rule.
+                is unknown.
             keras_vatt.data.MediaError: if a file can't be used.
         """
         check_short_clips(short_clips)

@@ -9,7 +9,7 @@ _MAX_BYTES = 256 * 2**20
 
 
 class DataReport:
-    """Which clips of a run were used, and what was wrong with others.
+    """The report on the data of a run: clips used, and problems found.
 
     Args:
         folder: `pathlib.Path` of the run.

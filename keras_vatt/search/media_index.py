@@ -248,7 +248,7 @@ class MediaIndex:
             MediaIndexError: if the index was made by another model, can't be asked
                 so, no word of the text is known to the model, or the audio is silent.
             ValueError: if there isn't exactly one of text, audio and video, or audio
-                and video together; or if `short_clips` is no rule.
+                and video together; or if `short_clips` is unknown.
             keras_vatt.data.MediaError: if a file can't be used.
         """
         given = {"text": text, "audio": audio, "video": video}
