@@ -22,10 +22,13 @@ class Problem(enum.StrEnum):
     SILENT = "silent"
     NO_CAPTION = "no_caption"
     SHORT = "short"
+    IGNORED = "ignored"
 
     @property
     def consequence(self):
         """What happens to the clip: skipped, repeated, or a modality masked."""
+        if self is Problem.IGNORED:
+            return "not read"
         if self is Problem.SHORT:
             return "repeated or padded"
         if self in (Problem.NO_AUDIO, Problem.SILENT):
