@@ -1,5 +1,6 @@
 """Clips of whatever a user has: a file, a stretch of one, bytes, or an array."""
 
+import dataclasses
 import math
 import numbers
 
@@ -10,10 +11,11 @@ from keras_vatt.data.frames import FrameResizer, decode_crops
 from keras_vatt.data.media import open_media
 from keras_vatt.data.media_segment import MediaSegment
 from keras_vatt.data.report import Problem
+from keras_vatt.data.short_clips import lengthen
 from keras_vatt.data.waveform import decode_waveform, to_mono
 
 
-def raw_frames(source, spec, num_windows=1, num_crops=1):
+def raw_frames(source, spec, num_windows=1, num_crops=1, short_clips="repeat"):
     """Frames out of one video: its middle, or several windows and crops.
 
     Several windows are spread evenly in time from its start to its end, several crops
@@ -44,14 +46,20 @@ def raw_frames(source, spec, num_windows=1, num_crops=1):
         return _frames_of_array(*_checked(source, "video"), spec, num_windows, crops)
     with open_media(_file_of(source)) as media:
         start, end = _bounds(source, media, "video")
-        if isinstance(source, MediaSegment):
+        if short_clips == "error":
             _check_duration(media, start, end, spec)
         starts = window_starts(start, end, spec.duration, num_windows)
-        windows = [decode_crops(media, start, spec, crops) for start in starts]
+        count = max(1, math.ceil((end - start) / spec.frame_period - 1e-3))
+        cut = dataclasses.replace(spec, num_frames=min(spec.num_frames, count))
+        windows = [decode_crops(media, start, cut, crops) for start in starts]
+    windows = [
+        np.stack([lengthen(crop, spec.num_frames, short_clips) for crop in window])
+        for window in windows
+    ]
     return np.concatenate(windows)
 
 
-def raw_waveform(source, spec, num_windows=1):
+def raw_waveform(source, spec, num_windows=1, short_clips="repeat"):
     """Waveforms out of one sound: its middle, or several windows.
 
     Several windows are spread evenly in time from its start to its end. What lasts
@@ -80,7 +88,12 @@ def raw_waveform(source, spec, num_windows=1):
         start, end = _bounds(source, media, "audio")
         starts = window_starts(start, end, seconds, num_windows)
         windows = [decode_waveform(media, start, spec) for start in starts]
-    if isinstance(source, MediaSegment) and source.end is not None:
+    if end - start < seconds - 1e-3:
+        if short_clips == "error":
+            raise media.error(Problem.TOO_SHORT, f"lasts {end - start:.2f} s only")
+        own = max(1, round((end - start) * spec.sampling_rate))
+        windows = [lengthen(w[:own], len(w), short_clips) for w in windows]
+    elif isinstance(source, MediaSegment) and source.end is not None:
         # A short segment's window reaches into what follows it, which is not its own.
         for window, first in zip(windows, starts, strict=True):
             window[max(0, round((end - first) * spec.sampling_rate)) :] = 0.0
