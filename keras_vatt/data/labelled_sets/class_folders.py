@@ -62,7 +62,7 @@ def read_class_folders(folder, split=1, modality=None):
 
 
 def _visible(folder):
-    return [path for path in sorted(folder.glob("*/*")) if path.name[0] != "."]
+    return [path for path in sorted(folder.glob("[!.]*/[!.]*"))]
 
 
 def _modality_of(paths):

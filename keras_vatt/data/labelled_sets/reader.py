@@ -77,8 +77,8 @@ def read_labelled_set(name, folder, split=None, modality=None):
         `LabelledSet`.
 
     Raises:
-        ValueError: if there is no such set, split or modality, or a line of a split file can't
-            be read: it names the file and the line.
+        ValueError: if there is no such set, split or modality, or a line of a split
+            file can't be read: it names the file and the line.
         FileNotFoundError: if a split file, or all media, are not there: it says what
             layout is expected.
 
