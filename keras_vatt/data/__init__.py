@@ -14,6 +14,7 @@ from keras_vatt.data.demo_corpus import make_demo_corpus
 from keras_vatt.data.encoding import encode_clip
 from keras_vatt.data.frame_augmentation import FrameAugmentation
 from keras_vatt.data.frames import decode_frames
+from keras_vatt.data.limits import MediaLimits, media_limits, set_media_limits
 from keras_vatt.data.manifest import Segment, read_corpus, write_manifest
 from keras_vatt.data.media import Media, MediaError, MediaInfo, open_media, probe
 from keras_vatt.data.media_segment import MediaSegment
@@ -36,6 +37,7 @@ __all__ = [
     "Media",
     "MediaError",
     "MediaInfo",
+    "MediaLimits",
     "MediaSegment",
     "Problem",
     "Segment",
@@ -47,11 +49,13 @@ __all__ = [
     "encode_clip",
     "make_dataset",
     "make_demo_corpus",
+    "media_limits",
     "nearest_captions",
     "open_media",
     "probe",
     "read_corpus",
     "read_subtitles",
+    "set_media_limits",
     "synthesize_speech",
     "write_manifest",
 ]

@@ -9,10 +9,11 @@ import numpy as np
 
 from keras_vatt._printable import printable_line
 from keras_vatt.data.captions import nearest_captions
-from keras_vatt.data.frames import decode_frames
+from keras_vatt.data.extents import decode_extent_frames, decode_extent_waveform
 from keras_vatt.data.media import TIME_TOLERANCE, MediaError, open_media, probe
 from keras_vatt.data.report import CorpusReport, Finding, Problem
-from keras_vatt.data.waveform import decode_waveform, is_silent
+from keras_vatt.data.short_clips import check_short_clips
+from keras_vatt.data.waveform import is_silent
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -33,8 +34,8 @@ class Clip:
     captions: list[str]
 
 
-def decode_clip(source, start, spec, crop_position=0.5):
-    """Decode the frames and the sound of one clip.
+def decode_clip(source, start, spec, crop_position=0.5, short_clips="repeat"):
+    """Decodes the frames and the audio of one clip.
 
     Args:
         source: str or path of a file, its `bytes`, a binary file object, or an open
@@ -42,13 +43,18 @@ def decode_clip(source, start, spec, crop_position=0.5):
         start: float, seconds after the start of the file.
         spec: `keras_vatt.data.ClipSpec`.
         crop_position: float in `[0, 1]`, see `decode_frames`. Defaults to `0.5`.
+        short_clips: str. What becomes of a clip that the file ends before:
+            `"repeat"` starts over from `start`, as the original data pipeline does,
+            `"pad"` appends black frames and silence, `"error"` raises. Defaults to
+            `"repeat"`.
 
     Returns:
         Tuple of the frames, see `decode_frames`, and of the waveform, see
-        `decode_waveform`; the latter is `None` if the file has no audio stream.
+        `decode_waveform`; the latter is `None` if the file has no audio.
 
     Raises:
-        MediaError: If the file has no video, is damaged, or doesn't cover the clip.
+        MediaError: If the file has no video, is damaged, ends before `start`, or is
+            too short and `short_clips` is `"error"`.
 
     Example:
     ```python
@@ -59,10 +65,12 @@ def decode_clip(source, start, spec, crop_position=0.5):
     frames, waveform = decode_clip(corpus / "train" / "000000.mp4", 1.0, spec)
     ```
     """
+    check_short_clips(short_clips)
     with open_media(source) as media:
-        frames = decode_frames(media, start, spec, crop_position)
+        stretch = (media, start, media.info().end, spec)
+        frames = decode_extent_frames(*stretch, (crop_position,), short_clips)[0]
         try:
-            return frames, decode_waveform(media, start, spec)
+            return frames, decode_extent_waveform(*stretch, short_clips)
         except MediaError as error:
             if error.problem is Problem.NO_AUDIO:
                 return frames, None

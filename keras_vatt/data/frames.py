@@ -1,17 +1,19 @@
-"""Frames of a video by time: the picture that is shown at each moment."""
+"""Frames of a video by time: the one that is shown at each moment."""
+
+import itertools
 
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
+from keras_vatt.data.filters import Scaler, at_rate
 from keras_vatt.data.media import TIME_TOLERANCE, open_media
 from keras_vatt.data.report import Problem
 
 
 def decode_frames(source, start, spec, crop_position=0.5):
-    """Decode the frames of one clip.
+    """Decodes the frames of one clip.
 
     Frame `k` is the one that is shown at `start + k / spec.frames_per_second`
-    seconds: the last whose time stamp is not later. The picture is turned upright,
+    seconds: the last whose time stamp is not later. The frame is turned upright,
     its shorter side is resized to `spec.frame_size` (bilinear, with square pixels),
     and the longer side is cropped.
 
@@ -25,7 +27,7 @@ def decode_frames(source, start, spec, crop_position=0.5):
         spec: `keras_vatt.data.ClipSpec`.
         crop_position: float, where the crop lies along the longer side: `0` is the
             left or upper end, `1` the right or lower one. Defaults to `0.5`, the
-            centre.
+            center.
 
     Returns:
         NumPy array of uint8, shape `(num_frames, frame_size, frame_size, 3)`, RGB.
@@ -44,70 +46,55 @@ def decode_frames(source, start, spec, crop_position=0.5):
     decode_frames(corpus / "train" / "000000.mp4", 1.0, spec).shape  # (8, 64, 64, 3)
     ```
     """
-    return decode_crops(source, start, spec, (crop_position,))[0]
+    with open_media(source) as media:
+        frames = decode_crops(media, start, spec, (crop_position,))[0]
+        if len(frames) < spec.num_frames:
+            wanted = f"{start:.2f} to {start + spec.duration:.2f} s"
+            raise media.error(Problem.TOO_SHORT, f"has no frames for all of {wanted}")
+    return frames
 
 
-def decode_crops(source, start, spec, crop_positions):
-    """Decode the frames of one clip once, and crop them in several places.
+def decode_crops(media, start, spec, crop_positions):
+    """Decodes the frames of one clip once, and crops them in several places.
 
     Args:
-        source: see `decode_frames`.
+        media: `keras_vatt.data.Media`.
         start: float, seconds after the start of the file.
         spec: `keras_vatt.data.ClipSpec`.
         crop_positions: sequence of floats, see `decode_frames`.
 
     Returns:
-        NumPy array of uint8, shape
-        `(crops, num_frames, frame_size, frame_size, 3)`, RGB.
+        NumPy array of uint8, shape `(crops, frames, frame_size, frame_size, 3)`, RGB,
+        with fewer frames than `spec.num_frames` if the file ends before.
 
     Raises:
         MediaError: see `decode_frames`.
     """
-    times = start + np.arange(spec.num_frames) * spec.frame_period
-    images = np.empty((len(crop_positions), *spec.video_shape), np.uint8)
-    filled = 0
-    with open_media(source) as media:
-        # Anamorphic video has pixels that are not square.
-        pixel_aspect = float(media.video.sample_aspect_ratio or 1)
-        resizer = FrameResizer(pixel_aspect, spec.frame_size)
-        for frame, until in _shown_frames(media, start, spec.frame_period):
-            end = np.searchsorted(times, until - TIME_TOLERANCE)
-            if end > filled:
-                crops = resizer.crops(frame, crop_positions)
-                images[:, filled:end] = crops[:, np.newaxis]
-                filled = end
-            if filled == spec.num_frames:
-                return images
-        wanted = f"{start:.2f} to {start + spec.duration:.2f} s"
-        raise media.error(Problem.TOO_SHORT, f"has no frames for all of {wanted}")
+    # Anamorphic video has pixels that are not square.
+    resizer = FrameResizer(float(media.video.sample_aspect_ratio or 1), spec.frame_size)
+    crops = np.empty((len(crop_positions), *spec.video_shape), np.uint8)
+    count = 0
+    with media.translated_errors():
+        for frame in itertools.islice(_shown(media, start, spec), spec.num_frames):
+            crops[:, count] = resizer.crops(frame, crop_positions)
+            count += 1
+    if count == spec.num_frames - 1 and count:
+        crops[:, count] = crops[:, count - 1]
+        count += 1
+    return crops[:, :count]
 
 
-def _shown_frames(media, start, grace):
-    """Yield each frame with the time until which it is shown.
-
-    The last frame is shown for its own duration and `grace` seconds more, and the
-    first frame may come `grace` seconds after `start`.
-    """
-    shown = None
-    for frame in media.decode(media.video, start):
-        time = media.time_of(frame)
-        if shown is None and time > start + grace:
-            reason = f"shows nothing at {start:.2f} s, before {time:.2f} s"
-            raise media.error(Problem.TOO_SHORT, reason)
-        if shown is not None:
-            if time < media.time_of(shown):
-                reason = f"has time stamps that run backwards at {time:.2f} s"
-                raise media.error(Problem.CORRUPT, reason)
-            yield shown, time
-        shown = frame
-    if shown is not None:
-        yield shown, media.time_of(shown) + _duration(shown, media.video) + grace
-
-
-def _duration(frame, stream):
-    if frame.duration:
-        return float(frame.duration * frame.time_base)
-    return float(1 / stream.average_rate) if stream.average_rate else 0.0
+def _shown(media, start, spec):
+    frames = media.decode(media.video, start)
+    first = next(frames, None)
+    if first is None:
+        return iter(())
+    if media.time_of(first) > start + spec.frame_period:
+        when = f"{start:.2f} s, before {media.time_of(first):.2f} s"
+        raise media.error(Problem.TOO_SHORT, f"shows nothing at {when}")
+    clock_start = media.clock_of(start + TIME_TOLERANCE)
+    frames = itertools.chain([first], frames)
+    return at_rate(frames, clock_start, spec.frames_per_second)
 
 
 class FrameResizer:
@@ -121,11 +108,11 @@ class FrameResizer:
     def __init__(self, pixel_aspect, size):
         self._pixel_aspect = pixel_aspect
         self._size = size
-        # It keeps its filters from one frame to the next.
-        self._reformatter = VideoReformatter()
+        self._scaler = Scaler()
+        self._last = None, None
 
     def crops(self, frame, positions):
-        """Images of one frame.
+        """Crops of one frame.
 
         Args:
             frame: `av.VideoFrame`.
@@ -142,16 +129,41 @@ class FrameResizer:
         return crops
 
     def _resized(self, frame):
-        size = self._size
-        shown_width = frame.width * self._pixel_aspect
-        scale = size / min(shown_width, frame.height)
-        resized = self._reformatter.reformat(
-            frame,
-            width=max(size, round(shown_width * scale)),
-            height=max(size, round(frame.height * scale)),
-            format="rgb24",
-            interpolation="BILINEAR",
-            # Other clips are decoded at the same time; see `Media`.
-            threads=1,
-        )
-        return np.rot90(resized.to_ndarray(), round(frame.rotation / 90))
+        previous, image = self._last
+        # While the previous frame is kept, no other has its buffer.
+        if previous is None or not _has_same_buffer(frame, previous):
+            size = self._size
+            shown_width = frame.width * self._pixel_aspect
+            scale = size / min(shown_width, frame.height)
+            width = max(size, round(shown_width * scale))
+            height = max(size, round(frame.height * scale))
+            image = upright(self._scaler(frame, width, height), frame)
+            self._last = frame, image
+        return image
+
+
+def upright(image, frame):
+    """Turns and flips an image as the display matrix of its frame says.
+
+    Args:
+        image: NumPy array of shape `(height, width, channels)`.
+        frame: `av.VideoFrame` that the image was made from.
+
+    Returns:
+        NumPy array, a view.
+    """
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV doesn't know the kinds of side data of a photo.
+        return np.rot90(image, round(frame.rotation / 90))
+    if matrix is None:
+        return image
+    x_to_x, x_to_y, _, y_to_x, y_to_y = np.frombuffer(matrix, np.int32)[:5]
+    if abs(x_to_x) + abs(y_to_y) < abs(x_to_y) + abs(y_to_x):
+        image, x_to_x, y_to_y = image.swapaxes(0, 1), y_to_x, x_to_y
+    image = image[:, ::-1] if x_to_x < 0 else image
+    return image[::-1] if y_to_y < 0 else image
+
+
+def _has_same_buffer(frame, other):
+    return frame.planes[0].buffer_ptr == other.planes[0].buffer_ptr

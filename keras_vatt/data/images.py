@@ -7,7 +7,8 @@ import av
 import numpy as np
 
 from keras_vatt.data.frames import FrameResizer
-from keras_vatt.data.media import MediaError
+from keras_vatt.data.limits import media_limits
+from keras_vatt.data.media import LIBRARY_ERRORS, MediaError, check_pixels
 from keras_vatt.data.raw_clips import crop_positions, is_raw
 from keras_vatt.data.report import Problem
 
@@ -40,7 +41,7 @@ def raw_images(images, size, num_crops=1):
     positions = crop_positions(num_crops)
     resizer = FrameResizer(1.0, size)
     return np.concatenate(
-        [resizer.crops(_frame(image), positions) for image in list_of_images(images)]
+        [_crops(image, resizer, positions) for image in list_of_images(images)]
     )
 
 
@@ -70,24 +71,38 @@ def is_raw_images(given, size):
     return given.ndim == 3 or (given.ndim == 4 and given.shape[1:3] != (size, size))
 
 
-def _frame(image):
+def _crops(image, resizer, positions):
     if isinstance(image, np.ndarray):
-        if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
-            raise ValueError(
-                "A raw image is a path, bytes, or a uint8 array of shape "
-                f"(height, width, 3). Received: {image.dtype} of shape {image.shape}"
-            )
-        return av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
+        return resizer.crops(_frame_of_array(image), positions)
     name, content = _name_and_content(image)
     try:
-        # From memory: by its name, a file could be read as a pattern of names.
-        with av.open(
-            io.BytesIO(content), options={"format_whitelist": _FORMATS}
-        ) as container:
-            return next(container.decode(video=0))
-    except (av.FFmpegError, ValueError, LookupError, StopIteration) as error:
+        return resizer.crops(_first_frame(name, content), positions)
+    except (av.FFmpegError, *LIBRARY_ERRORS, StopIteration) as error:
         reason = f"is no image that can be decoded ({error})"
         raise MediaError(name, Problem.CORRUPT, reason) from error
+
+
+def _frame_of_array(image):
+    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
+        raise ValueError(
+            "A raw image is a path, bytes, or a uint8 array of shape "
+            f"(height, width, 3). Received: {image.dtype} of shape {image.shape}"
+        )
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
+
+
+def _first_frame(name, content):
+    limit = {"max_pixels": str(media_limits().max_pixels)}
+    # From memory: by its name, a file could be read as a pattern of names.
+    with av.open(
+        io.BytesIO(content),
+        options=limit,
+        container_options={"format_whitelist": _FORMATS},
+    ) as container:
+        stream = container.streams.video[0]
+        check_pixels(name, stream)
+        stream.codec_context.options = limit
+        return next(container.decode(stream))
 
 
 def _name_and_content(image):

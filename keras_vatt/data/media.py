@@ -10,23 +10,39 @@ import os
 import av
 
 from keras_vatt._printable import printable_line
+from keras_vatt.data.limits import media_limits
 from keras_vatt.data.report import Problem
+from keras_vatt.data.time_stamps import PresentationClock
 
 # A file named as a video may hold a playlist that points at other files or at the
-# network. Only formats that carry their own streams are opened. MPEG program streams
-# are left out: behind a seek, the times of their frames are guessed.
+# network. Only formats that carry their own streams are opened.
 _FORMATS = (
-    "3g2,3gp,aac,ac3,aiff,asf,avi,caf,flac,flv,gif,m4a,m4v,matroska,mj2,mov,mp3,mp4,"
-    "mpegts,mxf,nut,ogg,wav,webm"
+    "3g2,3gp,aac,ac3,aiff,amr,ape,asf,au,avi,caf,dv,eac3,flac,flv,gif,m4a,m4v,"
+    "matroska,mj2,mov,mp3,mp4,mpeg,mpegts,mxf,nut,ogg,tta,w64,wav,webm,wv"
 )
-_OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+_CONTAINER_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
 
 # Seconds by which a time stamp may be off: containers such as Matroska round them to
 # milliseconds.
 TIME_TOLERANCE = 0.001
 
+# Seconds by which the end that a header claims may differ from the end of the last
+# packet: the last block of audio codecs is longer than the audio in it.
+_END_TOLERANCE = 0.1
+
+# Formats in which time stamps after a seek are guesses: always read from the start.
+_FORMATS_WITHOUT_SEEKING = frozenset({"mpeg"})
+
+# Formats that list each frame with its time. (A truncated file lists what it had;
+# decoding tells.)
+_FORMATS_WITH_INDEX = frozenset({"mov"})
+
+# A transport stream marks packets as corrupt where two recordings are joined, which
+# loses nothing. In other formats the mark means that the file is truncated.
+_FORMATS_WITH_JOINS = frozenset({"mpegts"})
+
 # What PyAV raises on broken files, found by damaging files at random.
-_LIBRARY_ERRORS = (av.FFmpegError, OSError, ValueError, ArithmeticError, LookupError)
+LIBRARY_ERRORS = (av.FFmpegError, OSError, ValueError, ArithmeticError, LookupError)
 
 # Seconds before the wanted time from which decoding is tried, one after the other.
 # Where a format has no index, a seek may end behind the time that was asked for.
@@ -157,6 +173,7 @@ class Media:
         """The video stream; a file without one raises a `MediaError`."""
         if self._video is None:
             raise self.error(Problem.NO_VIDEO, "has no video that can be decoded")
+        check_pixels(self.name, self._video)
         return self._video
 
     @property
@@ -166,19 +183,29 @@ class Media:
             raise self.error(Problem.NO_AUDIO, "has no sound that can be decoded")
         return self._audio
 
+    @property
+    def has_video(self):
+        """Whether there is a video stream that can be decoded."""
+        return self._video is not None
+
+    @property
+    def has_audio(self):
+        """Whether there is an audio stream that can be decoded."""
+        return self._audio is not None
+
     def info(self):
         """Return the `MediaInfo` of the file."""
-        has_video, has_audio = self._video is not None, self._audio is not None
         stream = self._video or self._audio
         if stream is None:
-            return MediaInfo(0.0, 0.0, has_video, has_audio)
+            return MediaInfo(0.0, 0.0, self.has_video, self.has_audio)
         start = 0.0
         if stream.start_time is not None:
-            start = float(stream.start_time * stream.time_base) - self._zero
-        return MediaInfo(start, self._end_of(stream, start), has_video, has_audio)
+            start = round(float(stream.start_time * stream.time_base) - self._zero, 6)
+        end = self._end_of(stream, start)
+        return MediaInfo(start, end, self.has_video, self.has_audio)
 
     def decode(self, stream, start):
-        """Decode a stream from a point at or before `start`, as far as it has one.
+        """Decodes a stream from a point at or before `start`, as far as it has one.
 
         Args:
             stream: The `video` or `audio` stream of this file.
@@ -201,61 +228,102 @@ class Media:
             yield from frames
 
     def time_of(self, frame):
-        """Return the time at which a frame is presented, in seconds."""
-        if frame.pts is None:
-            raise self.error(Problem.CORRUPT, "has a frame without a time stamp")
+        """Returns the time at which a frame of `decode` is presented, in seconds."""
         return float(frame.pts * frame.time_base) - self._zero
 
+    def clock_of(self, time):
+        """Returns the time stamp, in seconds, of a time of this file in seconds."""
+        return time + self._zero
+
     def error(self, problem, reason):
-        """Make a `MediaError` that names this file."""
+        """Makes a `MediaError` that names this file."""
         return MediaError(self.name, problem, reason)
 
     @contextlib.contextmanager
     def translated_errors(self):
-        """Raise the errors of the underlying library as `MediaError`."""
+        """Raises the errors of the underlying library as `MediaError`."""
         try:
             yield
         except FileNotFoundError as error:
             raise self.error(Problem.MISSING, "does not exist") from error
-        except _LIBRARY_ERRORS as error:
+        except LIBRARY_ERRORS as error:
             reason = f"cannot be decoded ({error})"
             raise self.error(Problem.CORRUPT, reason) from error
 
     def _open(self):
+        max_pixels = media_limits().max_pixels
         self._container = av.open(
-            _openable(self._source), options=_OPEN_OPTIONS, metadata_errors="ignore"
+            _openable(self._source),
+            # Codecs that are opened to find the parameters of a stream have it too.
+            options={"max_pixels": str(max_pixels)},
+            container_options=_CONTAINER_OPTIONS,
+            metadata_errors="ignore",
         )
         # An earlier one stays open, since frames of it may be in use.
         self._containers.append(self._container)
+        self._formats = set(self._container.format.name.split(","))
         self._zero = (self._container.start_time or 0) / av.time_base
         self._video = _decodable(self._container, "video")
         self._audio = _decodable(self._container, "audio")
+        if self._video is not None:
+            self._video.codec_context.options = {"max_pixels": str(max_pixels)}
 
     def _decode_from(self, stream, start):
         stream = self._seek(stream, start)
-        frames = self._decode_packets(stream)
-        if stream.type == "video":
-            # Behind a seek point there may be frames that build on earlier ones.
-            frames = itertools.dropwhile(lambda frame: not frame.key_frame, frames)
-        for frame in frames:
-            if frame.is_corrupt:
+        decode = self._video_frames if stream.type == "video" else self._audio_frames
+        clock = PresentationClock(stream)
+        for frame in decode(stream):
+            clock.stamp(frame)
+            if frame.is_corrupt and stream.type == "video":
                 reason = f"is damaged at {self.time_of(frame):.2f} s"
                 raise self.error(Problem.CORRUPT, reason)
             yield frame
 
-    def _decode_packets(self, stream):
-        for packet in self._container.demux(stream):
-            if packet.is_corrupt:
+    def _video_frames(self, stream):
+        # Behind a seek point there may be frames that build on earlier ones.
+        packets = itertools.dropwhile(
+            lambda packet: not packet.is_keyframe, self._packets(stream)
+        )
+        for packet in packets:
+            if packet.is_corrupt and not self._formats & _FORMATS_WITH_JOINS:
                 raise self.error(Problem.CORRUPT, "is truncated or damaged")
             yield from packet.decode()
+        yield from stream.decode(None)
+
+    def _audio_frames(self, stream):
+        """Decodes audio; what is no audio before the first block and after the last
+        is passed over, such as tags that a file's format doesn't know.
+        """
+        error, is_first = None, True
+        for packet in self._packets(stream):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError as caught:
+                error = caught
+                continue
+            if frames and error is not None and not is_first:
+                raise error
+            if frames:
+                error, is_first = None, False
+            yield from frames
+        yield from stream.decode(None)
+
+    def _packets(self, stream):
+        """Packets with data: one without repeats the frame before it."""
+        return (packet for packet in self._container.demux(stream) if packet.size)
 
     def _seek(self, stream, start):
-        """Go to a point at or before `start`; returns the stream to read from."""
+        """Seeks to a point at or before `start`; returns the stream to read from."""
+        if self._formats & _FORMATS_WITHOUT_SEEKING:
+            return self._reopened(stream)
         for offset in self._seek_offsets(stream, start):
             with contextlib.suppress(av.FFmpegError):
                 self._container.seek(offset, stream=stream)
                 return stream
-        # There is no seeking in a sound so short that it is one block of FLAC.
+        # There is no seeking in audio so short that it is one block of FLAC.
+        return self._reopened(stream)
+
+    def _reopened(self, stream):
         if hasattr(self._source, "seek"):
             self._source.seek(0)
         self._open()
@@ -273,20 +341,67 @@ class Media:
         yield first
 
     def _end_of(self, stream, start):
+        """Returns when a stream ends: what its header claims if packets confirm it.
+
+        The header of Matroska gives the time of the end for the length, and a pipe
+        gives a placeholder.
+        """
+        claimed = self._claimed_end(stream, start)
+        if self._formats & _FORMATS_WITH_INDEX and claimed is not None:
+            return claimed
+        if claimed is not None:
+            measured = self._last_packet_end(stream, claimed - 1.0)
+            if measured is not None and abs(measured - claimed) <= _END_TOLERANCE:
+                return claimed
+        return self._last_packet_end(stream, -math.inf) or start
+
+    def _claimed_end(self, stream, start):
         if stream.duration:
             return start + float(stream.duration * stream.time_base)
         if self._container.duration:
             return self._container.duration / av.time_base
-        return self._end_of_last_packet(stream)
+        return None
 
-    def _end_of_last_packet(self, stream):
-        end = 0.0
+    def _last_packet_end(self, stream, start):
+        """Returns the end of the last packet, in seconds, or `None` if there is none.
+
+        Args:
+            stream: The `video` or `audio` stream of this file.
+            start: float. Seconds from which packets are read.
+        """
         with self.translated_errors():
-            for packet in self._container.demux(stream):
-                if packet.pts is not None:
-                    last = (packet.pts + (packet.duration or 0)) * stream.time_base
-                    end = max(end, float(last) - self._zero)
-        return end
+            stream = self._seek(stream, start)
+            ends = [
+                first + (packet.duration or 0)
+                for packet in self._packets(stream)
+                if not packet.is_discard
+                and (first := _first_of(packet.pts, packet.dts)) is not None
+            ]
+        if not ends:
+            return None
+        return float(max(ends) * stream.time_base) - self._zero
+
+
+def check_pixels(name, stream):
+    """Raises a `MediaError` where the frames of a stream are larger than the limit.
+
+    Args:
+        name: str, the file.
+        stream: `av.VideoStream`.
+    """
+    width, height, limit = stream.width, stream.height, media_limits().max_pixels
+    if width and width * height <= limit:
+        return
+    size = f"{width} x {height}" if width else "an unknown number of"
+    reason = (
+        f"has frames of {size} pixels, and the limit is {limit}: see "
+        "keras_vatt.data.MediaLimits"
+    )
+    raise MediaError(name, Problem.CORRUPT, reason)
+
+
+def _first_of(*values):
+    return next((value for value in values if value is not None), None)
 
 
 def _name_of(source):

@@ -1,25 +1,27 @@
 """Clips of whatever a user has: a file, a stretch of one, bytes, or an array."""
 
-import dataclasses
 import math
 import numbers
 
 import av
 import numpy as np
 
-from keras_vatt.data.frames import FrameResizer, decode_crops
+from keras_vatt.data.extents import decode_extent_frames, decode_extent_waveform
+from keras_vatt.data.frames import FrameResizer
 from keras_vatt.data.media import open_media
 from keras_vatt.data.media_segment import MediaSegment
 from keras_vatt.data.report import Problem
-from keras_vatt.data.short_clips import lengthen
-from keras_vatt.data.waveform import decode_waveform, to_mono
+from keras_vatt.data.short_clips import check_short_clips
+from keras_vatt.data.waveform import to_mono
 
 
-def raw_frames(source, spec, num_windows=1, num_crops=1, short_clips="repeat"):
-    """Frames out of one video: its middle, or several windows and crops.
+def raw_frames(
+    source, spec, num_windows=1, num_crops=1, short_clips="repeat", position=None
+):
+    """Decodes frames of one video: its middle, or several windows and crops.
 
     Several windows are spread evenly in time from its start to its end, several crops
-    evenly along the longer side of the picture, as VATT tests classifiers on 4 windows
+    evenly along the longer side of the frame, as VATT tests classifiers on 4 windows
     and 3 crops (arXiv 2104.11178).
 
     Args:
@@ -28,7 +30,13 @@ def raw_frames(source, spec, num_windows=1, num_crops=1, short_clips="repeat"):
             `(frames, height, width, 3)` and its frames per second.
         spec: `keras_vatt.data.ClipSpec`.
         num_windows: int. `1` is the middle. Defaults to `1`.
-        num_crops: int. `1` is the centre. Defaults to `1`.
+        num_crops: int. `1` is the center. Defaults to `1`.
+        short_clips: str. What becomes of video that is shorter than a clip:
+            `"repeat"` starts over from its beginning, as the original data pipeline
+            does, `"pad"` appends black frames, `"error"` raises. Defaults to
+            `"repeat"`.
+        position: float in `[0, 1]`. Where one window lies between the start and the
+            end. Defaults to `None`, the middle.
 
     Returns:
         NumPy array of uint8, shape
@@ -36,68 +44,76 @@ def raw_frames(source, spec, num_windows=1, num_crops=1, short_clips="repeat"):
         of a window adjacent.
 
     Raises:
-        MediaError: if a file can't be decoded, or it or the segment lasts less than a
-            clip.
+        MediaError: if a file can't be decoded, has no frame, or is too short and
+            `short_clips` is `"error"`.
         ValueError: if an array has another rank or dtype, an impossible rate, or
-            lasts less than a clip.
+            is too short and `short_clips` is `"error"`.
     """
+    check_short_clips(short_clips)
     crops = crop_positions(num_crops)
     if isinstance(source, tuple):
         return _frames_of_array(*_checked(source, "video"), spec, num_windows, crops)
     with open_media(_file_of(source)) as media:
         start, end = _bounds(source, media, "video")
-        if short_clips == "error":
-            _check_duration(media, start, end, spec)
-        starts = window_starts(start, end, spec.duration, num_windows)
-        count = max(1, math.ceil((end - start) / spec.frame_period - 1e-3))
-        cut = dataclasses.replace(spec, num_frames=min(spec.num_frames, count))
-        windows = [decode_crops(media, start, cut, crops) for start in starts]
-    windows = [
-        np.stack([lengthen(crop, spec.num_frames, short_clips) for crop in window])
-        for window in windows
-    ]
+        starts = window_starts(start, end, spec.duration, num_windows, position)
+        windows = [
+            decode_extent_frames(media, start, end, spec, crops, short_clips)
+            for start in starts
+        ]
     return np.concatenate(windows)
 
 
-def raw_waveform(source, spec, num_windows=1, short_clips="repeat"):
-    """Waveforms out of one sound: its middle, or several windows.
+def raw_waveform(source, spec, num_windows=1, short_clips="repeat", position=None):
+    """Decodes waveforms of one recording: its middle, or several windows.
 
-    Several windows are spread evenly in time from its start to its end. What lasts
-    less than a window is followed by silence.
+    Several windows are spread evenly in time from its start to its end.
 
     Args:
-        source: str or path of a file of sound or video, a
+        source: str or path of a file of audio or video, a
             `keras_vatt.data.MediaSegment`, the `bytes` of a file, a binary file
             object, or a tuple of an array `(samples,)` or `(samples, channels)` and
             its rate in hertz.
         spec: `keras_vatt.data.ClipSpec`.
         num_windows: int. `1` is the middle. Defaults to `1`.
+        short_clips: str. What becomes of audio that is shorter than a clip:
+            `"repeat"` starts over from its beginning, as the original data pipeline
+            does, `"pad"` appends silence, `"error"` raises. Defaults to `"repeat"`.
+        position: float in `[0, 1]`. Where one window lies between the start and the
+            end. Defaults to `None`, the middle.
 
     Returns:
         NumPy array of float32, shape `(num_windows, audio_samples)`, in `[-1, 1]`.
 
     Raises:
-        MediaError: see `decode_waveform`; or if a segment starts past the end.
+        MediaError: see `decode_waveform`; or if a segment starts past the end, or a
+            file is too short and `short_clips` is `"error"`.
         ValueError: if an array has another rank, no samples, samples that are not
-            finite, or an impossible rate.
+            finite, or an impossible rate, or is too short and `short_clips` is
+            `"error"`.
     """
+    check_short_clips(short_clips)
     if isinstance(source, tuple):
         return _waveforms_of_array(*_checked(source, "audio"), spec, num_windows)
     seconds = spec.audio_samples / spec.sampling_rate
     with open_media(_file_of(source)) as media:
         start, end = _bounds(source, media, "audio")
-        starts = window_starts(start, end, seconds, num_windows)
-        windows = [decode_waveform(media, start, spec) for start in starts]
-    if end - start < seconds - 1e-3:
-        if short_clips == "error":
-            raise media.error(Problem.TOO_SHORT, f"lasts {end - start:.2f} s only")
-        own = max(1, round((end - start) * spec.sampling_rate))
-        windows = [lengthen(w[:own], len(w), short_clips) for w in windows]
-    elif isinstance(source, MediaSegment) and source.end is not None:
-        # A short segment's window reaches into what follows it, which is not its own.
-        for window, first in zip(windows, starts, strict=True):
-            window[max(0, round((end - first) * spec.sampling_rate)) :] = 0.0
+        starts = window_starts(start, end, seconds, num_windows, position)
+        if not media.has_video:
+            starts = np.maximum(start, _on_grid(starts))
+        windows = [
+            decode_extent_waveform(media, start, end, spec, short_clips)
+            for start in starts
+        ]
     return np.stack(windows)
+
+
+def _on_grid(starts):
+    """Rounds times to 10 ms, for equal audio to be cut equally in every container.
+
+    What containers say of its duration differs by as much as a millisecond. Half of a
+    duration of whole hundredths is no point where rounding changes.
+    """
+    return np.floor(starts * 100 + 0.25) / 100
 
 
 def is_raw(given):
@@ -117,7 +133,7 @@ def is_raw(given):
     return is_file or isinstance(given, str | bytes | tuple | MediaSegment)
 
 
-def window_starts(start, end, duration, num_windows):
+def window_starts(start, end, duration, num_windows, position=None):
     """Where the windows of a file start.
 
     Args:
@@ -126,6 +142,8 @@ def window_starts(start, end, duration, num_windows):
         duration: float. Seconds of a window.
         num_windows: int. One window lies in the middle, several lie evenly spread from
             the start to the end.
+        position: float in `[0, 1]`. Where one window lies. Defaults to `None`, the
+            middle.
 
     Returns:
         NumPy array of float64, shape `(num_windows,)`.
@@ -136,7 +154,7 @@ def window_starts(start, end, duration, num_windows):
     _check_count("num_windows", num_windows)
     spare = max(0.0, end - start - duration)
     if num_windows == 1:
-        return np.array([start + spare / 2])
+        return np.array([start + spare * (0.5 if position is None else position)])
     return start + np.linspace(0.0, spare, num_windows)
 
 
@@ -177,16 +195,6 @@ def _bounds(source, media, name):
         reason = f"ends at {info.end:.2f} s, before the {name} segment at {start:.2f} s"
         raise media.error(Problem.TOO_SHORT, reason)
     return start, end
-
-
-def _check_duration(media, start, end, spec):
-    # As for whole files, the last frame may stand for one period more.
-    if end - start + spec.frame_period < spec.duration:
-        raise media.error(
-            Problem.TOO_SHORT,
-            f"has a segment from {start:.2f} to {end:.2f} s that is shorter than a "
-            f"clip of {spec.duration:.2f} s",
-        )
 
 
 def _frames_of_array(frames, rate, spec, num_windows, crops):

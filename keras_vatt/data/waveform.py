@@ -1,29 +1,38 @@
-"""Sound of a media file by time: a mono waveform whose samples have known times."""
+"""Audio of a media file by time: a mono waveform whose samples have known times."""
 
-import av
+import itertools
+import math
+
 import numpy as np
 
+from keras_vatt.data.filters import MAX_JITTER, resample
 from keras_vatt.data.media import open_media
 from keras_vatt.data.report import Problem
 
 # Seconds decoded before the clip: after a seek, a codec that overlaps its blocks
-# (AAC, Opus, MP3) and the filter of the resampler need some sound to settle.
+# (AAC, Opus, MP3) and the filter of the resampler need some audio to settle.
 _PREROLL = 0.5
 # Seconds decoded after the clip, for the filter of the resampler.
 _POSTROLL = 0.05
-# Seconds by which time stamps may jitter within continuous sound. Containers round
-# them to milliseconds, and the shortest block of a common codec lasts 20 ms.
-_JITTER = 0.005
+# Seconds up to which a file is decoded from its start where its time stamps don't tell
+# at which sample a block begins.
+_LINEAR_SECONDS = 60.0
+# FFmpeg stamps the short blocks of this codec up to 10 ms late.
+_INEXACT_CODECS = frozenset({"vorbis"})
+# Seconds of time stamps that tell together at which sample a file begins.
+_STAMPED_SECONDS = 1.0
 # Of full scale: -80 dB.
 _SILENCE = 1e-4
 
 
 def decode_waveform(source, start, spec):
-    """Decode the sound of one clip.
+    """Decodes the audio of one clip.
 
-    Sample `i` is the sound at `start + i / spec.sampling_rate` seconds. The channels
-    are averaged. Where a file has no sound, before it starts or after it ends, the
-    waveform is zero.
+    Sample `i` is the one at `start + i / spec.sampling_rate` seconds, rounded to the
+    nearest sample since the start of the file, so that equal audio gives equal
+    waveforms in every container. Channels are averaged, after FFmpeg has mixed more
+    than two of them down to stereo. Where a file has no audio, before it starts or
+    after it ends, the waveform is zero.
 
     Args:
         source: str or path of a file, its `bytes`, a binary file object, or an open
@@ -35,7 +44,8 @@ def decode_waveform(source, start, spec):
         NumPy array of float32, shape `(audio_samples,)`, in `[-1, 1]`.
 
     Raises:
-        MediaError: If the file has no audio stream, or if its sound is damaged.
+        MediaError: If the file has no audio stream or no sample in it, or if its audio
+            is damaged.
 
     Example:
     ```python
@@ -45,47 +55,108 @@ def decode_waveform(source, start, spec):
     decode_waveform(corpus / "train" / "000000.mp4", 0.1, ClipSpec()).shape  # (153600,)
     ```
     """
+    with open_media(source) as media:
+        return decode_samples(media, start, spec)[0]
+
+
+def decode_samples(media, start, spec):
+    """Decodes the audio of one clip, and tells where it ends.
+
+    Args:
+        media: `keras_vatt.data.Media`.
+        start: float, seconds after the start of the file.
+        spec: `keras_vatt.data.ClipSpec`.
+
+    Returns:
+        Tuple of the waveform, see `decode_waveform`, and of an int, the number of
+        samples until the last that the file has.
+
+    Raises:
+        MediaError: see `decode_waveform`.
+    """
     rate = spec.sampling_rate
     waveform = np.zeros(spec.audio_samples, np.float32)
-    with open_media(source) as media:
-        end = start + spec.audio_samples / rate + _POSTROLL
-        for run in _continuous_runs(media, start - _PREROLL, end):
-            first = round((_start_of(run, media) - start) * rate)
-            with media.translated_errors():
-                _place(to_mono(run, rate), waveform, first)
-        if not np.isfinite(waveform).all():
-            raise media.error(Problem.CORRUPT, "has samples that are not finite")
-    return np.clip(waveform, -1.0, 1.0)
+    first, end = round(start * rate), 0
+    seek = _decoding_start(media.audio, start)
+    until = max(start + waveform.size / rate + _POSTROLL, _STAMPED_SECONDS)
+    with media.translated_errors():
+        frames = list(_frames_between(media, seek, until))
+        if not frames:
+            _check_has_samples(media)
+        for _, group in itertools.groupby(frames, _format_of):
+            group = list(group)
+            positions = _positions(group, media, is_sought=seek > -math.inf)
+            offset, samples = resample(group, positions, rate)
+            end = max(end, _place(samples, waveform, offset - first))
+    if not np.isfinite(waveform).all():
+        raise media.error(Problem.CORRUPT, "has samples that are not finite")
+    return np.clip(waveform, -1.0, 1.0), end
 
 
-def _continuous_runs(media, start, end):
-    """Yield lists of frames that follow each other without a gap."""
-    run, expected = [], None
-    for frame in media.decode(media.audio, start):
-        time = media.time_of(frame)
-        if time >= end:
-            break
-        if run and abs(time - expected) > _JITTER:
-            yield run
-            run = []
-        run.append(frame)
-        expected = time + frame.samples / frame.sample_rate
-    if run:
-        yield run
+def _decoding_start(stream, start):
+    """Returns from when to decode, in seconds; `-inf` is the start of the file."""
+    start -= _PREROLL
+    has_exact_stamps = (
+        stream.time_base * stream.sample_rate <= 1
+        and stream.codec_context.name not in _INEXACT_CODECS
+    )
+    return start if has_exact_stamps or start > _LINEAR_SECONDS else -math.inf
 
 
-def _start_of(run, media):
-    """Return when a run starts, by the time stamps of all of its frames.
+def _frames_between(media, start, end):
+    frames = media.decode(media.audio, start)
+    return itertools.takewhile(lambda frame: media.time_of(frame) < end, frames)
 
-    Their mean evens out what the container has rounded.
+
+def _format_of(frame):
+    return frame.sample_rate, frame.format.name, frame.layout.name
+
+
+def _positions(frames, media, is_sought):
+    """Returns at which sample of the file each frame begins.
+
+    As FFmpeg does, frames are taken to follow each other unless a time stamp is off by
+    more than `MAX_JITTER`.
     """
-    lengths = [frame.samples / frame.sample_rate for frame in run]
-    elapsed = np.cumsum([0.0, *lengths[:-1]])
-    return float(np.mean([media.time_of(frame) for frame in run] - elapsed))
+    rate = frames[0].sample_rate
+    elapsed = np.cumsum([0, *[frame.samples for frame in frames[:-1]]])
+    stamps = np.array([media.time_of(frame) * rate for frame in frames])
+    starts = stamps - elapsed
+    is_late = np.abs(starts - starts[0]) > MAX_JITTER * rate
+    count = int(is_late.argmax()) if is_late.any() else len(frames)
+    start = _start_of_run(starts[:count], elapsed[:count], media, rate, is_sought)
+    stamps[:count] = start + elapsed[:count]
+    return np.rint(stamps).astype(np.int64)
+
+
+def _start_of_run(starts, elapsed, media, rate, is_sought):
+    """Returns where a run begins, by what the stamp of each of its frames says of it.
+
+    Containers round stamps, such as to milliseconds. Many of them together tell the
+    start much more precisely.
+    """
+    zero = -media.clock_of(0.0) * rate
+    if not is_sought:
+        starts = starts[elapsed < _STAMPED_SECONDS * rate]
+        # The first packet of some codecs (Vorbis, WMA) has no samples of its own.
+        latest_zero = 0 if media.has_video else MAX_JITTER * rate
+        if 0 <= starts[0] <= latest_zero:
+            return 0
+    rounding = max(0.5, float(media.audio.time_base) * rate / 2)
+    earliest, latest = starts.max() - rounding, starts.min() + rounding
+    if earliest > latest:  # They are off by more than rounding.
+        return np.median(starts) if is_sought else starts[0]
+    # Audio that begins at 0 does so exactly.
+    return zero if earliest <= zero <= latest else (earliest + latest) / 2
+
+
+def _check_has_samples(media):
+    if next(media.decode(media.audio, -math.inf), None) is None:
+        raise media.error(Problem.NO_AUDIO, "has an audio stream without samples")
 
 
 def is_silent(waveform):
-    """Whether sound counts as silence: every sample lies below -80 dB of full scale.
+    """Returns whether audio counts as silence: all of it is below -80 dB of full scale.
 
     Args:
         waveform: NumPy array of float in [-1, 1], any shape.
@@ -97,7 +168,7 @@ def is_silent(waveform):
 
 
 def to_mono(frames, rate):
-    """Resample frames that follow each other, and average their channels.
+    """Resamples frames that follow each other, and averages their channels.
 
     Args:
         frames: list of `av.AudioFrame`.
@@ -106,18 +177,19 @@ def to_mono(frames, rate):
     Returns:
         NumPy array of float32, shape `(samples,)`.
     """
-    # The channels are averaged here: mixed by the resampler they may exceed 1.
-    resampler = av.AudioResampler(format="fltp", rate=rate)
-    blocks = [block for frame in frames for block in resampler.resample(frame)]
-    blocks += resampler.resample(None)
-    channels = np.concatenate([block.to_ndarray() for block in blocks], axis=1)
-    return channels.mean(axis=0, dtype=np.float32)
+    positions = np.cumsum([0, *[frame.samples for frame in frames[:-1]]])
+    return resample(frames, positions, rate)[1]
 
 
 def _place(samples, waveform, first):
-    """Write samples into the waveform, the first of them at index `first`."""
+    """Writes samples into the waveform, the first of them at index `first`.
+
+    Returns the index of the end of what was written.
+    """
     samples = samples[max(0, -first) :]
     first = max(0, first)
     count = min(len(samples), len(waveform) - first)
-    if count > 0:
-        waveform[first : first + count] = samples[:count]
+    if count <= 0:
+        return 0
+    waveform[first : first + count] = samples[:count]
+    return first + count

@@ -111,17 +111,28 @@ def test_a_segment_without_bounds_is_the_file(media_file):
             )
 
 
-def test_a_short_segment_of_sound_is_followed_by_silence(media_file):
+def test_a_short_segment_of_audio_repeats_or_is_padded(media_file):
     # The click of 6.5 seconds lies within the window and behind the segment.
-    (waveform,) = raw_waveform(MediaSegment(media_file, 6.0, 6.25), SPEC)
-    np.testing.assert_array_equal(waveform[RATE // 4 :], 0.0)
+    quarter = RATE // 4
+    segment = MediaSegment(media_file, 6.0, 6.25)
+    (padded,) = raw_waveform(segment, SPEC, short_clips="pad")
+    np.testing.assert_array_equal(padded[quarter:], 0.0)
+    (repeated,) = raw_waveform(segment, SPEC)
+    np.testing.assert_array_equal(repeated, np.tile(padded[:quarter], 4))
     (waveform,) = raw_waveform(MediaSegment(media_file, 6.0, 6.75), SPEC)
     assert np.abs(waveform).max() > 0.5
 
 
-def test_a_segment_of_video_shorter_than_a_clip_is_refused(media_file):
-    with pytest.raises(MediaError, match=r"clip.mp4: has a segment from 4.00 to 4.60"):
-        raw_frames(MediaSegment(media_file, 4.0, 4.6), SPEC)
+def test_a_short_segment_of_video_repeats_is_padded_or_refused(media_file):
+    segment = MediaSegment(media_file, 4.0, 4.6)
+    own = decode_frames(media_file, 4.0, SPEC)[:2]
+    (repeated,) = raw_frames(segment, SPEC)
+    np.testing.assert_array_equal(repeated, np.tile(own, (2, 1, 1, 1)))
+    (padded,) = raw_frames(segment, SPEC, short_clips="pad")
+    np.testing.assert_array_equal(padded[:2], own)
+    assert not padded[2:].any()
+    with pytest.raises(MediaError, match=r"clip.mp4: lasts 0.60 s, a clip 1.00 s"):
+        raw_frames(segment, SPEC, short_clips="error")
 
 
 def test_a_segment_past_the_end_of_its_file_is_refused(media_file):

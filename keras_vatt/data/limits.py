@@ -1,0 +1,67 @@
+"""Limits on what a file may make this library allocate."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class MediaLimits:
+    """Limits on media files, checked before anything of that size is allocated.
+
+    Args:
+        max_pixels: int. Pixels of a frame or an image. Defaults to `2**26`, such as
+            8192 x 8192; a frame of 8K video has 33 million.
+        max_subtitle_bytes: int. Size of a subtitle file. Defaults to `16 * 2**20`;
+            ten hours of captions have about one million bytes.
+
+    Raises:
+        ValueError: If a limit is not a positive integer.
+
+    Example:
+    ```python
+    from keras_vatt.data import MediaLimits, set_media_limits
+
+    previous = set_media_limits(MediaLimits(max_pixels=2**28))
+    set_media_limits(previous)
+    ```
+    """
+
+    max_pixels: int = 2**26
+    max_subtitle_bytes: int = 16 * 2**20
+
+    def __post_init__(self):
+        for name, value in dataclasses.asdict(self).items():
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(
+                    f"`{name}` must be a positive integer. Received: {name}={value!r}"
+                )
+
+
+_limits = MediaLimits()
+
+
+def media_limits():
+    """Returns the `MediaLimits` that apply to this process."""
+    return _limits
+
+
+def set_media_limits(limits):
+    """Sets the limits of this process, in all its threads.
+
+    Args:
+        limits: `MediaLimits`.
+
+    Returns:
+        `MediaLimits`, the previous ones.
+
+    Example:
+    ```python
+    from keras_vatt.data import MediaLimits, set_media_limits
+
+    set_media_limits(MediaLimits())  # The defaults.
+    ```
+    """
+    global _limits
+    if not isinstance(limits, MediaLimits):
+        raise ValueError(f"`limits` must be a MediaLimits. Received: {limits!r}")
+    previous, _limits = _limits, limits
+    return previous

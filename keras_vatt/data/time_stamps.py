@@ -1,0 +1,57 @@
+"""Presentation times of decoded frames, as FFmpeg estimates them."""
+
+import math
+
+
+class PresentationClock:
+    """Tells when each frame of a stream is presented.
+
+    Some containers (AVI) have no presentation times, and some encoders write wrong
+    ones. As the `ffmpeg` program does (`guess_correct_pts` of libavcodec), this takes
+    the decoding times where the presentation times run backward more often. A frame
+    with neither follows the one before it.
+
+    Args:
+        stream: `av.VideoStream` or `av.AudioStream`.
+    """
+
+    def __init__(self, stream):
+        self._stream = stream
+        self._faulty = {"pts": 0, "dts": 0}
+        self._last = {"pts": -math.inf, "dts": -math.inf}
+        self._next = stream.start_time or 0
+
+    def stamp(self, frame):
+        """Sets `frame.pts` to the estimate, in the time base of the stream.
+
+        Args:
+            frame: `av.VideoFrame` or `av.AudioFrame`, in the order of decoding.
+
+        Returns:
+            The frame.
+        """
+        pts = self._estimate(frame.pts, frame.dts)
+        frame.pts = self._next if pts is None else pts
+        frame.time_base = self._stream.time_base
+        self._next = frame.pts + self._length(frame)
+        return frame
+
+    def _estimate(self, pts, dts):
+        for name, value in (("pts", pts), ("dts", dts)):
+            if value is not None:
+                self._faulty[name] += value <= self._last[name]
+                self._last[name] = value
+        if pts is None or (
+            dts is not None and self._faulty["pts"] > self._faulty["dts"]
+        ):
+            return dts
+        return pts
+
+    def _length(self, frame):
+        if getattr(frame, "samples", None):
+            seconds = frame.samples / frame.sample_rate
+            return round(seconds / self._stream.time_base)
+        if frame.duration:
+            return frame.duration
+        rate = self._stream.average_rate
+        return round(1 / rate / self._stream.time_base) if rate else 0
