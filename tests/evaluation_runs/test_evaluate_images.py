@@ -112,7 +112,9 @@ def test_zero_shot_compares_clips_with_the_names_of_their_classes(
     arguments += ["--template", "a big {}", "--template", "a {} thing"]
     assert run(capsys, *arguments, "--output", tmp_path / "out")[0] == 0
     read = read_labelled_set("folders", folder)
-    prompts = [t.format(c) for c in read.class_names for t in ("a big {}", "a {} thing")]
+    prompts = [
+        t.format(c) for c in read.class_names for t in ("a big {}", "a {} thing")
+    ]
     texts = unit(model.extract_features("text", prompts, output="to_video")[:, 0])
     texts = unit(texts.reshape(3, 2, -1).mean(axis=1))
     files = [clip.segment.path for clip in read.test]

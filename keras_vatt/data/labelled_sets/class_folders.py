@@ -8,6 +8,7 @@ from keras_vatt.data.media_segment import MediaSegment
 from keras_vatt.data.report import Finding, Problem
 
 LAYOUT = "train/<class>/<any media file> and test/<class>/<any media file>"
+_VISIBLE = "[!.]*/[!.]*"
 IMAGE_SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
@@ -38,7 +39,8 @@ def read_class_folders(folder, split=1, modality=None):
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {str(folder)!r}.")
-    paths = {part: _visible(folder / part) for part in ("train", "test")}
+    parts = ("train", "test")
+    paths = {part: sorted((folder / part).glob(_VISIBLE)) for part in parts}
     everything = [path for part in paths.values() for path in part]
     modality = modality or _modality_of(everything)
     reasons = {path: _reason_to_ignore(path, modality) for path in everything}
@@ -59,10 +61,6 @@ def read_class_folders(folder, split=1, modality=None):
     return LabelledSet(
         "folders", names, False, **parts, missing=ignored, modality=modality
     )
-
-
-def _visible(folder):
-    return [path for path in sorted(folder.glob("[!.]*/[!.]*"))]
 
 
 def _modality_of(paths):
