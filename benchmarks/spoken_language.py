@@ -161,10 +161,8 @@ class Clips:
     def _as_patches(self):
         """A log-mel spectrogram with a column in place of each patch of samples."""
         waveforms = self.inputs["repeat"]
-        config = keras_vatt.VATTBackbone.from_preset(
-            self.preset, load_weights=False
-        ).get_config()
-        size = config["audio_patch_size"]
+        model = keras_vatt.VATT.from_preset(self.preset, load_weights=False)
+        size = model.backbone.audio_patch_size
         rate = self.spec.sampling_rate
         mel = log_mel(waveforms, rate, 256, size, num_mel_bins=size)
         columns = mel.swapaxes(1, 2)[:, : waveforms.shape[1] // size]

@@ -90,10 +90,12 @@ def make_classifier(load_weights=True):
 """
 ## The recipe
 
-VATT is fine-tuned by gradient descent with momentum. The learning rate rises to 5e-3
-and falls along a cosine to zero at `total_steps`; gradients of the backbone are clipped
-to a norm of 0.75 together, and those of the head are not clipped. The original takes
-100,000 steps. In as few as here the head needs a higher peak to get anywhere.
+Without `compile`, `fit` trains with Adam at a constant rate, which takes a thousand
+steps or so. VATT itself is fine-tuned by gradient descent with momentum. The learning
+rate rises to 5e-3 and falls along a cosine to zero at `total_steps`; gradients of the
+backbone are clipped to a norm of 0.75 together, and those of the head are not clipped.
+The original takes 100,000 steps. In as few as here the head needs a higher peak to get
+anywhere.
 """
 
 batch_size = 16
