@@ -91,3 +91,16 @@ def test_silence_counts_as_no_sound_where_it_has_to_be_found(tmp_path):
     assert ClipDecoder("audio", SPEC, 4)(segment).rows.shape == (4, 6_400, 1)
     with pytest.raises(MediaError, match="is silent"):
         ClipDecoder("audio", SPEC, 4, refuse_silence=True)(segment)
+
+
+def test_a_video_that_can_not_be_scaled_is_a_media_error(tmp_path):
+    path = write_media(
+        tmp_path / "odd.mov",
+        [np.zeros((60_000, 2, 3), np.uint8)] * 12,
+        np.arange(12) / 10,
+        video_codec="png",
+        pixel_format="rgb24",
+        rate=10,
+    )
+    with pytest.raises(MediaError, match=r"odd\.mov"):
+        ClipDecoder("video", SPEC, 1)(MediaSegment(str(path)))

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from data._media import write_media
 from evaluation_runs._tiny_sets import (
     CAPTIONS,
     COLOURS,
@@ -226,22 +225,4 @@ def test_short_clips_are_left_out_if_asked_for(capsys, tmp_path):
     arguments += ["--short-clips", "error", "--output", tmp_path / "out"]
     assert run(capsys, *arguments)[0] == 0
     assert counts_in(tmp_path / "out") == {"too_short": 1}
-    assert metrics_in(tmp_path / "out")["num_examples"] == 1
-
-
-def test_an_evaluation_continues_after_a_video_that_can_not_be_scaled(capsys, tmp_path):
-    write_clip(tmp_path / "data/test/red/1.mp4", "red", 1)
-    write_media(
-        tmp_path / "data/test/red/odd.mov",
-        [np.zeros((60_000, 2, 3), np.uint8)] * 12,
-        np.arange(12) / 10,
-        video_codec="png",
-        pixel_format="rgb24",
-        rate=10,
-    )
-    save_classifier(tmp_path / "preset", num_classes=1, class_names=("red",))
-    arguments = ["--task", "classification", "--preset", tmp_path / "preset"]
-    arguments += ["--data", tmp_path / "data", "--dataset", "folders"]
-    assert run(capsys, *arguments, "--output", tmp_path / "out")[0] == 0
-    assert counts_in(tmp_path / "out") == {"corrupt": 1}
     assert metrics_in(tmp_path / "out")["num_examples"] == 1
