@@ -193,14 +193,27 @@ model clearly: it is there to try things with, not for its accuracy. From random
 VATT's recipe alone learned nothing in 40 epochs (seed 0, whatever the peak): it is made
 for 100,000 steps from a trained model.
 
-## Long sounds
+## Long and short sounds, and files that are broken
 
-The logits of several windows are averaged. VATT tests on 4 of each clip.
+`fit` takes a random window of a longer clip, anew in each epoch; `evaluate` takes the
+middle. For a prediction the logits of several windows are averaged: VATT tests on 4 of
+each clip. A clip that is shorter than the model's, as the ones above are, is repeated;
+`short_clips="pad"` appends silence.
+
+A file that can't be decoded doesn't end a training: a warning names it, and another
+clip of the list replaces it. `evaluate` leaves it out, `predict` gives NaN for it, and
+`classify` no class. `clip_report` lists what was skipped, repeated or padded in the
+latest call. `on_error="raise"` stops at the first such file.
 """
 
 long_sound = make_sound("clicks", seconds=20.0)
 for name, probability in full.classify(long_sound, top_k=2, num_windows=4)[0]:
     print(f"{name}: {probability:.2f}")
+
+broken = folder / "broken.wav"
+broken.write_bytes(b"no audio")
+print(full.classify([long_sound, broken], top_k=1))
+print(full.clip_report)
 
 """
 ## Save and load

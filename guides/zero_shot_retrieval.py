@@ -119,3 +119,18 @@ index = MediaIndex.load(folder / "index")
 print(captions[0])
 for result in index.search(model, text=captions[0], top_k=3):
     print(f"{result.score:.3f}  {result.path}  from {result.start:.1f} s")
+
+"""
+A clip with audio can be asked by both, and windows be compared by both: of the vectors
+in the video-audio space, the mean of the unit vectors is taken and normalized again.
+Text lives in a space with video alone, unless the model has a `JointBridgeHead`.
+"""
+
+for result in index.search(model, video=files[0], audio=files[0], top_k=3):
+    print(f"{result.score:.3f}  {result.path}  by {result.modality}")
+
+"""
+Files shorter than a clip are repeated from their beginning; `short_clips="pad"` appends
+black frames and silence, and `"error"` leaves them out. Queries follow the rule of the
+index. Whatever can't be decoded is named in the report that `embed_folder` returns.
+"""

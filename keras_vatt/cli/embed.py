@@ -2,12 +2,14 @@
 
 Long files are cut into windows, which are found on their own. The same command goes on
 with a run that was interrupted, and later embeds what was added or changed. Files that
-can't be decoded are skipped, counted, and named in report.json of the index.
+can't be decoded are skipped, counted, and named in report.json of the index, and so are
+media that are ignored: formats that are not read, and links out of the folder.
 """
 
 import os
 
 from keras_vatt.cli.errors import CommandError
+from keras_vatt.data.short_clips import SHORT_CLIPS
 
 
 def add_arguments(parser):
@@ -31,10 +33,30 @@ def add_arguments(parser):
     parser.add_argument(
         "--batch-size", type=int, default=32, help="clips that are embedded at a time"
     )
+    parser.add_argument(
+        "--short-clips",
+        choices=SHORT_CLIPS,
+        default="repeat",
+        help="a file shorter than a clip is repeated from its beginning, padded with "
+        "black frames and silence, or left out; by default it is repeated",
+    )
+    parser.add_argument(
+        "--on-error",
+        choices=("skip", "raise"),
+        default="skip",
+        help="whether a file that can't be decoded is named in the report, or ends the "
+        "command; by default it is skipped",
+    )
+    parser.add_argument(
+        "--allow-outside",
+        action="store_true",
+        help="follow links to files and folders outside of the folder",
+    )
 
 
 def run(arguments):
     """Run the command."""
+    from keras_vatt.data import MediaError
     from keras_vatt.models import VATT
     from keras_vatt.search import MediaIndexError, embed_folder
     from keras_vatt.storage import PresetError, WeightsMismatchError
@@ -48,8 +70,13 @@ def run(arguments):
             preset=_lasting_name(arguments.preset),
             window_seconds=arguments.window_seconds,
             batch_size=arguments.batch_size,
+            short_clips=arguments.short_clips,
+            on_error=arguments.on_error,
+            allow_outside=arguments.allow_outside,
         )
-    except (MediaIndexError, PresetError, WeightsMismatchError) as error:
+    except (
+        *(MediaError, MediaIndexError, PresetError, WeightsMismatchError),
+    ) as error:
         raise CommandError(str(error)) from error
     print(report)
     print(f'the index is ready: keras-vatt search {arguments.output} --text "..."')

@@ -9,6 +9,7 @@ import contextlib
 import pathlib
 
 from keras_vatt.cli.errors import CommandError
+from keras_vatt.pretraining.data_report import DATA_REPORT
 from keras_vatt.pretraining.devices import is_first_process, join_processes
 from keras_vatt.pretraining.errors import PretrainingError
 from keras_vatt.pretraining.named_places import (
@@ -32,7 +33,8 @@ from keras_vatt.pretraining.settings import (
 )
 
 _SETTINGS = "settings.json"
-_REUSED = {"cache", "corpus", LOCK_NAME}
+# A try that could not begin leaves decoded clips, and why it could not.
+_REUSED = {"cache", "corpus", DATA_REPORT, LOCK_NAME}
 
 
 def add_arguments(parser):
@@ -120,7 +122,7 @@ def _begin(settings):
 
 
 def _check_free(output):
-    """Refuse a folder for a new run; decoded clips of an earlier try may stay."""
+    """Refuses a folder for a new run; what an earlier try has left may stay."""
     if not output.exists():
         return
     if not output.is_dir() or {path.name for path in output.iterdir()} - _REUSED:

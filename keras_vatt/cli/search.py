@@ -1,4 +1,6 @@
-"""Search an index that `keras-vatt embed` made: by words, by a sound, or by a video.
+"""Search an index that `keras-vatt embed` made: by words, by audio, or by a video.
+
+--video and --audio together, which may name the same file, are one query of both.
 
 With --serve a page opens up on this machine, and on this machine alone, to search and
 to play what is found (`pip install "keras-vatt[serve]"`).
@@ -10,21 +12,28 @@ import sys
 
 from keras_vatt._printable import printable_line
 from keras_vatt.cli.errors import CommandError
+from keras_vatt.data.short_clips import SHORT_CLIPS
 
 
 def add_arguments(parser):
     """Add the options of the command."""
     parser.add_argument("index", help="folder of the index")
-    query = parser.add_mutually_exclusive_group(required=True)
-    query.add_argument("--text", help="what is looked for, in words")
-    query.add_argument("--audio", metavar="FILE", help="a file of sound or video")
-    query.add_argument("--video", metavar="FILE", help="a file of video")
-    query.add_argument("--serve", action="store_true", help="open a page to search on")
+    parser.add_argument("--text", help="what is looked for, in words")
+    parser.add_argument("--audio", metavar="FILE", help="a file of audio or video")
+    parser.add_argument("--video", metavar="FILE", help="a file of video")
+    parser.add_argument("--serve", action="store_true", help="open a page to search on")
     parser.add_argument(
         "--modality",
-        choices=("video", "audio"),
-        help="look for what is seen or for what is heard; if not given, a video looks "
-        "for sounds, and anything else for videos",
+        choices=("video", "audio", "both"),
+        help="compare windows by their frames, their audio, or the mean of both; if "
+        "not given, a video looks for audio, a query of both for both, and anything "
+        "else for video",
+    )
+    parser.add_argument(
+        "--short-clips",
+        choices=SHORT_CLIPS,
+        help="what is done with a query shorter than a clip; if not given, what was "
+        "done with the files of the index",
     )
     parser.add_argument("--top-k", type=int, default=10, help="results at most")
     parser.add_argument("--json", action="store_true", help="print results as JSON")
@@ -33,6 +42,12 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--folder", help="where the media are now, if they or the index were moved"
+    )
+    parser.add_argument(
+        "--allow-outside",
+        action="store_true",
+        help="show media that links in their folder lead to; not needed for an index "
+        "that you made with --allow-outside yourself",
     )
     parser.add_argument("--port", type=int, default=7860, help="port of the page")
 
@@ -43,8 +58,11 @@ def run(arguments):
     from keras_vatt.search import MediaIndex, MediaIndexError
     from keras_vatt.storage import PresetError, WeightsMismatchError
 
+    _check_query(arguments)
     try:
-        index = MediaIndex.load(arguments.index, arguments.folder)
+        index = MediaIndex.load(
+            arguments.index, arguments.folder, arguments.allow_outside
+        )
         model = _load_model(index, arguments.preset)
         if arguments.serve:
             _serve(index, model, arguments.port)
@@ -56,6 +74,7 @@ def run(arguments):
             video=arguments.video,
             top_k=arguments.top_k,
             modality=arguments.modality,
+            short_clips=arguments.short_clips,
         )
     except (
         *(MediaError, MediaIndexError, PresetError, WeightsMismatchError),
@@ -66,6 +85,16 @@ def run(arguments):
         print(_json(results))
         return
     print("\n".join(_table(results)))
+
+
+def _check_query(arguments):
+    names = ("text", "audio", "video", "serve")
+    given = {name for name in names if getattr(arguments, name) not in (None, False)}
+    if len(given) != 1 and given != {"audio", "video"}:
+        raise CommandError(
+            "give one of --text, --audio, --video and --serve, or --audio and --video "
+            "together"
+        )
 
 
 def _load_model(index, preset):

@@ -8,7 +8,6 @@ import json
 import math
 import os
 import pathlib
-import re
 
 import numpy as np
 import tqdm
@@ -25,8 +24,8 @@ from keras_vatt.data.report import CorpusReport
 
 _RECORDS = "clips.array_record"
 _INDEX = "cache.json"
-# Counted up when the layout of the records or of the index changes.
-_FORMAT_VERSION = 1
+# Counted up when the layout of the records or of the index changes, or decoding does.
+_FORMAT_VERSION = 2
 # One clip a record, so that any clip can be read alone.
 _WRITER_OPTIONS = "group_size:1,zstd:1"
 _FULL_SCALE = 32767
@@ -63,8 +62,12 @@ def find_cache_error(error):
     """
     if isinstance(error, CacheError):
         return str(error)
-    quoted = re.search(r"CacheError: (.*is built again\.)", str(error))
-    return None if quoted is None else quoted.group(1)
+    for line in str(error).splitlines():
+        _, found, quoted = line.partition("CacheError: ")
+        message, end, _ = quoted.rpartition("is built again.")
+        if found and end:
+            return message + end
+    return None
 
 
 def build_cache(source, folder, workers=None, progress=True):
@@ -92,6 +95,7 @@ def build_cache(source, folder, workers=None, progress=True):
         The `CorpusReport` of the build: clips that can't be decoded are left out.
 
     Raises:
+        MediaError: If a clip can't be decoded and `source.on_error` is `"raise"`.
         ValueError: If `source` cuts clips at random.
         OSError: If the cache can't be written, such as on a full disk.
 
@@ -101,9 +105,9 @@ def build_cache(source, folder, workers=None, progress=True):
         raise ValueError("A cache needs a `ClipSource` with `training=False`.")
     folder = pathlib.Path(folder)
     fingerprint = _fingerprint(source)
-    report = _report_of_sound_cache(folder, fingerprint)
-    if report is not None:
-        return report
+    index = _index_of_sound_cache(folder, fingerprint)
+    if index is not None:
+        return _updated_report(index, source, folder)
     folder.mkdir(parents=True, exist_ok=True)
     with scratch_folder(folder, ".partial-", (_RECORDS, _INDEX)) as partial:
         with os_errors_at(folder / _RECORDS):
@@ -240,16 +244,30 @@ def _read_index(folder):
         raise CacheError(path, error) from error
 
 
-def _report_of_sound_cache(folder, fingerprint):
-    """Return the report of a cache of the same clips, `None` if it must be built."""
+def _index_of_sound_cache(folder, fingerprint):
+    """Returns the index of a cache of the same clips, `None` if it must be built."""
     try:
         index = _read_index(folder)
         if index is None or index["fingerprint"] != fingerprint:
             return None
         _open_records(folder / _RECORDS, len(index["clips"]))
-        return CorpusReport.from_dict(index["report"])
+        CorpusReport.from_dict(index["report"])
+        return index
     except _INDEX_ERRORS:  # A `CacheError` is one.
         return None
+
+
+def _updated_report(index, source, folder):
+    """Returns the report of a cache with the files that are left out by now.
+
+    They are no part of the cache: files that can't be used may come and go.
+    """
+    source.recall(CorpusReport.from_dict(index["report"]).findings)
+    report = source.report.to_dict()
+    if report != index["report"]:
+        with atomic_write(folder / _INDEX) as file:
+            file.write_text(json.dumps(index | {"report": report}), encoding="utf-8")
+    return source.report
 
 
 def _open_records(path, count):
@@ -274,12 +292,20 @@ def _fingerprint(source):
     """Return a digest of everything that the content of a cache depends on."""
     clips = []
     for index, segment in enumerate(source.segments):
-        status = os.stat(segment.path)
         row = dataclasses.asdict(segment)
-        clips.append([row, status.st_size, status.st_mtime_ns, source.captions(index)])
+        clips.append([row, *_stamp(segment.path), source.captions(index)])
     config = source.spec.get_config()
-    content = [_FORMAT_VERSION, config, source.candidates, clips]
+    content = [_FORMAT_VERSION, config, source.candidates, source.short_clips, clips]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _stamp(path):
+    """Returns size and time of change of a file; zeros if it is gone by now."""
+    try:
+        status = os.stat(path)
+    except OSError:  # Decoding reports it.
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 def _write_records(source, path, workers, progress):
@@ -317,6 +343,8 @@ def _try_to_decode(source, index):
     try:
         return source.segments[index], source.decode(index)
     except MediaError:  # The source has put it into its report.
+        if source.on_error == "raise":
+            raise
         return source.segments[index], None
 
 

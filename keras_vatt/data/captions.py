@@ -1,15 +1,17 @@
 """Which captions belong to a clip: its own, and the nearest ones in time."""
 
+import bisect
 import heapq
+import itertools
 
 
 def nearest_captions(segments, index, candidates):
-    """Return the caption candidates of a segment for the MIL-NCE loss.
+    """Returns the caption candidates of a segment for the MIL-NCE loss.
 
     Speech often names a thing a little before or after it is seen, so MIL-NCE
     (arXiv 1912.06430) takes several captions as possible positives: the segment's
     own caption, then those whose segments lie nearest, by the distance between
-    centres; of two equally near ones the earlier comes first.
+    centers; of two equally near ones the earlier comes first.
 
     A file with fewer captions repeats them in the same order: a repeated true
     caption is no wrong positive. (The original code pads with empty text.)
@@ -31,20 +33,49 @@ def nearest_captions(segments, index, candidates):
     nearest_captions(segments, 1, 2)  # ["fry it", "chop the onion"]
     ```
     """
-    if not segments[index].caption:
-        return []
-    own = _centre(segments[index])
-
-    def distance(position):
-        centre = _centre(segments[position])
-        return (position != index, abs(centre - own), centre)
-
-    captioned = [i for i, segment in enumerate(segments) if segment.caption]
-    nearest = heapq.nsmallest(candidates, captioned, key=distance)
-    captions = [segments[position].caption for position in nearest]
-    return [captions[i % len(captions)] for i in range(candidates)]
+    return CaptionOrder(segments).nearest(index, candidates)
 
 
-def _centre(segment):
+class CaptionOrder:
+    """The captions of one file, ordered once to find the nearest ones of each.
+
+    Args:
+        segments: List of `Segment` of one file, in any order.
+    """
+
+    def __init__(self, segments):
+        self._segments = segments
+        self._order = sorted(
+            (_center(segment), position)
+            for position, segment in enumerate(segments)
+            if segment.caption
+        )
+
+    def nearest(self, index, candidates):
+        """Returns the caption candidates of one segment, see `nearest_captions`."""
+        if not self._segments[index].caption:
+            return []
+        center = _center(self._segments[index])
+        place = bisect.bisect_left(self._order, (center, index))
+        nearest_first = heapq.merge(
+            self._earlier(place, candidates),
+            self._order[place + 1 : place + candidates],
+            key=lambda entry: (abs(entry[0] - center), entry[0]),
+        )
+        others = itertools.islice(nearest_first, candidates - 1)
+        positions = [index, *(position for _, position in others)]
+        captions = [self._segments[position].caption for position in positions]
+        return [captions[i % len(captions)] for i in range(candidates)]
+
+    def _earlier(self, end, count):
+        """Yields entries before a place by falling time; at one time, in order."""
+        while end > 0:
+            center = self._order[end - 1][0]
+            start = bisect.bisect_left(self._order, (center, -1))
+            yield from self._order[start : min(end, start + count)]
+            end = start
+
+
+def _center(segment):
     start = segment.start or 0.0
     return start if segment.end is None else (start + segment.end) / 2

@@ -1,5 +1,6 @@
 """Clips of a corpus by number: decoded, tokenised, masked where something lacks."""
 
+import collections
 import concurrent.futures
 import dataclasses
 import logging
@@ -8,8 +9,9 @@ import os
 import numpy as np
 
 from keras_vatt._printable import printable_line
-from keras_vatt.data.captions import nearest_captions
+from keras_vatt.data.captions import CaptionOrder
 from keras_vatt.data.extents import decode_extent_frames, decode_extent_waveform
+from keras_vatt.data.file_errors import any_error_of, check_on_error
 from keras_vatt.data.media import TIME_TOLERANCE, MediaError, open_media, probe
 from keras_vatt.data.report import CorpusReport, Finding, Problem
 from keras_vatt.data.short_clips import check_short_clips
@@ -82,8 +84,9 @@ class ClipSource:
 
     There is one clip for each segment. A segment longer than a clip is cut: in
     training at a random place, else in its middle. A shorter one is widened around
-    its centre, within the file. Segments of missing, unreadable or too short files
-    are left out; `report` names them.
+    its center, within the file. A file shorter than a clip is repeated from its
+    beginning, or as `short_clips` says. Segments of missing or unreadable files are
+    left out. `report` names them all.
 
     An element is a dict of NumPy arrays:
 
@@ -114,10 +117,17 @@ class ClipSource:
             `()`.
         threads: int, files that are opened at the same time to read their headers.
             `None` stands for the number of processors. Defaults to `None`.
+        short_clips: str, what is done with a file that is shorter than a clip:
+            `"repeat"` starts over from its beginning, `"pad"` appends black frames and
+            silence, `"error"` leaves it out. Defaults to `"repeat"`.
+        on_error: str. `"skip"` leaves out what can't be used, and reports it; with
+            `"raise"` it is an error: here, if the headers of a file tell, otherwise
+            when the clip is decoded. Defaults to `"skip"`.
 
     Raises:
-        ValueError: If `candidates` is not positive, or if `tokenize` returns an array
-            of another shape.
+        MediaError: If a clip can't be used and `on_error` is `"raise"`.
+        ValueError: If `candidates` is not positive, if `tokenize` returns an array
+            of another shape, or if `short_clips` or `on_error` is unknown.
 
     Example:
     ```python
@@ -147,24 +157,34 @@ class ClipSource:
         seed=0,
         findings=(),
         threads=None,
+        short_clips="repeat",
+        on_error="skip",
     ):
         if candidates < 1:
             raise ValueError(f"`candidates` must be positive. Received: {candidates}")
+        check_short_clips(short_clips)
+        check_on_error(on_error)
         self.spec = spec
         self.tokenize = tokenize
         self.candidates = candidates
         self.training = training
         self.seed = seed
+        self.short_clips = short_clips
+        self.on_error = on_error
         self.segments = []
         self._starts = []
-        self._neighbours = {}
         self._positions = []
         self._findings = list(findings)
         self._found_later = {}
         paths = list(dict.fromkeys(segment.path for segment in segments))
         infos = dict(zip(paths, _probe_all(paths, threads), strict=True))
+        of_file = collections.defaultdict(list)
         for segment in segments:
-            self._add(segment, infos[segment.path])
+            self._add(segment, infos[segment.path], len(of_file[segment.path]))
+            of_file[segment.path].append(segment)
+        self._caption_orders = {
+            path: CaptionOrder(neighbors) for path, neighbors in of_file.items()
+        }
         self._findings += find_wordless_captions(self.segments, tokenize)
 
     def __len__(self):
@@ -205,9 +225,10 @@ class ClipSource:
         segment = self.segments[index]
         start, crop_position = self._cut(index, epoch)
         try:
-            frames, waveform = decode_clip(
-                segment.path, start, self.spec, crop_position
-            )
+            with any_error_of(segment.path):
+                frames, waveform = decode_clip(
+                    segment.path, start, self.spec, crop_position, self.short_clips
+                )
         except MediaError as error:
             self._found(index, error.problem, error.reason)
             raise
@@ -218,8 +239,8 @@ class ClipSource:
 
     def captions(self, index):
         """Return the caption candidates of a clip, see `nearest_captions`."""
-        neighbours = self._neighbours[self.segments[index].path]
-        return nearest_captions(neighbours, self._positions[index], self.candidates)
+        order = self._caption_orders[self.segments[index].path]
+        return order.nearest(self._positions[index], self.candidates)
 
     @property
     def report(self):
@@ -228,17 +249,53 @@ class ClipSource:
         lost = {index for index, problem in later if problem.consequence == "skipped"}
         return CorpusReport(len(self) - len(lost), (*self._findings, *later.values()))
 
-    def _add(self, segment, info):
-        neighbours = self._neighbours.setdefault(segment.path, [])
-        neighbours.append(segment)
+    @property
+    def num_found_later(self):
+        """Number of problems found while decoding, an int."""
+        return len(self._found_later)
+
+    def recall(self, findings):
+        """Takes up what an earlier process found while decoding the same clips.
+
+        Args:
+            findings: iterable of `Finding`, such as those of a report that an
+                interrupted run has saved. Those of other segments are left out.
+
+        Raises:
+            MediaError: If a clip was left out and `on_error` is `"raise"`.
+        """
+        known = {(finding.problem, finding.where) for finding in self._findings}
+        indices = collections.defaultdict(list)
+        for index, segment in enumerate(self.segments):
+            indices[str(segment)].append(index)
+        for finding in findings:
+            if (finding.problem, finding.where) in known:
+                continue
+            finding = dataclasses.replace(finding, split=None)
+            for index in indices.get(finding.where, ()):
+                self._found_later.setdefault((index, finding.problem), finding)
+                self._raise_if_wanted(finding)
+
+    def _raise_if_wanted(self, finding):
+        is_left_out = finding.problem.consequence == "skipped"
+        if is_left_out and self.on_error == "raise":
+            raise MediaError(finding.where, finding.problem, finding.reason)
+
+    def _add(self, segment, info, position):
         try:
-            starts = _possible_starts(segment, info, self.spec)
+            starts = _possible_starts(segment, info, self.spec, self.short_clips)
         except MediaError as error:
-            self._findings.append(Finding(error.problem, str(segment), error.reason))
+            finding = Finding(error.problem, str(segment), error.reason)
+            self._raise_if_wanted(finding)
+            self._findings.append(finding)
             return
         self.segments.append(segment)
         self._starts.append(starts)
-        self._positions.append(len(neighbours) - 1)
+        self._positions.append(position)
+        if _is_short(info, self.spec):
+            done = "repeated" if self.short_clips == "repeat" else "padded"
+            reason = f"{_length_of(info, self.spec)}: {done}"
+            self._findings.append(Finding(Problem.SHORT, str(segment), reason))
         if not info.has_audio:
             reason = "has no sound that can be decoded"
             self._findings.append(Finding(Problem.NO_AUDIO, str(segment), reason))
@@ -338,30 +395,43 @@ def _probe_all(paths, threads):
 
 def _probe(path):
     try:
-        return probe(path)
+        with any_error_of(path):
+            return probe(path)
     except MediaError as error:
         return error
 
 
-def _possible_starts(segment, info, spec):
-    """Return the earliest and the latest time at which the clip may start."""
+def _possible_starts(segment, info, spec, short_clips):
+    """Returns the earliest and the latest time at which the clip may start."""
     if isinstance(info, MediaError):
         raise info
     if not info.has_video:
         reason = "has no video that can be decoded"
         raise MediaError(segment.path, Problem.NO_VIDEO, reason)
-    # Decoding repeats the last frame for up to one period.
-    if info.duration + TIME_TOLERANCE < spec.duration - spec.frame_period:
-        reason = f"lasts {info.duration:.2f} s, a clip {spec.duration:.2f} s"
+    is_short = _is_short(info, spec)
+    if is_short and short_clips == "error":
+        reason = _length_of(info, spec)
         raise MediaError(segment.path, Problem.TOO_SHORT, reason)
     start = max(segment.start or 0.0, info.start)
     end = info.end if segment.end is None else min(segment.end, info.end)
-    if start >= end:
+    is_whole_file = segment.start is None and segment.end is None
+    if start >= end and not is_whole_file:
         reason = f"lies outside the file, which ends at {info.end:.2f} s"
         raise MediaError(segment.path, Problem.TOO_SHORT, reason)
+    if is_short:
+        return info.start, info.start
     if end - start >= spec.duration:
         return start, end - spec.duration
-    centred = (start + end - spec.duration) / 2
+    centered = (start + end - spec.duration) / 2
     latest = max(info.start, info.end - spec.duration)
-    widened = min(max(centred, info.start), latest)
+    widened = min(max(centered, info.start), latest)
     return widened, widened
+
+
+def _is_short(info, spec):
+    # Decoding repeats the last frame for up to one period.
+    return info.duration + TIME_TOLERANCE < spec.duration - spec.frame_period
+
+
+def _length_of(info, spec):
+    return f"lasts {info.duration:.2f} s, a clip {spec.duration:.2f} s"

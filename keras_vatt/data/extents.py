@@ -1,5 +1,7 @@
 """Clips of a stretch of a file, which may be shorter than the clip."""
 
+import math
+
 from keras_vatt.data.frames import decode_crops
 from keras_vatt.data.report import Problem
 from keras_vatt.data.short_clips import lengthen
@@ -31,7 +33,8 @@ def decode_extent_frames(media, start, end, spec, crop_positions, short_clips):
     expected = spec.num_frames
     if is_short(start, end, spec):
         check_not_refused(media, start, end, spec, short_clips)
-        expected = max(1, int((end - start) * spec.frames_per_second + 1e-6))
+        expected = math.ceil((end - start) * spec.frames_per_second - 1e-6)
+        expected = max(1, expected)
     frames = decode_crops(media, start, spec, crop_positions)[:, :expected]
     missing = (expected - frames.shape[1]) * spec.frame_period
     if not frames.size or missing > max(_MISSING_SECONDS, spec.frame_period):
@@ -58,12 +61,12 @@ def decode_extent_waveform(media, start, end, spec, short_clips):
         MediaError: if the file can't be decoded, has no audio, or is too short and
             `short_clips` is `"error"`.
     """
-    waveform, num_decoded = decode_samples(media, start, spec)
     num_samples = round((end - start) * spec.sampling_rate)
+    if num_samples < spec.audio_samples and is_short(start, end, spec):
+        check_not_refused(media, start, end, spec, short_clips)
+    waveform, num_decoded = decode_samples(media, start, spec)
     if num_samples >= len(waveform):
         return waveform
-    if is_short(start, end, spec):
-        check_not_refused(media, start, end, spec, short_clips)
     if not media.has_video and media.info().end <= end:
         # The samples tell the length of a file better than its header.
         num_samples = num_decoded

@@ -114,13 +114,13 @@ def resample(frames, positions, rate):
         ("aresample", _aresample_options(frames[0], rate, origin)),
         ("abuffersink", None),
     )
-    blocks = []
+    graph.set_audio_frame_size(rate)  # A few large blocks are faster than many.
+    time_base = fractions.Fraction(1, own_rate)
     for frame, position in zip(frames, positions, strict=True):
-        frame.pts, frame.time_base = int(position), fractions.Fraction(1, own_rate)
+        frame.pts, frame.time_base = int(position), time_base
         graph.push(frame)
-        blocks += [block.to_ndarray() for block in _pulled(graph)]
     graph.push(None)
-    blocks += [block.to_ndarray() for block in _pulled(graph)]
+    blocks = [block.to_ndarray() for block in _pulled(graph)]
     if not blocks:
         return 0, np.zeros(0, np.float32)
     channels = np.concatenate(blocks, axis=1)

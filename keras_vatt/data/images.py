@@ -6,11 +6,13 @@ import os
 import av
 import numpy as np
 
+from keras_vatt.data.dataset_entries import clip_of_entry
 from keras_vatt.data.frames import FrameResizer
 from keras_vatt.data.limits import media_limits
 from keras_vatt.data.media import LIBRARY_ERRORS, MediaError, check_pixels
-from keras_vatt.data.raw_clips import crop_positions, is_raw
+from keras_vatt.data.raw_clips import is_raw
 from keras_vatt.data.report import Problem
+from keras_vatt.data.windows import crop_positions
 
 _FORMATS = "bmp_pipe,gif,jpeg_pipe,png_pipe,tiff_pipe,webp_pipe"
 
@@ -72,6 +74,7 @@ def is_raw_images(given, size):
 
 
 def _crops(image, resizer, positions):
+    image = clip_of_entry(image)
     if isinstance(image, np.ndarray):
         return resizer.crops(_frame_of_array(image), positions)
     name, content = _name_and_content(image)

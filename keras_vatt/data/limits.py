@@ -10,11 +10,9 @@ class MediaLimits:
     Args:
         max_pixels: int. Pixels of a frame or an image. Defaults to `2**26`, such as
             8192 x 8192; a frame of 8K video has 33 million.
-        max_subtitle_bytes: int. Size of a subtitle file. Defaults to `16 * 2**20`;
-            ten hours of captions have about one million bytes.
 
     Raises:
-        ValueError: If a limit is not a positive integer.
+        ValueError: If `max_pixels` is not a positive integer.
 
     Example:
     ```python
@@ -26,14 +24,13 @@ class MediaLimits:
     """
 
     max_pixels: int = 2**26
-    max_subtitle_bytes: int = 16 * 2**20
 
     def __post_init__(self):
-        for name, value in dataclasses.asdict(self).items():
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(
-                    f"`{name}` must be a positive integer. Received: {name}={value!r}"
-                )
+        value = self.max_pixels
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(
+                f"`max_pixels` must be a positive integer. Received: {value!r}"
+            )
 
 
 _limits = MediaLimits()

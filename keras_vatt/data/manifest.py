@@ -8,15 +8,18 @@ import os
 import pathlib
 
 from keras_vatt._files import atomic_write
+from keras_vatt.data.caption_files import CaptionFiles
+from keras_vatt.data.corpus_folder import find_files, leads_outside, outside_reason
+from keras_vatt.data.manifest_header import (
+    check_header,
+    missing_column,
+    renamed_columns,
+)
 from keras_vatt.data.report import Finding, Problem
-from keras_vatt.data.subtitles import SUBTITLE_SUFFIXES, read_subtitles
+from keras_vatt.data.subtitles import MAX_SUBTITLE_BYTES
 
 MANIFEST_NAMES = ("manifest.jsonl", "manifest.csv")
 
-_VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mts"}
-    | {".ogv", ".ts", ".webm", ".wmv"}
-)
 _COLUMNS = ("path", "start", "end", "caption", "split")
 
 
@@ -49,26 +52,47 @@ class Segment:
         return f"{self.path} from {self.start or 0.0:.2f} s to {end}"
 
 
-def read_corpus(source, allow_outside=False):
-    """Read which segments of which files make up a corpus.
+def read_corpus(
+    source,
+    allow_outside=False,
+    caption_language="en",
+    max_subtitle_bytes=MAX_SUBTITLE_BYTES,
+):
+    """Reads which segments of which files make up a corpus.
 
-    A manifest has one row a segment: `path` (relative to the manifest), `start` and
+    A manifest has one row per segment: `path` (relative to the manifest), `start` and
     `end` in seconds, `caption`, `split`; only `path` is required, and further columns
-    are kept in `Segment.extra`. It is JSON Lines (`.jsonl`, one object a line) or CSV
+    are kept in `Segment.extra`. It is JSON Lines (`.jsonl`, one object per line) or CSV
     (`.csv`, with a header), in UTF-8.
 
     In a folder, `manifest.jsonl` or `manifest.csv` is read if there is one. Otherwise
-    every video under it is taken, in alphabetical order: the cues of the WebVTT or
-    SubRip file beside it (`talk.mp4`, `talk.vtt`) are its segments, and a video
-    without one is a single segment without caption.
+    every video under it is taken, in alphabetical order, with the captions beside it:
 
-    Rows that can't be read and files that don't exist are left out and reported.
+    | captions of `talk.mp4` | what they are |
+    |---|---|
+    | `talk.vtt`, `talk.srt` | WebVTT or SubRip; its cues are the segments |
+    | `talk.en.vtt`, `talk.en-US.srt`, `talk.mp4.vtt` | the same, as yt-dlp names them |
+    | `talk.csv` | a table with the columns `start`, `end` and `text` |
+    | `caption.json` | HowTo100M's captions of all videos, by their ids |
+
+    The first that can be read is taken. Of several languages, `caption_language` comes
+    first, then its regional variants, then a file without a language, then the others
+    in alphabetical order; the findings name the files that are not read. A video
+    without captions is a single segment.
+
+    Rows and files that can't be read, and media files that are not read (audio, formats
+    that are not supported, links that lead out of the folder), are left out and
+    reported. Hidden files and folders are left out silently.
 
     Args:
         source: str or path of a manifest or of a folder.
         allow_outside: bool, whether files may lie outside the folder of the corpus:
             absolute paths, paths through `..`, links to other places. Only for
             corpora that you trust. Defaults to `False`.
+        caption_language: str, the language tag of the captions that are preferred.
+            Defaults to `"en"`.
+        max_subtitle_bytes: int, the largest caption file of one video that is read.
+            Defaults to 16 MiB.
 
     Returns:
         Tuple of a list of `Segment` and of a list of `keras_vatt.data.Finding`, the
@@ -76,9 +100,9 @@ def read_corpus(source, allow_outside=False):
 
     Raises:
         FileNotFoundError: If there is no such file or folder.
-        ValueError: If a file of the corpus lies outside its folder and
-            `allow_outside` is not set, if a CSV manifest has no `path` column, or if
-            the suffix of a manifest is unknown.
+        ValueError: If a row of a manifest leads out of its folder and `allow_outside`
+            is not set, if a CSV manifest has no `path` column, or if the suffix of a
+            manifest is unknown.
 
     Example:
     ```python
@@ -95,7 +119,9 @@ def read_corpus(source, allow_outside=False):
         manifests = [source / name for name in MANIFEST_NAMES]
         manifest = next(filter(pathlib.Path.is_file, manifests), None)
         if manifest is None:
-            return _read_folder(source, allow_outside)
+            return _read_folder(
+                source, allow_outside, caption_language, max_subtitle_bytes
+            )
         source = manifest
     if not source.is_file():
         raise FileNotFoundError(f"There is no file or folder {str(source)!r}.")
@@ -103,7 +129,7 @@ def read_corpus(source, allow_outside=False):
 
 
 def write_manifest(path, segments):
-    """Write segments to a manifest that `read_corpus` reads.
+    """Writes segments to a manifest that `read_corpus` reads.
 
     The file appears at once when it is complete, or not at all.
 
@@ -141,24 +167,27 @@ def _to_row(segment, folder):
 
 def _read_manifest(manifest, allow_outside):
     segments, findings = [], []
-    for line, row in _rows_of(manifest):
+    for line, row in _rows_of(manifest, findings):
         where = f"{manifest}, line {line}"
         try:
             segment = _to_segment(row)
         except (ValueError, ArithmeticError, RecursionError) as error:
             findings.append(Finding(Problem.MALFORMED, where, str(error)))
             continue
-        path = _inside(manifest.parent, segment.path, where, allow_outside)
+        path = manifest.parent / segment.path
+        if not allow_outside and leads_outside(manifest.parent, path):
+            raise ValueError(f"{where}: {outside_reason(f'{segment.path!r} leads')}")
         if os.path.isfile(path):
+            path = os.path.realpath(path)
             segments.append(dataclasses.replace(segment, path=path))
         else:
             reason = f"{segment.path} does not exist"
-            findings.append(Finding(Problem.MISSING, where, reason))
+            findings.append(Finding(Problem.MISSING, where, reason, segment.split))
     return segments, findings
 
 
-def _rows_of(manifest):
-    """Yield the line number and the content of each row: JSON text, or a dict."""
+def _rows_of(manifest, findings):
+    """Yields the line number and the content of each row: JSON text, or a dict."""
     if manifest.suffix not in (".jsonl", ".csv"):
         raise ValueError(f"A manifest ends in .jsonl or .csv. Received: {manifest}")
     # What is no UTF-8 becomes a lone surrogate, which marks the row as malformed.
@@ -170,14 +199,17 @@ def _rows_of(manifest):
                 (line, text) for line, text in enumerate(file, 1) if text.strip()
             )
         else:
-            yield from _csv_rows(file, manifest)
+            yield from _csv_rows(file, manifest, findings)
 
 
-def _csv_rows(file, manifest):
+def _csv_rows(file, manifest, findings):
     reader = csv.DictReader(file, strict=True)
     try:
-        if "path" not in (reader.fieldnames or ()):
-            raise ValueError(f"{manifest} has no header with a `path` column")
+        header = [name.strip() for name in reader.fieldnames or ()]
+        check_header(header, manifest)
+        for reason in renamed_columns(header):
+            findings.append(Finding(Problem.IGNORED, str(manifest), reason))
+        reader.fieldnames = header
         for row in reader:
             yield reader.line_num, row
     except csv.Error as error:
@@ -199,7 +231,7 @@ def _to_segment(row):
         raise ValueError(f"ends at {end} s, before it starts")
     path = _text(row, "path")
     if not path:
-        raise ValueError("has no `path`")
+        raise ValueError(missing_column("path", row))
     caption = " ".join(_text(row, "caption").split())
     return Segment(path, start, end, caption, _text(row, "split") or None, extra)
 
@@ -231,45 +263,19 @@ def _seconds(row, name):
     return seconds
 
 
-def _inside(folder, path, where, allow_outside):
-    """Return the absolute path of a file of a corpus, which is below its folder."""
-    resolved = pathlib.Path(os.path.realpath(folder / path))
-    outside = not resolved.is_relative_to(os.path.realpath(folder))
-    if outside and not allow_outside:
-        raise ValueError(
-            f"{where}: {path!r} leads outside the folder of the corpus. If you trust "
-            "this corpus, pass `allow_outside=True`."
-        )
-    return str(resolved)
-
-
-def _read_folder(folder, allow_outside):
-    segments, findings = [], []
-    for video in sorted(folder.rglob("*")):
-        hidden = video.name.startswith(".")
-        if hidden or video.suffix.lower() not in _VIDEO_SUFFIXES or not video.is_file():
-            continue
-        relative = video.relative_to(folder)
-        path = _inside(folder, relative, str(folder), allow_outside)
-        cues, cue_findings = _cues_beside(video)
-        findings.extend(cue_findings)
+def _read_folder(folder, allow_outside, caption_language, max_subtitle_bytes):
+    content = find_files(folder, allow_outside)
+    captions = CaptionFiles(
+        folder,
+        content.videos.values(),
+        content.captions,
+        caption_language,
+        max_subtitle_bytes,
+    )
+    segments = []
+    for path, video in content.videos.items():
+        cues = captions.cues_of(video)
         segments.extend(Segment(path, cue.start, cue.end, cue.caption) for cue in cues)
         if not cues:
             segments.append(Segment(path))
-    return segments, findings
-
-
-def _cues_beside(video):
-    """Read the subtitle file beside a video: its cues and what is wrong with it."""
-    candidates = (video.with_suffix(suffix) for suffix in SUBTITLE_SUFFIXES)
-    subtitles = next(filter(pathlib.Path.is_file, candidates), None)
-    if subtitles is None:
-        return [], []
-    try:
-        cues, left_out = read_subtitles(subtitles)
-    except (ValueError, OSError) as error:
-        return [], [Finding(Problem.MALFORMED, str(subtitles), str(error))]
-    if not left_out:
-        return cues, []
-    reason = f"{left_out} cues without words or with times that can't be read"
-    return cues, [Finding(Problem.MALFORMED, str(subtitles), reason)]
+    return segments, content.findings + captions.findings

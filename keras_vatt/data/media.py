@@ -151,6 +151,10 @@ class Media:
     Args:
         source: str or path of a file, its `bytes`, or a binary file object.
 
+    Attributes:
+        name: str, the path, or what stands for it in messages.
+        formats: set of str, FFmpeg's names of the container format.
+
     Raises:
         MediaError: If the file is missing or is no media file.
         ValueError: If `source` is something else.
@@ -229,7 +233,7 @@ class Media:
 
     def time_of(self, frame):
         """Returns the time at which a frame of `decode` is presented, in seconds."""
-        return float(frame.pts * frame.time_base) - self._zero
+        return frame.time - self._zero
 
     def clock_of(self, time):
         """Returns the time stamp, in seconds, of a time of this file in seconds."""
@@ -261,7 +265,7 @@ class Media:
         )
         # An earlier one stays open, since frames of it may be in use.
         self._containers.append(self._container)
-        self._formats = set(self._container.format.name.split(","))
+        self.formats = set(self._container.format.name.split(","))
         self._zero = (self._container.start_time or 0) / av.time_base
         self._video = _decodable(self._container, "video")
         self._audio = _decodable(self._container, "audio")
@@ -285,7 +289,7 @@ class Media:
             lambda packet: not packet.is_keyframe, self._packets(stream)
         )
         for packet in packets:
-            if packet.is_corrupt and not self._formats & _FORMATS_WITH_JOINS:
+            if packet.is_corrupt and not self.formats & _FORMATS_WITH_JOINS:
                 raise self.error(Problem.CORRUPT, "is truncated or damaged")
             yield from packet.decode()
         yield from stream.decode(None)
@@ -314,7 +318,7 @@ class Media:
 
     def _seek(self, stream, start):
         """Seeks to a point at or before `start`; returns the stream to read from."""
-        if self._formats & _FORMATS_WITHOUT_SEEKING:
+        if self.formats & _FORMATS_WITHOUT_SEEKING:
             return self._reopened(stream)
         for offset in self._seek_offsets(stream, start):
             with contextlib.suppress(av.FFmpegError):
@@ -347,7 +351,7 @@ class Media:
         gives a placeholder.
         """
         claimed = self._claimed_end(stream, start)
-        if self._formats & _FORMATS_WITH_INDEX and claimed is not None:
+        if self.formats & _FORMATS_WITH_INDEX and claimed is not None:
             return claimed
         if claimed is not None:
             measured = self._last_packet_end(stream, claimed - 1.0)

@@ -37,7 +37,8 @@ def make_dataset(
     With `steps` given to `evaluate` or `predict` it doesn't.)
 
     A clip that can't be decoded is named in `source.report`. In training the next
-    clip of the source takes its place; otherwise it is left out of its batch.
+    clip of the source takes its place; otherwise it is left out of its batch. A source
+    with `on_error="raise"` ends the pass instead.
 
     Clips are read by threads: decoding, reading and copying release the interpreter
     lock. At most one batch is read ahead.
@@ -45,7 +46,8 @@ def make_dataset(
     Args:
         source: `ClipSource`, `CachedClips`, or anything with a length and a method
             `clip(index, epoch)` that returns arrays in dicts or tuples or raises a
-            `MediaError`.
+            `MediaError`. Its attribute `on_error`, if it has one, is `"skip"` or
+            `"raise"`.
         batch_size: int, clips in a batch, over all shards.
         training: bool, see above.
         seed: int, for the order of the clips and for `augment`. Defaults to `0`.
@@ -135,16 +137,21 @@ class _Reader:
         for further in range(len(self.source)):
             try:
                 return self._read((index + further) % len(self.source), epoch)
-            except MediaError:  # The source has put it into its report.
-                continue
+            except MediaError as error:  # The source has put it into its report.
+                self._raise_if_wanted(error)
         raise RuntimeError("No clip of the source can be decoded: see its `report`.")
 
     def _read_or_drop(self, index):
         try:
             # Grain leaves out what is None.
             return self._read(index, 0) if index < len(self.source) else None
-        except MediaError:  # The source has put it into its report.
+        except MediaError as error:  # The source has put it into its report.
+            self._raise_if_wanted(error)
             return None
+
+    def _raise_if_wanted(self, error):
+        if getattr(self.source, "on_error", "skip") == "raise":
+            raise error
 
     def _read(self, index, epoch):
         element = self.source.clip(index, epoch)

@@ -26,16 +26,17 @@ class Problem(enum.StrEnum):
 
     @property
     def consequence(self):
-        """What happens to the clip: skipped, repeated, or a modality masked."""
-        if self is Problem.IGNORED:
-            return "not read"
+        """What happens to the clip: skipped, repeated, or a modality masked.
+
+        A file that is ignored is none of the corpus in the first place.
+        """
         if self is Problem.SHORT:
             return "repeated or padded"
         if self in (Problem.NO_AUDIO, Problem.SILENT):
             return "audio masked"
         if self is Problem.NO_CAPTION:
             return "text masked"
-        return "skipped"
+        return "not read" if self is Problem.IGNORED else "skipped"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +47,14 @@ class Finding:
         problem: A `Problem`.
         where: str, the file, and the line or the seconds within it.
         reason: str, what exactly is wrong.
+        split: str, the split that it belongs to, such as `"test"`; `None` where that
+            is unknown. Defaults to `None`.
     """
 
     problem: Problem
     where: str
     reason: str
+    split: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +66,8 @@ class CorpusReport:
     Args:
         used: int, the clips that remain.
         findings: Tuple of `Finding`, in the order in which they were found.
+        used_by_split: dict from the name of a split to its clips that remain. Defaults
+            to `None`, for a corpus without splits.
 
     Example:
     ```python
@@ -77,6 +83,26 @@ class CorpusReport:
 
     used: int
     findings: tuple[Finding, ...] = ()
+    used_by_split: dict[str, int] | None = None
+
+    @classmethod
+    def of_splits(cls, findings, reports):
+        """Makes one report of the reports of several splits.
+
+        Args:
+            findings: list of `Finding` of the corpus as a whole.
+            reports: dict from the name of a split to its `CorpusReport`.
+
+        Returns:
+            A `CorpusReport`, whose findings name their splits.
+        """
+        of_splits = (
+            dataclasses.replace(finding, split=split)
+            for split, report in reports.items()
+            for finding in report.findings
+        )
+        used = {split: report.used for split, report in reports.items()}
+        return cls(sum(used.values()), (*findings, *of_splits), used)
 
     def count(self, problem):
         """Return how many findings there are of one `Problem`."""
@@ -89,6 +115,9 @@ class CorpusReport:
 
     def __str__(self):
         lines = [f"clips used: {self.used}"]
+        if self.used_by_split:
+            parts = (f"{count} {name}" for name, count in self.used_by_split.items())
+            lines = [f"{lines[0]} ({', '.join(parts)})"]
         for problem, count in self.counts.items():
             lines.append(f"{problem} ({problem.consequence}): {count}")
             lines.extend(_examples_of(problem, self.findings))
@@ -96,20 +125,21 @@ class CorpusReport:
 
     def to_dict(self):
         """Return the report as a dict of JSON types."""
-        return {
-            "used": self.used,
-            "counts": {str(problem): count for problem, count in self.counts.items()},
-            "findings": [dataclasses.asdict(finding) for finding in self.findings],
-        }
+        counts = {str(problem): count for problem, count in self.counts.items()}
+        splits = {} if self.used_by_split is None else {"splits": self.used_by_split}
+        findings = [_to_row(finding) for finding in self.findings]
+        return {"used": self.used, **splits, "counts": counts, "findings": findings}
 
     @classmethod
     def from_dict(cls, data):
         """Make a report from what `to_dict` returned."""
         findings = (
-            Finding(Problem(row["problem"]), row["where"], row["reason"])
+            Finding(
+                Problem(row["problem"]), row["where"], row["reason"], row.get("split")
+            )
             for row in data["findings"]
         )
-        return cls(data["used"], tuple(findings))
+        return cls(data["used"], tuple(findings), data.get("splits"))
 
     def save(self, path):
         """Write the whole report to a JSON file.
@@ -132,6 +162,13 @@ class CorpusReport:
             A `CorpusReport`.
         """
         return cls.from_dict(json.loads(pathlib.Path(path).read_text("utf-8")))
+
+
+def _to_row(finding):
+    row = dataclasses.asdict(finding)
+    if finding.split is None:
+        del row["split"]
+    return row
 
 
 def _examples_of(problem, findings, limit=5):

@@ -16,7 +16,10 @@ class PresentationClock:
     """
 
     def __init__(self, stream):
-        self._stream = stream
+        self._time_base = stream.time_base
+        self._ticks_per_second = float(1 / stream.time_base)
+        rate = stream.average_rate if stream.type == "video" else None
+        self._period = round(self._ticks_per_second / rate) if rate else 0
         self._faulty = {"pts": 0, "dts": 0}
         self._last = {"pts": -math.inf, "dts": -math.inf}
         self._next = stream.start_time or 0
@@ -32,7 +35,7 @@ class PresentationClock:
         """
         pts = self._estimate(frame.pts, frame.dts)
         frame.pts = self._next if pts is None else pts
-        frame.time_base = self._stream.time_base
+        frame.time_base = self._time_base
         self._next = frame.pts + self._length(frame)
         return frame
 
@@ -49,9 +52,5 @@ class PresentationClock:
 
     def _length(self, frame):
         if getattr(frame, "samples", None):
-            seconds = frame.samples / frame.sample_rate
-            return round(seconds / self._stream.time_base)
-        if frame.duration:
-            return frame.duration
-        rate = self._stream.average_rate
-        return round(1 / rate / self._stream.time_base) if rate else 0
+            return round(frame.samples / frame.sample_rate * self._ticks_per_second)
+        return frame.duration or self._period

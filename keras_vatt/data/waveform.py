@@ -17,8 +17,10 @@ _POSTROLL = 0.05
 # Seconds up to which a file is decoded from its start where its time stamps don't tell
 # at which sample a block begins.
 _LINEAR_SECONDS = 60.0
-# FFmpeg stamps the short blocks of this codec up to 10 ms late.
+# FFmpeg stamps the short blocks of Vorbis up to 10 ms late, and what follows a seek in
+# Ogg by the page, not by the block.
 _INEXACT_CODECS = frozenset({"vorbis"})
+_INEXACT_FORMATS = frozenset({"ogg"})
 # Seconds of time stamps that tell together at which sample a file begins.
 _STAMPED_SECONDS = 1.0
 # Of full scale: -80 dB.
@@ -77,7 +79,7 @@ def decode_samples(media, start, spec):
     rate = spec.sampling_rate
     waveform = np.zeros(spec.audio_samples, np.float32)
     first, end = round(start * rate), 0
-    seek = _decoding_start(media.audio, start)
+    seek = _decoding_start(media, start)
     until = max(start + waveform.size / rate + _POSTROLL, _STAMPED_SECONDS)
     with media.translated_errors():
         frames = list(_frames_between(media, seek, until))
@@ -93,14 +95,21 @@ def decode_samples(media, start, spec):
     return np.clip(waveform, -1.0, 1.0), end
 
 
-def _decoding_start(stream, start):
+def _decoding_start(media, start):
     """Returns from when to decode, in seconds; `-inf` is the start of the file."""
     start -= _PREROLL
-    has_exact_stamps = (
+    if start > _LINEAR_SECONDS or _has_exact_stamps(media):
+        return start
+    return -math.inf
+
+
+def _has_exact_stamps(media):
+    stream = media.audio
+    return (
         stream.time_base * stream.sample_rate <= 1
         and stream.codec_context.name not in _INEXACT_CODECS
+        and not media.formats & _INEXACT_FORMATS
     )
-    return start if has_exact_stamps or start > _LINEAR_SECONDS else -math.inf
 
 
 def _frames_between(media, start, end):
@@ -135,19 +144,36 @@ def _start_of_run(starts, elapsed, media, rate, is_sought):
     Containers round stamps, such as to milliseconds. Many of them together tell the
     start much more precisely.
     """
-    zero = -media.clock_of(0.0) * rate
-    if not is_sought:
+    if is_sought:
+        starts = starts - _late_start(media) * rate
+    else:
         starts = starts[elapsed < _STAMPED_SECONDS * rate]
-        # The first packet of some codecs (Vorbis, WMA) has no samples of its own.
-        latest_zero = 0 if media.has_video else MAX_JITTER * rate
-        if 0 <= starts[0] <= latest_zero:
+        if 0 <= starts[0] <= _latest_start(media) * rate:
             return 0
+    zero = -media.clock_of(0.0) * rate
     rounding = max(0.5, float(media.audio.time_base) * rate / 2)
     earliest, latest = starts.max() - rounding, starts.min() + rounding
     if earliest > latest:  # They are off by more than rounding.
         return np.median(starts) if is_sought else starts[0]
     # Audio that begins at 0 does so exactly.
     return zero if earliest <= zero <= latest else (earliest + latest) / 2
+
+
+def _latest_start(media):
+    """Returns up to when, in seconds, a first sample counts as that of time zero.
+
+    The first packet of some codecs (Vorbis, WMA) has no samples of its own.
+    """
+    return 0.0 if media.has_video else MAX_JITTER
+
+
+def _late_start(media):
+    """Returns by how many seconds time stamps run late, see `_latest_start`."""
+    if media.has_video or _has_exact_stamps(media):
+        return 0.0
+    first = next(media.decode(media.audio, -math.inf), None)
+    late = 0.0 if first is None else media.time_of(first)
+    return late if 0 <= late <= _latest_start(media) else 0.0
 
 
 def _check_has_samples(media):
@@ -165,20 +191,6 @@ def is_silent(waveform):
         bool.
     """
     return bool(np.abs(waveform).max(initial=0.0) < _SILENCE)
-
-
-def to_mono(frames, rate):
-    """Resamples frames that follow each other, and averages their channels.
-
-    Args:
-        frames: list of `av.AudioFrame`.
-        rate: int, hertz.
-
-    Returns:
-        NumPy array of float32, shape `(samples,)`.
-    """
-    positions = np.cumsum([0, *[frame.samples for frame in frames[:-1]]])
-    return resample(frames, positions, rate)[1]
 
 
 def _place(samples, waveform, first):

@@ -2,33 +2,37 @@
 
 import importlib
 import itertools
+from concurrent import futures
 
 import numpy as np
 
+from keras_vatt.data.dataset_entries import clip_of_entry, is_dataset_entry
+from keras_vatt.data.raw_clips import raw_frames, raw_waveform
+from keras_vatt.data.short_clips import check_short_clips
+from keras_vatt.models.common_spaces import common_spaces, fuse
 from keras_vatt.version import __version__
 
 # An image is a video that stands still.
 _BRANCHES = {"text": "text", "audio": "audio", "video": "video", "image": "video"}
-# What can be compared, the best first, and in which outputs of `encode`.
-_COMPARABLE = {
-    ("video", "text"): ("to_text", "to_video"),
-    ("text", "video"): ("to_video", "to_text"),
-    ("video", "audio"): ("to_audio", "to_video"),
-    ("audio", "video"): ("to_video", "to_audio"),
-    # In one space by a joint bridge head alone.
-    ("audio", "text"): ("to_video", "to_video"),
-    ("text", "audio"): ("to_video", "to_video"),
-}
+# The spaces of a bridge head in the order in which they are preferred.
+_SPACES = ("joint", "video_text", "video_audio")
 
 
 class MTEBEncoder:
     """A pre-trained VATT as an encoder that `mteb.evaluate` takes (mteb 2).
 
-    Tasks of one modality (text, audio, video, image) compare `features`. Tasks that
-    compare two modalities take the embeddings in which VATT has learned to: text with
-    video or image, audio with video, and text with audio if the bridge head is a
-    `keras_vatt.layers.JointBridgeHead`. An image is a video that stands still. Of an
-    entry with several modalities one is embedded: with sound and picture the picture.
+    An entry of several modalities, such as a video with its audio, is compared by all
+    that it can be compared by: of their vectors, the mean of the unit vectors is taken
+    and normalized again.
+
+    - If queries and documents have the same modalities, `features` are compared.
+    - Otherwise the embeddings of one space of the bridge head are. A
+      `keras_vatt.layers.FactorizedBridgeHead` has a space of video and text, where
+      audio doesn't count, and one of video and audio. In that of a
+      `keras_vatt.layers.JointBridgeHead`, all modalities count.
+    - If there is no such space, `features` of the modalities that both have are.
+
+    An image is a video that stands still.
 
     Media are decoded as everywhere in this library, in its middle where longer than a
     clip; torchcodec, with which `datasets` decodes, is not needed.
@@ -39,10 +43,14 @@ class MTEBEncoder:
             `"keras_vatt/vatt"`.
         features: string, the output of `model.encode` for tasks of one modality.
             Defaults to `"features_pooled"`.
+        short_clips: string. What is done with a clip shorter than the model's:
+            `"repeat"` starts over from its beginning, `"pad"` appends black frames and
+            silence, `"error"` raises an error. Defaults to `"repeat"`.
 
     Raises:
         ImportError: if mteb is not installed.
-        ValueError: if the model can't take raw media and strings.
+        ValueError: if the model can't take raw media and strings, or `short_clips` is
+            no rule.
 
     Example:
     ```python
@@ -55,13 +63,21 @@ class MTEBEncoder:
     ```
     """
 
-    def __init__(self, model, name="keras_vatt/vatt", features="features_pooled"):
+    def __init__(
+        self,
+        model,
+        name="keras_vatt/vatt",
+        features="features_pooled",
+        short_clips="repeat",
+    ):
         if model.preprocessor is None:
             raise ValueError(
                 "mteb gives strings and media, for which this model has no "
                 "preprocessor: set `model.preprocessor`."
             )
+        check_short_clips(short_clips)
         self.model = model
+        self.short_clips = short_clips
         self.features = features
         self.mteb_model_meta = _model_meta(model, name)
 
@@ -87,19 +103,19 @@ class MTEBEncoder:
             **kwargs: `batch_size`, and others that are not used.
 
         Returns:
-            float32 array of shape `(entries, dim)`.
+            float32 array of shape `(entries, dim)`. Rows of several modalities have
+            length 1.
 
         Raises:
-            ValueError: if the modalities of the task can't be compared.
+            ValueError: if the modalities of the task can't be compared, or an entry
+                has none of them.
             keras_vatt.data.MediaError: if a file can't be used.
         """
         batches = _undecoded_batches(inputs)
         first = next(batches)
-        branch, output = self._place(first, task_metadata, prompt_type)
-        column = "image" if branch == "video" and "video" not in first else branch
+        outputs = self._place(first, task_metadata, prompt_type)
         rows = [
-            self._encode(output, column, batch[column])
-            for batch in itertools.chain([first], batches)
+            self._encode(outputs, batch) for batch in itertools.chain([first], batches)
         ]
         return np.concatenate(rows)
 
@@ -112,7 +128,7 @@ class MTEBEncoder:
         return _similarity_functions().pairwise_cos_sim(embeddings1, embeddings2)
 
     def _place(self, batch, task, prompt_type):
-        """Which part of the model embeds a batch, and which of its outputs to take."""
+        """Returns the columns of a batch that count, with the output of each."""
         given = {m for m in task.modalities if m in batch}
         if prompt_type is None or task.category is None:
             sides = (given, set(task.modalities) - given)
@@ -120,46 +136,79 @@ class MTEBEncoder:
         else:
             sides = tuple(map(task.get_modalities, ("query", "document")))
             here = ("query", "document").index(prompt_type)
-        sides = [{_BRANCHES[modality] for modality in side} for side in sides]
-        if not sides[1] or sides[0] == sides[1]:
-            return _best(sides[0]), self.features
-        for pair, outputs in _COMPARABLE.items():
-            if pair[0] in sides[0] and pair[1] in sides[1]:
-                self._check_comparable(pair)
-                return pair[here], outputs[here]
-        return _best(sides[here] & sides[1 - here]), self.features
+        outputs = self._outputs(
+            *({_BRANCHES[modality] for modality in side} for side in sides), here
+        )
+        columns = [m for m in _BRANCHES if m in sides[here] and m in batch]
+        return {m: outputs[_BRANCHES[m]] for m in columns if _BRANCHES[m] in outputs}
 
-    def _check_comparable(self, pair):
-        together = self.model.bridge_head.embeds_audio_and_text_together
-        if set(pair) == {"audio", "text"} and not together:
+    def _outputs(self, queries, documents, here):
+        """Returns the outputs to take of the modalities that count on one side."""
+        side = (queries, documents)[here]
+        if documents and queries != documents:
+            spaces = common_spaces(self.model)
+            for space in (spaces[name] for name in _SPACES if name in spaces):
+                ends = queries & set(space), documents & set(space)
+                # A single modality is compared by its features.
+                if all(ends) and len(ends[0] | ends[1]) > 1:
+                    return {m: space[m] for m in side & set(space)}
+            side = queries & documents
+        if not side:
             raise ValueError(
-                "This model has no space of both audio and text: only one with a "
+                f"This model has no space of both {' and '.join(sorted(queries))} and "
+                f"{' and '.join(sorted(documents))}: only one with a "
                 "`keras_vatt.layers.JointBridgeHead` can do this task."
             )
+        return dict.fromkeys(side, self.features)
 
-    def _encode(self, output, column, entries):
+    def _encode(self, outputs, batch):
+        if len(outputs) == 1:
+            ((column, output),) = outputs.items()
+            return self._encode_column(column, batch[column], output)
+        present = [[entry is not None for entry in batch[m]] for m in outputs]
+        if not np.any(present, axis=0).all():
+            number = int(np.argmin(np.any(present, axis=0)))
+            raise ValueError(
+                f"Entry {number} of a batch has none of {', '.join(outputs)}."
+            )
+        parts = [
+            self._encode_present(column, batch[column], output)
+            for column, output in outputs.items()
+        ]
+        return fuse([part for part in parts if part is not None]).astype(np.float32)
+
+    def _encode_present(self, column, entries, output):
+        """Rows of the entries that are there, and of zeros; `None` if none is there."""
+        numbers = [n for n, entry in enumerate(entries) if entry is not None]
+        if not numbers:
+            return None
+        found = self._encode_column(column, [entries[n] for n in numbers], output)
+        rows = np.zeros((len(entries), found.shape[1]), found.dtype)
+        rows[numbers] = found
+        return rows
+
+    def _encode_column(self, column, entries, output):
         inputs = [_RAW[column](entry) for entry in entries]
+        if column in ("audio", "video"):
+            inputs = self._decode(column, inputs)
         return self.model.extract_features(column, inputs, output)[:, 0]
 
+    def _decode(self, column, sources):
+        spec = self.model.preprocessor.clip_spec
+        decode = {"audio": raw_waveform, "video": raw_frames}[column]
 
-def _best(branches):
-    """Of a clip with several modalities the one that tells most."""
-    return next(name for name in ("video", "audio", "text") if name in branches)
+        def decode_one(source):
+            return decode(source, spec, short_clips=self.short_clips)
+
+        with futures.ThreadPoolExecutor() as pool:
+            clips = np.concatenate(list(pool.map(decode_one, sources)))
+        return clips[..., np.newaxis] if column == "audio" else clips
 
 
 def _clip(entry):
-    """A raw clip of what `datasets` gives: bytes, a path, or samples and their rate."""
-    if isinstance(entry, dict) and entry.get("bytes") is not None:
-        return entry["bytes"]
-    if isinstance(entry, dict) and entry.get("path") is not None:
-        return entry["path"]
-    if isinstance(entry, dict) and "array" in entry:
-        # Channels come last here, and there are never more of them than samples.
-        samples = np.asarray(entry["array"])
-        samples = samples.T if samples.ndim == 2 else samples
-        return samples, entry["sampling_rate"]
-    if isinstance(entry, str | bytes):
-        return entry
+    """A raw clip of what `datasets` gives; see `clip_of_entry`."""
+    if isinstance(entry, str | bytes) or is_dataset_entry(entry):
+        return clip_of_entry(entry)
     raise ValueError(
         "A clip is a dict of `bytes`, `path`, or `array` and `sampling_rate`. "
         f"Received: {type(entry).__name__}"
@@ -175,9 +224,12 @@ _RAW = {"text": str, "audio": _clip, "video": _clip, "image": _picture}
 
 def _undecoded_batches(inputs):
     """The batches of a loader, with media as the files they come from."""
+    dataset = getattr(inputs, "dataset", None)
+    if dataset is None:
+        yield from inputs
+        return
     import datasets
 
-    dataset = getattr(inputs, "dataset", None)
     if not isinstance(dataset, datasets.Dataset):
         yield from inputs
         return

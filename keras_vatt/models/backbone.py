@@ -6,7 +6,9 @@ import keras
 import keras_nlp
 from keras import ops
 
-from keras_vatt.models.batch_dtypes import check_dtype
+from keras_vatt.models.batch_dtypes import check_channels, check_dtype
+from keras_vatt.models.batch_values import check_values, is_concrete
+from keras_vatt.models.checked_inputs import ChecksInputs
 from keras_vatt.models.presets import BackboneFromPreset
 from keras_vatt.models.quantization import QuantizesBackbone, quantized_dtype
 from keras_vatt.storage import PresetFolder, named_variables
@@ -19,7 +21,11 @@ MODALITIES = ("video", "audio", "text")
 
 
 class VATTBackbone(
-    BackboneFromPreset, QuantizesBackbone, KeepsWeights, keras_nlp.models.Backbone
+    BackboneFromPreset,
+    QuantizesBackbone,
+    KeepsWeights,
+    ChecksInputs,
+    keras_nlp.models.Backbone,
 ):
     """Base class of the VATT backbones: any subset of modalities to features.
 
@@ -125,8 +131,10 @@ class VATTBackbone(
 
         Raises:
             ValueError: if the model has no such modality, or if an input is
-                too small for a single patch, of another rank, or of another
-                dtype.
+                too small for a single patch, of another rank, of another
+                dtype, or with its channels elsewhere; and outside of compiled
+                programs if frames or samples are of another scale, or word ids
+                beyond the vocabulary.
         """
         if modality not in self.modalities:
             raise ValueError(
@@ -245,6 +253,9 @@ class VATTBackbone(
 
     def _prepared(self, modality, inputs, stem):
         check_dtype(modality, inputs.dtype)
+        check_channels(modality, inputs.shape)
+        if is_concrete(inputs):
+            check_values(modality, inputs, self.vocabulary_size)
         rank = {"video": 5, "audio": 3, "text": 2}[modality]
         if modality == "text":
             if len(inputs.shape) == 3:
@@ -258,6 +269,11 @@ class VATTBackbone(
             )
         if modality == "text":
             return inputs
+        if None in inputs.shape[1:]:
+            raise ValueError(
+                "A compiled program of TensorFlow takes clips of one shape. Received: "
+                f"'{modality}' of another shape than the first batch had"
+            )
         if 0 in stem.grid(inputs.shape):
             raise ValueError(
                 f"Input '{modality}' is smaller than one patch of "

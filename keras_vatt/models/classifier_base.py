@@ -1,6 +1,5 @@
 """What the classifiers on one modality of a VATT backbone share."""
 
-import contextlib
 import math
 
 import keras
@@ -15,9 +14,11 @@ from keras_vatt.models.class_labels import (
     check_labels,
     label_rows,
 )
+from keras_vatt.models.clip_reader import ClipReader
+from keras_vatt.models.evaluation_batches import EvaluationBatches, with_early_end
 from keras_vatt.models.pooled_encoder import pooled_features
 from keras_vatt.models.raw_batches import RawBatches
-from keras_vatt.models.task import VATTTask
+from keras_vatt.models.task import VATTTask, blanked
 from keras_vatt.training.finite import check_finite
 from keras_vatt.training.frozen_layers import freeze_layers, frozen_layers
 from keras_vatt.training.schedules import warn_of_a_long_schedule
@@ -172,11 +173,16 @@ class VATTClassifier(VATTTask):
         shuffle=True,
         augmentation=None,
         mixup=None,
+        window="random",
+        short_clips="repeat",
+        on_error="skip",
         **kwargs,
     ):
         """Trains the head, and the backbone unless it is frozen.
 
-        Of a raw clip that is longer than the model's, its middle is taken.
+        Of raw audio and video longer than the model's clips a random window is taken,
+        drawn anew in each epoch. Validation takes the middle. A file that can't be used
+        is replaced by the next clip of the list, with its label.
 
         Args:
             x: a list of raw clips (see `predict`), an array of them, or a dataset.
@@ -194,6 +200,14 @@ class VATTClassifier(VATTTask):
                 which VATT is fine-tuned on video. Defaults to `None`.
             mixup: `keras_vatt.training.Mixup()`, with which VATT is fine-tuned on
                 AudioSet. Defaults to `None`.
+            window: string. Window of a long raw clip in training: `"random"` or
+                `"middle"`. Defaults to `"random"`. The seed of
+                `keras.utils.set_random_seed` determines it.
+            short_clips: string, see `predict`. Defaults to `"repeat"`.
+            on_error: string. `"skip"` logs a file that can't be used, adds it to
+                `clip_report` and continues without it, in training and validation;
+                `"raise"` raises its error. Missing files are named before the first
+                epoch. Defaults to `"skip"`.
             **kwargs: the other arguments of `keras.Model.fit`, such as `epochs` and
                 `callbacks`.
 
@@ -203,7 +217,8 @@ class VATTClassifier(VATTTask):
         Raises:
             ValueError: if labels don't fit the classes or the number of clips, or what
                 is to be augmented or mixed are no clips in a list or an array.
-            keras_vatt.data.MediaError: if a file can't be used; it is named.
+            keras_vatt.data.MediaError: if no clip can be used, or with
+                `on_error="raise"` if one can't.
 
         Example:
         ```python
@@ -217,9 +232,16 @@ class VATTClassifier(VATTTask):
         """
         self._compile_by_default()
         self._check_trainable()
+        if window not in ("random", "middle"):
+            raise ValueError(
+                f'`window` must be "random" or "middle". Received: window={window!r}'
+            )
         self._check_clips(x)
+        reading = {"short_clips": short_clips, "on_error": on_error}
         if isinstance(validation_data, tuple):
-            validation_data = self._validation(*validation_data, batch_size=batch_size)
+            validation_data = self._validation(
+                *validation_data, batch_size=batch_size, **reading
+            )
         y, sample_weight = _as_array(y), _as_array(sample_weight)
         check_labels(y, self.num_classes, self.multi_label)
         given = {
@@ -232,32 +254,54 @@ class VATTClassifier(VATTTask):
         changes = {"augmentation": augmentation, "mixup": mixup}
         is_changed = any(change is not None for change in changes.values())
         if is_changed or self._is_raw(self.input_kind, x):
-            # They have an order of their own each epoch.
-            batches = self._labelled_batches(
-                x, y, sample_weight, batch_size, shuffle, **changes
+            batches = RawBatches(
+                self._training_reader(x, y, **reading),
+                labels=label_rows(y, self.num_classes) if mixup is not None else y,
+                sample_weight=sample_weight,
+                batch_size=batch_size or 32,
+                shuffle=shuffle,
+                random_windows=window == "random",
+                **changes,
             )
+            # They have an order of their own each epoch.
             given = {"x": batches, "shuffle": False}
         warn_of_a_long_schedule(self.optimizer, _num_steps(given, kwargs))
-        with contextlib.ExitStack() as stack:
-            for data in (given["x"], validation_data):
-                if isinstance(data, RawBatches):
-                    stack.enter_context(data.own_errors())
+        kwargs = self._with_early_end(validation_data, kwargs)
+        with self._reading(given["x"], validation_data):
             return super().fit(validation_data=validation_data, **given, **kwargs)
 
     def evaluate(
-        self, x=None, y=None, batch_size=None, *, sample_weight=None, **kwargs
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        *,
+        sample_weight=None,
+        short_clips="repeat",
+        on_error="skip",
+        **kwargs,
     ):
         """Loss and metrics, on one window of each clip.
+
+        Files that can't be used are left out: the results are those of the list
+        without them.
 
         Args:
             x: see `fit`.
             y: see `fit`.
             batch_size: int. Defaults to `None`, 32 for clips and arrays.
             sample_weight: a weight for each clip. Defaults to `None`.
+            short_clips: string, see `predict`. Defaults to `"repeat"`.
+            on_error: string, `"skip"` or `"raise"`, see `fit`. Defaults to `"skip"`.
             **kwargs: the other arguments of `keras.Model.evaluate`.
 
         Returns:
             List of numbers, or a dict with `return_dict=True`.
+
+        Raises:
+            ValueError: if labels don't fit the classes or the number of clips.
+            keras_vatt.data.MediaError: if no clip can be used, or with
+                `on_error="raise"` if one can't.
         """
         self._compile_by_default()
         self._check_clips(x)
@@ -266,11 +310,24 @@ class VATTClassifier(VATTTask):
         if not self._is_raw(self.input_kind, x):
             given = {"batch_size": batch_size, "sample_weight": sample_weight}
             return super().evaluate(x=x, y=y, **given, **kwargs)
-        batches = self._labelled_batches(x, y, sample_weight, batch_size)
-        with batches.own_errors():
+        batches = self._evaluation_batches(
+            x, y, sample_weight, batch_size, short_clips, on_error
+        )
+        kwargs = self._with_early_end(batches, kwargs)
+        with self._reading(batches):
             return super().evaluate(x=batches, **kwargs)
 
-    def predict(self, x, batch_size=None, *, num_windows=1, num_crops=1, **kwargs):
+    def predict(
+        self,
+        x,
+        batch_size=None,
+        *,
+        num_windows=1,
+        num_crops=1,
+        short_clips="repeat",
+        on_error="skip",
+        **kwargs,
+    ):
         """Logits of clips, as means over their windows and crops.
 
         VATT tests on 4 windows of each sound, and on 4 windows with 3 crops of each
@@ -286,14 +343,22 @@ class VATTClassifier(VATTTask):
                 its end. Defaults to `1`, its middle.
             num_crops: int. Crops of each window of video, or of each image. Defaults to
                 `1`, the centre.
+            short_clips: string. Rule for raw audio and video shorter than the model's
+                clips: `"repeat"`, `"pad"` or `"error"`; see `VATTVideoConverter.call`.
+                Defaults to `"repeat"`.
+            on_error: string. `"skip"` logs a file that can't be used, adds it to
+                `clip_report` and continues; `"raise"` raises its error. Defaults to
+                `"skip"`.
             **kwargs: the other arguments of `keras.Model.predict`.
 
         Returns:
-            float32 NumPy array of shape `(clips, num_classes)`.
+            float32 NumPy array of shape `(clips, num_classes)`. It is NaN for clips
+            that were skipped.
 
         Raises:
             ValueError: if windows or crops are asked for of what has none.
-            keras_vatt.data.MediaError: if a file can't be used; it is named.
+            keras_vatt.data.MediaError: if no clip can be used, or with
+                `on_error="raise"` if one can't.
         """
         self._check_clips(x)
         if not self._is_raw(self.input_kind, x):
@@ -304,14 +369,28 @@ class VATTClassifier(VATTTask):
                     f"num_crops={num_crops}"
                 )
             return super().predict(x, batch_size=batch_size, **kwargs)
-        batches = self._raw_batches(
-            self.input_kind, x, num_windows, num_crops, batch_size=batch_size or 32
+        reader = self._clip_reader(
+            self.input_kind, x, num_windows, num_crops, short_clips, on_error
         )
-        with batches.own_errors():
+        rows_per_clip = num_windows * num_crops
+        batches = RawBatches(
+            reader, batch_size=batch_size or 32, rows_per_clip=rows_per_clip
+        )
+        with self._reading(batches):
             logits = super().predict(batches, **kwargs)
-        return logits.reshape(-1, num_windows * num_crops, self.num_classes).mean(1)
+        logits = logits.reshape(-1, rows_per_clip, self.num_classes).mean(1)
+        return blanked(logits, reader.skipped)
 
-    def classify(self, x, top_k=5, num_windows=1, num_crops=1, batch_size=None):
+    def classify(
+        self,
+        x,
+        top_k=5,
+        num_windows=1,
+        num_crops=1,
+        batch_size=None,
+        short_clips="repeat",
+        on_error="skip",
+    ):
         """The most probable classes of clips.
 
         Args:
@@ -320,11 +399,15 @@ class VATTClassifier(VATTTask):
             num_windows: int, see `predict`. Defaults to `1`.
             num_crops: int, see `predict`. Defaults to `1`.
             batch_size: int, see `predict`. Defaults to `None`.
+            short_clips: string, see `predict`. Defaults to `"repeat"`.
+            on_error: string, `"skip"` or `"raise"`, see `predict`. Defaults to
+                `"skip"`.
 
         Returns:
             List with a list for each clip, of tuples of the class (its name, or its
             number where the model has no `class_names`) and its probability, the most
             probable first. With `multi_label` each class has a probability of its own.
+            The list of a clip that was skipped is empty.
 
         Example:
         ```python
@@ -342,6 +425,8 @@ class VATTClassifier(VATTTask):
             batch_size=batch_size,
             num_windows=num_windows,
             num_crops=num_crops,
+            short_clips=short_clips,
+            on_error=on_error,
             verbose=0,
         ).astype(np.float64)
         activate = scipy.special.expit if self.multi_label else _softmax
@@ -398,45 +483,46 @@ class VATTClassifier(VATTTask):
         if isinstance(x, np.ndarray):
             check_finite(self.modality, x)
 
-    def _validation(self, x, y=None, sample_weight=None, *, batch_size=None):
+    def _validation(
+        self, x, y=None, sample_weight=None, *, batch_size, short_clips, on_error
+    ):
         self._check_clips(x)
         y, sample_weight = _as_array(y), _as_array(sample_weight)
         check_labels(y, self.num_classes, self.multi_label)
         if self._is_raw(self.input_kind, x):
-            return self._labelled_batches(x, y, sample_weight, batch_size)
+            return self._evaluation_batches(
+                x, y, sample_weight, batch_size, short_clips, on_error
+            )
         return (x, y) if sample_weight is None else (x, y, sample_weight)
 
-    def _labelled_batches(
-        self,
-        x,
-        y,
-        sample_weight,
-        batch_size,
-        shuffle=False,
-        augmentation=None,
-        mixup=None,
+    def _evaluation_batches(
+        self, x, y, sample_weight, batch_size, short_clips, on_error
     ):
-        if y is None:
-            raise ValueError("Raw clips need labels: give `y`, with one for each clip.")
-        labels = np.asarray(y)
-        if mixup is not None:
-            labels = label_rows(labels, self.num_classes)
-        arguments = {
-            "labels": labels,
-            "sample_weight": sample_weight,
-            "batch_size": batch_size or 32,
-            "shuffle": shuffle,
-            "augmentation": augmentation,
-            "mixup": mixup,
-        }
+        _check_given(y)
+        reader = self._clip_reader(
+            self.input_kind, x, short_clips=short_clips, on_error=on_error
+        )
+        return EvaluationBatches(reader, y, sample_weight, batch_size or 32)
+
+    def _training_reader(self, x, y, **reading):
+        """A `ClipReader` of raw clips, or of an array of clips to be changed."""
+        _check_given(y)
         if self._is_raw(self.input_kind, x):
-            return self._raw_batches(self.input_kind, x, **arguments)
+            return self._clip_reader(self.input_kind, x, **reading)
         if not isinstance(x, list | np.ndarray):
             raise ValueError(
                 "Clips are augmented and mixed where they come in a list or an array. "
                 f"Received: a {type(x).__name__}; change its batches yourself."
             )
-        return RawBatches(x, np.stack, **arguments)
+        return ClipReader(x, np.stack)
+
+    def _with_early_end(self, batches, kwargs):
+        """Arguments of a loop that may end before the last of its batches."""
+        if not isinstance(batches, EvaluationBatches):
+            return kwargs
+        if self.steps_per_execution > 1:
+            batches.verify()
+        return kwargs | {"callbacks": with_early_end(kwargs.get("callbacks"), batches)}
 
     def _bias_initializer(self):
         if not self.multi_label:
@@ -450,16 +536,17 @@ def best_classes(probabilities, names, top_k):
     """The most probable classes of each row, as lists of tuples.
 
     Args:
-        probabilities: array of shape `(rows, classes)`.
+        probabilities: array of shape `(rows, classes)`; NaN for clips without any.
         names: sequence with a name for each class.
         top_k: int. How many; all if there are fewer.
 
     Returns:
-        List with a list for each row, of tuples of a name and a float.
+        List with a list for each row, of tuples of a name and a float; an empty one
+        for a row of NaN.
     """
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k]
     return [
-        [(names[index], float(row[index])) for index in indices]
+        [(names[i], float(row[i])) for i in indices if not np.isnan(row[i])]
         for row, indices in zip(probabilities, order, strict=True)
     ]
 
@@ -474,6 +561,11 @@ def _num_steps(given, options):
     elif steps is None and isinstance(x, np.ndarray):
         steps = math.ceil(len(x) / (given["batch_size"] or 32))
     return None if steps is None else epochs * steps
+
+
+def _check_given(labels):
+    if labels is None:
+        raise ValueError("Raw clips need labels: give `y`, with one for each clip.")
 
 
 def _as_array(given):

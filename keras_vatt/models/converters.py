@@ -6,19 +6,25 @@ import numpy as np
 
 from keras_vatt.data.clip_spec import ClipSpec
 from keras_vatt.data.raw_clips import is_raw, raw_frames, raw_waveform
+from keras_vatt.data.short_clips import check_short_clips
 from keras_vatt.models.backbone import VATTBackbone
 from keras_vatt.models.batch_dtypes import as_batch
+from keras_vatt.models.batch_values import check_batch
 from keras_vatt.models.presets import PartFromPreset
 
 
 class _VATTConverter(PartFromPreset):
     backbone_cls = VATTBackbone
 
-    def __call__(self, inputs, num_windows=1, num_crops=1):
+    def __call__(
+        self, inputs, num_windows=1, num_crops=1, short_clips="repeat", position=None
+    ):
         # It runs on NumPy alone, in threads that load data.
-        return self.call(inputs, num_windows, num_crops)
+        return self.call(inputs, num_windows, num_crops, short_clips, position)
 
-    def call(self, inputs, num_windows=1, num_crops=1):
+    def call(
+        self, inputs, num_windows=1, num_crops=1, short_clips="repeat", position=None
+    ):
         """Arrays of a batch.
 
         Args:
@@ -28,16 +34,23 @@ class _VATTConverter(PartFromPreset):
             num_crops: int. Crops of each window of a video, spread evenly along the
                 longer side of the picture; `1` is its centre. Sound has none.
                 Defaults to `1`.
+            short_clips: string. Rule for raw clips that are shorter than the model's:
+                `"repeat"` starts them over from their beginning, as VATT's training
+                data does, `"pad"` appends black frames or silence, `"error"` refuses
+                them. Defaults to `"repeat"`.
+            position: float in [0, 1]. Position of the only window of each raw clip,
+                from its start to its end. Defaults to `None`, the middle.
 
         Returns:
             NumPy array whose first axis is `clips * num_windows * num_crops`: the
             windows of a clip are adjacent, and so are the crops of a window.
 
         Raises:
-            ValueError: if an array has another rank, or several windows of a batch
-                are asked for.
+            ValueError: if an array has another rank, several windows of a batch are
+                asked for, or `short_clips` is no rule.
             keras_vatt.data.MediaError: if a file can't be used.
         """
+        check_short_clips(short_clips)
         if not is_raw(inputs):
             if num_windows != 1 or num_crops != 1:
                 raise ValueError(
@@ -50,7 +63,9 @@ class _VATTConverter(PartFromPreset):
         windows = []
         for number, clip in enumerate(clips):
             try:
-                windows.append(self._windows(clip, num_windows, num_crops))
+                windows.append(
+                    self._windows(clip, num_windows, num_crops, short_clips, position)
+                )
             except ValueError as error:
                 if len(clips) == 1:
                     raise
@@ -63,9 +78,12 @@ class VATTVideoConverter(_VATTConverter, keras_nlp.layers.VideoConverter):
     """Video files and arrays to frames by time, of one size.
 
     A clip is the path of a file, a `keras_vatt.data.MediaSegment`, the bytes of a
-    file, or a tuple of an array of uint8 RGB frames, `(frames, height, width, 3)`, and
-    its rate in frames per second. Of what is longer than a clip the middle is taken, or
-    several windows. An array of rank 5 is a batch that is passed on as it is.
+    file, a tuple of an array and its rate in frames per second, or an entry of Hugging
+    Face `datasets`: a dict with `"bytes"` or `"path"`, or with `"array"` and `"fps"`.
+    An array is one of uint8 RGB frames, `(frames, height, width, 3)` or
+    `(frames, 3, height, width)`, of any framework. Of what is longer than a clip the
+    middle is taken, or several windows; what is shorter is repeated. An array of rank 5
+    is a batch that is passed on as it is, uint8 or float in [-1, 1].
 
     Args:
         num_frames: int. Frames of a clip. Defaults to `32`.
@@ -95,8 +113,10 @@ class VATTVideoConverter(_VATTConverter, keras_nlp.layers.VideoConverter):
         names = ("num_frames", "frames_per_second", "frame_size")
         return config | {name: spec[name] for name in names}
 
-    def _windows(self, clip, num_windows, num_crops):
-        return raw_frames(clip, self.clip_spec, num_windows, num_crops)
+    def _windows(self, clip, num_windows, num_crops, short_clips, position):
+        return raw_frames(
+            clip, self.clip_spec, num_windows, num_crops, short_clips, position
+        )
 
     def _batch(self, frames):
         return _with_rank("video", as_batch("video", frames), 5)
@@ -106,12 +126,19 @@ class VATTVideoConverter(_VATTConverter, keras_nlp.layers.VideoConverter):
 class VATTAudioConverter(_VATTConverter, keras_nlp.layers.AudioConverter):
     """Sound files and arrays, of any rate and channels, to mono waveforms.
 
-    A clip is the path of a file (of sound or video), a `keras_vatt.data.MediaSegment`,
-    the bytes of a file, or a tuple of an array, `(samples,)` or `(samples, channels)`,
-    and its rate in hertz; integers are scaled to [-1, 1]. Of what is longer than a clip
-    the middle is taken, or several windows, and a shorter one is followed by silence.
-    An array `(clips, samples)` or `(clips, samples, 1)` is
-    a batch at the model's own rate, which is passed on.
+    A clip is the path of a file (of audio or video), a `keras_vatt.data.MediaSegment`,
+    the bytes of a file, a tuple of an array and its rate in hertz, or an entry of
+    Hugging Face `datasets`: a dict with `"array"` and `"sampling_rate"`, or with
+    `"bytes"` or `"path"`.
+
+    An array is `(samples,)`, `(samples, channels)` or `(channels, samples)`, of any
+    framework; the axis with at most 32 entries is that of channels, which are averaged.
+    Integers of 8, 16 and 32 bits have the scale of their dtype, unsigned ones around
+    its middle; floats lie in [-1, 1], and what is larger than 2 is refused.
+
+    Of what is longer than a clip the middle is taken, or several windows; what is
+    shorter is repeated. An array `(clips, samples)` or `(clips, samples, 1)` is a batch
+    at the model's own rate, float in [-1, 1], which is passed on.
 
     Args:
         sampling_rate: int. Samples per second, in hertz. Defaults to `48_000`.
@@ -123,6 +150,7 @@ class VATTAudioConverter(_VATTConverter, keras_nlp.layers.AudioConverter):
     converter = keras_vatt.VATTAudioConverter(16_000, 16_000)
     stereo = np.zeros((44_100, 2), "float32")
     converter((stereo, 44_100)).shape  # (1, 16000, 1)
+    converter({"array": stereo.T, "sampling_rate": 44_100}).shape  # (1, 16000, 1)
     ```
     """
 
@@ -139,12 +167,15 @@ class VATTAudioConverter(_VATTConverter, keras_nlp.layers.AudioConverter):
             "audio_samples": spec.audio_samples,
         }
 
-    def _windows(self, clip, num_windows, num_crops):
+    def _windows(self, clip, num_windows, num_crops, short_clips, position):
         if num_crops != 1:
             raise ValueError(
                 f"Sound has no crops, only windows. Received: num_crops={num_crops}"
             )
-        return raw_waveform(clip, self.clip_spec, num_windows)[..., np.newaxis]
+        waveforms = raw_waveform(
+            clip, self.clip_spec, num_windows, short_clips, position
+        )
+        return waveforms[..., np.newaxis]
 
     def _batch(self, samples):
         samples = as_batch("audio", samples).astype(np.float32, copy=False)
@@ -160,4 +191,5 @@ def _with_rank(name, array, rank):
             f"{array.shape}. A single raw clip is given as a tuple of its array and "
             "its rate."
         )
+    check_batch(name, array)
     return array

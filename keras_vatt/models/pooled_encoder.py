@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_vatt.models.batch_dtypes import check_channels
+from keras_vatt.models.checked_inputs import ChecksInputs
 from keras_vatt.training.kept_weights import KeepsWeights
 
 
@@ -34,6 +36,7 @@ def pooled_features(backbone, kind, inputs, training=None):
                 "Images have the shape (images, height, width, 3). "
                 f"Received: shape={tuple(inputs.shape)}"
             )
+        check_channels(kind, inputs.shape)
         frames = backbone.video_patch_size[0]
         inputs = ops.repeat(ops.expand_dims(inputs, 1), frames, axis=1)
         kind = "video"
@@ -41,7 +44,7 @@ def pooled_features(backbone, kind, inputs, training=None):
     return features["features_pooled"]
 
 
-class PooledEncoder(KeepsWeights, keras.Model):
+class PooledEncoder(KeepsWeights, ChecksInputs, keras.Model):
     """One vector a clip, as a model: the pooled features, and embeddings of a head.
 
     Args:
@@ -60,15 +63,15 @@ class PooledEncoder(KeepsWeights, keras.Model):
     def __init__(self, backbone, kind, bridge_head=None):
         super().__init__()
         self.backbone = backbone
-        self.kind = kind
+        self.input_kind = kind
         self.bridge_head = bridge_head
         self.built = True
 
     def call(self, inputs):
-        pooled = pooled_features(self.backbone, self.kind, inputs, training=False)
+        pooled = pooled_features(self.backbone, self.input_kind, inputs, training=False)
         outputs = {"features_pooled": pooled}
         if self.bridge_head is not None:
-            modality = "video" if self.kind == "image" else self.kind
+            modality = "video" if self.input_kind == "image" else self.input_kind
             embeddings = self.bridge_head({modality: pooled}, training=False)
             outputs |= embeddings[modality]
         return {name: ops.cast(rows, "float32") for name, rows in outputs.items()}

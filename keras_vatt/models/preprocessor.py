@@ -7,6 +7,7 @@ import keras
 import keras_nlp
 
 from keras_vatt.data.images import is_raw_images, raw_images
+from keras_vatt.data.short_clips import check_short_clips
 from keras_vatt.models.backbone import VATTBackbone
 from keras_vatt.models.batch_dtypes import as_batch
 from keras_vatt.models.converters import VATTAudioConverter, VATTVideoConverter
@@ -80,11 +81,15 @@ class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
             audio_samples=audio.audio_samples,
         )
 
-    def __call__(self, inputs, num_windows=1, num_crops=1):
+    def __call__(
+        self, inputs, num_windows=1, num_crops=1, short_clips="repeat", position=None
+    ):
         # It runs on NumPy alone, in threads that load data.
-        return self.call(inputs, num_windows, num_crops)
+        return self.call(inputs, num_windows, num_crops, short_clips, position)
 
-    def call(self, inputs, num_windows=1, num_crops=1):
+    def call(
+        self, inputs, num_windows=1, num_crops=1, short_clips="repeat", position=None
+    ):
         """Arrays of a batch.
 
         Args:
@@ -99,6 +104,11 @@ class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
                 repeated. Defaults to `1`.
             num_crops: int. Crops of each window of a video, spread evenly along the
                 longer side of the picture; `1` is its centre. Defaults to `1`.
+            short_clips: string. Rule for raw video and sound shorter than the model's
+                clips: `"repeat"`, `"pad"` or `"error"`; see `VATTVideoConverter.call`.
+                Defaults to `"repeat"`.
+            position: float in [0, 1]. Position of the only window of each raw video
+                and sound, from its start to its end. Defaults to `None`, the middle.
 
         Returns:
             Dict of arrays as `keras_vatt.VATT` takes them. The first axis of video is
@@ -107,14 +117,21 @@ class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
 
         Raises:
             ValueError: if an input is of another form, there is text and no
-                vocabulary, or several windows of a batch are asked for.
+                vocabulary, several windows of a batch are asked for, or `short_clips`
+                is no rule.
             keras_vatt.data.MediaError: if a file can't be used.
         """
+        check_short_clips(short_clips)
+        timing = {
+            "num_windows": num_windows,
+            "short_clips": short_clips,
+            "position": position,
+        }
         converters = {
             "video": functools.partial(
-                self.video_converter, num_windows=num_windows, num_crops=num_crops
+                self.video_converter, num_crops=num_crops, **timing
             ),
-            "audio": functools.partial(self.audio_converter, num_windows=num_windows),
+            "audio": functools.partial(self.audio_converter, **timing),
             "text": self._words,
             "image": functools.partial(self._images, num_crops=num_crops),
         }

@@ -1,17 +1,22 @@
 """What the VATT tasks share."""
 
+import contextlib
+
 import keras
 import keras_nlp
 import numpy as np
 
 from keras_vatt.data.images import is_raw_images, list_of_images
 from keras_vatt.data.raw_clips import is_raw
+from keras_vatt.data.short_clips import check_short_clips
 from keras_vatt.models.backbone import VATTBackbone
 from keras_vatt.models.batch_dtypes import as_batch
+from keras_vatt.models.checked_inputs import ChecksInputs
+from keras_vatt.models.clip_reader import ClipReader, log_skipped, report_of
 from keras_vatt.models.pooled_encoder import EncoderCache
 from keras_vatt.models.presets import TaskFromPreset
 from keras_vatt.models.quantization import QuantizesBackbone
-from keras_vatt.models.raw_batches import RawBatches
+from keras_vatt.models.raw_batches import ClipBatches, RawBatches
 from keras_vatt.models.tower_export import ExportsTowers
 from keras_vatt.training.finite import check_finite
 from keras_vatt.training.kept_weights import KeepsWeights
@@ -38,12 +43,20 @@ class VATTTask(
     QuantizesBackbone,
     ExportsTowers,
     KeepsWeights,
+    ChecksInputs,
     _PlainLoops,
     keras_nlp.models.Task,
 ):
-    """A VATT backbone with something around it, fed with decoded batches."""
+    """A VATT backbone with something around it, fed with decoded batches.
+
+    Attributes:
+        clip_report: `keras_vatt.data.CorpusReport` of the latest call on raw clips:
+            how many were used, which were skipped and why, and which were repeated or
+            padded as they are short. `None` before the first.
+    """
 
     backbone_cls = VATTBackbone
+    clip_report = None
 
     def __setattr__(self, name, value):
         if name in ("preprocessor", "_preprocessor"):
@@ -61,6 +74,8 @@ class VATTTask(
         num_windows=1,
         num_crops=1,
         batch_size=32,
+        short_clips="repeat",
+        on_error="skip",
     ):
         """One vector for each window of a clip, in inference mode.
 
@@ -79,14 +94,22 @@ class VATTTask(
             num_crops: int. Crops of each window of video, or of each image. Defaults to
                 `1`, the centre.
             batch_size: int. How many windows run at a time. Defaults to `32`.
+            short_clips: string. Rule for raw video and audio shorter than the model's
+                clips: `"repeat"`, `"pad"` or `"error"`; see `VATTVideoConverter.call`.
+                Defaults to `"repeat"`.
+            on_error: string. `"skip"` logs a file that can't be used, adds it to
+                `clip_report` and continues; `"raise"` raises its error. Defaults to
+                `"skip"`.
 
         Returns:
-            float32 NumPy array of shape `(clips, num_windows * num_crops, dim)`.
+            float32 NumPy array of shape `(clips, num_windows * num_crops, dim)`. It is
+            NaN for clips that were skipped.
 
         Raises:
             ValueError: if the model has no such modality or output, or windows or
                 crops are asked for of what has none.
-            keras_vatt.data.MediaError: if a file can't be used; it is named.
+            keras_vatt.data.MediaError: if no clip can be used, or with
+                `on_error="raise"` if one can't.
 
         Example:
         ```python
@@ -105,12 +128,15 @@ class VATTTask(
             check_finite(kind, inputs)
             values = encoder.predict(inputs, batch_size=batch_size, verbose=0)
             return values[output][:, np.newaxis]
-        batches = self._raw_batches(
-            kind, inputs, num_windows, num_crops, batch_size=batch_size
+        reader = self._clip_reader(
+            kind, inputs, num_windows, num_crops, short_clips, on_error
         )
-        with batches.own_errors():
+        rows_per_clip = num_windows * num_crops
+        batches = RawBatches(reader, batch_size=batch_size, rows_per_clip=rows_per_clip)
+        with self._reading(batches):
             values = encoder.predict(batches, verbose=0)[output]
-        return values.reshape(-1, num_windows * num_crops, values.shape[-1])
+        values = values.reshape(-1, rows_per_clip, values.shape[-1])
+        return blanked(values, reader.skipped)
 
     def _is_raw(self, kind, given):
         """Whether an input has to go through the preprocessor."""
@@ -120,34 +146,84 @@ class VATTTask(
             return False
         return is_raw_images(given, self._frame_size())
 
-    def _raw_batches(self, kind, given, num_windows=1, num_crops=1, **kwargs):
-        """Raw clips as batches for Keras' loops; see `RawBatches`."""
+    def _clip_reader(
+        self,
+        kind,
+        given,
+        num_windows=1,
+        num_crops=1,
+        short_clips="repeat",
+        on_error="skip",
+    ):
+        """A `ClipReader` of raw clips, images or strings."""
         if self.preprocessor is None:
             raise ValueError(
                 f"This model has no preprocessor for raw {kind}: give arrays, or set "
                 "`model.preprocessor`."
             )
+        check_short_clips(short_clips)
         if num_windows < 1 or num_crops < 1:
             raise ValueError(
                 "There is at least one window and one crop. Received: "
                 f"num_windows={num_windows}, num_crops={num_crops}"
             )
-        if kind in ("image", "text"):
+        has_time = kind in ("video", "audio")
+        if not has_time:
             _check_one_window(kind, num_windows, num_crops if kind == "text" else 1)
         if kind == "audio":
             _check_one_window(kind, 1, num_crops)
 
-        def convert(clips):
-            return self.preprocessor({kind: clips}, num_windows, num_crops)[kind]
+        def convert(clips, **timing):
+            inputs = {kind: clips}
+            return self.preprocessor(inputs, num_windows, num_crops, **timing)[kind]
 
-        rows_per_clip = num_windows * num_crops
-        clips = _clips_of(kind, given)
-        return RawBatches(clips, convert, rows_per_clip=rows_per_clip, **kwargs)
+        return ClipReader(
+            _clips_of(kind, given),
+            convert,
+            short_clips=short_clips if has_time else None,
+            on_error=on_error,
+            has_files=kind != "text",
+        )
+
+    @contextlib.contextmanager
+    def _reading(self, *datasets):
+        """A loop over datasets: `ClipBatches` raise errors of theirs, and a report."""
+        batches = [data for data in datasets if isinstance(data, ClipBatches)]
+        if not batches:
+            yield
+            return
+        readers = [data.reader for data in batches]
+        try:
+            with contextlib.ExitStack() as stack:
+                for data in batches:
+                    stack.enter_context(data.own_errors())
+                yield
+        finally:
+            # Past Keras' tracker.
+            self.__dict__["clip_report"] = report_of(readers)
+        log_skipped(readers)
 
     def _frame_size(self):
         if self.preprocessor is None:
             return None
         return self.preprocessor.clip_spec.frame_size
+
+
+def blanked(values, skipped):
+    """Outputs with NaN for the clips that were skipped.
+
+    Args:
+        values: float array with an entry for each clip, perhaps of the first only.
+        skipped: list of numbers of clips.
+
+    Returns:
+        NumPy array.
+    """
+    skipped = [number for number in skipped if number < len(values)]
+    if skipped:
+        values = np.array(values)
+        values[skipped] = np.nan
+    return values
 
 
 def _clips_of(kind, given):

@@ -3,6 +3,7 @@
 import keras
 
 from keras_vatt.exporting import write_artifact
+from keras_vatt.models.checked_inputs import ChecksInputs
 
 # Words of a row where neither a tokenizer nor a table of positions says it.
 _WORDS = 16
@@ -15,7 +16,7 @@ _INPUT_DTYPES = {
 _RANKS = {"video": 4, "image": 3, "audio": 2, "text": 1}
 
 
-class VATTTower(keras.Model):
+class VATTTower(ChecksInputs, keras.Model):
     """The inference of one modality: from an array of clips to its vectors.
 
     It shares the weights of the task that it is made from, of which it keeps only
@@ -89,6 +90,11 @@ class VATTTower(keras.Model):
     def call(self, inputs, training=None):
         # In the order of the names, which is how TensorFlow flattens a dict.
         return dict(sorted(self._outputs_of(inputs).items()))
+
+    @property
+    def vocabulary_size(self):
+        """Number of word ids that the tower of text knows, else `None`."""
+        return getattr(self.stem, "vocabulary_size", None)
 
     @property
     def output_names(self):

@@ -10,9 +10,10 @@ from keras_vatt.data.raw_clips import is_raw
 from keras_vatt.layers import FactorizedBridgeHead
 from keras_vatt.losses import AsymmetricNCE, ContrastiveLoss
 from keras_vatt.losses.contrastive import rounded_mask, valid_clips
-from keras_vatt.models.batch_dtypes import as_batch, check_dtype, has_numbers
+from keras_vatt.models.batch_dtypes import as_batch
 from keras_vatt.models.layouts import encoder_layout_map
-from keras_vatt.models.task import VATTTask
+from keras_vatt.models.raw_batches import RawBatches
+from keras_vatt.models.task import VATTTask, blanked
 from keras_vatt.training import Branch, BranchLoss, HarmonizedModel
 from keras_vatt.training.finite import check_finite
 
@@ -111,7 +112,15 @@ class VATT(HarmonizedModel, VATTTask):
         embeddings = self.bridge_head(pooled, training=training)
         return {m: features[m] | embeddings[m] for m in features}
 
-    def encode(self, video=None, audio=None, text=None, batch_size=32):
+    def encode(
+        self,
+        video=None,
+        audio=None,
+        text=None,
+        batch_size=32,
+        short_clips="repeat",
+        on_error="skip",
+    ):
         """Features and embeddings in inference mode, as NumPy arrays.
 
         Args:
@@ -128,18 +137,26 @@ class VATT(HarmonizedModel, VATTTask):
             batch_size: int. How many clips or rows run at a time. The numbers
                 of clips and rows of the modalities may differ. Defaults to
                 `32`.
+            short_clips: string. Rule for raw video and audio shorter than the model's
+                clips: `"repeat"`, `"pad"` or `"error"`; see `VATTVideoConverter.call`.
+                Defaults to `"repeat"`.
+            on_error: string. `"skip"` logs a file that can't be used, adds it to
+                `clip_report` and continues; `"raise"` raises its error. Defaults to
+                `"skip"`.
 
         Returns:
-            Dict as `call` returns it, with NumPy arrays.
+            Dict as `call` returns it, with NumPy arrays. They are NaN for clips that
+            were skipped.
 
         Raises:
             ValueError: if nothing or an empty list is given, an input has the wrong
                 rank, a NaN or an infinity, or raw input is given to a model without
                 preprocessor or vocabulary.
-            keras_vatt.data.MediaError: if a file can't be used.
+            keras_vatt.data.MediaError: if no clip of a modality can be used, or with
+                `on_error="raise"` if one can't.
 
-        All raw clips are decoded before any is encoded: for many of them, or several
-        windows of each, see `extract_features`.
+        Raw clips are decoded batch by batch. For several windows of each, see
+        `extract_features`.
 
         Example:
         ```python
@@ -147,19 +164,36 @@ class VATT(HarmonizedModel, VATTTask):
         ```
         """
         given = {"video": video, "audio": audio, "text": text}
-        given = {m: self._as_array(m, x) for m, x in given.items() if x is not None}
+        given = {m: x for m, x in given.items() if x is not None}
         if not given:
             raise ValueError("Give `encode` at least one of video, audio and text.")
-        return {
-            modality: self._encode_batches(modality, inputs, batch_size)
+        batches = {
+            modality: self._encoder_batches(
+                modality, inputs, batch_size, short_clips, on_error
+            )
             for modality, inputs in given.items()
         }
+        with self._reading(*batches.values()):
+            return {m: self._encode_batches(m, of) for m, of in batches.items()}
 
-    def _as_array(self, modality, given):
+    def _encoder_batches(self, modality, given, batch_size, short_clips, on_error):
+        """Batches of one modality: `RawBatches`, or a list of tuples of an array."""
         if isinstance(given, list) and not given:
             raise ValueError(
                 f"`encode` needs at least one clip. Received: {modality}=[]"
             )
+        if is_raw(given) and modality != "text":
+            reader = self._clip_reader(
+                modality, given, short_clips=short_clips, on_error=on_error
+            )
+            return RawBatches(reader, batch_size=batch_size)
+        inputs = self._as_array(modality, given)
+        if modality == "text" and inputs.ndim == 3:
+            inputs = inputs.reshape(-1, inputs.shape[-1])
+        starts = range(0, max(len(inputs), 1), batch_size)
+        return [(inputs[start : start + batch_size],) for start in starts]
+
+    def _as_array(self, modality, given):
         if not is_raw(given):
             batch = as_batch(modality, given)
             check_finite(modality, batch)
@@ -171,17 +205,19 @@ class VATT(HarmonizedModel, VATTTask):
             )
         return self.preprocessor({modality: given})[modality]
 
-    def _encode_batches(self, modality, inputs, batch_size):
-        if modality == "text" and inputs.ndim == 3:
-            inputs = inputs.reshape(-1, inputs.shape[-1])
-        batches = [
-            self.predict_on_batch({modality: inputs[start : start + batch_size]})
-            for start in range(0, max(len(inputs), 1), batch_size)
+    def _encode_batches(self, modality, batches):
+        outputs = [
+            self.predict_on_batch({modality: batches[index][0]})[modality]
+            for index in range(len(batches))
         ]
-        return {
-            name: np.concatenate([batch[modality][name] for batch in batches])
-            for name in batches[0][modality]
+        values = {
+            name: np.concatenate([batch[name] for batch in outputs])
+            for name in outputs[0]
         }
+        if not isinstance(batches, RawBatches):
+            return values
+        skipped = batches.reader.skipped
+        return {name: blanked(rows, skipped) for name, rows in values.items()}
 
     def compile(
         self,
@@ -292,25 +328,6 @@ class VATT(HarmonizedModel, VATTTask):
     def weight_groups(self):
         """The parts whose weights make up the model, by stable name."""
         return {"backbone": self.backbone, "bridge_head": self.bridge_head}
-
-    def evaluate(self, x=None, *args, **kwargs):
-        self._check_dtypes(x)
-        return super().evaluate(x, *args, **kwargs)
-
-    def predict(self, x, *args, **kwargs):
-        self._check_dtypes(x)
-        return super().predict(x, *args, **kwargs)
-
-    def _check_data(self, x, y=None, sample_weight=None, class_weight=None):
-        self._check_dtypes(x)
-        super()._check_data(x, y, sample_weight, class_weight)
-
-    def _check_dtypes(self, x):
-        """Refuse arrays of another dtype before Keras changes it."""
-        given = x if isinstance(x, dict) else {}
-        for modality in self.backbone.modalities:
-            if has_numbers(given.get(modality)):
-                check_dtype(modality, given[modality].dtype)
 
     def _encode(self, modality, batch, training):
         if batch.get(modality) is None:

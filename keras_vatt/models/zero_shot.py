@@ -18,6 +18,8 @@ def zero_shot_classify(
     num_windows=1,
     num_crops=1,
     batch_size=32,
+    short_clips="repeat",
+    on_error="skip",
 ):
     """Classify clips by what their embeddings have in common with texts of labels.
 
@@ -44,17 +46,23 @@ def zero_shot_classify(
         num_windows: int. Windows of each raw clip. Defaults to `1`, its middle.
         num_crops: int. Crops of each window of video. Defaults to `1`, the centre.
         batch_size: int. How many windows run at a time. Defaults to `32`.
+        short_clips: string. Rule for raw clips shorter than the model's: `"repeat"`,
+            `"pad"` or `"error"`; see `VATTVideoConverter.call`. Defaults to `"repeat"`.
+        on_error: string. `"skip"` logs a file that can't be used, adds it to
+            `model.clip_report` and continues; `"raise"` raises its error. Defaults to
+            `"skip"`.
 
     Returns:
         float64 NumPy array of probabilities, `(clips, labels)`; or with `top_k` a list
         with a list for each clip, of tuples of a label and its probability, the most
-        probable first.
+        probable first. For clips that were skipped, NaN or an empty list.
 
     Raises:
         ValueError: if not one of video and audio is given, the model can't compare it
             with text, there are no labels, a label has no word that the model knows, a
             template has no `{}`, or a number is not positive.
-        keras_vatt.data.MediaError: if a file can't be used; it is named.
+        keras_vatt.data.MediaError: if no clip can be used, or with `on_error="raise"`
+            if one can't.
 
     Example:
     ```python
@@ -76,6 +84,8 @@ def zero_shot_classify(
         num_windows=num_windows,
         num_crops=num_crops,
         batch_size=batch_size,
+        short_clips=short_clips,
+        on_error=on_error,
     )
     similarities = _normalized(embeddings.astype(np.float64).mean(1)) @ labels.T
     probabilities = scipy.special.softmax(similarities / temperature, axis=1)

@@ -41,20 +41,28 @@ def read_segments(settings, output):
             misaligned_text=settings.misaligned_text,
             workers=settings.threads,
         )
-    segments, findings = read_corpus(source)
+    segments, findings = read_corpus(
+        source, settings.allow_outside, settings.caption_language
+    )
+    left_out = [f for f in findings if f.problem.consequence == "skipped"]
+    if left_out and settings.on_error == "raise":
+        raise PretrainingError(
+            f"{left_out[0].where}: {left_out[0].reason} (the first of "
+            f"{len(left_out)} problems; leave out --on-error raise to skip them)"
+        )
     test = [segment for segment in segments if segment.split == "test"]
     train = [segment for segment in segments if segment.split in ("train", None)]
     if not test:
         train, test = _hold_out(train, settings.test_share, settings.seed)
     if not train:
-        reasons = "; ".join(finding.reason for finding in findings[:3])
+        reasons = "; ".join(f"{f.where}: {f.reason}" for f in findings[:3])
         raise PretrainingError(
             f"there is nothing to train on in {str(source)!r}. {reasons}".strip()
         )
     return train, test, findings
 
 
-def open_train_clips(settings, segments, folder, spec, tokenizer, findings):
+def open_train_clips(settings, segments, folder, spec, tokenizer):
     """Clips to train on: decoded once into a folder, or whenever asked for.
 
     Args:
@@ -63,7 +71,6 @@ def open_train_clips(settings, segments, folder, spec, tokenizer, findings):
         folder: path of the cache.
         spec: `ClipSpec`.
         tokenizer: callable from strings to word ids.
-        findings: findings of `read_segments`, for the report.
 
     Returns:
         `CachedClips` or `ClipSource`.
@@ -75,8 +82,9 @@ def open_train_clips(settings, segments, folder, spec, tokenizer, findings):
         candidates=settings.candidates,
         training=not settings.cache,
         seed=settings.seed,
-        findings=findings,
         threads=settings.threads,
+        short_clips=settings.short_clips,
+        on_error=settings.on_error,
     )
     return _decoded_once(source, settings, folder)
 
@@ -84,7 +92,13 @@ def open_train_clips(settings, segments, folder, spec, tokenizer, findings):
 def open_test_clips(settings, segments, folder, spec, tokenizer):
     """Held-out clips, each with its own caption; see `open_train_clips`."""
     source = ClipSource(
-        segments, spec, tokenizer, candidates=1, threads=settings.threads
+        segments,
+        spec,
+        tokenizer,
+        candidates=1,
+        threads=settings.threads,
+        short_clips=settings.short_clips,
+        on_error=settings.on_error,
     )
     return _decoded_once(source, settings, folder)
 

@@ -1,6 +1,16 @@
-"""Errors of a run that whoever started it can mend."""
+"""Errors of a run that whoever started it can fix."""
 
 import contextlib
+
+from keras_vatt.data.media import MediaError
+
+_USER_ERRORS = (
+    FileNotFoundError,
+    NotADirectoryError,
+    ImportError,
+    MediaError,
+    ValueError,
+)
 
 
 class PretrainingError(ValueError):
@@ -12,6 +22,6 @@ def user_errors():
     """Turn what is wrong with the user's files and names into `PretrainingError`."""
     try:
         yield
-    except (FileNotFoundError, NotADirectoryError, ImportError, ValueError) as error:
+    except _USER_ERRORS as error:
         message = " ".join(str(error).split())
         raise PretrainingError(message) from error

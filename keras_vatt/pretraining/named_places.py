@@ -97,6 +97,7 @@ def check_places(settings, given, folder):
         "data": None if settings.data == "demo" else settings.data,
         "preset": None if settings.preset in built_in_presets() else settings.preset,
         "vocabulary": settings.vocabulary,
+        "allow_outside": settings.allow_outside or None,
     }
     _refuse(
         {
@@ -116,19 +117,23 @@ def check_places(settings, given, folder):
 
 def _refuse(places):
     if places:
-        options = " ".join(
-            f"--{name.replace('_', '-')} {str(place)!r:.200}"
-            for name, place in places.items()
-        )
+        options = " ".join(_option(name, place) for name, place in places.items())
         raise PretrainingError(
             "the run was started by someone else, or on another machine, and its "
             f"settings name what lies outside of it. If you trust them, add: {options}"
         )
 
 
+def _option(name, place):
+    option = f"--{name.replace('_', '-')}"
+    return option if place is True else f"{option} {str(place)!r:.200}"
+
+
 def _places(settings):
     names = ("data", "preset", "vocabulary", *_PROCESSES)
-    return {"file": "settings.json"} | {n: getattr(settings, n) for n in names}
+    places = {"file": "settings.json"} | {n: getattr(settings, n) for n in names}
+    # Runs that an earlier version has begun are signed without it.
+    return places | ({"allow_outside": True} if settings.allow_outside else {})
 
 
 def _special_files(folder):

@@ -16,6 +16,7 @@ from keras_vatt.pretraining.corpus import (
     open_train_clips,
     read_segments,
 )
+from keras_vatt.pretraining.data_report import DATA_REPORT, DataReport
 from keras_vatt.pretraining.devices import (
     cache_name,
     device_scope,
@@ -106,25 +107,51 @@ def _pretrain(settings):
             model = make_model(settings, spec, tokenizer)
         cache = output / "cache" / cache_name()
         train_clips = open_train_clips(
-            settings, train, cache / "train", spec, tokenizer, findings
+            settings, train, cache / "train", spec, tokenizer
         )
         test_clips = open_test_clips(settings, test, cache / "test", spec, tokenizer)
-    _say(train_clips.report)
-    try:
-        with scope:
-            history = _fit(model, settings, train_clips, output)
-    except CheckpointError as error:
-        raise PretrainingError(str(error)) from error
-    model = scope.on_one_device(model)
-    if not is_first_process():
-        return {}
-    train_clips.report.save(output / "data_report.json")
-    save_plots(history, output / "plots")
-    results = _evaluate(model, test_clips, output)
+        report = DataReport(
+            output, findings, {"train": train_clips, "test": test_clips}
+        )
+        if (output / CHECKPOINTS).exists():
+            _recall(report)
+    _say(report)
+    with _saved_by_the_first_process(report):
+        try:
+            with scope:
+                history = _fit(model, settings, train_clips, output, report)
+        except CheckpointError as error:
+            raise PretrainingError(str(error)) from error
+        model = scope.on_one_device(model)
+        if not is_first_process():
+            return {}
+        save_plots(history, output / "plots")
+        with _file_errors(settings, test_clips):
+            results = _evaluate(model, test_clips, output)
     model.provenance = run_provenance(settings, history, results, output / "plots")
     model.save_to_preset(output / "preset")
     _say(f"\npreset, plots and reports are in {output.resolve()}")
     return results
+
+
+def _recall(report):
+    try:
+        report.recall()
+    except ValueError as error:
+        _say(f"the report on the data begins anew: {error}")
+
+
+@contextlib.contextmanager
+def _saved_by_the_first_process(report):
+    """Writes the report on the data before and after a block, also if it fails."""
+    if not is_first_process():
+        yield
+        return
+    report.save()
+    try:
+        yield
+    finally:
+        report.save_if_new()
 
 
 def make_harmonizer(settings, total_steps):
@@ -151,7 +178,7 @@ def make_harmonizer(settings, total_steps):
     return members[0] if len(members) == 1 else harmonization.Chain(members)
 
 
-def _fit(model, settings, clips, output):
+def _fit(model, settings, clips, output, report):
     steps_per_epoch = settings.steps_per_epoch or len(clips) // settings.batch_size
     if len(clips) < settings.batch_size:
         raise PretrainingError(
@@ -169,8 +196,13 @@ def _fit(model, settings, clips, output):
         )
     callbacks = [checkpoint]
     if is_first_process():
-        callbacks += _log_files(checkpoint, output)
-    with os_errors_at(output), _kept_on_a_signal(checkpoint), _cache_errors():
+        # First the report: what a checkpoint has behind it is not decoded again.
+        callbacks = [_saver(report), checkpoint, *_log_files(checkpoint, output)]
+    with (
+        os_errors_at(output),
+        _kept_on_a_signal(checkpoint),
+        _file_errors(settings, clips),
+    ):
         _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks)
     return checkpoint.history
 
@@ -211,15 +243,35 @@ def _kept_on_a_signal(checkpoint):
 
 
 @contextlib.contextmanager
-def _cache_errors():
-    """Turn a damaged cache of clips, met in training, into one clear line."""
+def _file_errors(settings, clips):
+    """Turns a damaged cache or clip, met while decoding, into one clear line.
+
+    TensorFlow raises an error of its own then, so the clips are asked.
+    """
     try:
         yield
     except Exception as error:
-        damage = find_cache_error(error)
-        if damage is None:
+        message = find_cache_error(error) or _broken_file(settings, clips)
+        if message is None:
             raise
-        raise PretrainingError(damage) from error
+        raise PretrainingError(message) from error
+
+
+def _broken_file(settings, clips):
+    """Returns which file has ended the run, `None` if it was none."""
+    report = clips.report
+    left_out = [f for f in report.findings if f.problem.consequence == "skipped"]
+    if left_out and settings.on_error == "raise":
+        return f"{left_out[-1].where}: {left_out[-1].reason}"
+    if left_out and not report.used:
+        return f"no clip can be decoded, see {DATA_REPORT}: {left_out[-1].reason}"
+    return None
+
+
+def _saver(report):
+    return keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda *_, **__: report.save_if_new()
+    )
 
 
 def _log_files(checkpoint, output):

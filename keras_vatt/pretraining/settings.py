@@ -9,6 +9,8 @@ import pathlib
 import tomllib
 
 from keras_vatt._files import atomic_write
+from keras_vatt.data.file_errors import ON_ERROR
+from keras_vatt.data.short_clips import SHORT_CLIPS
 from keras_vatt.pretraining.errors import PretrainingError
 
 _RECIPES = pathlib.Path(__file__).parent / "recipes"
@@ -151,6 +153,25 @@ class PretrainSettings:
     cache: bool = _setting(
         True, "decode the clips once (no cache: decode always, cut at random)"
     )
+    short_clips: str = _setting(
+        "repeat",
+        "files shorter than a clip: start over from the beginning, append black frames "
+        "and silence, or leave the file out",
+        list(SHORT_CLIPS),
+    )
+    on_error: str = _setting(
+        "skip",
+        "files that can't be used: leave them out and report them, or end the run",
+        list(ON_ERROR),
+    )
+    allow_outside: bool = _setting(
+        False,
+        "read files outside the folder of --data: absolute paths of a manifest, links "
+        "to other files and folders; only for data that you trust",
+    )
+    caption_language: str = _setting(
+        "en", "captions that are taken where a video has them in several languages"
+    )
     demo_clips: int = _setting(2000, "clips that the demo corpus trains on", least=1)
     misaligned_audio: float = _setting(
         0.0, "demo corpus: share of clips with another clip's sound", least=0, most=1
@@ -171,6 +192,8 @@ class PretrainSettings:
 
 # Where a process runs is no matter of the run's: it may resume elsewhere.
 _PLACE = {"output", "devices", "num_processes", "process_id", "coordinator"}
+# A run that ended at a broken file may resume without it.
+_CHANGEABLE = _PLACE | {"on_error"}
 
 _FIELDS = {field.name: field for field in dataclasses.fields(PretrainSettings)}
 
@@ -243,7 +266,7 @@ def load_settings(path, given):
     except PretrainingError as error:
         raise PretrainingError(f"{where} can't be used: {error}") from error
     for name, value in given.items():
-        if getattr(saved, name) != value and name not in _PLACE:
+        if getattr(saved, name) != value and name not in _CHANGEABLE:
             raise PretrainingError(
                 f"the run to resume was started with {_option(name)} "
                 f"{getattr(saved, name)}; leave {_option(name)} out or start a new run "

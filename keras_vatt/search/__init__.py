@@ -5,7 +5,8 @@
 
 from keras_vatt.search.embedding import embed_folder, read_report
 from keras_vatt.search.errors import MediaIndexError
-from keras_vatt.search.media_index import MediaIndex, SearchResult, unknown_words
+from keras_vatt.search.media_index import MediaIndex, SearchResult
+from keras_vatt.search.queries import unknown_words
 
 __all__ = [
     "MediaIndex",

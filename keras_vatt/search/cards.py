@@ -4,6 +4,7 @@ import html
 import pathlib
 
 from keras_vatt._printable import printable, printable_line
+from keras_vatt.data.file_errors import any_error_of
 from keras_vatt.data.media import MediaError, probe
 from keras_vatt.search.errors import MediaIndexError
 
@@ -75,7 +76,7 @@ def _player(index, result, name):
 
 def _has_video(index, path):
     try:
-        with index.open_file(path) as file:
+        with index.open_file(path) as file, any_error_of(path):
             return probe(file).has_video
     except (MediaError, MediaIndexError):
         return True

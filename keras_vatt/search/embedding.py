@@ -8,6 +8,8 @@ import tqdm
 
 from keras_vatt._untrusted import regular_file
 from keras_vatt.data.report import CorpusReport, Finding, Problem
+from keras_vatt.data.short_clips import check_short_clips
+from keras_vatt.models.common_spaces import unit_vectors
 from keras_vatt.search.errors import MediaIndexError
 from keras_vatt.search.index_files import (
     REPORT,
@@ -19,7 +21,7 @@ from keras_vatt.search.index_files import (
 from keras_vatt.search.media_files import find_media
 from keras_vatt.search.model_identity import model_identity
 from keras_vatt.search.shards import EMBEDDINGS, Shard
-from keras_vatt.search.windows import cut_files, decode_windows
+from keras_vatt.search.windows import DecodingRules, cut_files, decode_windows
 
 # What a run that is killed may lose: so many windows at most.
 _COMMIT_WINDOWS = 512
@@ -39,6 +41,9 @@ def embed_folder(
     batch_size=32,
     threads=None,
     progress=True,
+    short_clips="repeat",
+    on_error="skip",
+    allow_outside=False,
 ):
     """Embed what is seen and heard in a folder of media, to search it.
 
@@ -50,7 +55,10 @@ def embed_folder(
     What is done is written every few hundred windows. A run that was interrupted is
     gone on with by the same call, and gives the same index. So does a later run after
     files were added, changed or removed: only the new ones are embedded. What can't be
-    decoded is left out and named in the report.
+    decoded, whatever the reason, is left out and named in the report.
+
+    The vectors of video and audio are kept apart. `MediaIndex.search` compares with one
+    of them or with both.
 
     Args:
         model: `keras_vatt.VATT` with a preprocessor.
@@ -65,15 +73,29 @@ def embed_folder(
         threads: int. Files that are decoded at a time. Defaults to `None`, as many as
             there are processors, and a few more.
         progress: bool. Whether a progress bar is shown. Defaults to `True`.
+        short_clips: string. What is done with a file that is shorter than a clip:
+            `"repeat"` starts over from its beginning, `"pad"` appends black frames and
+            silence, `"error"` leaves it out. The report counts such files. Defaults to
+            `"repeat"`.
+        on_error: string. `"skip"` names a file that can't be decoded in the report and
+            continues, `"raise"` raises its error. Defaults to `"skip"`.
+        allow_outside: bool. Whether links to files and folders outside of the folder
+            are followed. Otherwise they are ignored, and named in the report. Defaults
+            to `False`.
 
     Returns:
         `keras_vatt.data.CorpusReport`: `used` counts the windows that can be found,
-        and `findings` name each file that can't be, in whole or in part. It is also in
-        `report.json` of the index.
+        and `findings` name each file that can't be, in whole or in part, that is
+        shorter than a clip, or that is ignored. It is also in `report.json` of the
+        index.
 
     Raises:
         MediaIndexError: if there is no such folder or nothing in it, if the index is
-            of another model or other windows, or the model gives no finite numbers.
+            of another model, other windows or another rule for short clips, or the
+            model gives no finite numbers.
+        ValueError: if `short_clips` or `on_error` is none of the above.
+        keras_vatt.data.MediaError: with `on_error="raise"`, of the first file that
+            can't be decoded.
 
     Example:
     ```python
@@ -87,6 +109,11 @@ def embed_folder(
     ```
     """
     _check_model(model)
+    check_short_clips(short_clips)
+    if on_error not in ("skip", "raise"):
+        raise ValueError(
+            f"`on_error` must be 'skip' or 'raise'. Received: on_error={on_error!r}"
+        )
     if batch_size < 1:
         raise MediaIndexError(f"The batch size must be positive, not {batch_size}.")
     spec = model.preprocessor.clip_spec
@@ -95,23 +122,28 @@ def embed_folder(
         raise MediaIndexError(f"Windows last more than 0 seconds, not {seconds:g}.")
     index = IndexFolder(output)
     index.check_free()
-    files = find_media(folder)
+    files, ignored = find_media(folder, allow_outside)
     if not files:
-        raise MediaIndexError(f"There is no file of video or sound in {str(folder)!r}.")
+        raise MediaIndexError(_nothing_in(folder, ignored))
     header = {
         "complete": False,
         "model": {"preset": preset} | model_identity(model),
         "window_seconds": seconds,
+        "short_clips": short_clips,
         "folder": folder_as_seen_from(output, folder),
         "shards": [],
     }
+    if allow_outside:
+        header["allow_outside"] = True
     if index.exists():
         header |= _state_of(index, header)
-    windows, unreadable = cut_files(files, folder, seconds, threads)
+    rules = DecodingRules(short_clips, on_error, allow_outside)
+    infos = {}
+    windows, unreadable = cut_files(files, folder, seconds, threads, rules, infos)
     writer = _Writer(index, header)
     known = writer.known_windows()
     missing = [window for window in windows if window not in known]
-    encoder = _Encoder(model, folder, batch_size, threads)
+    encoder = _Encoder(model, folder, batch_size, threads, rules, infos)
     with tqdm.tqdm(
         total=len(windows),
         initial=len(windows) - len(missing),
@@ -127,7 +159,7 @@ def embed_folder(
             # Only whole batches are kept: those of the next run are then the same.
             writer.commit()
     shards = writer.finish(windows)
-    report = _report(shards, unreadable)
+    report = _report(shards, (*ignored, *unreadable))
     report.save(index.path / REPORT)
     return report
 
@@ -135,11 +167,13 @@ def embed_folder(
 class _Encoder:
     """Decodes a batch of windows and lets the model embed it."""
 
-    def __init__(self, model, folder, batch_size, threads):
+    def __init__(self, model, folder, batch_size, threads, rules, infos):
         self._model = model
         self._folder = folder
         self._batch_size = batch_size
         self._threads = threads
+        self._rules = rules
+        self._infos = infos
 
     def encode(self, windows):
         decoded = decode_windows(
@@ -148,6 +182,8 @@ class _Encoder:
             self._model.preprocessor.clip_spec,
             self._model.backbone.modalities,
             self._threads,
+            self._rules,
+            self._infos,
         )
         clips = {
             "video": {i: d.frames for i, d in enumerate(decoded)},
@@ -159,8 +195,8 @@ class _Encoder:
             rows[modality] = list(given)
             if given:
                 matrices |= self._embed(modality, list(given.values()))
-        failures = {i: list(d.failures) for i, d in enumerate(decoded) if d.failures}
-        return Shard(windows, rows, matrices, failures)
+        findings = {i: list(d.findings) for i, d in enumerate(decoded) if d.findings}
+        return Shard(windows, rows, matrices, findings)
 
     def _embed(self, modality, clips):
         batch = np.stack(clips)
@@ -188,7 +224,7 @@ class _Writer:
         self._pending = []
 
     def known_windows(self):
-        """What needs no embedding; a finished index may have failures to try again."""
+        """Returns what needs no embedding; a finished index may have some to retry."""
         known = {w for shard in self._shards for w in shard.windows}
         if self._header["complete"]:
             known -= set(self._failed_windows())
@@ -196,7 +232,7 @@ class _Writer:
 
     def _failed_windows(self):
         for shard in self._shards:
-            for number, findings in shard.failures.items():
+            for number, findings in shard.findings.items():
                 if {finding.problem for finding in findings} & _MAY_BE_MENDED:
                     yield shard.windows[number]
 
@@ -209,7 +245,9 @@ class _Writer:
         """Write the windows that the folder has now, in their order."""
         stored = [window for shard in self._shards for window in shard.windows]
         if self._header["complete"] and stored == windows:
-            if not is_own(self._index.read_header()):
+            old = self._index.read_header()
+            is_same = old.get("allow_outside") == self._header.get("allow_outside")
+            if not (is_same and is_own(old)):
                 self._index.write_header(self._header)  # This user gave the names.
             return self._shards
         names = [
@@ -246,13 +284,11 @@ def unit_rows(embeddings):
     Raises:
         MediaIndexError: if there are numbers that aren't finite.
     """
-    embeddings = np.asarray(embeddings, np.float64)
     if not np.isfinite(embeddings).all():
         raise MediaIndexError(
             "The model gives embeddings that are not finite: its weights are broken."
         )
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return (embeddings / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+    return unit_vectors(embeddings).astype(np.float32)
 
 
 def _check_model(model):
@@ -263,6 +299,13 @@ def _check_model(model):
         )
     if not {"video", "audio"} & set(model.backbone.modalities):
         raise MediaIndexError("This model neither sees nor hears.")
+
+
+def _nothing_in(folder, ignored):
+    text = f"There is no file of video or sound in {str(folder)!r}."
+    if ignored:
+        text += f" {len(ignored)} ignored: {ignored[0].where!r} {ignored[0].reason}."
+    return text
 
 
 def _state_of(index, header):
@@ -282,7 +325,18 @@ def _state_of(index, header):
                 f"The index {str(index.path)!r} was made of {what.format(old[key])}, "
                 f"not of {what.format(header[key])}: choose another output."
             )
+    if old.get("short_clips") != header["short_clips"]:
+        raise MediaIndexError(
+            f"The index {str(index.path)!r} was made {_rule_of(old)}, not with "
+            f"`short_clips={header['short_clips']!r}`: choose another output."
+        )
     return {"shards": old["shards"], "complete": old.get("complete") is True}
+
+
+def _rule_of(header):
+    if "short_clips" in header:
+        return f"with `short_clips={header['short_clips']!r}`"
+    return "by an earlier version, which had no rule for short clips"
 
 
 def _report(shards, unreadable):
@@ -294,8 +348,9 @@ def _report(shards, unreadable):
     }
     lost = {}
     for shard in shards:
-        for findings in shard.failures.values():
-            for finding in findings:
+        for findings in shard.findings.values():
+            # One a window, though it may be of both video and audio.
+            for finding in {f.problem: f for f in reversed(findings)}.values():
                 lost.setdefault((finding.where, finding.problem), []).append(finding)
     partial = [
         Finding(problem, path, _with_count(findings))

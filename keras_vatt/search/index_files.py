@@ -148,7 +148,11 @@ def is_own(header):
 def _names_in(header):
     """Names in an index of what is outside of its folder."""
     preset = header["model"].get("preset")
-    return {"file": INDEX, "preset": preset, "folder": header.get("folder")}
+    names = {"file": INDEX, "preset": preset, "folder": header.get("folder")}
+    # Indexes of earlier versions were signed without it.
+    if "allow_outside" in header:
+        names["allow_outside"] = header["allow_outside"]
+    return names
 
 
 def folder_as_seen_from(index, folder):
@@ -197,12 +201,12 @@ def _gathered(places, windows, row_numbers):
         for name in names:
             if with_rows and name in with_rows[0][1].matrices:
                 matrices[name] = _read_rows(name, with_rows)
-    failures = {
-        number: shard.failures[old]
+    findings = {
+        number: shard.findings[old]
         for number, (shard, old) in enumerate(places)
-        if old in shard.failures
+        if old in shard.findings
     }
-    return Shard(windows, rows, matrices, failures)
+    return Shard(windows, rows, matrices, findings)
 
 
 def _read_rows(name, with_rows):
@@ -219,7 +223,7 @@ def _read_rows(name, with_rows):
 
 
 def _fingerprint(shard):
-    digest = hashlib.sha256(repr((shard.windows, shard.rows, shard.failures)).encode())
+    digest = hashlib.sha256(repr((shard.windows, shard.rows, shard.findings)).encode())
     for name, matrix in sorted(shard.matrices.items()):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(matrix[:]).view(np.uint8))

@@ -8,31 +8,16 @@ import weakref
 
 import numpy as np
 
+from keras_vatt.data.short_clips import SHORT_CLIPS, check_short_clips
 from keras_vatt.search.embedding import unit_rows
 from keras_vatt.search.errors import MediaIndexError
 from keras_vatt.search.index_files import IndexFolder, is_own
 from keras_vatt.search.media_files import file_inside
 from keras_vatt.search.model_identity import model_identity
+from keras_vatt.search.queries import comparison, encode_query
 from keras_vatt.search.regular_files import open_regular_file
+from keras_vatt.search.window_scores import window_scores
 from keras_vatt.storage import built_in_presets
-
-# Rows that are multiplied at a time: they are copied to float64.
-_CHUNK_ROWS = 8_192
-
-# Cosines are rounded so that equal media have equal scores, wherever in a matrix
-# they stand: the products of float32 rows are exact to about this.
-_DECIMALS = 6
-
-# Query, what is looked for: the query's embedding, and the matrix it is compared with.
-_SPACES = {
-    ("text", "video"): ("to_video", "video_to_text"),
-    ("text", "audio"): ("to_video", "audio_to_video"),
-    ("audio", "video"): ("to_video", "video_to_audio"),
-    ("audio", "audio"): ("to_video", "audio_to_video"),
-    ("video", "audio"): ("to_audio", "audio_to_video"),
-    ("video", "video"): ("to_audio", "video_to_audio"),
-}
-_OTHER = {"text": "video", "audio": "video", "video": "audio"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +29,8 @@ class SearchResult:
         start: float, seconds after the start of the file.
         end: float, seconds.
         score: float in `[-1, 1]`, the cosine with the query.
-        modality: string, `"video"` or `"audio"`: whether it was found by what is
-            seen, or by what is heard.
+        modality: string, `"video"`, `"audio"` or `"both"`: whether it was found by its
+            frames, by its audio, or by both of them.
         window: int, its number in the index.
     """
 
@@ -67,6 +52,7 @@ class MediaIndex:
         shards: list of `keras_vatt.search.shards.Shard`.
         folder: path of the folder that was indexed; `None` if it isn't known, as an
             index that someone else made may name any.
+        allow_outside: bool, see `load`. Defaults to `False`.
 
     Example:
     ```python
@@ -77,13 +63,18 @@ class MediaIndex:
     for result in index.search(model, text="a red star moving left", top_k=3):
         print(result.path, result.start, result.end, result.score)
     index.search(model, audio="whistle.wav")  # Videos that go with the sound.
+    # What is most like a clip, by its frames and its audio.
+    index.search(model, video="clip.mp4", audio="clip.mp4")
     ```
     """
 
-    def __init__(self, header, shards, folder):
+    def __init__(self, header, shards, folder, allow_outside=False):
         self.folder = None if folder is None else pathlib.Path(folder)
         self._resolved_folder = None if folder is None else os.path.realpath(folder)
         self._is_own = is_own(header)
+        said_so = self._is_own and header.get("allow_outside") is True
+        self._allow_outside = allow_outside or said_so
+        self._short_clips = _rule_in(header)
         self.complete = header.get("complete") is True
         self._identity = dict(header["model"])
         self._shards = shards
@@ -91,7 +82,7 @@ class MediaIndex:
         self._known_model = None
 
     @classmethod
-    def load(cls, path, folder=None):
+    def load(cls, path, folder=None, allow_outside=False):
         """Open an index.
 
         Args:
@@ -100,6 +91,10 @@ class MediaIndex:
                 as seen from the index. Defaults to `None`. It must be given to open
                 media of an index that someone else made, unless they lie in the
                 folder of the index.
+            allow_outside: bool. Whether media may be opened to which links in that
+                folder lead. Defaults to `False`: only if you made the index yourself,
+                with `allow_outside=True`. An index that someone else made is not
+                believed in this.
 
         Returns:
             `MediaIndex`.
@@ -112,7 +107,7 @@ class MediaIndex:
         if folder is None:
             root = pathlib.Path(os.path.realpath(files.path))
             folder = _named_folder(root, header)
-        return cls(header, files.read_shards(header), folder)
+        return cls(header, files.read_shards(header), folder, allow_outside)
 
     @property
     def preset(self):
@@ -176,13 +171,14 @@ class MediaIndex:
                 "The index was made by someone else, and its media lie outside of it: "
                 "give their folder (`--folder`, or `folder` of `MediaIndex.load`)."
             )
-        return file_inside(self.folder, path)
+        return file_inside(self.folder, path, self._allow_outside)
 
     def open_file(self, path):
         """Opens a file of the index, which must still lie in the folder.
 
         Links are followed only where they lead to another file of the folder, as it
-        was when the index was loaded. FIFOs and devices are refused.
+        was when the index was loaded, or with `allow_outside` anywhere. FIFOs and
+        devices are refused.
 
         Args:
             path: string, one of `paths`.
@@ -195,7 +191,8 @@ class MediaIndex:
                 or can't be opened.
         """
         found = self.find_file(path)
-        if not found.is_relative_to(self._resolved_folder):
+        is_inside = found.is_relative_to(self._resolved_folder)
+        if not (is_inside or self._allow_outside):
             raise MediaIndexError(
                 f"{path!r} leads out of the folder {str(self.folder)!r}."
             )
@@ -204,22 +201,44 @@ class MediaIndex:
         except OSError as error:
             raise MediaIndexError(f"{path!r} can't be opened: {error}") from error
 
-    def search(self, model, text=None, audio=None, video=None, top_k=10, modality=None):
+    def search(
+        self,
+        model,
+        text=None,
+        audio=None,
+        video=None,
+        top_k=10,
+        modality=None,
+        short_clips=None,
+    ):
         """Windows that match a query best.
+
+        A window of both video and audio can be compared by one of them or by both, and
+        a query may have both too. Of both, the mean of the unit vectors is taken and
+        normalized again. All vectors lie in one space of the bridge head:
+
+        | query | `"video"` | `"audio"` | `"both"` |
+        |---|---|---|---|
+        | text | video-text | joint head only | joint head only |
+        | audio, video, or both | video-audio | video-audio | video-audio |
+
+        With a `keras_vatt.layers.JointBridgeHead` they are one and the same space. In
+        a search by `"both"`, a window that has only one of them is compared by that.
 
         Args:
             model: the `keras_vatt.VATT` that made the index.
             text: string. What is looked for, in words. Those that the model's
                 vocabulary doesn't have are left out; see `unknown_words`.
             audio: a path, bytes, or a tuple of samples and their rate in hertz. Of
-                what is longer than a clip the middle is taken.
-            video: a path, bytes, or a tuple of frames and their rate.
+                what is longer than a clip the middle is taken. It may not be silent.
+            video: a path, bytes, or a tuple of frames and their rate. Together with
+                `audio`, which may be of the same file, it is one query of both.
             top_k: int. How many windows are returned at most. Defaults to `10`.
-            modality: `"video"` or `"audio"`. Whether windows are looked for by what is
-                seen or by what is heard. Defaults to `None`: sounds are looked for by
-                a video, else videos. (Sounds can be looked for by a text only if the
-                model embeds both in one space; see
-                `keras_vatt.layers.JointBridgeHead`.)
+            modality: `"video"`, `"audio"` or `"both"`. What windows are compared by:
+                their frames, their audio, or both. Defaults to `None`: audio for a
+                query of video, both for a query of both, else video.
+            short_clips: string. The rule for queries shorter than a clip, see
+                `embed_folder`. Defaults to `None`, the rule of the index.
 
         Returns:
             List of `SearchResult`, best first. Of equal ones the earlier in the index
@@ -227,25 +246,24 @@ class MediaIndex:
 
         Raises:
             MediaIndexError: if the index was made by another model, can't be asked
-                so, or no word of the text is known to the model.
-            ValueError: if there isn't exactly one of text, audio and video.
+                so, no word of the text is known to the model, or the audio is silent.
+            ValueError: if there isn't exactly one of text, audio and video, or audio
+                and video together; or if `short_clips` is no rule.
             keras_vatt.data.MediaError: if a file can't be used.
         """
         given = {"text": text, "audio": audio, "video": video}
         given = {name: query for name, query in given.items() if query is not None}
-        if len(given) != 1:
+        if len(given) != 1 and set(given) != {"audio", "video"}:
             raise ValueError(
-                "Search by exactly one of text, audio and video. Received: "
-                f"{sorted(given) or 'none of them'}"
+                "Search by exactly one of text, audio and video, or by audio and video "
+                f"together. Received: {sorted(given) or 'none of them'}"
             )
-        ((kind, query),) = given.items()
-        modality = modality or _OTHER[kind]
+        short_clips = short_clips or self._short_clips
+        check_short_clips(short_clips)
         self.check_model(model)
-        embedding, matrix = _space(model, kind, modality)
-        if kind == "text":
-            query = _known_part(model, query)
-        vector = model.encode(**{kind: [query]})[kind][embedding][0]
-        return self.search_vector(vector, matrix, top_k)
+        outputs, names = comparison(model, tuple(given), modality)
+        vector = encode_query(model, given, outputs, short_clips)
+        return self.search_vector(vector, names, top_k)
 
     def search_vector(self, vector, matrix, top_k=10):
         """Windows whose embedding has the largest cosine with a vector.
@@ -253,7 +271,8 @@ class MediaIndex:
         Args:
             vector: array `(dim,)` of any length.
             matrix: string, which embeddings it is compared with: `"video_to_text"`,
-                `"video_to_audio"` or `"audio_to_video"`.
+                `"video_to_audio"` or `"audio_to_video"`; or a tuple of one of video
+                and one of audio, whose mean it is compared with, see `search`.
             top_k: int. Defaults to `10`.
 
         Returns:
@@ -264,16 +283,15 @@ class MediaIndex:
         """
         if top_k < 1:
             raise MediaIndexError(f"`top_k` must be positive. Received: {top_k}")
-        modality = matrix.partition("_")[0]
+        names = (matrix,) if isinstance(matrix, str) else tuple(matrix)
         vector = unit_rows(np.asarray(vector)[np.newaxis])[0].astype(np.float64)
-        scores, windows = [np.zeros(0)], [np.zeros(0, np.int64)]
-        for shard, offset in zip(self._shards, self._offsets, strict=False):
-            if matrix in shard.matrices:
-                scores += _cosines(shard.matrices[matrix], vector, matrix)
-                windows.append(offset + np.asarray(shard.rows[modality], np.int64))
-        scores, windows = np.concatenate(scores), np.concatenate(windows)
+        found = [window_scores(shard, names, vector) for shard in self._shards]
+        empty = np.zeros(0, np.int64), np.zeros(0), np.zeros((0, len(names)), bool)
+        windows, scores, has = map(np.concatenate, zip(empty, *found, strict=True))
+        offsets = np.repeat(self._offsets[:-1], [len(part[0]) for part in found])
+        windows = windows + offsets
         return [
-            self._result(int(windows[row]), float(scores[row]), modality)
+            self._result(int(windows[row]), float(scores[row]), names, has[row])
             for row in _best(scores, top_k)
         ]
 
@@ -296,11 +314,19 @@ class MediaIndex:
             )
         self._known_model = weakref.ref(model)
 
-    def _result(self, number, score, modality):
+    def _result(self, number, score, names, has):
         window = self.window(number)
+        found_by = [name.partition("_")[0] for name in np.asarray(names)[has]]
+        modality = found_by[0] if len(found_by) == 1 else "both"
         return SearchResult(
             window.file.path, window.start, window.end, score, modality, number
         )
+
+
+def _rule_in(header):
+    """The rule for short clips of an index; those of earlier versions have none."""
+    rule = header.get("short_clips")
+    return rule if rule in SHORT_CLIPS else "repeat"
 
 
 def _named_folder(root, header):
@@ -311,73 +337,6 @@ def _named_folder(root, header):
     except (OSError, ValueError):  # It is no path.
         return None
     return named if is_inside or is_own(header) else None
-
-
-def unknown_words(model, text):
-    """Words of a query that a model's vocabulary doesn't have.
-
-    Args:
-        model: `keras_vatt.VATT` with a vocabulary.
-        text: string.
-
-    Returns:
-        List of strings, as they stand in the text.
-    """
-    tokenizer = getattr(model.preprocessor, "tokenizer", None)
-    if tokenizer is None or tokenizer.vocabulary is None:
-        return []
-    unknown = tokenizer.get_vocabulary().index("<unk>")
-    return [word for word in text.split() if tokenizer(word)[0] == unknown]
-
-
-def _space(model, kind, modality):
-    if (kind, modality) not in _SPACES:
-        raise MediaIndexError(
-            f"`modality` is 'video' or 'audio'. Received: {modality!r}"
-        )
-    missing = {kind, modality} - set(model.backbone.modalities)
-    if missing:
-        raise MediaIndexError(
-            f"This model knows no {' and no '.join(sorted(missing))}."
-        )
-    joint = model.bridge_head.embeds_audio_and_text_together
-    if (kind, modality) == ("text", "audio") and not joint:
-        raise MediaIndexError(
-            "This model has no common space for text and sound: look for videos by "
-            "text, or take a model with a `keras_vatt.layers.JointBridgeHead`."
-        )
-    return _SPACES[kind, modality]
-
-
-def _known_part(model, text):
-    """The query without words out of the vocabulary, which would only blur it."""
-    if not isinstance(text, str) or not text.strip():
-        raise MediaIndexError("The text to search for is empty.")
-    unknown = set(unknown_words(model, text))
-    known = " ".join(word for word in text.split() if word not in unknown)
-    if not model.preprocessor({"text": [known]})["text"].any():
-        raise MediaIndexError(
-            f"The model's vocabulary has none of the words of {text!r}."
-        )
-    return known
-
-
-def _cosines(matrix, vector, name):
-    if matrix.shape[1] != len(vector):
-        raise MediaIndexError(
-            f"The index has embeddings {name} of width {matrix.shape[1]}, the query "
-            f"has {len(vector)}."
-        )
-    chunks = (
-        np.asarray(matrix[first : first + _CHUNK_ROWS], np.float64)
-        for first in range(0, len(matrix), _CHUNK_ROWS)
-    )
-    scores = [(chunk @ vector).round(_DECIMALS) for chunk in chunks]
-    if not all(np.isfinite(part).all() for part in scores):
-        raise MediaIndexError(
-            f"The index has embeddings {name} that are not finite: make it again."
-        )
-    return scores
 
 
 def _best(scores, top_k):

@@ -26,9 +26,9 @@ from keras_vatt.data.report import Problem
 from keras_vatt.search import page_form
 from keras_vatt.search.cards import message, result_cards
 from keras_vatt.search.errors import MediaIndexError
-from keras_vatt.search.media_index import unknown_words
 from keras_vatt.search.page_guard import Guard, SecurityHeaders
 from keras_vatt.search.page_queries import Choices, Places, read_text, uploaded_file
+from keras_vatt.search.queries import unknown_words
 from keras_vatt.search.thumbnails import thumbnail
 
 HOST = "127.0.0.1"
@@ -200,10 +200,13 @@ class _Queries:
         return HTMLResponse(content)
 
     def _find(self, kind, query, choices):
+        given = {kind: query}
+        if kind == "video" and choices.by == "both":
+            given["audio"] = query
         with self._one_at_a_time, _translated_errors(choices.name):
             results = self._index.search(
                 self._model,
-                **{kind: query},
+                **given,
                 top_k=choices.count,
                 modality=choices.modality,
             )

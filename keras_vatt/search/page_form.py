@@ -17,7 +17,8 @@ _KINDS = {
     "page.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
-_MODALITIES = {"video": "Video", "audio": "Audio"}
+_MODALITIES = {"video": "Video", "audio": "Audio", "both": "Both"}
+_PARTS = {"one": "Frames", "both": "Frames and audio"}
 _COUNTS = (6, 12, 24, 48)
 
 # A model that knows fewer words than this has them listed.
@@ -69,10 +70,14 @@ def _page(index, model):
 
 
 def _options(kind, has_choice):
-    modality = _radios(kind, "modality", "Look for", _MODALITIES, "video")
+    choices = []
+    if kind == "video":
+        choices.append(_radios(kind, "by", "Search by", _PARTS, "one"))
+    if has_choice:
+        choices.append(_radios(kind, "modality", "Look for", _MODALITIES, "video"))
     counts = {str(count): str(count) for count in _COUNTS}
-    count = _radios(kind, "count", "Results at most", counts, "12")
-    return f'<div class="options">{modality if has_choice else ""}{count}</div>'
+    choices.append(_radios(kind, "count", "Results at most", counts, "12"))
+    return f'<div class="options">{"".join(choices)}</div>'
 
 
 def _radios(kind, name, title, choices, chosen):

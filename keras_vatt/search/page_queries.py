@@ -13,7 +13,8 @@ LONGEST_TEXT = 500  # Characters.
 MOST_RESULTS = 48
 _LONGEST_NAME = 200
 _PATIENCE = 30.0  # Seconds without a byte until an upload is given up.
-_MODALITIES = ("video", "audio")
+_MODALITIES = ("video", "audio", "both")
+_PARTS = ("one", "both")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,12 +22,15 @@ class Choices:
     """Options that come with a query.
 
     Args:
-        modality: string, `"video"` or `"audio"`: what is looked for.
+        modality: string, `"video"`, `"audio"` or `"both"`: what is looked for.
+        by: string, `"one"` or `"both"`: whether a video is compared by its frames
+            alone or by its audio too.
         count: int, results at most.
         name: string, what the browser calls the uploaded file. It is only shown.
     """
 
     modality: str
+    by: str
     count: int
     name: str
 
@@ -40,13 +44,16 @@ class Choices:
         given = request.query_params
         modality, count = given.get("modality", "video"), given.get("count", "12")
         if modality not in _MODALITIES:
-            raise HTTPException(400, "`modality` must be video or audio.")
+            raise HTTPException(400, "`modality` must be video, audio or both.")
+        by = given.get("by") or "one"
+        if by not in _PARTS:
+            raise HTTPException(400, "`by` must be one or both.")
         if not (count.isascii() and count.isdecimal() and len(count) < 4):
             raise HTTPException(400, "`count` must be a number.")
         if not 1 <= int(count) <= MOST_RESULTS:
             raise HTTPException(400, f"`count` must be from 1 to {MOST_RESULTS}.")
         name = given.get("name", "").strip()[:_LONGEST_NAME]
-        return cls(modality, int(count), name or "The file")
+        return cls(modality, by, int(count), name or "The file")
 
 
 class Places:

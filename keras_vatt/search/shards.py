@@ -36,13 +36,13 @@ class Shard:
             row of that modality's matrices belongs to, in ascending order.
         matrices: dict from the names in `EMBEDDINGS` to a float32 array
             `(rows, dim)`, or to something that is sliced like one.
-        failures: dict from the number of a window to a list of `Finding`.
+        findings: dict from the number of a window to a list of `Finding`.
     """
 
     windows: list
     rows: dict
     matrices: dict
-    failures: dict
+    findings: dict
 
 
 def write_shard(shard, folder, name):
@@ -67,8 +67,8 @@ def write_shard(shard, folder, name):
         "end": [window.end for window in shard.windows],
         "rows": shard.rows,
         "failures": {
-            str(number): [(f.problem, f.reason) for f in findings]
-            for number, findings in sorted(shard.failures.items())
+            str(number): [(f.problem, f.reason) for f in found]
+            for number, found in sorted(shard.findings.items())
         },
     }
     write_json(folder / f"{name}.json", content)
@@ -96,19 +96,19 @@ def read_shard(folder, name):
             Window(files[_index(number)], _seconds(start), _seconds(end))
             for number, start, end in zip(*columns, strict=True)
         ]
-        failures = {
+        findings = {
             int(number): [
                 Finding(
                     Problem(problem),
                     windows[_index(int(number))].file.path,
                     str(reason),
                 )
-                for problem, reason in findings
+                for problem, reason in found
             ]
-            for number, findings in content["failures"].items()
+            for number, found in content["failures"].items()
         }
         matrices = _open_matrices(folder, name)
-        shard = Shard(windows, content["rows"], matrices, failures)
+        shard = Shard(windows, content["rows"], matrices, findings)
         _check_rows(shard)
     except (
         *(OSError, ValueError, TypeError, LookupError, AttributeError),
@@ -165,8 +165,10 @@ class _Matrix:
         return self.shape[0]
 
     def __getitem__(self, rows):
-        # Unlike NumPy's, a slice of the library may not go beyond the end.
+        # Unlike NumPy's, a slice of the library may not reach or go beyond the end.
         first, end, _ = rows.indices(len(self))
+        if first >= end:
+            return np.zeros((0, self.shape[1]), np.float32)
         return self._slice[first:end]
 
 

@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image
 
 from keras_vatt.data.clip_spec import ClipSpec
+from keras_vatt.data.file_errors import any_error_of
+from keras_vatt.data.frames import upright
 from keras_vatt.data.media import open_media
 from keras_vatt.data.report import Problem
 from keras_vatt.data.waveform import decode_waveform
@@ -29,9 +31,9 @@ def thumbnail(path, start, end):
         for a file without video an SVG of the loudness.
 
     Raises:
-        keras_vatt.data.MediaError: if the file can't be decoded.
+        keras_vatt.data.MediaError: if the file can't be decoded, whatever the reason.
     """
-    with open_media(path) as media:
+    with any_error_of(path), open_media(path) as media:
         if media.info().has_video:
             return _jpeg(_picture_at(media, (start + end) / 2)), "image/jpeg"
         seconds = min(end - start, _LONGEST)
@@ -50,8 +52,7 @@ def _picture_at(media, time):
         raise media.error(Problem.NO_VIDEO, "has no frame that can be shown")
     with media.translated_errors():
         pixels = shown.to_ndarray(format="rgb24")
-    pixels = np.rot90(pixels, round(shown.rotation / 90))
-    image = Image.fromarray(np.ascontiguousarray(pixels))
+    image = Image.fromarray(np.ascontiguousarray(upright(pixels, shown)))
     # A damaged header may promise pixels of any shape: only the small image is made.
     width = image.width * float(media.video.sample_aspect_ratio or 1)
     scale = min(_LARGEST[0] / width, _LARGEST[1] / image.height, 1.0)

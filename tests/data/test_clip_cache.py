@@ -34,7 +34,7 @@ def test_cached_clips_are_the_decoded_ones_up_to_rounding(source, tmp_path, work
     report = build(source, tmp_path / "cache", workers=workers)
     cached = CachedClips(tmp_path / "cache", tokenize)
     assert report == source.report
-    assert len(cached) == len(source) == 6
+    assert len(cached) == len(source) == 7
     assert cached.segments == source.segments
     assert cached.spec == SPEC
     for index in range(len(source)):
@@ -64,8 +64,8 @@ def test_the_tokenizer_is_that_of_reading(source, tmp_path):
 
     cached = CachedClips(tmp_path, first_letters)
     assert cached[0]["text"][0, 0] == ord("a")
-    assert cached[5]["text_mask"] == 1.0  # "..." begins with a dot
-    assert CachedClips(tmp_path, tokenize)[5]["text_mask"] == 0.0
+    assert cached[6]["text_mask"] == 1.0  # "..." begins with a dot
+    assert CachedClips(tmp_path, tokenize)[6]["text_mask"] == 0.0
 
 
 def test_the_report_is_kept(source, tmp_path):
@@ -157,7 +157,7 @@ def test_a_killed_build_is_not_taken_for_a_cache(source, corpus, tmp_path):
     with pytest.raises(FileNotFoundError, match="no complete cache"):
         CachedClips(tmp_path / "killed", tokenize)
     build(source, tmp_path / "killed")
-    assert len(CachedClips(tmp_path / "killed", tokenize)) == 6
+    assert len(CachedClips(tmp_path / "killed", tokenize)) == 7
 
 
 @pytest.mark.parametrize("moved", [0, 1])
@@ -199,7 +199,7 @@ def test_a_cache_of_another_version_is_built_anew(source, tmp_path):
     with pytest.raises(FileNotFoundError, match="of this version"):
         CachedClips(tmp_path, tokenize)
     build(source, tmp_path)
-    assert len(CachedClips(tmp_path, tokenize)) == 6
+    assert len(CachedClips(tmp_path, tokenize)) == 7
 
 
 def test_random_cuts_can_not_be_cached(corpus, tmp_path):

@@ -41,11 +41,12 @@ def test_an_element_has_the_promised_arrays(source):
     assert np.abs(element["audio"]).max() > 0.5
 
 
-def test_only_segments_that_fill_a_clip_are_kept_in_order(source):
+def test_only_segments_of_files_that_can_be_used_are_kept_in_order(source):
     assert captions_of(source) == [
         "a short one",
         "the longer caption here",
         "without sound",
+        "half a second",
         "not a word is said",
         "",
         "...",
@@ -56,9 +57,10 @@ def test_the_report_names_what_was_left_out_and_why(source, corpus):
     for index in range(len(source)):
         source[index]
     report = source.report
-    assert report.used == 6
+    assert report.used == 7
     assert report.counts == {
-        Problem.TOO_SHORT: 2,
+        Problem.SHORT: 1,
+        Problem.TOO_SHORT: 1,
         Problem.NO_VIDEO: 1,
         Problem.CORRUPT: 1,
         Problem.MISSING: 1,
@@ -82,9 +84,9 @@ def test_findings_of_reading_open_the_report(corpus, source):
 def test_a_missing_modality_is_zero_and_masked(source):
     for index, audio, text in (
         (2, 0.0, 1.0),
-        (3, 0.0, 1.0),
-        (4, 1.0, 0.0),
-        (5, 0.0, 0.0),
+        (4, 0.0, 1.0),
+        (5, 1.0, 0.0),
+        (6, 0.0, 0.0),
     ):
         element = source[index]
         assert element["audio_mask"] == audio
@@ -170,7 +172,7 @@ def test_a_file_may_be_one_frame_period_shorter_than_a_clip(tmp_path):
         pictures = [numbered_picture(number) for number in range(frames)]
         path = tmp_path / f"{frames}.mp4"
         write_media(path, pictures, np.arange(frames) / 10, rate=10)
-        source = ClipSource([Segment(str(path))], SPEC, tokenize)
+        source = ClipSource([Segment(str(path))], SPEC, tokenize, short_clips="error")
         assert len(source) == usable
     source = ClipSource([Segment(str(tmp_path / "7.mp4"))], SPEC, tokenize)
     assert numbers_in(source[0]["video"]) == [0, 1, 2, 3, 4, 5, 6, 6]

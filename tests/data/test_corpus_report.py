@@ -49,6 +49,8 @@ def test_every_problem_has_a_consequence():
         Problem.NO_AUDIO: "audio masked",
         Problem.SILENT: "audio masked",
         Problem.NO_CAPTION: "text masked",
+        Problem.SHORT: "repeated or padded",
+        Problem.IGNORED: "not read",
     }
 
 

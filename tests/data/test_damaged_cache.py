@@ -110,3 +110,10 @@ def test_what_a_killed_build_left_is_removed_by_the_next(corpus, tmp_path):
     build_cache(source, tmp_path / "cache", 1, False)
     names = {path.name for path in (tmp_path / "cache").iterdir()}
     assert names == {"cache.json", "clips.array_record"}
+
+
+def test_a_cache_error_is_found_in_long_messages_of_others():
+    message = "x CacheError: the cache is damaged: delete it. It is built again."
+    quoted = f"{'CacheError: ' * 100_000}\n{message}\nand more"
+    assert find_cache_error(Exception(quoted)) == message.partition(": ")[2]
+    assert find_cache_error(Exception("CacheError: " * 100_000)) is None

@@ -175,7 +175,7 @@ def test_class_folders_are_a_set(tmp_path):
 @pytest.mark.parametrize(
     ("suffixes", "modality"),
     [
-        (("png", "webp"), "image"),
+        (("gif", "png", "webp"), "image"),
         (("png", "wav"), "audio"),
         (("jpg", "wav", "mp4"), "video"),
     ],

@@ -170,10 +170,13 @@ def test_a_folder_without_a_manifest_is_read_with_its_subtitles(folder):
     ]
 
 
-def test_a_link_out_of_a_folder_is_refused(folder):
+def test_a_link_out_of_a_folder_is_not_followed(folder):
     (folder / "link.mp4").symlink_to(folder.parent / "outside.mp4")
-    with pytest.raises(ValueError, match="leads outside"):
-        read_corpus(folder)
+    segments, (finding,) = read_corpus(folder)
+    assert len(segments) == 2
+    assert finding.problem is Problem.IGNORED
+    assert finding.where == str(folder / "link.mp4")
+    assert "`allow_outside=True` or `--allow-outside`" in finding.reason
     assert len(read_corpus(folder, allow_outside=True)[0]) == 3
 
 

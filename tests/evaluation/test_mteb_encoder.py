@@ -74,17 +74,17 @@ def place(encoder, columns, modalities, category, prompt):
 def test_queries_and_documents_are_embedded_where_they_can_be_compared(encoder):
     both = ["video", "audio", "text"]
     for columns, modalities, category, prompt, expected in [
-        (["text"], ["text", "video"], "t2v", "query", ("text", "to_video")),
-        (["video"], ["text", "video"], "t2v", "document", ("video", "to_text")),
-        (["image"], ["text", "image"], "i2t", "query", ("video", "to_text")),
-        (["audio"], ["audio", "video"], "a2v", "query", ("audio", "to_video")),
-        (["video"], ["audio", "video"], "a2v", "document", ("video", "to_audio")),
-        (["video", "audio"], both, "va2t", "query", ("video", "to_text")),
-        (["text"], both, "va2t", "document", ("text", "to_video")),
-        (["audio", "text"], both, "at2v", "query", ("text", "to_video")),
-        (["video"], both, "at2v", "document", ("video", "to_text")),
-        (["text"], ["text"], "t2t", "query", ("text", "features_pooled")),
-        (["image"], ["image"], "i2i", "query", ("video", "features_pooled")),
+        (["text"], ["text", "video"], "t2v", "query", {"text": "to_video"}),
+        (["video"], ["text", "video"], "t2v", "document", {"video": "to_text"}),
+        (["image"], ["text", "image"], "i2t", "query", {"image": "to_text"}),
+        (["audio"], ["audio", "video"], "a2v", "query", {"audio": "to_video"}),
+        (["video"], ["audio", "video"], "a2v", "document", {"video": "to_audio"}),
+        (["video", "audio"], both, "va2t", "query", {"video": "to_text"}),
+        (["text"], both, "va2t", "document", {"text": "to_video"}),
+        (["audio", "text"], both, "at2v", "query", {"text": "to_video"}),
+        (["video"], both, "at2v", "document", {"video": "to_text"}),
+        (["text"], ["text"], "t2t", "query", {"text": "features_pooled"}),
+        (["image"], ["image"], "i2i", "query", {"image": "features_pooled"}),
     ]:
         found = place(encoder, columns, modalities, category, prompt)
         assert found == expected, category

@@ -10,6 +10,7 @@ from models.tiny import tiny_vatt
 
 import keras_vatt
 from keras_vatt.losses import BalancedBinaryCrossentropy, SoftmaxCrossentropy
+from keras_vatt.models.clip_reader import ClipReader
 from keras_vatt.models.raw_batches import RawBatches
 from keras_vatt.storage import PresetError
 from keras_vatt.training import Mixup
@@ -58,8 +59,7 @@ def test_training_on_raw_clips_learns_to_tell_them_apart():
 
 def test_each_epoch_takes_every_clip_once_with_its_label_and_weight():
     batches = RawBatches(
-        [np.array([number]) for number in range(7)],
-        np.stack,
+        ClipReader([np.array([number]) for number in range(7)], np.stack),
         labels=np.arange(7) * 10,
         sample_weight=np.arange(7) * 100,
         batch_size=3,
@@ -82,8 +82,11 @@ def changed_batches(seed, **changes):
     """Two epochs of batches of clips that are told apart by their first number."""
     keras.utils.set_random_seed(seed)
     batches = RawBatches(
-        list("0123456"),
-        convert=lambda clips: np.array([[float(clip), 0.0] for clip in clips]),
+        ClipReader(
+            list("0123456"),
+            lambda clips: np.array([[float(clip), 0.0] for clip in clips]),
+            has_files=False,
+        ),
         labels=np.eye(7),
         batch_size=3,
         **changes,
@@ -148,7 +151,7 @@ def test_what_can_not_be_augmented_or_mixed_is_refused():
     arrays = model.preprocessor({"audio": raw_clips("audio", 3)})["audio"]
     with pytest.raises(ValueError, match="Weights of clips"):
         model.fit(arrays, [0, 1, 2], sample_weight=np.ones(3), mixup=Mixup())
-    batches = RawBatches(arrays, np.stack, labels=np.arange(3))
+    batches = RawBatches(ClipReader(arrays, np.stack), labels=np.arange(3))
     with pytest.raises(ValueError, match="give `y`"):
         model.fit(batches, mixup=Mixup())
     with pytest.raises(ValueError, match="a list or an array"):

@@ -94,10 +94,9 @@ def test_sound_of_any_rate_and_channels_keeps_its_pitch(audio, rate, channels):
     assert abs(np.abs(waveform[1_000:-1_000]).max() - 0.5) < 0.02
 
 
-def test_integers_are_scaled_and_short_sound_is_followed_by_silence(audio):
-    waveform = audio((np.full(4_000, 16_384, np.int16), 8_000))[0, :, 0]
-    np.testing.assert_allclose(waveform[:4_000], 0.5)
-    np.testing.assert_array_equal(waveform[4_000:], 0.0)
+def test_integers_are_scaled(audio):
+    waveform = audio((np.full(8_000, 16_384, np.int16), 8_000))[0, :, 0]
+    np.testing.assert_array_equal(waveform, 0.5)
 
 
 def test_batches_are_passed_on(video, audio):
@@ -112,7 +111,6 @@ def test_batches_are_passed_on(video, audio):
     [
         (np.zeros((100, 48, 64, 3), np.float32), 25.0),
         (np.zeros((100, 48, 64), np.uint8), 25.0),
-        (np.zeros((10, 48, 64, 3), np.uint8), 25.0),
         (np.zeros((100, 48, 64, 3), np.uint8), 0.0),
         (np.zeros((100, 48, 64, 3), np.uint8),),
     ],

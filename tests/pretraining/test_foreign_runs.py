@@ -57,6 +57,27 @@ def test_what_a_stranger_s_settings_name_is_asked_for(name, run, started, capsys
     assert not started
 
 
+def test_a_stranger_s_run_leaves_its_folder_only_by_consent(
+    run, started, tmp_path, capsys
+):
+    store(run, data="videos", allow_outside=True)
+    assert resume(run, "--data", "videos") != 0
+    assert capsys.readouterr().err.rstrip().endswith("add: --allow-outside")
+    assert resume(run, "--data", "videos", "--allow-outside") == 0
+    assert started[0].allow_outside
+
+
+def test_consent_to_leave_the_folder_is_the_user_s_own(run, started, tmp_path, capsys):
+    (tmp_path / "videos").mkdir()
+    options = ["--data", str(tmp_path / "videos"), "--output", str(run)]
+    assert main(["pretrain", *options]) == 0
+    content = json.loads((run / "settings.json").read_text())
+    (run / "settings.json").write_text(json.dumps(content | {"allow_outside": True}))
+    assert resume(run) != 0
+    assert "--allow-outside" in capsys.readouterr().err
+    assert len(started) == 1
+
+
 @pytest.mark.parametrize("name", ["preset", "data", "vocabulary"])
 def test_what_a_user_names_again_may_be_used(name, run, started):
     store(run, **{name: NAMED[name]})

@@ -181,6 +181,15 @@ def test_flipped_bits_give_settings_or_one_clear_line(tmp_path, seed):
     assert len(message.splitlines()) <= 1
 
 
+def test_a_run_that_ended_at_a_broken_file_may_resume_without_it(tmp_path):
+    path = tmp_path / "settings.json"
+    save_settings(resolve_settings(GIVEN | {"on_error": "raise"}), path)
+    assert load_settings(path, {}).on_error == "raise"
+    assert load_settings(path, {"on_error": "skip"}).on_error == "skip"
+    with pytest.raises(PretrainingError, match="--short-clips repeat"):
+        load_settings(path, {"short_clips": "pad"})
+
+
 def test_settings_of_a_version_with_fewer_of_them_can_be_loaded(tmp_path):
     path = tmp_path / "settings.json"
     path.write_text(json.dumps(GIVEN | {"epochs": 3}))

@@ -12,8 +12,8 @@ from keras_vatt.search import (
     MediaIndex,
     MediaIndexError,
     embed_folder,
-    media_index,
     unknown_words,
+    window_scores,
 )
 
 # Windows of 0.4 seconds: file, number of windows, whether it is seen and heard.
@@ -99,7 +99,7 @@ def test_equal_media_come_in_the_order_of_the_index(model, tmp_path):
 def test_chunks_make_no_difference(index, monkeypatch):
     vector = np.random.default_rng(0).normal(size=12)
     whole = index.search_vector(vector, "audio_to_video", 4)
-    monkeypatch.setattr(media_index, "_CHUNK_ROWS", 2)
+    monkeypatch.setattr(window_scores, "CHUNK_WINDOWS", 2)
     assert index.search_vector(vector, "audio_to_video", 4) == whole
 
 

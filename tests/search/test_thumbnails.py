@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_a_video_whose_packets_are_lost_has_no_thumbnail(tmp_path):
 class Frame:
     """A frame whose header promises pixels ten million times as wide as high."""
 
-    rotation = 0
+    side_data: ClassVar[dict] = {}
 
     def to_ndarray(self, format):
         return np.zeros((40, 60, 3), np.uint8)

@@ -3,18 +3,28 @@
 import pathlib
 
 from keras_vatt.data.labelled_sets.labelled_set import LabelledClip, LabelledSet
-from keras_vatt.data.labelled_sets.set_folder import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from keras_vatt.data.media_segment import MediaSegment
+from keras_vatt.data.media_suffixes import (
+    AUDIO_SUFFIXES,
+    IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
+)
 from keras_vatt.data.report import Finding, Problem
 
 LAYOUT = "train/<class>/<any media file> and test/<class>/<any media file>"
 _VISIBLE = "[!.]*/[!.]*"
-IMAGE_SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-)
-_SUFFIXES = {"video": VIDEO_SUFFIXES, "audio": AUDIO_SUFFIXES, "image": IMAGE_SUFFIXES}
-# Kinds of files that a modality can be taken of: videos have audio.
-_SOURCES = {"video": ("video",), "audio": ("video", "audio"), "image": ("image",)}
+# Files that tell the modality of a folder: a GIF among photos is one of them.
+_KINDS = {
+    "video": VIDEO_SUFFIXES - IMAGE_SUFFIXES,
+    "audio": AUDIO_SUFFIXES,
+    "image": IMAGE_SUFFIXES,
+}
+# Files that a modality can be taken of: videos have audio.
+_SOURCES = {
+    "video": VIDEO_SUFFIXES,
+    "audio": VIDEO_SUFFIXES | AUDIO_SUFFIXES,
+    "image": IMAGE_SUFFIXES,
+}
 
 
 def read_class_folders(folder, split=1, modality=None):
@@ -65,22 +75,22 @@ def read_class_folders(folder, split=1, modality=None):
 
 def _modality_of(paths):
     kinds = {_kind_of(path) for path in paths}
-    return next((name for name in _SUFFIXES if name in kinds), "video")
+    return next((name for name in _KINDS if name in kinds), "video")
 
 
 def _kind_of(path):
     suffix = path.suffix.lower()
-    return next((n for n, suffixes in _SUFFIXES.items() if suffix in suffixes), None)
+    return next((name for name in _KINDS if suffix in _KINDS[name]), None)
 
 
 def _reason_to_ignore(path, modality):
     """Why a file is not used, a string; `None` if it is used."""
-    kind = _kind_of(path)
     if path.is_dir():
         return "is a folder, and files are read from the folder of their class"
+    kind = _kind_of(path)
     if kind is None:
         return f"is in no format that is read ({path.suffix or 'without suffix'})"
-    if kind not in _SOURCES[modality]:
+    if path.suffix.lower() not in _SOURCES[modality]:
         return f"is {kind}, and {modality} is evaluated"
     return None
 

@@ -41,6 +41,7 @@ async function search(form) {
   }
   const options = new URLSearchParams({
     modality: form.elements.modality?.value ?? "video",
+    by: form.elements.by?.value ?? "one",
     count: form.elements.count.value,
     name: body.name ?? "",
   });

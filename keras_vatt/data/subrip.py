@@ -1,0 +1,74 @@
+"""SubRip files as they are found: without index lines, or with untidy ones."""
+
+import re
+
+_TIME = r"(?:(\d{1,3})\s*:\s*)?(\d{1,2})\s*:\s*(\d{1,2})(?:\s?[,.:]\s?(\d{1,3}))?"
+_TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?", re.DOTALL)
+_NEWLINE = re.compile(r"\r\n|\r|\n")
+_ARROW = "-->"
+
+
+def subrip_to_webvtt(text):
+    r"""Converts SubRip to WebVTT, which has no index lines.
+
+    A cue begins at a line of two times: with or without hours, with a comma or a dot
+    before the milliseconds. Its text ends at the next such line, so that blank lines
+    and missing index lines do no harm.
+
+    Args:
+        text: string, without a byte order mark.
+
+    Returns:
+        String. A cue whose times can't be read is left out.
+
+    Raises:
+        ValueError: if no line has times, or the text is WebVTT.
+
+    Example:
+    ```python
+    subrip_to_webvtt("0:01,5 --> 0:02,000\nstir")
+    # "WEBVTT\n\n00:00:01.500 --> 00:00:02.000\nstir\n"
+    ```
+    """
+    lines = _NEWLINE.split(text)
+    starts = [number for number, line in enumerate(lines) if _ARROW in line]
+    cues = []
+    for start, end in zip(starts, [*starts[1:], None], strict=True):
+        times = _times(lines[start])
+        if times is not None:
+            cues.append("\n".join([times, *_caption(lines[start + 1 : end], end)]))
+    if not cues or text.startswith("WEBVTT"):
+        raise ValueError("no line has the times of a SubRip cue")
+    return "\n\n".join(["WEBVTT", *cues]) + "\n"
+
+
+def _times(line):
+    match = _TIMES.fullmatch(line)
+    if match is None:
+        return None
+    parts = match.groups(default="0")
+    return f"{_webvtt_time(*parts[:4])} {_ARROW} {_webvtt_time(*parts[4:])}"
+
+
+def _webvtt_time(hours, minutes, seconds, fraction):
+    return f"{int(hours):02}:{int(minutes):02}:{int(seconds):02}.{fraction:0<3}"
+
+
+def _caption(lines, is_followed):
+    """Returns the text of a cue: no blank lines, nor the index of the next cue."""
+    filled = [number for number, line in enumerate(lines) if line.strip()]
+    if filled and is_followed is not None and _is_index(lines, filled[-1]):
+        filled.pop()
+    return [lines[number] for number in filled]
+
+
+def _is_index(lines, number):
+    """Whether the last line before the times of the next cue is that cue's index.
+
+    A number right below other lines and above a blank line is the end of a caption.
+    """
+    if not lines[number].strip().isdecimal():
+        return False
+    touches_text = number == 0 or bool(lines[number - 1].strip())
+    touches_times = number == len(lines) - 1
+    return touches_times or not touches_text

@@ -1,0 +1,67 @@
+"""The `data_report.json` of a run, kept up to date while clips are decoded."""
+
+from keras_vatt._untrusted import read_object
+from keras_vatt.data import ClipSource, CorpusReport
+
+DATA_REPORT = "data_report.json"
+
+_MAX_BYTES = 256 * 2**20
+
+
+class DataReport:
+    """Which clips of a run were used, and what was wrong with others.
+
+    Args:
+        folder: `pathlib.Path` of the run.
+        findings: list of `keras_vatt.data.Finding` of the corpus as a whole.
+        clips: dict from the name of a split to its `ClipSource` or `CachedClips`.
+    """
+
+    def __init__(self, folder, findings, clips):
+        self._folder = folder
+        self._findings = findings
+        self._clips = clips
+        # A cache has all that was found while its clips were decoded.
+        self._sources = {
+            split: source
+            for split, source in clips.items()
+            if isinstance(source, ClipSource)
+        }
+        self._num_saved = 0
+
+    def __str__(self):
+        return str(self._report())
+
+    def recall(self):
+        """Takes up what the run found before it was interrupted.
+
+        Raises:
+            MediaError: if a clip was left out, and errors are to be raised.
+            ValueError: if the stored report can't be read.
+        """
+        stored = read_object(self._folder, DATA_REPORT, ValueError, _MAX_BYTES)
+        if stored is None:
+            return
+        try:
+            findings = CorpusReport.from_dict(stored).findings
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f"{DATA_REPORT} is damaged: {error}") from error
+        for split, source in self._sources.items():
+            source.recall(f for f in findings if f.split in (split, None))
+
+    def save(self):
+        """Writes the report to the folder of the run."""
+        self._num_saved = self._num_found()
+        self._report().save(self._folder / DATA_REPORT)
+
+    def save_if_new(self):
+        """Writes the report if decoding has found anything since it was written."""
+        if self._num_found() > self._num_saved:
+            self.save()
+
+    def _num_found(self):
+        return sum(source.num_found_later for source in self._sources.values())
+
+    def _report(self):
+        reports = {split: clips.report for split, clips in self._clips.items()}
+        return CorpusReport.of_splits(self._findings, reports)
