@@ -55,6 +55,10 @@ def test_a_schedule_keeps_the_name_it_was_given(warmup_steps):
     assert schedule.get_config()["name"] == "mine"
 
 
+def about_schedules(recwarn):
+    return [w for w in recwarn.list if "schedule" in str(w.message)]
+
+
 def optimizer_with(total_steps):
     return keras.optimizers.SGD(warmup_cosine(1e-3, 0.0, 10, total_steps))
 
@@ -73,7 +77,7 @@ def test_steps_of_earlier_runs_count_toward_the_schedule(recwarn):
     optimizer = optimizer_with(1_000)
     optimizer.iterations.assign(200)
     warn_of_a_long_schedule(optimizer, 300)
-    assert not recwarn.list
+    assert not about_schedules(recwarn)
 
 
 @pytest.mark.parametrize(
@@ -93,4 +97,4 @@ def test_steps_of_earlier_runs_count_toward_the_schedule(recwarn):
 )
 def test_other_runs_are_not_warned_of(optimizer, steps, recwarn):
     warn_of_a_long_schedule(optimizer(), steps)
-    assert not recwarn.list
+    assert not about_schedules(recwarn)
