@@ -90,10 +90,12 @@ def make_classifier(load_weights=True):
 """
 ## The recipe
 
-VATT is fine-tuned by gradient descent with momentum. The learning rate rises to 5e-3
-and falls along a cosine to zero at `total_steps`; gradients of the backbone are clipped
-to a norm of 0.75 together, and those of the head are not clipped. The original takes
-100,000 steps. In as few as here the head needs a higher peak to get anywhere.
+Without `compile`, `fit` trains with Adam at a constant rate, which takes a thousand
+steps or so. VATT itself is fine-tuned by gradient descent with momentum. The learning
+rate rises to 5e-3 and falls along a cosine to zero at `total_steps`; gradients of the
+backbone are clipped to a norm of 0.75 together, and those of the head are not clipped.
+The original takes 100,000 steps. In as few as here the head needs a higher peak to get
+anywhere.
 """
 
 batch_size = 16
@@ -190,6 +192,29 @@ three seeds are too few to say more. A spectrogram and a linear classifier beat 
 model clearly: it is there to try things with, not for its accuracy. From random weights
 VATT's recipe alone learned nothing in 40 epochs (seed 0, whatever the peak): it is made
 for 100,000 steps from a trained model.
+
+`benchmarks/spoken_language.py` does so on speech: volunteers who say the same words in
+nine languages, 477 clips of 53 things to train on and 207 of 23 others to test on, with
+20 epochs in batches of 8. Accuracy on the test clips, of single runs unless there are
+three numbers:
+
+| method | accuracy |
+|---|---|
+| defaults, pre-trained | .744 .763 .734 |
+| 1 epoch of momentum, the defaults of earlier versions | .435 |
+| VATT's recipe, peak 0.08, pre-trained | .734 |
+| defaults, from random weights | .556 |
+| defaults, from random weights, on a log-mel spectrogram in place of patches | .990 |
+| logistic regression on pre-trained features | .633 |
+| logistic regression on features of random weights | .319 |
+| logistic regression on a log-mel spectrogram, 16 kHz | .981 |
+| logistic regression on a log-mel spectrogram, 4 kHz | .990 |
+
+With a column of a spectrogram in place of each patch of samples, the same encoder gets
+almost all clips right from random weights. So it is neither the size of the model nor
+its 4 kHz that hold it back, but its input: it has to learn from patches of raw samples
+what a spectrogram gives away, and neither 477 clips nor its small pre-training corpus
+teach it that.
 
 ## Long and short sounds, and files that are broken
 

@@ -1,15 +1,17 @@
 """Evaluate a preset on a set of the field, or on your own clips.
 
-Retrieval asks for videos by captions and by sound, and back, without training. A
-linear probe is trained on frozen features of the train clips. Classification tests a
-fine-tuned classifier. Sets are read from their official split files. With --output the
-report is kept, and the same command goes on where it was interrupted.
+Retrieval asks for videos by captions and by audio, and back, without training.
+Zero-shot classification compares clips with the names of their classes. A linear probe
+is trained on frozen features of the train clips. Classification tests a fine-tuned
+classifier. Datasets are read from their official split files. With --output the report
+is kept, and the same command resumes where it was interrupted.
 """
 
 import argparse
 
 from keras_vatt.cli.errors import CommandError
 from keras_vatt.data.labelled_sets import labelled_sets
+from keras_vatt.data.short_clips import SHORT_CLIPS
 from keras_vatt.evaluation_runs.errors import EvaluationError
 from keras_vatt.evaluation_runs.settings import METHODS, TASKS, EvaluationSettings
 
@@ -33,7 +35,8 @@ def add_arguments(parser):
         "--dataset",
         metavar="NAME",
         help=f"which set it is: {', '.join(labelled_sets())} (train/<class>/* and "
-        "test/<class>/*); not given for a manifest or a folder of captioned videos",
+        "test/<class>/*, of video, audio or images); not given for a manifest or a "
+        "folder of captioned videos",
     )
     parser.add_argument(
         "--split",
@@ -43,13 +46,16 @@ def add_arguments(parser):
         "mean over all",
     )
     parser.add_argument(
-        "--windows", default=4, type=_count, help="windows of a test clip"
+        "--windows",
+        default=4,
+        type=_count,
+        help="windows of a test clip; an image is one",
     )
     parser.add_argument(
         "--crops",
         type=_count,
-        help="crops of each window of video; 3 for classification, else 1, if not "
-        "given",
+        help="crops of each window of video, or of each image; 3 of video for "
+        "classification, else 1, if not given",
     )
     parser.add_argument(
         "--method",
@@ -59,8 +65,23 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--modality",
-        choices=("video", "audio"),
-        help="what is classified; that of the set if not given",
+        choices=("video", "audio", "image"),
+        help="what is classified; that of the dataset if not given",
+    )
+    parser.add_argument(
+        "--template",
+        dest="templates",
+        action="append",
+        metavar="TEXT",
+        help="for zero-shot: a text with {} where the name of a class goes; may be "
+        "repeated; the name alone if not given",
+    )
+    parser.add_argument(
+        "--short-clips",
+        default="repeat",
+        choices=SHORT_CLIPS,
+        help="what becomes of clips that are shorter than the model's: repeated from "
+        "the start, padded with black frames and silence, or left out",
     )
     parser.add_argument(
         "--batch-size", default=32, type=_count, help="windows that run at a time"
@@ -90,6 +111,7 @@ def run(arguments):
     given = vars(arguments).copy()
     for name in ("command", "run"):
         given.pop(name)
+    given["templates"] = tuple(given["templates"] or ("{}",))
     try:
         _, text = evaluate(EvaluationSettings(**given))
     except EvaluationError as error:

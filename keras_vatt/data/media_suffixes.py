@@ -8,6 +8,7 @@ _AUDIO = (
     ".aac .ac3 .aif .aifc .aiff .amr .ape .au .awb .caf .eac3 .flac .m4a .m4b .m4r "
     ".mka .mp2 .mp3 .mpga .oga .ogg .ogx .opus .snd .spx .tta .w64 .wav .weba .wma .wv"
 )
+_IMAGE = ".bmp .gif .jpeg .jpg .png .tif .tiff .webp"
 _UNREAD = (
     ".264 .265 .aax .apng .av1 .dsf .dts .h264 .h265 .hevc .ivf .m1v .m2v .mid .midi "
     ".mod .mpc .ra .ram .rm .rmvb .swf .tod .vivo .voc .wtv .y4m"
@@ -16,6 +17,8 @@ _UNREAD = (
 # Containers whose frames are decoded by time, see `keras_vatt.data.probe`.
 VIDEO_SUFFIXES = frozenset(_VIDEO.split())
 AUDIO_SUFFIXES = frozenset(_AUDIO.split())
+# Images, see `keras_vatt.data.images`; a GIF may also be a video.
+IMAGE_SUFFIXES = frozenset(_IMAGE.split())
 # Media that users have and whose formats are not opened.
 UNREAD_SUFFIXES = frozenset(_UNREAD.split())
 MEDIA_SUFFIXES = VIDEO_SUFFIXES | AUDIO_SUFFIXES

@@ -1,17 +1,10 @@
 """A fine-tuned classifier on the test clips of a set."""
 
 import numpy as np
-import scipy.special
 
-from keras_vatt.evaluation import (
-    EvaluationResult,
-    classification_intervals,
-    classification_metrics,
-    mean_over_splits,
-    multi_hot,
-)
+from keras_vatt.evaluation_runs.class_scores import class_results
 from keras_vatt.evaluation_runs.decoding import ClipDecoder
-from keras_vatt.evaluation_runs.embedding import embed_clips, stacked
+from keras_vatt.evaluation_runs.embedding import embed_clips
 from keras_vatt.evaluation_runs.encoders import BatchEncoder
 from keras_vatt.evaluation_runs.errors import EvaluationError
 from keras_vatt.evaluation_runs.sets import some_of
@@ -21,7 +14,8 @@ def evaluate_classification(classifier, splits, settings, open_store):
     """Logits averaged over windows and crops, against the labels.
 
     Args:
-        classifier: `keras_vatt.VATTVideoClassifier` or `VATTAudioClassifier`.
+        classifier: `keras_vatt.VATTVideoClassifier`, `VATTAudioClassifier` or
+            `VATTImageClassifier`.
         splits: dict from split to `LabelledSet`.
         settings: `EvaluationSettings`.
         open_store: function from a name to a `FeatureStore`.
@@ -32,34 +26,31 @@ def evaluate_classification(classifier, splits, settings, open_store):
     Raises:
         EvaluationError: if the classes of the preset are not those of the set.
     """
-    modality = classifier.modality
     orders = {s: class_order(classifier, read) for s, read in splits.items()}
     tests = {s: some_of(read.test, settings.limit) for s, read in splits.items()}
     features, findings = embed_clips(
         [clip.segment for clips in tests.values() for clip in clips],
         ClipDecoder(
-            modality,
+            settings.modality,
             classifier.preprocessor.clip_spec,
-            settings.windows,
+            settings.num_windows,
             settings.num_crops,
+            settings.short_clips,
         ),
         BatchEncoder(classifier),
-        open_store(modality),
+        open_store(settings.modality),
         settings,
         "test clips",
     )
-    results = {}
-    for split, read in splits.items():
-        clips = [clip for clip in tests[split] if clip.segment in features]
-        if not clips:
-            raise EvaluationError(f"no test clip of {read.name} can be used")
-        logits = stacked(features, [clip.segment for clip in clips], "logits")
-        logits = logits.mean(axis=1, dtype=np.float64)[:, orders[split]]
-        results[f"{read.name} split {split}"] = _result(logits, clips, read)
-    if len(results) > 1:
-        metrics = [result.metrics for result in results.values()]
-        results[f"mean over {len(metrics)} splits"] = mean_over_splits(metrics)
-    return results, findings
+    logits = {
+        split: {
+            clip.segment: features[clip.segment]["logits"][:, orders[split]]
+            for clip in clips
+            if clip.segment in features
+        }
+        for split, clips in tests.items()
+    }
+    return class_results(logits, tests, splits), findings
 
 
 def class_order(classifier, read):
@@ -103,15 +94,3 @@ def class_order(classifier, read):
 def _plain(name):
     """`"Apply_Eye makeup"` and `"ApplyEyeMakeup"` are one class."""
     return "".join(filter(str.isalnum, str(name).casefold())) or str(name)
-
-
-def _result(logits, clips, read):
-    if read.multi_label:
-        scores = scipy.special.expit(logits)
-        labels = multi_hot([clip.labels for clip in clips], scores.shape[1])
-    else:
-        scores = scipy.special.softmax(logits, axis=1)
-        labels = np.array([clip.labels[0] for clip in clips])
-    metrics = classification_metrics(scores, labels, read.multi_label)
-    intervals = classification_intervals(scores, labels, read.multi_label)
-    return EvaluationResult(metrics, intervals)

@@ -1,28 +1,47 @@
-"""Clips of a set to the arrays that a model takes."""
+"""Decodes the clips of a dataset to the arrays that a model takes."""
 
 import dataclasses
 
 import numpy as np
 
-from keras_vatt.data.media import MediaError, probe
+from keras_vatt.data.images import raw_images
+from keras_vatt.data.media import MediaError
 from keras_vatt.data.raw_clips import raw_frames, raw_waveform
 from keras_vatt.data.report import Problem
 from keras_vatt.data.waveform import is_silent
 
+_FILLED = {"repeat": "repeated", "pad": "padded"}
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodedClip:
+    """The arrays of a clip.
+
+    Args:
+        rows: NumPy array with a row for each window and crop: uint8 of shape
+            `(rows, frames, height, width, 3)`, of images `(rows, height, width, 3)`,
+            or float32 of shape `(rows, samples, 1)`.
+        short: string, why and how the clip was repeated or padded. Defaults to `None`
+            for a clip that is long enough.
+    """
+
+    rows: np.ndarray
+    short: str | None = None
+
 
 @dataclasses.dataclass(frozen=True)
 class ClipDecoder:
-    """Turns a stretch of a file into its windows and crops.
-
-    Video that is shorter than a clip of the model is shown again from its start, as
-    the original data pipeline does: many clips of UCF101 and HMDB51 are.
+    """Turns a segment of a file into its windows and crops.
 
     Args:
-        modality: string, `"video"` or `"audio"`.
+        modality: string, `"video"`, `"audio"` or `"image"`.
         spec: `keras_vatt.data.ClipSpec`, that of the model.
-        num_windows: int. `1` is the middle.
-        num_crops: int, of video. Defaults to `1`, the centre.
-        refuse_silence: bool. Whether sound that is silent in all windows counts as
+        num_windows: int. `1` is the middle, and all that an image has.
+        num_crops: int, of video and images. Defaults to `1`, the center.
+        short_clips: string, the rule for clips that are shorter than the model's:
+            `"repeat"`, `"pad"` or `"error"`. Defaults to `"repeat"`, as in the original
+            data pipeline: many clips of UCF101 and HMDB51 are short.
+        refuse_silence: bool. Whether audio that is silent in all windows counts as
             none. Defaults to `False`.
     """
 
@@ -30,49 +49,43 @@ class ClipDecoder:
     spec: object
     num_windows: int
     num_crops: int = 1
+    short_clips: str = "repeat"
     refuse_silence: bool = False
 
     @property
     def rows(self):
         """Windows and crops of a clip, an int."""
-        return self.num_windows * (self.num_crops if self.modality == "video" else 1)
+        return self.num_windows * (1 if self.modality == "audio" else self.num_crops)
 
     def __call__(self, segment):
-        """The arrays of a clip.
+        """Decodes a clip.
 
         Args:
             segment: `keras_vatt.data.media_segment.MediaSegment`.
 
         Returns:
-            NumPy array: uint8 of shape `(rows, frames, height, width, 3)`, or float32
-            of shape `(rows, samples, 1)`.
+            `DecodedClip`.
 
         Raises:
             keras_vatt.data.MediaError: if the file can't be used.
         """
+        try:
+            return DecodedClip(self._decode(segment, "error"))
+        except MediaError as error:
+            if error.problem is not Problem.TOO_SHORT or self.short_clips == "error":
+                raise
+            refusal = error.reason
+        rows = self._decode(segment, self.short_clips)
+        return DecodedClip(rows, f"{refusal}: {_FILLED[self.short_clips]}")
+
+    def _decode(self, segment, short_clips):
+        if self.modality == "image":
+            return raw_images(segment.path, self.spec.frame_size, self.num_crops)
         if self.modality == "video":
-            return self._frames(segment)
-        waveforms = raw_waveform(segment, self.spec, self.num_windows)
+            return raw_frames(
+                segment, self.spec, self.num_windows, self.num_crops, short_clips
+            )
+        waveforms = raw_waveform(segment, self.spec, self.num_windows, short_clips)
         if self.refuse_silence and is_silent(waveforms):
             raise MediaError(str(segment.path), Problem.SILENT, "is silent")
         return waveforms[..., np.newaxis]
-
-    def _frames(self, segment):
-        try:
-            return raw_frames(segment, self.spec, self.num_windows, self.num_crops)
-        except MediaError as error:
-            if error.problem is not Problem.TOO_SHORT:
-                raise
-            frames = self._all_frames(segment, error)
-        frames = frames[:, np.arange(self.spec.num_frames) % frames.shape[1]]
-        return np.tile(frames, (self.num_windows, 1, 1, 1, 1))
-
-    def _all_frames(self, segment, error):
-        info = probe(segment.path)
-        start = info.start if segment.start is None else segment.start
-        end = info.end if segment.end is None else min(segment.end, info.end)
-        num_frames = int((end - start) * self.spec.frames_per_second + 1e-6)
-        if end <= start or num_frames >= self.spec.num_frames:
-            raise error  # It has less than it promises.
-        spec = dataclasses.replace(self.spec, num_frames=max(num_frames, 1))
-        return raw_frames(segment, spec, 1, self.num_crops)

@@ -8,7 +8,7 @@ import numpy as np
 import tqdm
 
 from keras_vatt.data.media import MediaError
-from keras_vatt.data.report import Finding
+from keras_vatt.data.report import Finding, Problem
 
 
 def embed_clips(segments, decoder, encoder, store, settings, description):
@@ -25,7 +25,8 @@ def embed_clips(segments, decoder, encoder, store, settings, description):
 
     Returns:
         Tuple of a dict from segment to a dict of arrays of shape `(rows, dim)`, and a
-        list of `Finding`: the clips that can't be used, which are not in the dict.
+        list of `Finding`: the clips that can't be used, which are not in the dict, and
+        those that were repeated or padded.
     """
     segments = list(dict.fromkeys(segments))
     keys = {segment: _key_of(segment) for segment in segments}
@@ -42,15 +43,21 @@ def embed_clips(segments, decoder, encoder, store, settings, description):
     decoded = _decoded(left, decoder, settings.num_threads, findings, bar)
     try:
         for batch in _batches(decoded, clips_of_batch):
-            outputs = _encode(encoder, [arrays for _, arrays in batch], clips_of_batch)
-            for index, (segment, _) in enumerate(batch):
+            rows = [clip.rows for _, clip in batch]
+            outputs = _encode(encoder, rows, clips_of_batch)
+            for index, (segment, clip) in enumerate(batch):
                 features = {name: rows[index] for name, rows in outputs.items()}
-                store.add(keys[segment], features)
+                store.add(keys[segment], features, clip.short)
             bar.update(len(batch))
     finally:
         store.flush()
         bar.close()
     found = [segment for segment in segments if keys[segment] in store]
+    findings += [
+        Finding(Problem.SHORT, str(segment.path), store.short[keys[segment]])
+        for segment in found
+        if keys[segment] in store.short
+    ]
     return {segment: store[keys[segment]] for segment in found}, findings
 
 
@@ -70,7 +77,7 @@ def _key_of(segment):
 
 
 def _decoded(segments, decoder, threads, findings, bar):
-    """Yields segments and their arrays, decoded ahead by threads."""
+    """Yields segments and their `DecodedClip`, decoded ahead by threads."""
     ahead = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         for segment in segments:

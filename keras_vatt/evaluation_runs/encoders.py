@@ -2,6 +2,9 @@
 
 import numpy as np
 
+# Which tower of a model takes a modality.
+TOWERS = {"video": "video", "audio": "audio", "image": "video"}
+
 
 class BatchEncoder:
     """The outputs of a model for a batch, as NumPy arrays.

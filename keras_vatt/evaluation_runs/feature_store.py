@@ -31,12 +31,17 @@ class FeatureStore:
     Args:
         folder: path, made if it is not there. Defaults to `None`: in memory alone.
 
+    Attributes:
+        short: dict from the key of each clip that was repeated or padded to a string,
+            why and how.
+
     Raises:
         EvaluationError: if a file in the folder is damaged.
     """
 
     def __init__(self, folder=None):
         self._folder = None if folder is None else pathlib.Path(folder)
+        self.short = {}
         self._features = {}
         self._new = []
         self._written = time.monotonic()
@@ -51,14 +56,17 @@ class FeatureStore:
     def __getitem__(self, key):
         return self._features[key]
 
-    def add(self, key, features):
+    def add(self, key, features, short=None):
         """Keep the features of a clip.
 
         Args:
             key: string.
             features: dict from name to array; names and shapes are those of all clips.
+            short: string, see `short` of the class. Defaults to `None`.
         """
         self._features[key] = features
+        if short is not None:
+            self.short[key] = short
         if self._folder is None:
             return
         self._new.append(key)
@@ -73,7 +81,8 @@ class FeatureStore:
         rows = [self._features[key] for key in self._new]
         tensors = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
         path = self._folder / f"{self._next_number():06d}.safetensors"
-        metadata = {"clips": json.dumps(self._new)}
+        short = {key: self.short[key] for key in self._new if key in self.short}
+        metadata = {"clips": json.dumps(self._new), "short": json.dumps(short)}
         with atomic_write(path) as partial:
             safetensors.numpy.save_file(tensors, partial, metadata)
         self._new = []
@@ -87,14 +96,25 @@ class FeatureStore:
         regular_file(self._folder, path.name, EvaluationError, _MAX_BYTES)
         try:
             with safetensors.safe_open(path, "numpy") as file:
-                keys = parse_json(file.metadata()["clips"])
+                metadata = file.metadata()
+                keys = parse_json(metadata["clips"])
+                short = _strings(parse_json(metadata["short"]))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             self._features |= _by_key(keys, tensors)
+            self.short |= short
         except _DAMAGE as error:
             raise EvaluationError(
                 f"{path} is damaged ({error}): delete it, and its features are "
                 "computed again"
             ) from error
+
+
+def _strings(reasons):
+    if not isinstance(reasons, dict):
+        raise TypeError("its short clips are no object")
+    if not all(isinstance(reason, str) for reason in reasons.values()):
+        raise TypeError("its short clips have reasons that are no strings")
+    return reasons
 
 
 def _by_key(keys, tensors):

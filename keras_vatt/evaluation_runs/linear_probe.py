@@ -10,7 +10,7 @@ from keras_vatt.evaluation import (
 )
 from keras_vatt.evaluation_runs.decoding import ClipDecoder
 from keras_vatt.evaluation_runs.embedding import embed_clips, stacked
-from keras_vatt.evaluation_runs.encoders import BatchEncoder
+from keras_vatt.evaluation_runs.encoders import TOWERS, BatchEncoder
 from keras_vatt.evaluation_runs.errors import EvaluationError
 from keras_vatt.evaluation_runs.sets import some_of
 from keras_vatt.models.pooled_encoder import PooledEncoder
@@ -34,14 +34,17 @@ def evaluate_linear_probe(model, splits, settings, open_store):
     Raises:
         EvaluationError: if the set can't be probed.
     """
-    modality = settings.modality or next(iter(splits.values())).modality
+    modality = settings.modality
     _check(model, splits, modality)
     train = {s: some_of(read.train, settings.limit) for s, read in splits.items()}
     test = {s: some_of(read.test, settings.limit) for s, read in splits.items()}
     encoder = BatchEncoder(PooledEncoder(model.backbone, modality))
     spec = model.preprocessor.clip_spec
-    middle = ClipDecoder(modality, spec, 1)
-    windows = ClipDecoder(modality, spec, settings.windows, settings.num_crops)
+    rule = settings.short_clips
+    middle = ClipDecoder(modality, spec, 1, 1, rule)
+    windows = ClipDecoder(
+        modality, spec, settings.num_windows, settings.num_crops, rule
+    )
     # All splits at once: their clips are the same.
     features, findings = {}, []
     for name, parts, decoder in (("train", train, middle), ("test", test, windows)):
@@ -62,7 +65,7 @@ def evaluate_linear_probe(model, splits, settings, open_store):
 
 
 def _check(model, splits, modality):
-    if modality not in model.backbone.modalities:
+    if TOWERS[modality] not in model.backbone.modalities:
         raise EvaluationError(
             f"the preset has no {modality}, it has {list(model.backbone.modalities)}"
         )

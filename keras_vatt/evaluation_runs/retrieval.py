@@ -63,8 +63,9 @@ def _embed(model, modality, segments, settings, open_store):
     decoder = ClipDecoder(
         modality,
         model.preprocessor.clip_spec,
-        settings.windows,
+        settings.num_windows,
         settings.num_crops,
+        settings.short_clips,
         refuse_silence=True,
     )
     return embed_clips(

@@ -9,7 +9,7 @@ import keras
 
 from keras_vatt._files import atomic_write
 from keras_vatt._untrusted import read_object
-from keras_vatt.data.report import CorpusReport
+from keras_vatt.data.report import CorpusReport, Problem
 from keras_vatt.evaluation import write_evaluation
 from keras_vatt.evaluation_runs.classification import evaluate_classification
 from keras_vatt.evaluation_runs.errors import EvaluationError
@@ -17,18 +17,28 @@ from keras_vatt.evaluation_runs.feature_store import FeatureStore
 from keras_vatt.evaluation_runs.linear_probe import evaluate_linear_probe
 from keras_vatt.evaluation_runs.retrieval import evaluate_retrieval
 from keras_vatt.evaluation_runs.sets import read_splits
+from keras_vatt.evaluation_runs.zero_shot import evaluate_zero_shot
 from keras_vatt.models.backbone import VATTBackbone
-from keras_vatt.models.classifier import VATTAudioClassifier, VATTVideoClassifier
+from keras_vatt.models.classifier import (
+    VATTAudioClassifier,
+    VATTImageClassifier,
+    VATTVideoClassifier,
+)
 from keras_vatt.models.preprocessor import VATTPreprocessor
 from keras_vatt.models.vatt import VATT
 from keras_vatt.storage import PresetError, weights_sha256
 
 _EVALUATIONS = {
     "retrieval": evaluate_retrieval,
+    "zero-shot": evaluate_zero_shot,
     "linear-probe": evaluate_linear_probe,
     "classification": evaluate_classification,
 }
-_CLASSIFIERS = {"video": VATTVideoClassifier, "audio": VATTAudioClassifier}
+_CLASSIFIERS = {
+    "video": VATTVideoClassifier,
+    "audio": VATTAudioClassifier,
+    "image": VATTImageClassifier,
+}
 _SETTINGS = "settings.json"
 _MAX_SETTINGS_BYTES = 4_000_000
 # How many clips that were left out are named in the report; all are in its own file.
@@ -54,8 +64,9 @@ def evaluate(settings):
     """Evaluate a preset on a set.
 
     With `output` that folder then holds `evaluation.json`, `evaluation.md`,
-    `data_report.json` (every clip that was missing or corrupt) and `features/`. The
-    same evaluation into the same folder goes on where an earlier one was interrupted.
+    `data_report.json` (every clip that was missing, corrupt or short) and `features/`.
+    The same evaluation into the same folder resumes where an earlier one was
+    interrupted.
 
     Args:
         settings: `EvaluationSettings`.
@@ -69,7 +80,9 @@ def evaluate(settings):
             the folder holds another evaluation.
     """
     splits = read_splits(settings)
-    model = _load(settings, splits)
+    modality = settings.modality or next(iter(splits.values())).modality
+    settings = dataclasses.replace(settings, modality=modality)
+    model = _load(settings)
     if settings.output is None:
         with tempfile.TemporaryDirectory() as folder:
             return _evaluate(model, splits, settings, pathlib.Path(folder), False)
@@ -91,7 +104,7 @@ def _evaluate(model, splits, settings, folder, keep):
     return written, (folder / "evaluation.md").read_text("utf-8")
 
 
-def _load(settings, splits):
+def _load(settings):
     """The model of a preset, of the class that the task needs."""
     try:
         if settings.task == "linear-probe":
@@ -101,8 +114,7 @@ def _load(settings, splits):
             )
         cls = VATT
         if settings.task == "classification":
-            modality = settings.modality or next(iter(splits.values())).modality
-            cls = _CLASSIFIERS[modality]
+            cls = _CLASSIFIERS[settings.modality]
         model = cls.from_preset(settings.preset)
     except PresetError as error:
         hint = ""
@@ -158,15 +170,15 @@ def _test_segments(splits):
 
 def _facts(settings, splits, findings):
     read = next(iter(splits.values()))
-    report = CorpusReport(0, tuple(findings))
+    left_out = [f for f in findings if f.problem is not Problem.SHORT]
+    counts = CorpusReport(0, tuple(left_out)).counts
+    named = [f"{f.where}: {f.reason}" for f in left_out[:_MAX_NAMED]]
     facts = settings.results_depend_on() | {
         "classes": len(read.class_names) or None,
         "test clips on disk": _num_clips(splits),
-        "left out": {str(p): count for p, count in report.counts.items()} or None,
+        "short clips": len(findings) - len(left_out),
+        "left out": {str(p): count for p, count in counts.items()} or None,
+        "left out, by name": named or None,
+        "left out, all": "data_report.json" if len(left_out) > _MAX_NAMED else None,
     }
-    named = [f"{f.where}: {f.reason}" for f in findings[:_MAX_NAMED]]
-    if named:
-        facts["left out, by name"] = named
-    if len(findings) > _MAX_NAMED:
-        facts["left out, all"] = "data_report.json"
     return {name: value for name, value in facts.items() if value is not None}

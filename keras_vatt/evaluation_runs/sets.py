@@ -48,7 +48,9 @@ def some_of(clips, limit):
 
 def _read_set(settings, split):
     try:
-        return read_labelled_set(settings.dataset, settings.data, split)
+        return read_labelled_set(
+            settings.dataset, settings.data, split, settings.modality
+        )
     except (ValueError, OSError) as error:
         raise EvaluationError(str(error)) from error
 

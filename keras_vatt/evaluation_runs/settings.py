@@ -3,13 +3,15 @@
 import dataclasses
 import os
 
-TASKS = ("retrieval", "linear-probe", "classification")
+TASKS = ("retrieval", "zero-shot", "linear-probe", "classification")
 METHODS = ("logistic_regression", "vatt", "svm")
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSettings:
     """The settings of an evaluation.
+
+    Crops and windows are final once `modality` is given.
 
     Args:
         task: string, one of `TASKS`.
@@ -19,11 +21,17 @@ class EvaluationSettings:
         dataset: string, a name of `keras_vatt.data.labelled_sets.labelled_sets`.
             Defaults to `None`, a corpus of captioned videos.
         split: int, or `"all"` for the mean over the splits. Defaults to `1`.
-        windows: int, windows of a test clip. Defaults to `4`.
-        crops: int, crops of a window of video. Defaults to `None`: 3 in classification,
-            as VATT does, else 1.
+        windows: int, windows of a test clip; an image is one. Defaults to `4`.
+        crops: int, crops of a window of video, or of an image. Defaults to `None`: 3 of
+            video in classification, as VATT does, else 1.
         method: string, the probe. Defaults to `"logistic_regression"`.
-        modality: string, `"video"` or `"audio"`. Defaults to `None`, that of the set.
+        modality: string, `"video"`, `"audio"` or `"image"`. Defaults to `None`, that of
+            the dataset.
+        templates: tuple of strings with `{}` where the name of a class goes, for
+            zero-shot classification. Defaults to `("{}",)`.
+        short_clips: string, the rule for clips that are shorter than the model's:
+            `"repeat"`, `"pad"` or `"error"`, which leaves them out. Defaults to
+            `"repeat"`.
         batch_size: int, windows that run at a time. Defaults to `32`.
         threads: int, clips that are decoded at a time. Defaults to `None`, the number
             of processors.
@@ -42,6 +50,8 @@ class EvaluationSettings:
     crops: int | None = None
     method: str = "logistic_regression"
     modality: str | None = None
+    templates: tuple[str, ...] = ("{}",)
+    short_clips: str = "repeat"
     batch_size: int = 32
     threads: int | None = None
     limit: int | None = None
@@ -51,7 +61,13 @@ class EvaluationSettings:
     @property
     def num_crops(self):
         """Crops of a window of video, an int."""
-        return self.crops or (3 if self.task == "classification" else 1)
+        is_tested = self.task == "classification" and self.modality != "image"
+        return self.crops or (3 if is_tested else 1)
+
+    @property
+    def num_windows(self):
+        """Windows of a test clip, an int."""
+        return 1 if self.modality == "image" else self.windows
 
     @property
     def num_threads(self):
@@ -60,8 +76,10 @@ class EvaluationSettings:
 
     def results_depend_on(self):
         """The settings that features and results depend on, a dict of JSON types."""
-        names = ["task", "preset", "modality", "windows", "limit"]
+        names = ["task", "preset", "modality", "limit", "short_clips"]
         names += ["dataset", "split"] if self.dataset else []
         names += ["method"] if self.task == "linear-probe" else []
+        names += ["templates"] if self.task == "zero-shot" else []
         facts = {name: getattr(self, name) for name in names}
-        return facts | {"data": os.path.abspath(self.data), "crops": self.num_crops}
+        facts |= {"windows": self.num_windows, "crops": self.num_crops}
+        return facts | {"data": os.path.abspath(self.data)}

@@ -21,6 +21,7 @@ from keras_vatt.models.raw_batches import RawBatches
 from keras_vatt.models.task import VATTTask, blanked
 from keras_vatt.training.finite import check_finite
 from keras_vatt.training.frozen_layers import freeze_layers, frozen_layers
+from keras_vatt.training.schedules import warn_of_a_long_schedule
 
 
 class VATTClassifier(VATTTask):
@@ -115,9 +116,10 @@ class VATTClassifier(VATTTask):
         """Prepares the model for training.
 
         Args:
-            optimizer: a Keras optimizer or its name. Defaults to `"auto"`, VATT's
-                `keras_vatt.training.FineTuningSGD()` at a constant rate; its schedule
-                is `keras_vatt.training.fine_tuning_optimizer(total_steps=...)`.
+            optimizer: a Keras optimizer or its name. Defaults to `"auto"`, Adam at a
+                constant rate, 0.1 divided by the size of the features and at most
+                0.001: it needs some hundred steps. VATT's recipe for 100,000 steps is
+                `keras_vatt.training.fine_tuning_optimizer(total_steps=...)`.
             loss: a loss of logits. Defaults to `"auto"`, VATT's: with one class a clip
                 `keras_vatt.losses.SoftmaxCrossentropy(label_smoothing=0.1)`, with
                 `multi_label` `keras_vatt.losses.BalancedBinaryCrossentropy()`.
@@ -131,7 +133,8 @@ class VATTClassifier(VATTTask):
         """
         self.auto_scale_loss = auto_scale_loss
         if isinstance(optimizer, str) and optimizer == "auto":
-            optimizer = defaults.default_optimizer()
+            feature_dim = self.backbone.feature_dims[self.modality]
+            optimizer = defaults.default_optimizer(feature_dim)
         if isinstance(loss, str) and loss == "auto":
             loss = defaults.default_loss(self.multi_label)
         if isinstance(metrics, str) and metrics == "auto":
@@ -262,6 +265,7 @@ class VATTClassifier(VATTTask):
             )
             # They have an order of their own each epoch.
             given = {"x": batches, "shuffle": False}
+        warn_of_a_long_schedule(self.optimizer, _num_steps(given, kwargs))
         kwargs = self._with_early_end(validation_data, kwargs)
         with self._reading(given["x"], validation_data):
             return super().fit(validation_data=validation_data, **given, **kwargs)
@@ -545,6 +549,18 @@ def best_classes(probabilities, names, top_k):
         [(names[i], float(row[i])) for i in indices if not np.isnan(row[i])]
         for row, indices in zip(probabilities, order, strict=True)
     ]
+
+
+def _num_steps(given, options):
+    """How many batches `fit` trains on, an int; `None` where that is unknown."""
+    x, epochs = given["x"], options.get("epochs", 1)
+    epochs -= options.get("initial_epoch", 0)
+    steps = options.get("steps_per_epoch")
+    if steps is None and isinstance(x, keras.utils.PyDataset):
+        steps = x.num_batches
+    elif steps is None and isinstance(x, np.ndarray):
+        steps = math.ceil(len(x) / (given["batch_size"] or 32))
+    return None if steps is None else epochs * steps
 
 
 def _check_given(labels):

@@ -94,6 +94,27 @@ def zero_shot_classify(
     return best_classes(probabilities, label_texts, top_k)
 
 
+def label_embeddings(model, kind, label_texts, templates, batch_size=32):
+    """Computes the embeddings of labels that clips are compared with.
+
+    Args:
+        model: a `keras_vatt.VATT` with text and a vocabulary.
+        kind: string, what is compared: `"video"`, `"audio"` or `"image"`.
+        label_texts: list of strings.
+        templates: sequence of strings with `{}` where the label goes.
+        batch_size: int. Defaults to `32`.
+
+    Returns:
+        float64 NumPy array of unit vectors, `(labels, dim)`.
+
+    Raises:
+        ValueError: see `zero_shot_classify`.
+    """
+    modality = "video" if kind == "image" else kind
+    _check_arguments(model, modality, label_texts, templates, None, 1.0)
+    return _label_embeddings(model, label_texts, templates, batch_size)
+
+
 def _label_embeddings(model, label_texts, templates, batch_size):
     """Unit vectors of the labels, `(labels, dim)`."""
     prompts = [

@@ -1,6 +1,11 @@
 """The learning-rate schedules of VATT and of gradient harmonization."""
 
+import warnings
+
 import keras
+
+# Below this fraction of its schedule a run is warned of.
+_MIN_FRACTION = 0.5
 
 
 def warmup_cosine(
@@ -56,3 +61,34 @@ def warmup_cosine(
         warmup_steps=warmup_steps,
         name=name,
     )
+
+
+def warn_of_a_long_schedule(optimizer, num_steps):
+    """Warns if a run ends before half of the learning-rate schedule.
+
+    Args:
+        optimizer: `keras.optimizers.Optimizer`. Only the schedules of `warmup_cosine`
+            have a length.
+        num_steps: int, the batches that the run takes; `None` where it is unknown.
+    """
+    total_steps = _length(optimizer)
+    if total_steps is None or num_steps is None:
+        return
+    last = int(optimizer.iterations) + num_steps
+    if last < _MIN_FRACTION * total_steps:
+        warnings.warn(
+            f"The optimizer's learning-rate schedule takes {total_steps} steps, and "
+            f"this run ends after {last}, with most of the schedule left. Train for "
+            f"more epochs, or shorten it (`total_steps={last}`).",
+            stacklevel=3,
+        )
+
+
+def _length(optimizer):
+    """Steps of an optimizer's cosine schedule, an int; `None` without one."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    rate = optimizer.get_config().get("learning_rate")
+    if not isinstance(rate, dict) or rate.get("class_name") != "CosineDecay":
+        return None
+    config = rate["config"]
+    return config["decay_steps"] + (config["warmup_steps"] or 0)

@@ -163,12 +163,34 @@ def test_moments_in_time_has_the_order_of_its_categories(tmp_path):
 
 def test_class_folders_are_a_set(tmp_path):
     layouts.touch(tmp_path, "train/b/1.wav", "train/a/2.flac", "test/b/3.wav")
-    layouts.touch(tmp_path, "train/a/notes.txt", "train/.cache/4.wav.part")
+    layouts.touch(tmp_path, "train/a/notes.txt", "train/.cache/.4.wav.part")
     read = read_labelled_set("folders", tmp_path)
+    assert [pathlib.Path(f.where).name for f in read.missing] == ["notes.txt"]
     assert read.class_names == ("a", "b")
     assert names_and_labels(read.train) == [("2.flac", (0,)), ("1.wav", (1,))]
     assert names_and_labels(read.test) == [("3.wav", (1,))]
     assert read.modality == "audio"
+
+
+@pytest.mark.parametrize(
+    ("suffixes", "modality"),
+    [
+        (("gif", "png", "webp"), "image"),
+        (("png", "wav"), "audio"),
+        (("jpg", "wav", "mp4"), "video"),
+    ],
+    ids=["images alone", "audio with covers", "video with its audio and stills"],
+)
+def test_class_folders_have_the_modality_of_their_files(tmp_path, suffixes, modality):
+    layouts.touch(tmp_path, *(f"test/a/1.{suffix}" for suffix in suffixes))
+    read = read_labelled_set("folders", tmp_path)
+    assert read.modality == modality
+    unused = len(suffixes) - len(read.test)
+    assert len(read.missing) == unused
+    as_images = read_labelled_set("folders", tmp_path, modality="image")
+    assert [pathlib.Path(c.segment.path).suffix for c in as_images.test] == [
+        f".{suffix}" for suffix in suffixes if suffix not in ("wav", "mp4")
+    ]
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

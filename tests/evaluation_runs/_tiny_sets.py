@@ -1,6 +1,7 @@
 """Tiny videos of colours and tones, and presets to evaluate on them."""
 
 import numpy as np
+import PIL.Image
 from data._media import write_media
 from models.tiny import tiny_backbone
 
@@ -53,6 +54,26 @@ def write_clip(path, colour, number, num_frames=15, sound=True):
         rate=10,
     )
     return path
+
+
+def write_image(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(pixels).save(path)
+    return path
+
+
+def write_image_folders(folder, num_train=4, num_test=2):
+    """`train/<color>/*` and `test/<color>/*` of PNG, JPEG and WebP files."""
+    suffixes = ("png", "jpg", "webp")
+    for part, count in (("train", num_train), ("test", num_test)):
+        for color, value in COLOURS.items():
+            for number in range(count):
+                random = np.random.default_rng((number, *value, len(part)))
+                shades = random.uniform(0.4, 1.0, (32, 48, 1))
+                pixels = (np.array(value) * shades).astype("uint8")
+                name = f"{part}/{color}/{number}.{suffixes[number % 3]}"
+                write_image(folder / name, pixels)
+    return folder
 
 
 def write_folders(folder, num_train=4, num_test=2):

@@ -35,9 +35,10 @@ class LabelledSet:
         test: list of `LabelledClip`, those to be measured on. A clip with several
             captions is there once for each of them, one after the other.
         missing: tuple of `keras_vatt.data.Finding`, the clips of the split files
-            whose media are not there. Defaults to `()`.
-        modality: string, `"video"` or `"audio"`: what its classes are of. Defaults to
-            `"video"`.
+            whose media are not there, and the files that are ignored. Defaults to
+            `()`.
+        modality: string, `"video"`, `"audio"` or `"image"`: what its classes are of.
+            Defaults to `"video"`.
     """
 
     name: str

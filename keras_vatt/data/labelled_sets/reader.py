@@ -57,7 +57,7 @@ def labelled_sets():
     return {name: reader.num_splits for name, reader in _READERS.items()}
 
 
-def read_labelled_set(name, folder, split=None):
+def read_labelled_set(name, folder, split=None, modality=None):
     """Reads a set of the field from its official split files.
 
     The layouts are those that its archives and common downloaders leave; files are
@@ -70,13 +70,15 @@ def read_labelled_set(name, folder, split=None):
         folder: string or path.
         split: int, which of the official splits, from 1; for ESC-50 the fold that is
             tested on. Defaults to `None`, the first.
+        modality: string, `"video"`, `"audio"` or `"image"`, what is to be classified.
+            Only `"folders"` has images. Defaults to `None`, the dataset's own.
 
     Returns:
         `LabelledSet`.
 
     Raises:
-        ValueError: if there is no such set or split, or a line of a split file can't
-            be read: it names the file and the line.
+        ValueError: if there is no such set, split or modality, or a line of a split
+            file can't be read: it names the file and the line.
         FileNotFoundError: if a split file, or all media, are not there: it says what
             layout is expected.
 
@@ -101,4 +103,8 @@ def read_labelled_set(name, folder, split=None):
             f"{name} has {reader.num_splits} split(s), counted from 1. "
             f"Received: split={split}"
         )
+    if name == "folders":
+        return reader.read(folder, split, modality)
+    if modality == "image":
+        raise ValueError(f"{name} has no images: 'folders' reads folders of images.")
     return reader.read(folder, split)

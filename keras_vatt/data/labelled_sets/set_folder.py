@@ -9,15 +9,9 @@ import pathlib
 from keras_vatt.data.labelled_sets.labelled_set import LabelledClip
 from keras_vatt.data.media import MediaError, probe
 from keras_vatt.data.media_segment import MediaSegment
+from keras_vatt.data.media_suffixes import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from keras_vatt.data.report import Finding, Problem
 
-VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mts", ".ogv", ".ts"}
-    | {".webm", ".wmv"}
-)
-AUDIO_SUFFIXES = frozenset(
-    {".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"}
-)
 # Of two files of one name the first kind is taken: a video has sound as well.
 _PREFERENCE = (VIDEO_SUFFIXES, AUDIO_SUFFIXES)
 # Seconds by which a file may be longer than its segment and still be cut to it.
