@@ -8,6 +8,10 @@ from keras_vatt.data.filters import Scaler, at_rate
 from keras_vatt.data.media import TIME_TOLERANCE, open_media
 from keras_vatt.data.report import Problem
 
+# PyAV frees the name of a color profile twice once the side data of a frame was read,
+# which ends the process (18.1.0).
+_CODECS_WITH_NAMED_PROFILES = frozenset({"apng", "png"})
+
 
 def decode_frames(source, start, spec, crop_position=0.5):
     """Decodes the frames of one clip.
@@ -71,7 +75,9 @@ def decode_crops(media, start, spec, crop_positions):
         MediaError: see `decode_frames`.
     """
     # Anamorphic video has pixels that are not square.
-    resizer = FrameResizer(float(media.video.sample_aspect_ratio or 1), spec.frame_size)
+    pixel_aspect = float(media.video.sample_aspect_ratio or 1)
+    codec = media.video.codec_context.name
+    resizer = FrameResizer(pixel_aspect, spec.frame_size, codec)
     crops = np.empty((len(crop_positions), *spec.video_shape), np.uint8)
     count = 0
     with media.translated_errors():
@@ -106,10 +112,13 @@ class FrameResizer:
     Args:
         pixel_aspect: float, width of a pixel over its height.
         size: int, height and width of the images.
+        codec: str, FFmpeg's name of the codec of the stream. Defaults to `""`, frames
+            that were made of arrays.
     """
 
-    def __init__(self, pixel_aspect, size):
+    def __init__(self, pixel_aspect, size, codec=""):
         self._pixel_aspect = pixel_aspect
+        self._codec = codec
         self._size = size
         self._scaler = Scaler()
         self._last = None, None
@@ -140,25 +149,30 @@ class FrameResizer:
             scale = size / min(shown_width, frame.height)
             width = max(size, round(shown_width * scale))
             height = max(size, round(frame.height * scale))
-            image = upright(self._scaler(frame, width, height), frame)
+            image = self._scaler(frame, width, height)
+            image = upright(image, frame, self._codec)
             self._last = frame, image
         return image
 
 
-def upright(image, frame):
+def upright(image, frame, codec):
     """Turns and flips an image as the display matrix of its frame says.
 
     Args:
         image: NumPy array of shape `(height, width, channels)`.
         frame: `av.VideoFrame` that the image was made from.
+        codec: str, FFmpeg's name of the codec of its stream.
 
     Returns:
         NumPy array, a view.
     """
+    quarters = round(frame.rotation / 90)
+    if codec in _CODECS_WITH_NAMED_PROFILES:
+        return np.rot90(image, quarters)
     try:
         matrix = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:  # PyAV doesn't know the kinds of side data of a photo.
-        return np.rot90(image, round(frame.rotation / 90))
+        return np.rot90(image, quarters)
     if matrix is None:
         return image
     x_to_x, x_to_y, _, y_to_x, y_to_y = np.frombuffer(matrix, np.int32)[:5]

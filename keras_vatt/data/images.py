@@ -41,9 +41,8 @@ def raw_images(images, size, num_crops=1):
         ValueError: if an array has another rank or dtype.
     """
     positions = crop_positions(num_crops)
-    resizer = FrameResizer(1.0, size)
     return np.concatenate(
-        [_crops(image, resizer, positions) for image in list_of_images(images)]
+        [_crops(image, size, positions) for image in list_of_images(images)]
     )
 
 
@@ -73,13 +72,14 @@ def is_raw_images(given, size):
     return given.ndim == 3 or (given.ndim == 4 and given.shape[1:3] != (size, size))
 
 
-def _crops(image, resizer, positions):
+def _crops(image, size, positions):
     image = clip_of_entry(image)
     if isinstance(image, np.ndarray):
-        return resizer.crops(_frame_of_array(image), positions)
+        return FrameResizer(1.0, size).crops(_frame_of_array(image), positions)
     name, content = _name_and_content(image)
     try:
-        return resizer.crops(_first_frame(name, content), positions)
+        frame, codec = _first_frame(name, content)
+        return FrameResizer(1.0, size, codec).crops(frame, positions)
     except (av.FFmpegError, *LIBRARY_ERRORS, StopIteration) as error:
         reason = f"is no image that can be decoded ({error})"
         raise MediaError(name, Problem.CORRUPT, reason) from error
@@ -95,6 +95,7 @@ def _frame_of_array(image):
 
 
 def _first_frame(name, content):
+    """Returns the first frame of an image file, and the name of its codec."""
     limit = {"max_pixels": str(media_limits().max_pixels)}
     # From memory: by its name, a file could be read as a pattern of names.
     with av.open(
@@ -105,7 +106,7 @@ def _first_frame(name, content):
         stream = container.streams.video[0]
         check_pixels(name, stream)
         stream.codec_context.options = limit
-        return next(container.decode(stream))
+        return next(container.decode(stream)), stream.codec_context.name
 
 
 def _name_and_content(image):

@@ -310,8 +310,9 @@ class Media:
         yield from stream.decode(None)
 
     def _audio_frames(self, stream):
-        """Decodes audio; what is no audio before the first block and after the last
-        is passed over, such as tags that a file's format doesn't know.
+        """Decodes audio; skips junk before the first block and after the last.
+
+        Such as tags that the format of a file doesn't know.
         """
         error, is_first = None, True
         for packet in self._container.demux(stream):

@@ -36,8 +36,8 @@ def frames_of_array(source, spec, num_windows, crops, short_clips, position=None
         `(num_windows * crops, num_frames, frame_size, frame_size, 3)`.
 
     Raises:
-        ValueError: If the array is not an RGB video of uint8, the rate is impossible, or
-            the video is shorter than a clip and `short_clips` is `"error"`.
+        ValueError: If the array is not an RGB video of uint8, the rate is impossible,
+            or the video is shorter than a clip and `short_clips` is `"error"`.
     """
     frames, rate = checked_array(source, "video")
     frames = _channels_last(frames)

@@ -26,7 +26,7 @@ class Problem(enum.StrEnum):
 
     @property
     def consequence(self):
-        """What happens to the clip: skipped, repeated, or a modality masked.
+        """Returns what happens to the clip: skipped, repeated, or a modality masked.
 
         A file that is ignored is none of the corpus in the first place.
         """

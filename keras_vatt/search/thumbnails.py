@@ -52,7 +52,8 @@ def _picture_at(media, time):
         raise media.error(Problem.NO_VIDEO, "has no frame that can be shown")
     with media.translated_errors():
         pixels = shown.to_ndarray(format="rgb24")
-    image = Image.fromarray(np.ascontiguousarray(upright(pixels, shown)))
+    codec = media.video.codec_context.name
+    image = Image.fromarray(np.ascontiguousarray(upright(pixels, shown, codec)))
     # A damaged header may promise pixels of any shape: only the small image is made.
     width = image.width * float(media.video.sample_aspect_ratio or 1)
     scale = min(_LARGEST[0] / width, _LARGEST[1] / image.height, 1.0)
