@@ -3,6 +3,7 @@
 import os
 
 import filelock
+import keras
 import numpy as np
 import pytest
 from data._corpus import write_corpus
@@ -10,6 +11,15 @@ from data._ffmpeg_cases import AUDIOS, VIDEOS, write_case
 from data._media import clicks, noisy_picture, numbered_picture, write_media
 
 from keras_vatt.data import Segment
+
+# Decoding files has nothing to do with the backend: these run once, on PyTorch.
+if keras.config.backend() != "torch":
+    collect_ignore_glob = [
+        "test_ffmpeg_oracle_frames.py",
+        "test_ffmpeg_oracle_waveforms.py",
+        "test_decoding_*.py",
+        "test_media_files.py",
+    ]
 
 CLICK_TIMES = np.arange(0.5, 8.0, 0.5)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import types
 from typing import ClassVar
 
 import numpy as np
@@ -36,6 +37,7 @@ def test_a_video_whose_packets_are_lost_has_no_thumbnail(tmp_path):
 class Frame:
     """A frame whose header promises pixels ten million times as wide as high."""
 
+    rotation = 0
     side_data: ClassVar[dict] = {}
 
     def to_ndarray(self, format):
@@ -46,6 +48,7 @@ class Frame:
 def test_pixels_of_any_shape_make_a_small_image(monkeypatch, aspect):
     class Video:
         sample_aspect_ratio = aspect
+        codec_context = types.SimpleNamespace(name="rawvideo")
 
     class Media:
         video = Video()
