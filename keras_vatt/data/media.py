@@ -1,5 +1,6 @@
 """Opening a media file: its streams, its clock, and one kind of error."""
 
+import collections
 import contextlib
 import dataclasses
 import io
@@ -29,6 +30,12 @@ TIME_TOLERANCE = 0.001
 # Seconds by which the end that a header claims may differ from the end of the last
 # packet: the last block of audio codecs is longer than the audio in it.
 _END_TOLERANCE = 0.1
+
+# Packets of video by which one may be out of the order of presentation, at least.
+_REORDERED_PACKETS = 32
+
+# Seconds by which the time stamps of a stream don't run backward.
+_BACKWARD_JUMP = 10
 
 # Formats in which time stamps after a seek are guesses: always read from the start.
 _FORMATS_WITHOUT_SEEKING = frozenset({"mpeg"})
@@ -407,8 +414,15 @@ class Media:
         with self.translated_errors():
             stream = self._seek(stream, start)
             ends = map(_end_of_packet, self._container.demux(stream))
-            end = max((end for end in ends if end is not None), default=None)
-        return None if end is None else float(end * stream.time_base) - self._zero
+            last = collections.deque(
+                (end for end in ends if end is not None), _REORDERED_PACKETS
+            )
+        if not last:
+            return None
+        # A damaged packet may have any time stamp: those after it tell.
+        last, jump = list(last), float(_BACKWARD_JUMP / stream.time_base)
+        ends = [end for k, end in enumerate(last) if end - jump <= min(last[k:])]
+        return float(max(ends) * stream.time_base) - self._zero
 
 
 def check_pixels(name, stream):
