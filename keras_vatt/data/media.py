@@ -435,9 +435,9 @@ def check_pixels(name, stream):
     width, height, limit = stream.width, stream.height, media_limits().max_pixels
     if width and width * height <= limit:
         return
-    size = f"{width} x {height}" if width else "an unknown number of"
+    size = f"{width} x {height} pixels" if width else "a size that can't be read"
     reason = (
-        f"has frames of {size} pixels, and the limit is {limit}: see "
+        f"has frames of {size}; the limit is {limit} pixels: see "
         "keras_vatt.data.MediaLimits"
     )
     raise MediaError(name, Problem.CORRUPT, reason)
