@@ -114,9 +114,12 @@ def _has_exact_stamps(media):
 
 
 def _frames_between(media, start, end):
+    def end_of(frame):
+        return media.time_of(frame) + frame.samples / frame.sample_rate
+
     frames = media.decode(media.audio, start)
     if _has_exact_stamps(media):  # Some formats are always read from their start.
-        frames = itertools.dropwhile(lambda frame: media.time_of(frame) < start, frames)
+        frames = itertools.dropwhile(lambda frame: end_of(frame) <= start, frames)
     return itertools.takewhile(lambda frame: media.time_of(frame) < end, frames)
 
 

@@ -1,5 +1,6 @@
 """Checks of the values of batches, before numbers of another scale reach a model."""
 
+import math
 import sys
 import warnings
 
@@ -46,6 +47,8 @@ def check_values(kind, batch, vocabulary_size=None):
     if 0 in batch.shape or (is_uint8 and kind != "text"):
         return
     low, high = _extremes(batch)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return  # Another mistake: see `check_finite`.
     if kind == "text":
         _check_word_ids(int(low), int(high), vocabulary_size)
     elif kind == "audio":
