@@ -4,7 +4,7 @@
     KERAS_BACKEND=jax python benchmarks/spoken_language.py --data spoken_language
 
 Fine-tunes an audio classifier with the defaults of the README, with VATT's recipe and
-with other settings, each from the same batches. Beside them stand logistic regressions
+with other settings, each from the same batches. Next to them are logistic regressions
 on frozen features, and on the mean and deviation of a log-mel spectrogram. Two rows
 take the audio patches apart: the same encoder with random weights, once on patches of
 samples and once on a log-mel spectrogram in their place, with as many values per token.

@@ -56,6 +56,9 @@ _FORMATS_WITHOUT_PRESENTATION_TIMES = frozenset({"avi"})
 # loses nothing. In other formats the mark means that the file is truncated.
 _FORMATS_WITH_JOINS = frozenset({"mpegts"})
 
+# Packets before the first block of audio and after the last that may be none.
+_MAX_JUNK_PACKETS = 16
+
 # What PyAV raises on broken files, found by damaging files at random.
 LIBRARY_ERRORS = (av.FFmpegError, OSError, ValueError, ArithmeticError, LookupError)
 
@@ -317,24 +320,25 @@ class Media:
         yield from stream.decode(None)
 
     def _audio_frames(self, stream):
-        """Decodes audio; skips junk before the first block and after the last.
+        """Decodes audio, without errors at the edges of it.
 
-        Such as tags that the format of a file doesn't know.
+        There may be tags that the format of a file doesn't know, and blocks that build
+        on what was before a seek.
         """
-        error, is_first = None, True
+        errors, is_first = [], True
         for packet in self._container.demux(stream):
             if not packet.size:
                 continue
             try:
                 frames = packet.decode()
-            except av.FFmpegError as caught:
-                error = caught
+            except av.FFmpegError as error:
+                errors.append(error)
                 continue
-            if frames and error is not None and not is_first:
-                raise error
             if frames:
-                error, is_first = None, False
+                _raise_if_damaged(errors, at_edge=is_first)
+                errors, is_first = [], False
             yield from frames
+        _raise_if_damaged(errors, at_edge=True)
         yield from stream.decode(None)
 
     def _note_end(self, packet, stream):
@@ -423,6 +427,11 @@ class Media:
         last, jump = list(last), float(_BACKWARD_JUMP / stream.time_base)
         ends = [end for k, end in enumerate(last) if end - jump <= min(last[k:])]
         return float(max(ends) * stream.time_base) - self._zero
+
+
+def _raise_if_damaged(errors, at_edge):
+    if errors and not (at_edge and len(errors) <= _MAX_JUNK_PACKETS):
+        raise errors[0]
 
 
 def check_pixels(name, stream):

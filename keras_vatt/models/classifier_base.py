@@ -181,7 +181,7 @@ class VATTClassifier(VATTTask):
         """Trains the head, and the backbone unless it is frozen.
 
         Of raw audio and video longer than the model's clips a random window is taken,
-        drawn anew in each epoch. Validation takes the middle. A file that can't be used
+        drawn again in each epoch. Validation takes the middle. A file that can't be used
         is replaced by the next clip of the list, with its label.
 
         Args:
@@ -552,7 +552,7 @@ def best_classes(probabilities, names, top_k):
 
 
 def _num_steps(given, options):
-    """How many batches `fit` trains on, an int; `None` where that is unknown."""
+    """Returns the number of batches that `fit` trains on; `None` if it is unknown."""
     x, epochs = given["x"], options.get("epochs", 1)
     epochs -= options.get("initial_epoch", 0)
     steps = options.get("steps_per_epoch")
