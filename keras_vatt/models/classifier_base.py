@@ -181,8 +181,8 @@ class VATTClassifier(VATTTask):
         """Trains the head, and the backbone unless it is frozen.
 
         Of raw audio and video longer than the model's clips a random window is taken,
-        drawn again in each epoch. Validation takes the middle. A file that can't be used
-        is replaced by the next clip of the list, with its label.
+        another one in each epoch. Validation takes the middle. A file that can't be
+        used is replaced by the next clip of the list, with its label.
 
         Args:
             x: a list of raw clips (see `predict`), an array of them, or a dataset.
