@@ -246,7 +246,8 @@ class Media:
             for margin in _SEEK_MARGINS:
                 frames = self._decode_from(stream, start - margin)
                 first = next(frames, None)
-                if margin == math.inf or (first and self.time_of(first) <= start):
+                is_all = start - margin == -math.inf
+                if is_all or (first and self.time_of(first) <= start):
                     break
             if first is not None:
                 yield first
