@@ -24,7 +24,7 @@ import time
 import keras
 import numpy as np
 from fuzz_media_files import damaged, write_valid_files
-from measurement import status_bytes
+from measurement import resident_bytes, status_bytes
 
 import keras_vatt
 from keras_vatt.data import (
@@ -215,21 +215,13 @@ def _outcome_of(child, deadline):
         return "crash" if os.WIFSIGNALED(status) else "ended"
     if time.monotonic() > deadline:
         outcome = "hang"
-    elif _resident(child) > _resident(os.getpid()) + _RESIDENT:
+    elif resident_bytes(child) > resident_bytes(os.getpid()) + _RESIDENT:
         outcome = "out of memory"
     else:
         return None
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return outcome
-
-
-def _resident(process):
-    try:
-        pages = pathlib.Path(f"/proc/{process}/statm").read_text().split()[1]
-    except (OSError, IndexError):
-        return 0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _read_log(log, outcome):

@@ -33,6 +33,7 @@ from hostile_presets import (
     write_outside,
     write_valid_preset,
 )
+from measurement import resident_bytes
 
 import keras_vatt
 
@@ -104,7 +105,7 @@ def _in_child(folder, load_weights, expected, seconds):
         os.close(reader)
         _run_child(folder, load_weights, expected, writer)
     os.close(writer)
-    limit = _resident(os.getpid()) + _MEMORY
+    limit = resident_bytes(os.getpid()) + _MEMORY
     outcome = _watch(child, limit, seconds)
     with os.fdopen(reader) as file:
         report = file.read()
@@ -121,7 +122,7 @@ def _watch(child, limit, seconds):
         outcome = None
         if time.monotonic() > end:
             outcome = "hang"
-        elif _resident(child) > limit:
+        elif resident_bytes(child) > limit:
             outcome = "out of memory"
         if outcome is not None:
             os.kill(child, signal.SIGKILL)
@@ -129,14 +130,6 @@ def _watch(child, limit, seconds):
             return outcome
         time.sleep(0.02)
     return None
-
-
-def _resident(process):
-    try:
-        pages = pathlib.Path(f"/proc/{process}/statm").read_text().split()[1]
-    except (OSError, IndexError):
-        return 0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _run_child(folder, load_weights, expected, writer):

@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import os
 import pathlib
 import statistics
 import time
@@ -62,6 +63,15 @@ def status_bytes(field):
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
     raise RuntimeError(f"No {field} in {_STATUS}")
+
+
+def resident_bytes(process):
+    """Returns the resident memory of a process, by its number; 0 if it has ended."""
+    try:
+        pages = pathlib.Path(f"/proc/{process}/statm").read_text().split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _one_peak(run):

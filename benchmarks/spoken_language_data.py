@@ -2,7 +2,7 @@
 
     python benchmarks/spoken_language_data.py --output spoken_language
 
-Downloads Debian's `tuxpaint-stamps-default` (161 MB), pictures with spoken descriptions
+Downloads Debian's `tuxpaint-stamps-default` (161 MB), images with spoken descriptions
 by volunteers in many languages, and sorts recordings by language:
 
     spoken_language/train/<language>/<stamp>.ogg

@@ -26,8 +26,8 @@ def read_caption_csv(path, max_bytes):
         Tuple of a list of `Cue`, by start time, and of the number of rows left out.
 
     Raises:
-        ValueError: If the file has no such columns, is no CSV file, or is larger than
-            `max_bytes`.
+        ValueError: If the file has no such columns, is not a CSV file, or is larger
+            than `max_bytes`.
     """
     text = read_caption_text(path, max_bytes)
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
@@ -55,7 +55,7 @@ def read_caption_table(path):
         Dict from the id to what the file says of the video, see `captions_in_table`.
 
     Raises:
-        ValueError: If the file is no such object, or has more than 256 MiB.
+        ValueError: If the file is not such an object, or has more than 256 MiB.
     """
     text = read_caption_text(path, _MAX_TABLE_BYTES)
     try:

@@ -14,7 +14,7 @@ from keras_vatt.data.extents import decode_extent_frames, decode_extent_waveform
 from keras_vatt.data.file_errors import any_error_of, check_on_error
 from keras_vatt.data.media import TIME_TOLERANCE, MediaError, open_media, probe
 from keras_vatt.data.report import CorpusReport, Finding, Problem
-from keras_vatt.data.short_clips import check_short_clips
+from keras_vatt.data.short_clips import check_short_clips, filled_reason
 from keras_vatt.data.waveform import is_silent
 
 _LOGGER = logging.getLogger(__name__)
@@ -293,8 +293,7 @@ class ClipSource:
         self._starts.append(starts)
         self._positions.append(position)
         if _is_short(info, self.spec):
-            done = "repeated" if self.short_clips == "repeat" else "padded"
-            reason = f"{_length_of(info, self.spec)}: {done}"
+            reason = filled_reason(_length_of(info, self.spec), self.short_clips)
             self._findings.append(Finding(Problem.SHORT, str(segment), reason))
         if not info.has_audio:
             reason = "has no sound that can be decoded"

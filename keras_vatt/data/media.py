@@ -184,6 +184,7 @@ class Media:
         self.name = _name_of(source)
         self._source = source
         self._containers = []
+        self._info = None
         self.shown_until = -math.inf
         with self.translated_errors():
             self._open()
@@ -219,7 +220,12 @@ class Media:
         return self._audio is not None
 
     def info(self):
-        """Return the `MediaInfo` of the file."""
+        """Returns the `MediaInfo` of the file, which is measured once."""
+        if self._info is None:
+            self._info = self._measured_info()
+        return self._info
+
+    def _measured_info(self):
         stream = self._video or self._audio
         if stream is None:
             return MediaInfo(0.0, 0.0, self.has_video, self.has_audio)

@@ -4,6 +4,8 @@ import numpy as np
 
 SHORT_CLIPS = ("repeat", "pad", "error")
 
+_FILLED = {"repeat": "repeated", "pad": "padded"}
+
 
 def check_short_clips(short_clips):
     """Raises a `ValueError` unless a rule is known.
@@ -19,6 +21,19 @@ def check_short_clips(short_clips):
             f"`short_clips` must be one of {list(SHORT_CLIPS)}. "
             f"Received: short_clips={short_clips!r}"
         )
+
+
+def filled_reason(reason, short_clips):
+    """Returns the reason of a finding of `Problem.SHORT`.
+
+    Args:
+        reason: str. How long the clip is.
+        short_clips: str. `"repeat"` or `"pad"`.
+
+    Returns:
+        str, such as `"lasts 0.80 s, a clip 3.20 s: repeated"`.
+    """
+    return f"{reason}: {_FILLED[short_clips]}"
 
 
 def lengthen(values, count, short_clips):

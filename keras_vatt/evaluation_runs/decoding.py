@@ -8,9 +8,8 @@ from keras_vatt.data.images import raw_images
 from keras_vatt.data.media import MediaError
 from keras_vatt.data.raw_clips import raw_frames, raw_waveform
 from keras_vatt.data.report import Problem
+from keras_vatt.data.short_clips import filled_reason
 from keras_vatt.data.waveform import is_silent
-
-_FILLED = {"repeat": "repeated", "pad": "padded"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +75,7 @@ class ClipDecoder:
                 raise
             refusal = error.reason
         rows = self._decode(segment, self.short_clips)
-        return DecodedClip(rows, f"{refusal}: {_FILLED[self.short_clips]}")
+        return DecodedClip(rows, filled_reason(refusal, self.short_clips))
 
     def _decode(self, segment, short_clips):
         if self.modality == "image":

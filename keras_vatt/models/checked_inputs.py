@@ -19,7 +19,7 @@ class ChecksInputs:
     loop of Keras begins, and the batches of datasets as they come. The mixin stands
     before the class whose loops it checks.
 
-    `input_kind` says what kind of input the model takes if it is no dict, and
+    `input_kind` says what kind of input the model takes if it is not a dict, and
     `vocabulary_size`, of the model or its backbone, which word ids there are.
     """
 

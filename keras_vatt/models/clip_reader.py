@@ -9,9 +9,9 @@ from keras_vatt.data.file_errors import check_on_error
 from keras_vatt.data.media import MediaError
 from keras_vatt.data.media_segment import MediaSegment
 from keras_vatt.data.report import CorpusReport, Finding, Problem
+from keras_vatt.data.short_clips import filled_reason
 
 _LOGGER = logging.getLogger(__name__)
-_FILLED = {"repeat": "repeated", "pad": "padded"}
 _MAX_NAMES = 5
 
 
@@ -157,8 +157,8 @@ class ClipReader:
 
     def _filled(self, number, refusal):
         reason = getattr(refusal, "reason", str(refusal))
-        done = _FILLED[self._short_clips]
-        return Finding(Problem.SHORT, self._place(number), f"{reason}: {done}")
+        reason = filled_reason(reason, self._short_clips)
+        return Finding(Problem.SHORT, self._place(number), reason)
 
     def _finding(self, number):
         error = self._errors[number]

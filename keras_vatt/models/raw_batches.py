@@ -1,6 +1,5 @@
 """Batches of raw clips, decoded as they are needed."""
 
-import contextlib
 import math
 import os
 import random
@@ -10,8 +9,10 @@ from concurrent import futures
 import keras
 import numpy as np
 
+from keras_vatt.training.own_errors import OwnErrors
 
-class ClipBatches(keras.utils.PyDataset):
+
+class ClipBatches(OwnErrors, keras.utils.PyDataset):
     """Base class of datasets that decode clips in threads, with their labels.
 
     Args:
@@ -32,28 +33,9 @@ class ClipBatches(keras.utils.PyDataset):
         self._labels = _rows("labels", labels, len(reader))
         self._sample_weight = _rows("sample_weight", sample_weight, len(reader))
         self._clips_per_batch = clips_per_batch
-        self._failure = None
         # Decoding leaves Python's lock: the clips of a batch are decoded at once.
         self._threads = futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1))
         self._lock = threading.Lock()
-
-    @contextlib.contextmanager
-    def own_errors(self):
-        """Raise what went wrong in decoding as it was, not as a backend wraps it."""
-        try:
-            yield
-        except Exception as error:
-            if self._failure is None or self._failure is error:
-                raise
-            raise self._failure from error
-
-    @contextlib.contextmanager
-    def _noted_failure(self):
-        try:
-            yield
-        except Exception as error:
-            self._failure = self._failure or error
-            raise
 
     def _batch(self, numbers, inputs):
         """The clips of these numbers with their labels and weights, as Keras has it."""

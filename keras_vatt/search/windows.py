@@ -12,6 +12,7 @@ from keras_vatt.data.frames import decode_frames
 from keras_vatt.data.media import MediaError, open_media
 from keras_vatt.data.raw_clips import raw_frames, raw_waveform
 from keras_vatt.data.report import Finding, Problem
+from keras_vatt.data.short_clips import filled_reason
 from keras_vatt.data.waveform import decode_waveform, is_silent
 from keras_vatt.search.errors import MediaIndexError
 from keras_vatt.search.media_files import MediaFile, file_inside
@@ -280,8 +281,8 @@ class _WindowDecoder:
         return round(max(self._info.start, min(centered, last)), 6)
 
     def _note_short(self, seconds):
-        done = {"repeat": "repeated", "pad": "padded"}[self._rules.short_clips]
-        reason = f"lasts {self._info.duration:.2f} s, a clip {seconds:.2f} s: {done}"
+        reason = f"lasts {self._info.duration:.2f} s, a clip {seconds:.2f} s"
+        reason = filled_reason(reason, self._rules.short_clips)
         finding = Finding(Problem.SHORT, self._window.file.path, reason)
         self._findings.setdefault(Problem.SHORT, finding)
 

@@ -1,10 +1,10 @@
 """Datasets whose batches are checked on the host, on any backend."""
 
-import contextlib
-
 import keras
 from keras.src.trainers.data_adapters import get_data_adapter
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+
+from keras_vatt.training.own_errors import OwnErrors
 
 
 def is_dataset(data):
@@ -21,7 +21,7 @@ def is_dataset(data):
     return has_batches and not is_nest and not hasattr(data, "shape")
 
 
-class CheckedData(DataAdapter):
+class CheckedData(OwnErrors, DataAdapter):
     """A dataset, in any form that Keras takes, with a check of each batch.
 
     What the check raises leaves the loop of Keras as it was raised, not as a data
@@ -46,17 +46,6 @@ class CheckedData(DataAdapter):
     def __init__(self, dataset, check, check_spec, **options):
         self._adapter = get_data_adapter(dataset, **options)
         self._check, self._check_spec = check, check_spec
-        self._failure = None
-
-    @contextlib.contextmanager
-    def own_errors(self):
-        """Raises the error of the check in place of one that wraps it."""
-        try:
-            yield
-        except Exception as error:
-            if self._failure is None or self._failure is error:
-                raise
-            raise self._failure from error
 
     def get_numpy_iterator(self):
         return _CheckedBatches(self._adapter.get_numpy_iterator(), self._run)
@@ -96,11 +85,8 @@ class CheckedData(DataAdapter):
         self._adapter.on_epoch_end()
 
     def _run(self, batch):
-        try:
+        with self._noted_failure():
             self._check(batch)
-        except Exception as error:
-            self._failure = error
-            raise
 
 
 class _CheckedBatches:
