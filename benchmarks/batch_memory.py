@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 from report import environment, mebibytes, progress, write
 
 from keras_vatt.planning import parse_topology
-from keras_vatt.planning.plan import Planner
-from keras_vatt.planning.step import StepSettings
+from keras_vatt.planning._plan import Planner
+from keras_vatt.planning._step import StepSettings
 
 WAYS = {
     "whole batch": {},
@@ -61,7 +61,7 @@ def main():
 
 
 def compiled_plan(preset, batch_size, changes):
-    """The plan of a step as a dict, see `keras_vatt.planning.plan.Plan`."""
+    """The plan of a step as a dict, see `keras_vatt.planning._plan.Plan`."""
     settings = StepSettings(preset, batch_size, candidates=1, dtype="float32")
     settings = dataclasses.replace(settings, **changes)
     planner = Planner(settings, parse_topology("v5e:1x1"), devices=jax.devices()[:1])

@@ -19,8 +19,8 @@ import jax
 from report import environment, mebibytes, progress, write
 
 from keras_vatt.planning import parse_topology
-from keras_vatt.planning.plan import Planner
-from keras_vatt.planning.step import StepSettings
+from keras_vatt.planning._plan import Planner
+from keras_vatt.planning._step import StepSettings
 
 # What is set otherwise in each step, from the number of devices.
 STEPS = {
@@ -67,7 +67,7 @@ def main():
 
 
 def compiled_collectives(arguments, devices, changes):
-    """Collectives of a step by kind, see `keras_vatt.planning.collectives`."""
+    """Collectives of a step by kind, see `keras_vatt.planning._collectives`."""
     settings = StepSettings(
         arguments.preset,
         devices * arguments.clips,

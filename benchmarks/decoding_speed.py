@@ -124,7 +124,7 @@ def plain_waveform(path, start):
 
 def _measure(folder, arguments):
     from keras_vatt.data import ClipSpec, decode_clip
-    from keras_vatt.data.raw_clips import raw_frames, raw_waveform
+    from keras_vatt.data.decoding._raw_clips import raw_frames, raw_waveform
 
     spec = ClipSpec()
     middle = (_SECONDS - 3.2) / 2

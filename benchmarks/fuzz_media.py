@@ -35,11 +35,11 @@ from keras_vatt.data import (
     decode_clip,
     probe,
 )
-from keras_vatt.data.images import raw_images
-from keras_vatt.data.raw_clips import raw_frames, raw_waveform
-from keras_vatt.search.media_files import MediaFile
-from keras_vatt.search.thumbnails import thumbnail
-from keras_vatt.search.windows import cut_files, decode_windows
+from keras_vatt.data.decoding._images import raw_images
+from keras_vatt.data.decoding._raw_clips import raw_frames, raw_waveform
+from keras_vatt.search._media_files import MediaFile
+from keras_vatt.search._thumbnails import thumbnail
+from keras_vatt.search._windows import cut_files, decode_windows
 
 _SPEC = ClipSpec(num_frames=8, frame_size=32, sampling_rate=16_000)
 _RESIDENT = 1_000_000_000  # Bytes above those of the parent.

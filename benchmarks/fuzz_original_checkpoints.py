@@ -100,7 +100,7 @@ def _try_all(folder, seconds):
     # Imported once, here: the process of a case starts as a copy of this one.
     import tensorflow as tf  # noqa: F401
 
-    from keras_vatt.checkpoints.conversion import convert  # noqa: F401
+    from keras_vatt.conversion._convert import convert  # noqa: F401
 
     source = _GOLDEN / "ckpt-100000"
     reference = _in_child(lambda: _converted(source, folder, is_reference=True), 600)
@@ -160,7 +160,7 @@ def _converted(prefix, folder, is_reference=False):
     import keras
     import numpy as np
 
-    from keras_vatt.checkpoints.conversion import convert
+    from keras_vatt.conversion._convert import convert
 
     config = json.loads((_GOLDEN / "config.json").read_text())
     with tempfile.TemporaryDirectory() as name:

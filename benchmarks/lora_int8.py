@@ -31,7 +31,7 @@ from report import environment, progress, write
 import keras_vatt
 from keras_vatt.models import describe_presets
 from keras_vatt.storage import PresetFolder
-from keras_vatt.storage import preset_files as files
+from keras_vatt.storage import _preset_files as files
 
 _RANK = 4
 _RATE = 0.1

@@ -63,8 +63,8 @@ def _write_original(model, prefix):
     import keras
     import tensorflow as tf
 
-    from keras_vatt.checkpoints.original_config import layout_of
-    from keras_vatt.checkpoints.original_keys import original_key
+    from keras_vatt.conversion._original_config import layout_of
+    from keras_vatt.conversion._original_keys import original_key
     from keras_vatt.storage import named_variables
 
     variables, layout = named_variables(model), layout_of(model)
@@ -91,7 +91,7 @@ def _load(folder):
 
 
 def _convert(prefix, preset):
-    from keras_vatt.checkpoints.conversion import convert
+    from keras_vatt.conversion._convert import convert
 
     before = _peak_of_start()
     convert(prefix, preset, pathlib.Path(prefix).with_name("converted"))

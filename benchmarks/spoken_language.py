@@ -24,7 +24,7 @@ from report import environment, progress, write
 
 import keras_vatt
 from keras_vatt.data import ClipSpec
-from keras_vatt.data.raw_clips import raw_waveform
+from keras_vatt.data.decoding._raw_clips import raw_waveform
 from keras_vatt.evaluation import linear_probe
 from keras_vatt.training import FineTuningSGD, fine_tuning_optimizer, warmup_cosine
 

@@ -15,7 +15,7 @@ random weights.
 To run in seconds it uses the tiny model that comes with the package, which has heard
 nothing but a voice that names shapes, and sounds that are made here. For a real set,
 `benchmarks/percussion_data.py` of this repository fetches recordings of percussion
-instruments; `keras_vatt.data.labelled_sets` reads the sets that VATT was tested on.
+instruments; `keras_vatt.data.datasets` reads the sets that VATT was tested on.
 
 ## Setup
 """

@@ -15,7 +15,7 @@ from keras_vatt.models import (
     VATTVideoConverter,
     zero_shot_classify,
 )
-from keras_vatt.storage.provenance import Provenance
+from keras_vatt.storage._provenance import Provenance
 from keras_vatt.version import __version__
 
 __all__ = [

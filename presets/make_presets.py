@@ -13,9 +13,9 @@ import pathlib
 
 import keras_vatt
 from keras_vatt.data import ClipSpec
-from keras_vatt.models.card_facts import card_facts
-from keras_vatt.storage.model_card import write_card
-from keras_vatt.storage.preset_writer import (
+from keras_vatt.storage._card_facts import card_facts
+from keras_vatt.storage._model_card import write_card
+from keras_vatt.storage._preset_writer import (
     write_configs,
     write_folder,
     write_metadata,

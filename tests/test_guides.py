@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from hub.local_hub import TOKEN, running_hub
+
+from tests.hub.local_hub import TOKEN, running_hub
 
 GUIDES = sorted((pathlib.Path(__file__).parents[1] / "guides").glob("*.py"))
 

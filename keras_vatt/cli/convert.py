@@ -9,8 +9,8 @@ import json
 import os
 import pathlib
 
-from keras_vatt.checkpoints.conversion import convert, count_mapped
 from keras_vatt.cli.errors import CommandError
+from keras_vatt.conversion._convert import convert, count_mapped
 
 
 def add_arguments(parser):

@@ -9,7 +9,7 @@ media that are ignored: formats that are not read, and links out of the folder.
 import os
 
 from keras_vatt.cli.errors import CommandError
-from keras_vatt.data.short_clips import SHORT_CLIPS
+from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
 
 
 def add_arguments(parser):

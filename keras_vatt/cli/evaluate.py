@@ -10,10 +10,10 @@ is kept, and the same command resumes where it was interrupted.
 import argparse
 
 from keras_vatt.cli.errors import CommandError
-from keras_vatt.data.labelled_sets import labelled_sets
-from keras_vatt.data.short_clips import SHORT_CLIPS
-from keras_vatt.evaluation_runs.errors import EvaluationError
-from keras_vatt.evaluation_runs.settings import METHODS, TASKS, EvaluationSettings
+from keras_vatt.data.datasets import labeled_datasets
+from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
+from keras_vatt.evaluation._errors import EvaluationError
+from keras_vatt.evaluation._settings import METHODS, TASKS, EvaluationSettings
 
 
 def add_arguments(parser):
@@ -34,7 +34,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--dataset",
         metavar="NAME",
-        help=f"which set it is: {', '.join(labelled_sets())} (train/<class>/* and "
+        help=f"which set it is: {', '.join(labeled_datasets())} (train/<class>/* and "
         "test/<class>/*, of video, audio or images); not given for a manifest or a "
         "folder of captioned videos",
     )
@@ -106,7 +106,7 @@ def add_arguments(parser):
 def run(arguments):
     """Run the command."""
     # It loads a backend: `keras-vatt --help` should not wait for it.
-    from keras_vatt.evaluation_runs.run import evaluate
+    from keras_vatt.evaluation._run import evaluate
 
     given = vars(arguments).copy()
     for name in ("command", "run"):

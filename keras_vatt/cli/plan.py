@@ -16,7 +16,7 @@ import keras
 from keras_vatt._files import atomic_write
 from keras_vatt.cli.errors import CommandError
 from keras_vatt.planning import PlanningError, parse_topology
-from keras_vatt.planning.environment import prepare_compiler
+from keras_vatt.planning._environment import prepare_compiler
 from keras_vatt.storage import PresetError
 
 
@@ -154,8 +154,8 @@ def _check(arguments):
 
 def _plan(arguments, topology):
     # Only now: it imports JAX, which other commands and backends do without.
-    from keras_vatt.planning.plan import Assumptions, Planner
-    from keras_vatt.planning.step import StepSettings
+    from keras_vatt.planning._plan import Assumptions, Planner
+    from keras_vatt.planning._step import StepSettings
 
     settings = StepSettings(
         preset=arguments.preset,
@@ -200,7 +200,7 @@ def _teller():
 
 
 def _show(arguments, plan, tried):
-    from keras_vatt.planning.report import render, render_search
+    from keras_vatt.planning._report import render, render_search
 
     print(render(plan))
     if tried is not None:

@@ -9,10 +9,10 @@ import contextlib
 import pathlib
 
 from keras_vatt.cli.errors import CommandError
-from keras_vatt.pretraining.data_report import DATA_REPORT
-from keras_vatt.pretraining.devices import is_first_process, join_processes
-from keras_vatt.pretraining.errors import PretrainingError
-from keras_vatt.pretraining.named_places import (
+from keras_vatt.pretraining._data_report import DATA_REPORT
+from keras_vatt.pretraining._devices import is_first_process, join_processes
+from keras_vatt.pretraining._errors import PretrainingError
+from keras_vatt.pretraining._named_places import (
     SIGNATURE,
     check_places,
     check_processes,
@@ -20,12 +20,12 @@ from keras_vatt.pretraining.named_places import (
     is_own_run,
     sign_places,
 )
-from keras_vatt.pretraining.run import CHECKPOINTS, pretrain
-from keras_vatt.pretraining.run_lock import LOCK_NAME, run_lock
-from keras_vatt.pretraining.settings import (
+from keras_vatt.pretraining._run import CHECKPOINTS, pretrain
+from keras_vatt.pretraining._run_lock import LOCK_NAME, run_lock
+from keras_vatt.pretraining._settings import (
     add_arguments as add_settings,
 )
-from keras_vatt.pretraining.settings import (
+from keras_vatt.pretraining._settings import (
     load_settings,
     recipe_names,
     resolve_settings,

@@ -12,7 +12,7 @@ import sys
 
 from keras_vatt._printable import printable_line
 from keras_vatt.cli.errors import CommandError
-from keras_vatt.data.short_clips import SHORT_CLIPS
+from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
 
 
 def add_arguments(parser):
@@ -115,7 +115,7 @@ def _load_model(index, preset):
 
 def _serve(index, model, port):
     try:
-        from keras_vatt.search.page import serve
+        from keras_vatt.search._page import serve
     except ImportError as error:
         raise CommandError(
             f'the page needs more packages ({error}): pip install "keras-vatt[serve]"'
@@ -144,7 +144,7 @@ def _json(results):
 
 
 def _table(results):
-    from keras_vatt.search.cards import clock
+    from keras_vatt.search._cards import clock
 
     if not results:
         yield "nothing was found"

@@ -1,30 +1,30 @@
 """How well a model sees, hears and reads: classification, retrieval, probes."""
 
-from keras_vatt.evaluation.classification import (
+from keras_vatt.evaluation._probes import ProbeResult, linear_probe
+from keras_vatt.evaluation._report import EvaluationResult, write_evaluation
+from keras_vatt.evaluation._zero_shot_retrieval import (
+    format_retrieval,
+    zero_shot_ranks,
+    zero_shot_retrieval,
+)
+from keras_vatt.metrics._classification import (
     ClassificationMetrics,
     classification_metrics,
     multi_hot,
     top_k_hits,
 )
-from keras_vatt.evaluation.intervals import (
+from keras_vatt.metrics._intervals import (
     bootstrap_intervals,
     classification_intervals,
     retrieval_intervals,
 )
-from keras_vatt.evaluation.probes import ProbeResult, linear_probe
-from keras_vatt.evaluation.ranking import (
+from keras_vatt.metrics._ranking import (
     RetrievalMetrics,
     RetrievalRanks,
     retrieval_metrics,
     retrieval_ranks,
 )
-from keras_vatt.evaluation.report import EvaluationResult, write_evaluation
-from keras_vatt.evaluation.retrieval import (
-    format_retrieval,
-    zero_shot_ranks,
-    zero_shot_retrieval,
-)
-from keras_vatt.evaluation.splits import mean_over_splits
+from keras_vatt.metrics._splits import mean_over_splits
 
 __all__ = [
     "ClassificationMetrics",

@@ -6,10 +6,10 @@ from concurrent import futures
 
 import numpy as np
 
-from keras_vatt.data.dataset_entries import clip_of_entry, is_dataset_entry
-from keras_vatt.data.raw_clips import raw_frames, raw_waveform
-from keras_vatt.data.short_clips import check_short_clips
-from keras_vatt.models.common_spaces import common_spaces, fuse
+from keras_vatt.data.decoding._dataset_entries import clip_of_entry, is_dataset_entry
+from keras_vatt.data.decoding._raw_clips import raw_frames, raw_waveform
+from keras_vatt.data.decoding._short_clips import check_short_clips
+from keras_vatt.inference._common_spaces import common_spaces, fuse
 from keras_vatt.version import __version__
 
 # An image is a video that stands still.

@@ -22,26 +22,26 @@ returns ones: the gradient of the plain total of the losses.
 a step about K times shorter than the others at the same learning rate.
 """
 
-from keras_vatt.harmonization.cagrad import CAGrad
-from keras_vatt.harmonization.chain import Chain
-from keras_vatt.harmonization.curriculum import Curriculum
-from keras_vatt.harmonization.gradvac import GradVac
-from keras_vatt.harmonization.gram import (
+from keras_vatt.harmonization._cagrad import CAGrad
+from keras_vatt.harmonization._chain import Chain
+from keras_vatt.harmonization._curriculum import Curriculum
+from keras_vatt.harmonization._gradvac import GradVac
+from keras_vatt.harmonization._gram import (
     combine_gradients,
     cosine_matrix,
     gradient_gram,
     gradient_norms,
     smallest_cosine,
 )
-from keras_vatt.harmonization.harmonizer import Harmonizer
-from keras_vatt.harmonization.identifiers import get
-from keras_vatt.harmonization.imtlg import IMTLG
-from keras_vatt.harmonization.mgda import MGDA
-from keras_vatt.harmonization.pcgrad import PCGrad
-from keras_vatt.harmonization.realignment import Realignment
-from keras_vatt.harmonization.sum import Sum
-from keras_vatt.harmonization.thresholds import LinearThreshold
-from keras_vatt.harmonization.upgrad import UPGrad
+from keras_vatt.harmonization._harmonizer import Harmonizer
+from keras_vatt.harmonization._identifiers import get
+from keras_vatt.harmonization._imtlg import IMTLG
+from keras_vatt.harmonization._mgda import MGDA
+from keras_vatt.harmonization._pcgrad import PCGrad
+from keras_vatt.harmonization._realignment import Realignment
+from keras_vatt.harmonization._sum import Sum
+from keras_vatt.harmonization._thresholds import LinearThreshold
+from keras_vatt.harmonization._upgrad import UPGrad
 
 __all__ = [
     "CAGrad",

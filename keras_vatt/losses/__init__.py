@@ -1,10 +1,10 @@
 """Contrastive losses of pre-training, and losses of the classifiers."""
 
-from keras_vatt.losses.classification import (
+from keras_vatt.losses._classification import (
     BalancedBinaryCrossentropy,
     SoftmaxCrossentropy,
 )
-from keras_vatt.losses.contrastive import AsymmetricNCE, ContrastiveLoss, SymmetricNCE
+from keras_vatt.losses._contrastive import AsymmetricNCE, ContrastiveLoss, SymmetricNCE
 
 __all__ = [
     "AsymmetricNCE",

@@ -1,20 +1,20 @@
 """VATT models."""
 
-from keras_vatt.models.agnostic_backbone import VATTAgnosticBackbone
-from keras_vatt.models.backbone import VATTBackbone
-from keras_vatt.models.classifier import (
+from keras_vatt.models._agnostic_backbone import VATTAgnosticBackbone
+from keras_vatt.models._backbone import VATTBackbone
+from keras_vatt.models._classifier import (
     VATTAudioClassifier,
     VATTImageClassifier,
     VATTVideoClassifier,
 )
-from keras_vatt.models.converters import VATTAudioConverter, VATTVideoConverter
-from keras_vatt.models.preprocessor import VATTPreprocessor
-from keras_vatt.models.presets import describe_presets
-from keras_vatt.models.specific_backbone import VATTSpecificBackbone
-from keras_vatt.models.tokenizer import VATTTokenizer
-from keras_vatt.models.tower import VATTTower
-from keras_vatt.models.vatt import VATT
-from keras_vatt.models.zero_shot import zero_shot_classify
+from keras_vatt.models._converters import VATTAudioConverter, VATTVideoConverter
+from keras_vatt.models._preprocessor import VATTPreprocessor
+from keras_vatt.models._presets import describe_presets
+from keras_vatt.models._specific_backbone import VATTSpecificBackbone
+from keras_vatt.models._tokenizer import VATTTokenizer
+from keras_vatt.models._tower import VATTTower
+from keras_vatt.models._vatt import VATT
+from keras_vatt.models._zero_shot import zero_shot_classify
 
 __all__ = [
     "VATT",

@@ -1,6 +1,6 @@
 """Planning a training on TPUs without having any: compiled, not run."""
 
-from keras_vatt.planning.errors import PlanningError
-from keras_vatt.planning.topologies import CHIPS, Chip, Topology, parse_topology
+from keras_vatt.planning._errors import PlanningError
+from keras_vatt.planning._topologies import CHIPS, Chip, Topology, parse_topology
 
 __all__ = ["CHIPS", "Chip", "PlanningError", "Topology", "parse_topology"]

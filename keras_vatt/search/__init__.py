@@ -3,10 +3,10 @@
 `embed_folder` makes an index of a folder, `MediaIndex` answers queries.
 """
 
-from keras_vatt.search.embedding import embed_folder, read_report
-from keras_vatt.search.errors import MediaIndexError
-from keras_vatt.search.media_index import MediaIndex, SearchResult
-from keras_vatt.search.queries import unknown_words
+from keras_vatt.search._embedding import embed_folder, read_report
+from keras_vatt.search._errors import MediaIndexError
+from keras_vatt.search._media_index import MediaIndex, SearchResult
+from keras_vatt.search._queries import unknown_words
 
 __all__ = [
     "MediaIndex",

@@ -1,14 +1,14 @@
 """Weights and configs on disk and on the Hub: tensor names, safetensors, presets."""
 
-from keras_vatt.storage.preset_files import PresetError
-from keras_vatt.storage.preset_folder import PresetFolder, built_in_presets
-from keras_vatt.storage.preset_writer import find_folder, write_folder
-from keras_vatt.storage.safetensors_weights import (
+from keras_vatt.storage._preset_files import PresetError
+from keras_vatt.storage._preset_folder import PresetFolder, built_in_presets
+from keras_vatt.storage._preset_writer import find_folder, write_folder
+from keras_vatt.storage._safetensors_weights import (
     WeightsMismatchError,
     save_weights,
 )
-from keras_vatt.storage.tensor_names import named_variables
-from keras_vatt.storage.weights_digest import saved_weights_sha256, weights_sha256
+from keras_vatt.storage._tensor_names import named_variables
+from keras_vatt.storage._weights_digest import saved_weights_sha256, weights_sha256
 
 __all__ = [
     "PresetError",

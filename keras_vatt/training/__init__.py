@@ -1,12 +1,12 @@
 """Training with harmonized gradients, and fine-tuning."""
 
-from keras_vatt.training.fine_tuning import FineTuningSGD, fine_tuning_optimizer
-from keras_vatt.training.harmonized_model import Branch, BranchLoss, HarmonizedModel
-from keras_vatt.training.metrics import NamedMeans, StepMetrics
-from keras_vatt.training.mixup import Mixup
-from keras_vatt.training.plots import plot_gradients, plot_losses
-from keras_vatt.training.run_checkpoint import RunCheckpoint
-from keras_vatt.training.schedules import warmup_cosine
+from keras_vatt.training._fine_tuning import FineTuningSGD, fine_tuning_optimizer
+from keras_vatt.training._harmonized_model import Branch, BranchLoss, HarmonizedModel
+from keras_vatt.training._metrics import NamedMeans, StepMetrics
+from keras_vatt.training._mixup import Mixup
+from keras_vatt.training._plots import plot_gradients, plot_losses
+from keras_vatt.training._run_checkpoint import RunCheckpoint
+from keras_vatt.training._schedules import warmup_cosine
 
 __all__ = [
     "Branch",

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from golden_files import FOLDER, golden_arrays
 
 import keras_vatt
 from keras_vatt.cli.main import main
+from tests.golden_files import FOLDER, golden_arrays
 
 
 def run(capsys, *arguments):

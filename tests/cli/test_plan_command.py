@@ -77,7 +77,7 @@ class TestOnJax:
     def devices(self, monkeypatch, with_libtpu):
         """Devices that can be counted and no more."""
         monkeypatch.setattr(
-            "keras_vatt.planning.plan._tpu_devices",
+            "keras_vatt.planning._plan._tpu_devices",
             lambda topology: [Device() for _ in range(topology.num_devices)],
         )
 
@@ -99,10 +99,10 @@ class TestOnJax:
     def test_plan_and_search_are_printed_and_saved(
         self, capsys, devices, monkeypatch, tmp_path
     ):
-        from planning.test_plan import Lowered
+        from tests.planning.test_plan import Lowered
 
         monkeypatch.setattr(
-            "keras_vatt.planning.plan.lower_step",
+            "keras_vatt.planning._plan.lower_step",
             lambda model, settings, distribution: Lowered(
                 settings.batch_size, limit=390
             ),

@@ -4,10 +4,10 @@ import json
 import sys
 
 import pytest
-from search.small import small_model, tone, write_video
 
 from keras_vatt.cli.main import main
 from keras_vatt.search import MediaIndex
+from tests.search.small import small_model, tone, write_video
 
 
 @pytest.fixture(scope="module")

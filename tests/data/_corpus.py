@@ -1,9 +1,9 @@
 """A small corpus with everything that can be wrong, and a tokenizer for it."""
 
 import numpy as np
-from data._media import clicks, numbered_picture, write_media
 
 from keras_vatt.data import ClipSpec, Segment
+from tests.data._media import clicks, numbered_picture, write_media
 
 SPEC = ClipSpec(num_frames=8, frame_size=16, sampling_rate=8_000)
 WORDS = 4

@@ -9,8 +9,9 @@ import struct
 from collections.abc import Callable
 
 import numpy as np
-from data._ffmpeg_content import coded_picture, recording
-from data._ffmpeg_program import ffmpeg
+
+from tests.data._ffmpeg_content import coded_picture, recording
+from tests.data._ffmpeg_program import ffmpeg
 
 SECONDS = 3
 # FFmpeg 5 counts time in Matroska from the start of Opus' priming, 7 ms; FFmpeg 8 from

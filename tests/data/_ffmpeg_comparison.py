@@ -6,11 +6,16 @@ import math
 import numpy as np
 import pytest
 import scipy.signal
-from data._ffmpeg_cases import AUDIOS, OPUS_LAG, SECONDS, VIDEOS, Case
-from data._ffmpeg_content import codes_in, recording
-from data._ffmpeg_program import decoded_audio, decoded_video, signal_to_noise, window
 
 from keras_vatt.data import ClipSpec
+from tests.data._ffmpeg_cases import AUDIOS, OPUS_LAG, SECONDS, VIDEOS, Case
+from tests.data._ffmpeg_content import codes_in, recording
+from tests.data._ffmpeg_program import (
+    decoded_audio,
+    decoded_video,
+    signal_to_noise,
+    window,
+)
 
 # Wide enough for the blocks of a coded picture; 64 x 48 pixels become 48 x 36, whose
 # crop lies on whole pixels.

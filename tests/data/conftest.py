@@ -7,11 +7,11 @@ import filelock
 import keras
 import numpy as np
 import pytest
-from data._corpus import write_corpus
-from data._ffmpeg_cases import AUDIOS, VIDEOS, write_case
-from data._media import clicks, noisy_picture, numbered_picture, write_media
 
 from keras_vatt.data import Segment
+from tests.data._corpus import write_corpus
+from tests.data._ffmpeg_cases import AUDIOS, VIDEOS, write_case
+from tests.data._media import clicks, noisy_picture, numbered_picture, write_media
 
 # Files, captions and arrays have nothing to do with the backend: their tests run once,
 # on PyTorch. The others are those that run a model or `fit`.

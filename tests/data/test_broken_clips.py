@@ -5,8 +5,6 @@ import dataclasses
 import av
 import numpy as np
 import pytest
-from data._corpus import SPEC, tokenize
-from data._media import numbers_in
 
 from keras_vatt.data import (
     CachedClips,
@@ -16,9 +14,11 @@ from keras_vatt.data import (
     Problem,
     Segment,
     build_cache,
-    clips,
     make_dataset,
 )
+from keras_vatt.data import _clips as clips
+from tests.data._corpus import SPEC, tokenize
+from tests.data._media import numbers_in
 
 ERRORS = {
     "library": av.error.ArgumentError(22, "Invalid argument"),

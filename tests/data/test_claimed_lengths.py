@@ -4,10 +4,10 @@ import struct
 
 import numpy as np
 import pytest
-from data._media import numbered_picture, write_media
 
 from keras_vatt.data import ClipSpec, probe
-from keras_vatt.data.raw_clips import raw_waveform
+from keras_vatt.data.decoding._raw_clips import raw_waveform
+from tests.data._media import numbered_picture, write_media
 
 RATE = 48_000
 

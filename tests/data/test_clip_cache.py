@@ -7,7 +7,6 @@ import shutil
 
 import numpy as np
 import pytest
-from data._corpus import SPEC, tokenize
 
 from keras_vatt.data import (
     CachedClips,
@@ -18,6 +17,7 @@ from keras_vatt.data import (
     build_cache,
     make_dataset,
 )
+from tests.data._corpus import SPEC, tokenize
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ import pickle
 
 import numpy as np
 import pytest
-from data._corpus import SPEC, tokenize
-from data._media import numbered_picture, numbers_in, write_media
 
 from keras_vatt.data import (
     ClipSource,
@@ -16,6 +14,8 @@ from keras_vatt.data import (
     Segment,
     decode_clip,
 )
+from tests.data._corpus import SPEC, tokenize
+from tests.data._media import numbered_picture, numbers_in, write_media
 
 
 @pytest.fixture

@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
-from data._media import clicks, numbered_picture, numbers_in, write_media
 
 import keras_vatt
 from keras_vatt.data import ClipSpec, MediaError, MediaSegment, decode_frames, probe
-from keras_vatt.data.raw_clips import is_raw, raw_frames, raw_waveform, window_starts
+from keras_vatt.data.decoding._raw_clips import (
+    is_raw,
+    raw_frames,
+    raw_waveform,
+    window_starts,
+)
+from tests.data._media import clicks, numbered_picture, numbers_in, write_media
 
 FPS, SECONDS, RATE = 10, 12, 8_000
 SPEC = ClipSpec(4, 4.0, 64, sampling_rate=RATE, audio_samples=RATE)

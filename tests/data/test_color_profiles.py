@@ -7,7 +7,7 @@ _PROGRAM = """
 import gc, io
 import numpy as np
 import PIL.Image, PIL.ImageCms
-from keras_vatt.data.images import raw_images
+from keras_vatt.data.decoding._images import raw_images
 
 profile = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
 file = io.BytesIO()

@@ -6,10 +6,10 @@ import resource
 
 import numpy as np
 import pytest
-from data._corpus import SPEC, tokenize
 
 from keras_vatt.data import CachedClips, ClipSource, build_cache, make_dataset
-from keras_vatt.data.cache import CacheError, find_cache_error
+from keras_vatt.data._cache import CacheError, find_cache_error
+from tests.data._corpus import SPEC, tokenize
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 import keras_vatt.data
-from keras_vatt.data import moving_shapes
+from keras_vatt.data.demo import _moving_shapes as moving_shapes
 
 DOCUMENTED = [getattr(keras_vatt.data, name) for name in keras_vatt.data.__all__]
 DOCUMENTED.append(moving_shapes.render_moving_shape)

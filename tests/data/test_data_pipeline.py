@@ -6,7 +6,6 @@ import grain
 import keras
 import numpy as np
 import pytest
-from data._corpus import SPEC, tokenize
 
 from keras_vatt.data import (
     ClipAugmentation,
@@ -15,6 +14,7 @@ from keras_vatt.data import (
     Problem,
     make_dataset,
 )
+from tests.data._corpus import SPEC, tokenize
 
 
 class Numbers:

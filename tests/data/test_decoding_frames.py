@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from data._media import numbered_picture, numbers_in, write_media
 
 from keras_vatt.data import ClipSpec, MediaError, Problem, decode_frames
+from tests.data._media import numbered_picture, numbers_in, write_media
 
 SPEC = ClipSpec(num_frames=16, frames_per_second=10.0, frame_size=32)
 

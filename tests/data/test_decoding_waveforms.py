@@ -4,9 +4,9 @@ import io
 
 import numpy as np
 import pytest
-from data._media import centre_of_click, clicks, numbered_picture, write_media
 
 from keras_vatt.data import ClipSpec, MediaError, Problem, decode_waveform
+from tests.data._media import centre_of_click, clicks, numbered_picture, write_media
 
 SPEC = ClipSpec()
 RATE = 48_000

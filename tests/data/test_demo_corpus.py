@@ -13,13 +13,13 @@ from keras_vatt.data import (
     ClipSource,
     ClipSpec,
     decode_clip,
-    demo_corpus,
     make_demo_corpus,
     probe,
     read_corpus,
     synthesize_speech,
 )
-from keras_vatt.data.moving_shapes import (
+from keras_vatt.data.demo import _corpus as demo_corpus
+from keras_vatt.data.demo._moving_shapes import (
     COLOURS,
     COMBINATIONS,
     MOTIONS,

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from data._ffmpeg_content import recording
-from data._ffmpeg_program import ffmpeg, needs_ffmpeg
 
 import keras_vatt
 from keras_vatt.data import ClipSpec, MediaSegment, decode_waveform
+from tests.data._ffmpeg_content import recording
+from tests.data._ffmpeg_program import ffmpeg, needs_ffmpeg
 
 pytestmark = needs_ffmpeg
 SPEC = ClipSpec(num_frames=8, frame_size=32, sampling_rate=48_000)

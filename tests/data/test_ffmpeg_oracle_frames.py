@@ -2,17 +2,17 @@
 
 import numpy as np
 import pytest
-from data._ffmpeg_cases import VIDEOS
-from data._ffmpeg_comparison import (
+
+from keras_vatt.data import decode_frames, probe
+from keras_vatt.data.decoding._raw_clips import raw_frames
+from tests.data._ffmpeg_cases import VIDEOS
+from tests.data._ffmpeg_comparison import (
     SPEC,
     frame_difference,
     video_starts,
     with_places,
 )
-from data._ffmpeg_program import decoded_video, ffmpeg, needs_ffmpeg
-
-from keras_vatt.data import decode_frames, probe
-from keras_vatt.data.raw_clips import raw_frames
+from tests.data._ffmpeg_program import decoded_video, ffmpeg, needs_ffmpeg
 
 pytestmark = needs_ffmpeg
 

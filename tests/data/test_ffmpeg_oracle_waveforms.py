@@ -3,8 +3,11 @@
 import dataclasses
 
 import pytest
-from data._ffmpeg_cases import AUDIOS, VIDEOS
-from data._ffmpeg_comparison import (
+
+from keras_vatt.data import decode_waveform, probe
+from keras_vatt.data.decoding._raw_clips import raw_waveform
+from tests.data._ffmpeg_cases import AUDIOS, VIDEOS
+from tests.data._ffmpeg_comparison import (
     SPEC,
     audio_starts,
     expected_lag,
@@ -14,15 +17,12 @@ from data._ffmpeg_comparison import (
     waveform_noise,
     with_places,
 )
-from data._ffmpeg_program import (
+from tests.data._ffmpeg_program import (
     decoded_audio,
     needs_ffmpeg,
     signal_to_noise,
     window,
 )
-
-from keras_vatt.data import decode_waveform, probe
-from keras_vatt.data.raw_clips import raw_waveform
 
 pytestmark = needs_ffmpeg
 NAMES = [*AUDIOS, *filter(has_audio, VIDEOS)]

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_vatt.data import FrameAugmentation
-from keras_vatt.data.frame_augmentation import change_colors
+from keras_vatt.data._frame_augmentation import change_colors
 
 NOTHING = {"area": (1.0, 1.0), "aspect": (1.0, 1.0), "mirror": 0.0, "color": 0.0}
 

@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 import pytest
-from data._media import noisy_picture, numbered_picture, numbers_in, write_media
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from keras_vatt.data import (
     open_media,
     probe,
 )
+from tests.data._media import noisy_picture, numbered_picture, numbers_in, write_media
 
 SPEC = ClipSpec(num_frames=16, frame_size=32)
 

@@ -5,7 +5,7 @@ import logging
 from keras_vatt import Provenance
 from keras_vatt.data import CorpusReport, Finding, MediaError, Problem
 from keras_vatt.evaluation import RetrievalMetrics, write_evaluation
-from keras_vatt.storage.model_card import CardFacts, write_card
+from keras_vatt.storage._model_card import CardFacts, write_card
 
 HOSTILE = "a\x1b[2Jb\rc\u202ed\udcff"
 ESCAPED = r"a\x1b[2Jb\rc\u202ed\udcff"
@@ -49,7 +49,7 @@ def test_the_card_of_a_saved_preset_is_escaped(tmp_path):
 
 
 def test_a_clip_that_fails_later_is_logged_in_one_line(caplog):
-    from keras_vatt.data.clips import ClipSource
+    from keras_vatt.data._clips import ClipSource
 
     source = ClipSource.__new__(ClipSource)
     source.segments, source._found_later = [f"{HOSTILE}\n.mp4"], {}

@@ -12,7 +12,7 @@ import tensorflow as tf
 import torch
 
 from keras_vatt.data import ClipSpec, decode_waveform
-from keras_vatt.data.raw_clips import is_raw, raw_frames, raw_waveform
+from keras_vatt.data.decoding._raw_clips import is_raw, raw_frames, raw_waveform
 
 RATE, COUNT = 8_000, 2_000
 SPEC = ClipSpec(4, 4.0, 8, sampling_rate=RATE, audio_samples=COUNT)

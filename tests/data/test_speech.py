@@ -6,7 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from keras_vatt.data import Utterance, speech, synthesize_speech
+from keras_vatt.data import Utterance, synthesize_speech
+from keras_vatt.data.demo import _speech as speech
 
 UTTERANCES = [
     Utterance("red circle moving left", "en-us", 150, 40),

@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from models.tiny import tiny_batch
-from training.steps import flat, model_with
+
+from tests.models.tiny import tiny_batch
+from tests.training.steps import flat, model_with
 
 BATCH_SIZE = 16
 

@@ -8,17 +8,17 @@ import pathlib
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
 import jax
 import keras
 import numpy as np
-from models.tiny import tiny_batch, tiny_vatt
 
 import keras_vatt
 from keras_vatt.data import make_dataset
-from keras_vatt.pretraining.devices import DeviceScope
+from keras_vatt.pretraining._devices import DeviceScope
 from keras_vatt.training import RunCheckpoint
+from tests.models.tiny import tiny_batch, tiny_vatt
 
 CLIPS, BATCH, EPOCHS, STEPS = 24, 8, 3, 3
 

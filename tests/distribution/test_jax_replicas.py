@@ -9,13 +9,13 @@ import functools
 import keras
 import numpy as np
 import pytest
-from distribution.device_steps import assert_same_step as assert_step
-from distribution.device_steps import batch_with, spread_model
-from training.steps import model_with, train, values_of
 
 import keras_vatt
 from keras_vatt import harmonization as h
-from keras_vatt.training import jax_replicas
+from keras_vatt.training.backends import jax_replicas
+from tests.distribution.device_steps import assert_same_step as assert_step
+from tests.distribution.device_steps import batch_with, spread_model
+from tests.training.steps import model_with, train, values_of
 
 if keras.config.backend() != "jax":
     pytest.skip("keras.distribution is JAX's", allow_module_level=True)

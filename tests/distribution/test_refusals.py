@@ -2,7 +2,8 @@
 
 import keras
 import pytest
-from models.tiny import tiny_vatt
+
+from tests.models.tiny import tiny_vatt
 
 
 class AnyDistribution:

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vatt.training.checksums import find_damage
+from keras_vatt.training._checksums import find_damage
 
 pytestmark = pytest.mark.skipif(
     keras.config.backend() != "jax", reason="Keras distributes on JAX"

@@ -9,14 +9,14 @@ import functools
 import keras
 import numpy as np
 import pytest
-from distribution.device_steps import BATCH_SIZE, batch_with
-from distribution.device_steps import assert_same_step as assert_step
-from distribution.device_steps import spread_model as make_spread_model
 from keras import ops
-from training.steps import values_of
 
 from keras_vatt import harmonization as h
 from keras_vatt.training import RunCheckpoint
+from tests.distribution.device_steps import BATCH_SIZE, batch_with
+from tests.distribution.device_steps import assert_same_step as assert_step
+from tests.distribution.device_steps import spread_model as make_spread_model
+from tests.training.steps import values_of
 
 if keras.config.backend() != "tensorflow":
     pytest.skip("tf.distribute is TensorFlow's", allow_module_level=True)

@@ -4,20 +4,20 @@ import dataclasses
 
 import datasets
 import numpy as np
-from data._media import write_media
 from mteb.abstasks.classification import AbsTaskClassification
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.abstasks.zeroshot_classification import AbsTaskZeroShotClassification
 from PIL import Image
 
-from keras_vatt.data.demo_corpus import CAPTIONS
-from keras_vatt.data.moving_shapes import (
+from keras_vatt.data.demo._corpus import CAPTIONS
+from keras_vatt.data.demo._moving_shapes import (
     COLOURS,
     COMBINATIONS,
     Appearance,
     render_moving_shape,
 )
+from tests.data._media import write_media
 
 LOOK = Appearance(0.5, 0.5, 0.5, 0.8, 1.0, 40)
 

@@ -8,10 +8,10 @@ import io
 import av
 import numpy as np
 import pytest
-from models.tiny import tiny_vatt
 
 import keras_vatt
 from keras_vatt.evaluation.mteb import MTEBEncoder
+from tests.models.tiny import tiny_vatt
 
 mteb = pytest.importorskip("mteb")
 tasks = pytest.importorskip("evaluation._mteb_tasks")

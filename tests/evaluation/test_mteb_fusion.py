@@ -7,12 +7,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from data._media import write_media
-from search.small import SPEC, small_model, tone, write_video
 
 from keras_vatt.data import MediaError, Problem
 from keras_vatt.evaluation import mteb as mteb_module
 from keras_vatt.evaluation.mteb import MTEBEncoder
+from tests.data._media import write_media
+from tests.search.small import SPEC, small_model, tone, write_video
 
 _LETTERS = {"t": "text", "i": "image", "a": "audio", "v": "video"}
 

@@ -3,9 +3,9 @@
 import sys
 
 import pytest
-from evaluation_runs._tiny_sets import save_vatt
 
 from keras_vatt.evaluation.mteb import MTEBEncoder
+from tests.evaluation._tiny_datasets import save_vatt
 
 
 def test_the_missing_extra_is_named(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from keras_vatt.evaluation import linear_probe
-from keras_vatt.evaluation.bottleneck_probe import _ShuffledBatches, bottleneck_probe
+from keras_vatt.evaluation._bottleneck_probe import _ShuffledBatches, bottleneck_probe
 
 
 def _features(num_clips=60, num_classes=3, dim=6, distance=3.0, seed=0, windows=None):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from models.tiny import tiny_batch, tiny_vatt
 
 from keras_vatt.evaluation import (
     format_retrieval,
@@ -11,6 +10,7 @@ from keras_vatt.evaluation import (
     zero_shot_ranks,
     zero_shot_retrieval,
 )
+from tests.models.tiny import tiny_batch, tiny_vatt
 
 
 def test_ranks_agree_with_sorting_in_float64():
@@ -50,7 +50,7 @@ def test_many_queries_are_ranked_in_chunks(monkeypatch):
     generator = np.random.default_rng(1)
     queries, candidates = generator.normal(size=(2, 50, 4))
     whole = retrieval_metrics(queries, candidates)
-    monkeypatch.setattr("keras_vatt.evaluation.ranking._CHUNK", 7)
+    monkeypatch.setattr("keras_vatt.metrics._ranking._CHUNK", 7)
     assert retrieval_metrics(queries, candidates) == whole
 
 

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from models.tiny import tiny_backbone, tiny_batch, tiny_vatt
 
 import keras_vatt
 from keras_vatt.exporting import FORMATS, run_artifact
+from tests.models.tiny import tiny_backbone, tiny_batch, tiny_vatt
 
 SUFFIXES = {"tf_saved_model": "", "onnx": ".onnx", "litert": ".tflite", "torch": ".pt2"}
 TOLERANCES = {"tf_saved_model": 1e-5, "onnx": 1e-5, "litert": 1e-4, "torch": 1e-5}

@@ -2,10 +2,10 @@
 
 import keras
 import pytest
-from file_limits import file_size_limit
-from models.tiny import tiny_vatt
 
 from keras_vatt.exporting import FORMATS
+from tests.file_limits import file_size_limit
+from tests.models.tiny import tiny_vatt
 
 _NAMES = {"litert": "text.tflite", "torch": "text.pt2", "onnx": "text.onnx"}
 _OWN = [name for name, able in FORMATS.items() if keras.config.backend() in able]

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from models.tiny import tiny_backbone, tiny_batch, tiny_vatt
 
 import keras_vatt
 from keras_vatt.exporting import FORMATS
+from tests.models.tiny import tiny_backbone, tiny_batch, tiny_vatt
 
 BACKEND = keras.config.backend()
 OWN_FORMATS = [name for name, backends in FORMATS.items() if BACKEND in backends]

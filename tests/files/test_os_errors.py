@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from array_record.python.array_record_module import ArrayRecordWriter
-from file_limits import file_size_limit
 
 from keras_vatt._files import atomic_write, check_free_space, check_space
 from keras_vatt._os_errors import errno_of, os_errors_at
+from tests.file_limits import file_size_limit
 
 LARGE = np.random.default_rng(0).normal(size=100_000).astype("float32")
 

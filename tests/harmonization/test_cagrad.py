@@ -2,17 +2,17 @@
 
 import numpy as np
 import pytest
-from harmonization._inputs import (
+from keras import ops
+from scipy.optimize import minimize
+
+from keras_vatt import harmonization as h
+from tests.harmonization._inputs import (
     KINDS,
     SIZES,
     sample_gradients,
     tolerance_of,
     weights_of,
 )
-from keras import ops
-from scipy.optimize import minimize
-
-from keras_vatt import harmonization as h
 
 
 def _upper_bound(gradients, c):

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from harmonization._inputs import gram_of, sample_gradients, weights_of
 from keras import ops
 
 from keras_vatt import harmonization as h
+from tests.harmonization._inputs import gram_of, sample_gradients, weights_of
 
 
 @pytest.mark.parametrize("size", [2, 3])

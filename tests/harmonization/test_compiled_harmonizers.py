@@ -5,11 +5,11 @@ import functools
 import keras
 import numpy as np
 import pytest
-from harmonization._inputs import gram_of, sample_gradients
-from harmonization._properties import HARMONIZERS
 from keras import ops
 
 from keras_vatt import harmonization as h
+from tests.harmonization._inputs import gram_of, sample_gradients
+from tests.harmonization._properties import HARMONIZERS
 
 
 def _compilers():

@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from harmonization._inputs import gram_of, sample_gradients
-from harmonization._properties import every_method
 from keras import ops
 
 from keras_vatt import harmonization as h
+from tests.harmonization._inputs import gram_of, sample_gradients
+from tests.harmonization._properties import every_method
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from keras import ops
 
 from keras_vatt import harmonization as h
-from keras_vatt.harmonization.realignment import realignment_weights
+from keras_vatt.harmonization._realignment import realignment_weights
 
 DOCUMENTED = [getattr(h, name) for name in h.__all__] + [realignment_weights]
 

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from harmonization._properties import every_method
 from keras import ops
 
 from keras_vatt import harmonization as h
+from tests.harmonization._properties import every_method
 
 
 class ConstantWeights(h.Harmonizer):

@@ -3,10 +3,10 @@
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
-from harmonization._properties import HARMONIZERS
 from keras import ops
 
 from keras_vatt import harmonization as h
+from tests.harmonization._properties import HARMONIZERS
 
 SHAPES = [(3,), (2, 2)]
 

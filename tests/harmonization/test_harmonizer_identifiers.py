@@ -5,10 +5,10 @@ import json
 import keras
 import numpy as np
 import pytest
-from harmonization._inputs import gram_of, sample_gradients
 from keras import ops
 
 from keras_vatt import harmonization as h
+from tests.harmonization._inputs import gram_of, sample_gradients
 
 HARMONIZERS = [
     h.Sum(),

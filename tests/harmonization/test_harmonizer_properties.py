@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from harmonization._inputs import (
+from keras import ops
+
+from tests.harmonization._inputs import (
     CASES,
     SIZES,
     WELL_CONDITIONED_CASES,
@@ -10,8 +12,7 @@ from harmonization._inputs import (
     sample_gradients,
     weights_of,
 )
-from harmonization._properties import every_method
-from keras import ops
+from tests.harmonization._properties import every_method
 
 all_cases = pytest.mark.parametrize(("kind", "size"), CASES)
 well_conditioned_cases = pytest.mark.parametrize(

@@ -2,7 +2,11 @@
 
 import numpy as np
 import pytest
-from harmonization._inputs import (
+from keras import ops
+from scipy.optimize import minimize
+
+from keras_vatt import harmonization as h
+from tests.harmonization._inputs import (
     KINDS,
     SIZES,
     assert_same_update,
@@ -10,10 +14,6 @@ from harmonization._inputs import (
     tolerance_of,
     weights_of,
 )
-from keras import ops
-from scipy.optimize import minimize
-
-from keras_vatt import harmonization as h
 
 
 def _shortest_point(gradients):

@@ -2,17 +2,17 @@
 
 import numpy as np
 import pytest
-from harmonization._inputs import (
+from keras import ops
+
+from keras_vatt import harmonization as h
+from keras_vatt.harmonization._realignment import realignment_weights
+from tests.harmonization._inputs import (
     KINDS,
     SIZES,
     assert_same_update,
     sample_gradients,
     weights_of,
 )
-from keras import ops
-
-from keras_vatt import harmonization as h
-from keras_vatt.harmonization.realignment import realignment_weights
 
 
 def _algorithm_1(video_audio, video_text):

@@ -5,7 +5,9 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from harmonization._inputs import (
+
+from keras_vatt import harmonization as h
+from tests.harmonization._inputs import (
     KINDS,
     SIZES,
     assert_same_update,
@@ -13,8 +15,6 @@ from harmonization._inputs import (
     tolerance_of,
     weights_of,
 )
-
-from keras_vatt import harmonization as h
 
 
 def _adjust(own, other, target):

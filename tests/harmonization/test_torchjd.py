@@ -9,7 +9,6 @@ visits there.
 import numpy as np
 import pytest
 import torch
-from harmonization._inputs import SIZES, sample_gradients, weights_of
 from torchjd.aggregation import (
     CAGradWeighting,
     GradVacWeighting,
@@ -22,6 +21,7 @@ from torchjd.aggregation import (
 from torchjd.linalg import QuadprogProjector
 
 from keras_vatt import harmonization as h
+from tests.harmonization._inputs import SIZES, sample_gradients, weights_of
 
 kinds = pytest.mark.parametrize("kind", ["independent", "agreeing", "conflicting"])
 sizes = pytest.mark.parametrize("size", SIZES)

@@ -2,8 +2,9 @@
 
 import huggingface_hub
 import pytest
-from hub.local_hub import TOKEN, running_hub
 from huggingface_hub import constants
+
+from tests.hub.local_hub import TOKEN, running_hub
 
 _FILE = "/{repo_id}/resolve/{revision}/{filename}"
 

@@ -7,10 +7,10 @@ import keras_nlp
 import numpy as np
 import pytest
 from huggingface_hub import constants
-from models.tiny import tiny_batch, tiny_vatt
 
 import keras_vatt
 from keras_vatt.storage import PresetError
+from tests.models.tiny import tiny_batch, tiny_vatt
 
 REPOSITORY = "tester/tiny"
 URI = f"hf://{REPOSITORY}"

@@ -4,7 +4,7 @@ import numpy as np
 from keras import ops
 
 from keras_vatt.layers import DropToken, SeededDropout
-from keras_vatt.layers.batch_slice import batch_slice
+from keras_vatt.layers._batch_slice import batch_slice
 
 
 def outputs_in_slices(layer, inputs, slices):

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from golden_files import golden_arrays
 
 from keras_vatt.losses import BalancedBinaryCrossentropy, SoftmaxCrossentropy
+from tests.golden_files import golden_arrays
 
 VIDEO = ("vit_classifier", "vit_agnostic_classifier")
 AUDIO = ("wat_classifier", "wat_agnostic_classifier")

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from golden_files import golden_arrays
 from scipy.special import logsumexp
 
 from keras_vatt import losses
+from tests.golden_files import golden_arrays
 
 CASES = [
     f"{form}/candidates{candidates}/mask_{mask}"

@@ -2,9 +2,9 @@
 
 import keras
 import numpy as np
-from models.tiny import tiny_backbone, tiny_batch, tiny_vatt
 
 import keras_vatt
+from tests.models.tiny import tiny_backbone, tiny_batch, tiny_vatt
 
 KINDS = ["agnostic VATT", "agnostic A", "specific VATT", "specific V"]
 

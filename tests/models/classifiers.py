@@ -5,10 +5,10 @@ import wave
 
 import numpy as np
 import PIL.Image
-from models.tiny import NO_RANDOMNESS, tiny_backbone
 
 import keras_vatt
 from keras_vatt.data import ClipSpec
+from tests.models.tiny import NO_RANDOMNESS, tiny_backbone
 
 SPEC = ClipSpec(4, 4.0, 8, sampling_rate=8_000, audio_samples=96)
 CLASSES = {

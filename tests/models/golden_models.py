@@ -2,13 +2,12 @@
 
 import functools
 
-from golden_files import FOLDER, golden_config
-
-from keras_vatt.checkpoints.original_checkpoint import (
+from keras_vatt.conversion._original_checkpoint import (
     OriginalCheckpoint,
     load_original_checkpoint,
 )
-from keras_vatt.checkpoints.original_config import model_from_original_config
+from keras_vatt.conversion._original_config import model_from_original_config
+from tests.golden_files import FOLDER, golden_config
 
 PRETRAINING = ("ut_fac", "tx_fac")
 CLASSIFIERS = (

@@ -6,13 +6,13 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from models.classifiers import picture_bytes, raw_clip, tiny_classifier, wav_bytes
 
 import keras_vatt
 from keras_vatt.data import MediaError, MediaSegment, Problem
-from keras_vatt.models.clip_reader import ClipReader
-from keras_vatt.models.evaluation_batches import EvaluationBatches
-from keras_vatt.models.raw_batches import RawBatches
+from keras_vatt.inference._clip_reader import ClipReader
+from keras_vatt.inference._evaluation_batches import EvaluationBatches
+from keras_vatt.inference._raw_batches import RawBatches
+from tests.models.classifiers import picture_bytes, raw_clip, tiny_classifier, wav_bytes
 
 LABELS = [0, 2, 1, 2, 0, 1, 1]
 BROKEN = b"RIFF" + bytes(100)

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from models.classifiers import raw_clips, tiny_classifier
 
-from keras_vatt.models.classifier_defaults import default_optimizer
+from keras_vatt.models._classifier_defaults import default_optimizer
 from keras_vatt.training import fine_tuning_optimizer
+from tests.models.classifiers import raw_clips, tiny_classifier
 
 
 @pytest.mark.parametrize(

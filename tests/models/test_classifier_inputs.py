@@ -7,16 +7,16 @@ import keras
 import numpy as np
 import PIL.Image
 import pytest
-from models.classifiers import (
+
+import keras_vatt
+from keras_vatt.data import MediaError, MediaSegment
+from tests.models.classifiers import (
     picture_bytes,
     raw_clip,
     raw_clips,
     tiny_classifier,
     wav_bytes,
 )
-
-import keras_vatt
-from keras_vatt.data import MediaError, MediaSegment
 
 KINDS = ("video", "image", "audio")
 PER_CLIP = {"video": (4, 3), "image": (1, 3), "audio": (4, 1)}

@@ -5,15 +5,21 @@ import json
 import keras
 import numpy as np
 import pytest
-from models.classifiers import SPEC, raw_clip, raw_clips, tiny_classifier, wav_bytes
-from models.tiny import tiny_vatt
 
 import keras_vatt
+from keras_vatt.inference._clip_reader import ClipReader
+from keras_vatt.inference._raw_batches import RawBatches
 from keras_vatt.losses import BalancedBinaryCrossentropy, SoftmaxCrossentropy
-from keras_vatt.models.clip_reader import ClipReader
-from keras_vatt.models.raw_batches import RawBatches
 from keras_vatt.storage import PresetError
 from keras_vatt.training import Mixup
+from tests.models.classifiers import (
+    SPEC,
+    raw_clip,
+    raw_clips,
+    tiny_classifier,
+    wav_bytes,
+)
+from tests.models.tiny import tiny_vatt
 
 LABELS = [0, 2, 1, 2]
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from golden_files import golden_arrays
 from keras import ops
-from models.golden_models import CLASSIFIERS, PRETRAINING, golden_model
 
-from keras_vatt.models.clip_reader import ClipReader
+from keras_vatt.inference._clip_reader import ClipReader
+from tests.golden_files import golden_arrays
+from tests.models.golden_models import CLASSIFIERS, PRETRAINING, golden_model
 
 TOLERANCE = 1e-4
 HEAD = "out.head_stack.bridge."

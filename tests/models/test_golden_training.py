@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from golden_files import golden_arrays
 from keras import ops
-from models.golden_models import PRETRAINING, golden_checkpoint, load_golden_model
 
-from keras_vatt.checkpoints.original_keys import original_key
-from keras_vatt.storage.tensor_names import named_variables
+from keras_vatt.conversion._original_keys import original_key
+from keras_vatt.storage._tensor_names import named_variables
 from keras_vatt.training import warmup_cosine
+from tests.golden_files import golden_arrays
+from tests.models.golden_models import PRETRAINING, golden_checkpoint, load_golden_model
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 SAMPLED_ABOVE, SAMPLED_EVERY = 2500, 53

@@ -6,16 +6,16 @@ import re
 import keras
 import numpy as np
 import pytest
-from models.adapted import (
+
+import keras_vatt
+from keras_vatt.storage import PresetError, WeightsMismatchError, named_variables
+from tests.models.adapted import (
     KINDS,
     assert_same_outputs,
     model_of,
     one_step_of_sgd,
     outputs_of,
 )
-
-import keras_vatt
-from keras_vatt.storage import PresetError, WeightsMismatchError, named_variables
 
 # Wide enough that what stays float does not count.
 WIDE = {"hidden_dim": 64, "intermediate_dim": 128, "num_layers": 1}

@@ -3,17 +3,17 @@
 import keras
 import numpy as np
 import pytest
-from models.adapted import (
+
+import keras_vatt
+from keras_vatt.storage import named_variables
+from tests.models.adapted import (
     KINDS,
     assert_same_outputs,
     model_of,
     one_step_of_sgd,
     outputs_of,
 )
-from models.tiny import NO_RANDOMNESS, tiny_backbone
-
-import keras_vatt
-from keras_vatt.storage import named_variables
+from tests.models.tiny import NO_RANDOMNESS, tiny_backbone
 
 
 def adapted(kind, **overrides):

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from models.tiny import NO_RANDOMNESS, SIZES, tiny_backbone, tiny_batch
 
 import keras_vatt
+from tests.models.tiny import NO_RANDOMNESS, SIZES, tiny_backbone, tiny_batch
 
 FORMS = pytest.mark.parametrize("form", ["agnostic", "specific"])
 MODALITIES = pytest.mark.parametrize("modality", ["video", "audio", "text"])

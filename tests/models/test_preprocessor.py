@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from models.tiny import tiny_vatt
 
 import keras_vatt
 from keras_vatt.data import ClipSpec
+from tests.models.tiny import tiny_vatt
 
 
 def test_inputs_come_out_as_the_model_takes_them():

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from models.classifiers import SPEC, tiny_classifier, wav_bytes
 
 from keras_vatt.data import MediaSegment, encode_clip
+from tests.models.classifiers import SPEC, tiny_classifier, wav_bytes
 
 RATE = SPEC.sampling_rate
 LONG = 960  # Ten clips.

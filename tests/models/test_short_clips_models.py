@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from models.classifiers import SPEC, raw_clip, tiny_classifier, wav_bytes
 
 import keras_vatt
 from keras_vatt.data import MediaError, MediaSegment, Problem, encode_clip
+from tests.models.classifiers import SPEC, raw_clip, tiny_classifier, wav_bytes
 
 RATE = SPEC.sampling_rate
 RULES = ("repeat", "pad")

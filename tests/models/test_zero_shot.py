@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from models.classifiers import SPEC, raw_clips, tiny_classifier
-from models.tiny import tiny_vatt
 
 import keras_vatt
 from keras_vatt.layers import JointBridgeHead
+from tests.models.classifiers import SPEC, raw_clips, tiny_classifier
+from tests.models.tiny import tiny_vatt
 
 LABELS = ["red star", "blue {} circle", "wave"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_vatt.planning.collectives import read_collectives, ring_bytes, summarize
+from keras_vatt.planning._collectives import read_collectives, ring_bytes, summarize
 
 HEADER = "HloModule jit_step, is_scheduled=true, replica_count=1, num_partitions=8\n\n"
 ADD = """

@@ -17,17 +17,17 @@ if keras.config.backend() != "jax":
 
 import jax
 
-from keras_vatt.models.layouts import make_distribution
+from keras_vatt.models._layouts import make_distribution
 from keras_vatt.planning import PlanningError, parse_topology
-from keras_vatt.planning.plan import (
+from keras_vatt.planning._plan import (
     GIB,
     Assumptions,
     Planner,
     read_compiled,
     wanted_bytes,
 )
-from keras_vatt.planning.report import render, render_search
-from keras_vatt.planning.step import (
+from keras_vatt.planning._report import render, render_search
+from keras_vatt.planning._step import (
     StepSettings,
     make_model,
     state_variables,
@@ -175,7 +175,7 @@ class Device:
 @pytest.fixture
 def planner(monkeypatch):
     monkeypatch.setattr(
-        "keras_vatt.planning.plan.lower_step",
+        "keras_vatt.planning._plan.lower_step",
         lambda model, settings, distribution: Lowered(settings.batch_size, limit=390),
     )
     said = []

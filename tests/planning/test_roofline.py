@@ -1,7 +1,7 @@
 import pytest
 
 from keras_vatt.planning import CHIPS
-from keras_vatt.planning.roofline import cost, estimate
+from keras_vatt.planning._roofline import cost, estimate
 
 
 def test_each_part_is_its_amount_over_the_assumed_rate():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_vatt.planning.search import largest_fitting
+from keras_vatt.planning._search import largest_fitting
 
 
 def device(limit, fixed, slope, bend=0.0):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from keras_vatt.planning.collectives import read_collectives, summarize
+from keras_vatt.planning._collectives import read_collectives, summarize
 
 MESH = Mesh(np.array(jax.devices()).reshape(4, 2), ("batch", "model"))
 ROWS, COLUMNS = 16, 24

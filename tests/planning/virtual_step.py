@@ -9,8 +9,8 @@ import json
 import jax
 
 from keras_vatt.planning import parse_topology
-from keras_vatt.planning.plan import Planner
-from keras_vatt.planning.step import StepSettings
+from keras_vatt.planning._plan import Planner
+from keras_vatt.planning._step import StepSettings
 
 SETTINGS = StepSettings("vatt_tiny_agnostic", 16, dtype="float32", num_layers=1)
 

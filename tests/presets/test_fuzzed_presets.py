@@ -14,7 +14,7 @@ import pytest
 
 import keras_vatt
 from keras_vatt.storage import PresetError
-from keras_vatt.storage.deferred_weights import deferred_weights
+from keras_vatt.storage._deferred_weights import deferred_weights
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes of Unix")
 

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 import pytest
 import safetensors.numpy
-from models.tiny import tiny_vatt
 
 import keras_vatt
 from keras_vatt.storage import PresetError, WeightsMismatchError
+from tests.models.tiny import tiny_vatt
 
 
 class _Bomb:
@@ -131,7 +131,7 @@ def fifo(folder, _outside):
     os.mkfifo(folder / "task.json")
 
 
-MODULE = "keras_vatt.models.vatt"
+MODULE = "keras_vatt.models._vatt"
 HOSTILE = {
     "a class of os": head(object_of("os", "system", command="touch ran")),
     "a function of builtins": head(object_of("builtins", "exec", source="open('ran')")),

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import pytest
 import safetensors.numpy
-from models.tiny import tiny_backbone, tiny_batch, tiny_vatt
 
 import keras_vatt
 from keras_vatt.data import ClipSpec
 from keras_vatt.storage import PresetError, WeightsMismatchError, named_variables
+from tests.models.tiny import tiny_backbone, tiny_batch, tiny_vatt
 
 BACKEND = keras.config.backend()
 FORMS = pytest.mark.parametrize("form", ["agnostic", "specific"])

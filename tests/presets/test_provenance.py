@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from models.classifiers import tiny_classifier
-from models.tiny import tiny_batch, tiny_vatt
 
 import keras_vatt
-from keras_vatt.models import presets
+from keras_vatt.models import _presets as presets
+from tests.models.classifiers import tiny_classifier
+from tests.models.tiny import tiny_batch, tiny_vatt
 
 RECORD = keras_vatt.Provenance(
     source="a garden",

@@ -4,11 +4,11 @@ import errno
 
 import keras
 import pytest
-from file_limits import file_size_limit
-from models.tiny import tiny_vatt
 
-from keras_vatt.models import presets
-from keras_vatt.storage.preset_writer import write_folder
+from keras_vatt.models import _presets as presets
+from keras_vatt.storage._preset_writer import write_folder
+from tests.file_limits import file_size_limit
+from tests.models.tiny import tiny_vatt
 
 
 def test_a_full_disk_leaves_the_earlier_preset(tmp_path):

@@ -8,10 +8,10 @@ import keras_nlp
 import numpy as np
 import pytest
 import safetensors
-from models.tiny import tiny_batch, tiny_vatt
 
 import keras_vatt
 from keras_vatt.storage import PresetError
+from tests.models.tiny import tiny_batch, tiny_vatt
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_a_model_that_was_trained_on_does_not_claim_the_old_results(model, tmp_p
 _KILLED = """
 import os, pathlib, sys
 sys.path.insert(0, sys.argv[2])
-from models.tiny import tiny_vatt
+from tests.models.tiny import tiny_vatt
 
 model = tiny_vatt()
 rename, calls = pathlib.Path.rename, []

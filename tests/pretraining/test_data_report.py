@@ -6,10 +6,11 @@ import shutil
 import pytest
 
 from keras_vatt.cli.main import main
-from keras_vatt.data import clips, make_demo_corpus
-from keras_vatt.pretraining import run as run_module
-from keras_vatt.pretraining.errors import PretrainingError
-from keras_vatt.pretraining.settings import PretrainSettings, save_settings
+from keras_vatt.data import _clips as clips
+from keras_vatt.data import make_demo_corpus
+from keras_vatt.pretraining import _run as run_module
+from keras_vatt.pretraining._errors import PretrainingError
+from keras_vatt.pretraining._settings import PretrainSettings, save_settings
 from keras_vatt.training import RunCheckpoint
 
 OPTIONS = {

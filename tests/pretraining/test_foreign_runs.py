@@ -8,7 +8,7 @@ import pytest
 
 from keras_vatt.cli import pretrain as command
 from keras_vatt.cli.main import main
-from keras_vatt.pretraining.settings import PretrainSettings, save_settings
+from keras_vatt.pretraining._settings import PretrainSettings, save_settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links of Unix")
 

@@ -16,7 +16,7 @@ import pytest
 import keras_vatt
 from keras_vatt.cli.main import main
 from keras_vatt.data import CachedClips, make_demo_corpus, read_corpus
-from keras_vatt.data.cache import CacheError
+from keras_vatt.data._cache import CacheError
 from keras_vatt.training import RunCheckpoint
 
 COMMAND = [sys.executable, "-m", "keras_vatt.cli.main"]

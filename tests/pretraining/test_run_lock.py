@@ -12,14 +12,14 @@ import pytest
 
 from keras_vatt.cli.main import main
 from keras_vatt.pretraining import PretrainSettings, pretrain
-from keras_vatt.pretraining.errors import PretrainingError
-from keras_vatt.pretraining.named_places import sign_places
-from keras_vatt.pretraining.run_lock import LOCK_NAME, run_lock
-from keras_vatt.pretraining.settings import save_settings
+from keras_vatt.pretraining._errors import PretrainingError
+from keras_vatt.pretraining._named_places import sign_places
+from keras_vatt.pretraining._run_lock import LOCK_NAME, run_lock
+from keras_vatt.pretraining._settings import save_settings
 
 HOLDER = """
 import sys, time
-from keras_vatt.pretraining.run_lock import run_lock
+from keras_vatt.pretraining._run_lock import run_lock
 
 with run_lock(sys.argv[1]):
     print("held", flush=True)

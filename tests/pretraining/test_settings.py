@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from keras_vatt.pretraining import pretrain
-from keras_vatt.pretraining.errors import PretrainingError
-from keras_vatt.pretraining.settings import (
+from keras_vatt.pretraining._errors import PretrainingError
+from keras_vatt.pretraining._settings import (
     PretrainSettings,
     add_arguments,
     load_settings,

@@ -4,9 +4,9 @@ import pathlib
 
 import keras
 import pytest
-from search.small import small_model, write_folder
 
 from keras_vatt.search import MediaIndex, embed_folder
+from tests.search.small import small_model, write_folder
 
 # The page, its guard and what happens to files have nothing to do with the backend:
 # their tests run once, on PyTorch.

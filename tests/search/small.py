@@ -1,11 +1,11 @@
 """A folder of small media, and a model with clips of 0.4 seconds to search it by."""
 
 import numpy as np
-from data._media import numbered_picture, write_media
-from models.tiny import tiny_vatt
 
 import keras_vatt
 from keras_vatt.data import ClipSpec
+from tests.data._media import numbered_picture, write_media
+from tests.models.tiny import tiny_vatt
 
 SPEC = ClipSpec(num_frames=4, frame_size=8, sampling_rate=2_000)
 CAPTIONS = ["a red star", "the blue circle"]

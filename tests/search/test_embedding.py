@@ -6,18 +6,18 @@ import os
 import numpy as np
 import pytest
 import safetensors.numpy
-from data._media import noisy_picture, write_media
-from search.small import small_model, write_folder, write_video
 
 from keras_vatt.data import Problem
 from keras_vatt.search import (
     MediaIndex,
     MediaIndexError,
     embed_folder,
-    embedding,
     index_files,
     read_report,
 )
+from keras_vatt.search import _embedding as embedding
+from tests.data._media import noisy_picture, write_media
+from tests.search.small import small_model, write_folder, write_video
 
 
 def content(folder):

@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from search.small import SPEC, small_model
 
 from keras_vatt.data import decode_frames, decode_waveform
 from keras_vatt.search import MediaIndex, MediaIndexError, embed_folder
+from tests.search.small import SPEC, small_model
 
 # Windows of 0.4 seconds of the files of `small.write_folder`.
 SEEN = {"talk.mp4": 5, "trip/mute.mp4": 5}
@@ -121,7 +121,7 @@ def test_text_is_not_mixed_with_other_queries(model, media, index):
 def test_the_page_searches_by_both(model, media, index):
     testclient = pytest.importorskip("starlette.testclient")
     pytest.importorskip("uvicorn")
-    from keras_vatt.search.page import HOST, make_app
+    from keras_vatt.search._page import HOST, make_app
 
     app = make_app(index, model)
     address = f"http://{HOST}/{app.state.token}"

@@ -5,12 +5,12 @@ import shutil
 import sys
 
 import pytest
-from data._media import write_media
-from search.small import tone, write_video
 
 from keras_vatt.data import Problem
 from keras_vatt.search import MediaIndex, MediaIndexError, embed_folder, read_report
-from keras_vatt.search.media_files import file_inside, find_media
+from keras_vatt.search._media_files import file_inside, find_media
+from tests.data._media import write_media
+from tests.search.small import tone, write_video
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="links of Unix")
 

@@ -5,7 +5,6 @@ import shutil
 
 import numpy as np
 import pytest
-from search.small import SPEC, small_model, write_folder, write_video
 
 from keras_vatt.data import MediaError, decode_frames, decode_waveform
 from keras_vatt.search import (
@@ -13,8 +12,9 @@ from keras_vatt.search import (
     MediaIndexError,
     embed_folder,
     unknown_words,
-    window_scores,
 )
+from keras_vatt.search import _window_scores as window_scores
+from tests.search.small import SPEC, small_model, write_folder, write_video
 
 # Windows of 0.4 seconds: file, number of windows, whether it is seen and heard.
 FILES = [

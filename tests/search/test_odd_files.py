@@ -6,15 +6,17 @@ import wave
 import av
 import numpy as np
 import pytest
-from data._media import write_media
-from search.small import SPEC, tone, write_video
 
-from keras_vatt.data import MediaError, MediaInfo, Problem, media
-from keras_vatt.search import MediaIndex, embed_folder, thumbnails
-from keras_vatt.search import windows as windows_module
-from keras_vatt.search.media_files import find_media
-from keras_vatt.search.thumbnails import thumbnail
-from keras_vatt.search.windows import cut_files
+from keras_vatt.data import MediaError, MediaInfo, Problem
+from keras_vatt.data.decoding import _media as media
+from keras_vatt.search import MediaIndex, embed_folder
+from keras_vatt.search import _thumbnails as thumbnails
+from keras_vatt.search import _windows as windows_module
+from keras_vatt.search._media_files import find_media
+from keras_vatt.search._thumbnails import thumbnail
+from keras_vatt.search._windows import cut_files
+from tests.data._media import write_media
+from tests.search.small import SPEC, tone, write_video
 
 WEEKS = 2_160_000.0  # 600 hours.
 ERRORS = {
@@ -172,8 +174,8 @@ def test_the_page_names_a_query_that_fails_in_an_unforeseen_way(
 ):
     testclient = pytest.importorskip("starlette.testclient")
     pytest.importorskip("uvicorn")
-    from keras_vatt.search import queries
-    from keras_vatt.search.page import HOST, make_app
+    from keras_vatt.search import _queries as queries
+    from keras_vatt.search._page import HOST, make_app
 
     def failing(*_, **__):
         raise ERRORS["library"]

@@ -11,15 +11,15 @@ import time
 
 import numpy as np
 import pytest
-from search.small import small_model, write_folder, write_video
 
 from keras_vatt.search import MediaIndex, embed_folder
+from tests.search.small import small_model, write_folder, write_video
 
 testclient = pytest.importorskip("starlette.testclient")
 uvicorn = pytest.importorskip("uvicorn")
 
-from keras_vatt.search.cards import clock, result_cards  # noqa: E402
-from keras_vatt.search.page import HOST, make_app  # noqa: E402
+from keras_vatt.search._cards import clock, result_cards  # noqa: E402
+from keras_vatt.search._page import HOST, make_app  # noqa: E402
 
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _DRIVER = shutil.which("chromedriver")
@@ -122,7 +122,7 @@ def test_thumbnails_are_the_middle_of_their_window(client, page_index):
     with pathlib.Path(page_index.folder.parent / "thumbnail.jpg").open("w+b") as file:
         file.write(answer.content)
         pixels = np.asarray(Image.open(file))
-    from data._media import number_in
+    from tests.data._media import number_in
 
     # The last window of two seconds, at 10 pictures in a second: 1.8 seconds.
     assert number_in(pixels) == 18

@@ -19,8 +19,9 @@ from keras_vatt.search import MediaIndex
 testclient = pytest.importorskip("starlette.testclient")
 uvicorn = pytest.importorskip("uvicorn")
 
-from keras_vatt.search import page, page_queries  # noqa: E402
-from keras_vatt.search.cards import result_cards  # noqa: E402
+from keras_vatt.search import _page as page  # noqa: E402
+from keras_vatt.search import _page_queries as page_queries  # noqa: E402
+from keras_vatt.search._cards import result_cards  # noqa: E402
 
 BASE = f"http://{page.HOST}:7860"
 SECRET = b"a secret of the user of the server"

@@ -91,7 +91,7 @@ def test_mistakes_are_named_in_one_line(capsys, preset, made, media, tmp_path):
 
 def test_the_page_says_what_to_install(capsys, made, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    monkeypatch.delitem(sys.modules, "keras_vatt.search.page", raising=False)
+    monkeypatch.delitem(sys.modules, "keras_vatt.search._page", raising=False)
     code, _, err = run(capsys, "search", made, "--serve")
     assert code == 2
     assert 'pip install "keras-vatt[serve]"' in err

@@ -5,12 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
-from data._media import write_media
-from search.small import SPEC, tone, write_video
 
 from keras_vatt.data import MediaError, Problem, decode_waveform
-from keras_vatt.data.raw_clips import raw_frames, raw_waveform
+from keras_vatt.data.decoding._raw_clips import raw_frames, raw_waveform
 from keras_vatt.search import MediaIndex, MediaIndexError, embed_folder, read_report
+from tests.data._media import write_media
+from tests.search.small import SPEC, tone, write_video
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from data._media import write_media
-from search.small import tone
 
 from keras_vatt.search import MediaIndexError
+from tests.data._media import write_media
+from tests.search.small import tone
 
 SILENCE = np.zeros(8_000, np.float32)
 
@@ -38,7 +38,7 @@ def test_silence_around_the_middle_is_no_silent_query(model, index):
 def test_the_page_refuses_silence_and_says_why(model, index, tmp_path):
     testclient = pytest.importorskip("starlette.testclient")
     pytest.importorskip("uvicorn")
-    from keras_vatt.search.page import HOST, make_app
+    from keras_vatt.search._page import HOST, make_app
 
     app = make_app(index, model)
     address = f"http://{HOST}/{app.state.token}"

@@ -8,11 +8,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from PIL import Image
-from search.small import write_video
 
-from keras_vatt.data import MediaError, Problem, media
-from keras_vatt.search import thumbnails
-from keras_vatt.search.thumbnails import thumbnail
+from keras_vatt.data import MediaError, Problem
+from keras_vatt.data.decoding import _media as media
+from keras_vatt.search import _thumbnails as thumbnails
+from keras_vatt.search._thumbnails import thumbnail
+from tests.search.small import write_video
 
 
 def test_a_video_without_frames_is_named(tmp_path, monkeypatch):

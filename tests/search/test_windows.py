@@ -4,13 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from data._media import numbers_in
-from search.small import SPEC, write_video
 
 from keras_vatt.data import Problem
-from keras_vatt.search import windows as windows_module
-from keras_vatt.search.media_files import find_media
-from keras_vatt.search.windows import DecodingRules, cut_files, decode_windows
+from keras_vatt.search import _windows as windows_module
+from keras_vatt.search._media_files import find_media
+from keras_vatt.search._windows import DecodingRules, cut_files, decode_windows
+from tests.data._media import numbers_in
+from tests.search.small import SPEC, write_video
 
 BOTH = ("video", "audio")
 READABLE = dataclasses.replace(SPEC, frame_size=16)

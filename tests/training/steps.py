@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 from keras import ops
-from models.tiny import NO_RANDOMNESS, tiny_vatt
+
+from tests.models.tiny import NO_RANDOMNESS, tiny_vatt
 
 
 def values_of(variables):

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from models.tiny import tiny_batch, tiny_vatt
-from training.steps import train, values_of
-from training.toy import ToyModel
+
+from tests.models.tiny import tiny_batch, tiny_vatt
+from tests.training.steps import train, values_of
+from tests.training.toy import ToyModel
 
 
 @pytest.mark.parametrize("form", ["agnostic", "specific"])

@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from models.tiny import NO_RANDOMNESS, tiny_batch, tiny_vatt
-from training.steps import flat, model_with, train, values_of
 
 import keras_vatt
 from keras_vatt import harmonization as h
 from keras_vatt import losses
+from tests.models.tiny import NO_RANDOMNESS, tiny_batch, tiny_vatt
+from tests.training.steps import flat, model_with, train, values_of
 
 
 def arrays(num_batches=2):

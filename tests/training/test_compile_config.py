@@ -2,9 +2,9 @@
 
 import keras
 import pytest
-from models.tiny import tiny_vatt
 
 from keras_vatt import losses
+from tests.models.tiny import tiny_vatt
 
 ARGUMENTS = {
     "group_by": "anchors",

@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from models.tiny import tiny_batch, tiny_vatt
-from training.steps import flat, model_with, train, update_of, values_of
 
 import keras_vatt
 from keras_vatt import harmonization as h
+from tests.models.tiny import tiny_batch, tiny_vatt
+from tests.training.steps import flat, model_with, train, update_of, values_of
 
 BACKEND = keras.config.backend()
 HARMONIZERS = pytest.mark.parametrize("harmonizer", [None, "realign"])

@@ -9,9 +9,10 @@ import sys
 import keras
 import numpy as np
 import pytest
-from training.steps import model_with
 
-TESTS = pathlib.Path(__file__).parents[1]
+from tests.training.steps import model_with
+
+ROOT = pathlib.Path(__file__).parents[2]
 SIZES = (
     "video_audio_loss",
     "video_text_loss",
@@ -24,8 +25,8 @@ COSINE = "gradient_cosine"
 _RUN = """
 import json, sys
 import keras, numpy as np
-from models.tiny import tiny_batch
-from training.steps import flat, model_with, train, values_of
+from tests.models.tiny import tiny_batch
+from tests.training.steps import flat, model_with, train, values_of
 from keras_vatt.losses import AsymmetricNCE
 
 form, weights, stem = sys.argv[1:]
@@ -51,7 +52,7 @@ def test_three_steps_are_the_same_on_every_backend(form, tmp_path):
     np.savez(weights, *model_with(form=form).get_weights())
     runs = {}
     for backend in ("jax", "tensorflow", "torch"):
-        environment = {"KERAS_BACKEND": backend, "PYTHONPATH": str(TESTS)}
+        environment = {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
         stem = tmp_path / backend
         subprocess.run(
             [sys.executable, "-c", _RUN, form, weights, stem],

@@ -11,9 +11,13 @@ import warnings
 
 import numpy as np
 import pytest
-from models.tiny import tiny_batch
-from training.steps import model_with, train
-from training.test_run_checkpoint import (
+
+from keras_vatt.training import RunCheckpoint
+from keras_vatt.training._checkpoint_folder import CheckpointError
+from keras_vatt.training._checksums import find_damage
+from tests.models.tiny import tiny_batch
+from tests.training.steps import model_with, train
+from tests.training.test_run_checkpoint import (
     EPOCHS,
     STEPS,
     assert_same_state,
@@ -23,10 +27,6 @@ from training.test_run_checkpoint import (
     model_of_run,
     state_of,
 )
-
-from keras_vatt.training import RunCheckpoint
-from keras_vatt.training.checkpoint_folder import CheckpointError
-from keras_vatt.training.checksums import find_damage
 
 # Orbax leaves reads behind when one fails, and they find its event loop closed, maybe
 # in a later test.
@@ -233,8 +233,8 @@ def test_an_epoch_whose_end_was_not_kept_is_not_followed_by_another(tmp_path):
 KILLED_AT = """
 import os, signal, sys
 sys.path.insert(0, {tests!r})
-import conftest
-from training import test_run_checkpoint as tests
+import tests.conftest
+from tests.training import test_run_checkpoint as tests
 
 model, checkpoint = tests.checkpointed({folder!r})
 checkpoint.save()
@@ -259,7 +259,7 @@ checkpoint.wait()
 def test_a_kill_before_all_checksums_are_there_leaves_no_checkpoint(
     tmp_path, function, target
 ):
-    tests = str(pathlib.Path(__file__).parents[1])
+    tests = str(pathlib.Path(__file__).parents[2])
     code = KILLED_AT.format(
         tests=tests, folder=str(tmp_path), function=function, target=target
     )

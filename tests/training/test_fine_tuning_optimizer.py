@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from golden_files import golden_arrays
-from models.tiny import tiny_backbone
 
 import keras_vatt
 from keras_vatt.training import FineTuningSGD, fine_tuning_optimizer
+from tests.golden_files import golden_arrays
+from tests.models.tiny import tiny_backbone
 
 RATE, MOMENTUM, LIMIT = 0.1, 0.9, 0.1
 BATCHES = 4

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from models.tiny import tiny_backbone, tiny_batch
-from training.steps import loss_gradients, model_with, train, update_of, values_of
 
 import keras_vatt
+from tests.models.tiny import tiny_backbone, tiny_batch
+from tests.training.steps import loss_gradients, model_with, train, update_of, values_of
 
 
 def freeze(model, part):

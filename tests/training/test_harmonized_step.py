@@ -4,8 +4,11 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from models.tiny import NO_RANDOMNESS, tiny_batch, tiny_vatt
-from training.steps import (
+
+import keras_vatt
+from keras_vatt import harmonization as h
+from tests.models.tiny import NO_RANDOMNESS, tiny_batch, tiny_vatt
+from tests.training.steps import (
     flat,
     group_gradients,
     loss_gradients,
@@ -15,9 +18,6 @@ from training.steps import (
     update_of,
     values_of,
 )
-
-import keras_vatt
-from keras_vatt import harmonization as h
 
 
 def sgd():

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from training.steps import train, values_of
-from training.toy import ToyModel
 
 from keras_vatt import harmonization as h
+from tests.training.steps import train, values_of
+from tests.training.toy import ToyModel
 
 BACKEND = keras.config.backend()
 # Gradient of each sample: the input divided by the width of the model.

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from training.steps import train
-from training.toy import ToyModel
 
 from keras_vatt.training import NamedMeans
+from tests.training.steps import train
+from tests.training.toy import ToyModel
 
 BACKEND = keras.config.backend()
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from models.tiny import tiny_batch
-from training.steps import model_with, train
+
+from tests.models.tiny import tiny_batch
+from tests.training.steps import model_with, train
 
 LOSSES = ("video_audio_loss", "video_text_loss")
 

@@ -3,9 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from models.tiny import tiny_batch
-from training.steps import model_with, train, values_of
-from training.toy import ToyModel
+
+from tests.models.tiny import tiny_batch
+from tests.training.steps import model_with, train, values_of
+from tests.training.toy import ToyModel
 
 MICRO_BATCHES = pytest.mark.parametrize("num_micro_batches", [2, 8])
 

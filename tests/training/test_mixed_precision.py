@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from models.tiny import tiny_batch
-from training.steps import model_with, train, values_of
+
+from tests.models.tiny import tiny_batch
+from tests.training.steps import model_with, train, values_of
 
 needs_float16 = pytest.mark.skipif(
     keras.config.backend() == "jax",

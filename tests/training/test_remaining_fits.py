@@ -1,9 +1,9 @@
 """The calls of `fit` that a run has left, wherever it stands."""
 
 import pytest
-from training.toy import ToyModel
 
 from keras_vatt.training import RunCheckpoint
+from tests.training.toy import ToyModel
 
 
 def run_at(tmp_path, epoch, step_in_epoch=0, steps_per_epoch=5):

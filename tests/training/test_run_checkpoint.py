@@ -11,10 +11,10 @@ import sys
 import keras
 import numpy as np
 import pytest
-from models.tiny import tiny_batch, tiny_vatt
-from training.steps import model_with, train
 
 from keras_vatt.training import RunCheckpoint
+from tests.models.tiny import tiny_batch, tiny_vatt
+from tests.training.steps import model_with, train
 
 EPOCHS, STEPS = 3, 3
 
@@ -229,10 +229,10 @@ def test_an_epoch_shorter_than_what_is_begun_of_it_is_refused(tmp_path):
 KILLED_WHILE_IT_SAVES = """
 import os, signal, sys
 sys.path.insert(0, {tests!r})
-import conftest
-from training import test_run_checkpoint as tests
+import tests.conftest
+from tests.training import test_run_checkpoint
 
-model, checkpoint = tests.checkpointed({folder!r})
+model, checkpoint = test_run_checkpoint.checkpointed({folder!r})
 checkpoint.save()
 checkpoint.wait()
 checkpoint.steps = 2
@@ -243,7 +243,7 @@ checkpoint.wait()
 
 
 def test_a_partly_written_checkpoint_is_never_restored(tmp_path):
-    tests = str(pathlib.Path(__file__).parents[1])
+    tests = str(pathlib.Path(__file__).parents[2])
     code = KILLED_WHILE_IT_SAVES.format(tests=tests, folder=str(tmp_path))
     killed = subprocess.run([sys.executable, "-c", code], timeout=120)
     assert killed.returncode == -signal.SIGKILL

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_vatt.training import warmup_cosine
-from keras_vatt.training.schedules import warn_of_a_long_schedule
+from keras_vatt.training._schedules import warn_of_a_long_schedule
 
 
 def expected_rate(step, peak, end, warmup_steps, total_steps):

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from models.tiny import tiny_batch, tiny_vatt
-from training.steps import model_with, train, values_of
 
 from keras_vatt import harmonization as h
+from tests.models.tiny import tiny_batch, tiny_vatt
+from tests.training.steps import model_with, train, values_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*has a NaN or an infinity")
 

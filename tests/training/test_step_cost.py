@@ -4,10 +4,10 @@ import collections
 
 import keras
 import pytest
-from models.tiny import tiny_batch
-from training.steps import model_with, train
 
 from keras_vatt import harmonization
+from tests.models.tiny import tiny_batch
+from tests.training.steps import model_with, train
 
 BACKEND = keras.config.backend()
 MODALITIES = ("video", "audio", "text")

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from models.tiny import tiny_batch
-from training.steps import model_with, values_of
 
 import keras_vatt
+from tests.models.tiny import tiny_batch
+from tests.training.steps import model_with, values_of
 
 BACKEND = keras.config.backend()
 

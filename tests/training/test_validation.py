@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from models.tiny import tiny_batch, tiny_vatt
-from training.steps import model_with, train, values_of
 
 import keras_vatt
 from keras_vatt import losses
+from tests.models.tiny import tiny_batch, tiny_vatt
+from tests.training.steps import model_with, train, values_of
 
 RANDOM = {"dropout": 0.5, "token_keep_rate": 0.5}
 AUDIO_MASK = np.array([1, 1, 0, 1, 1, 0, 1, 1], "float32")

@@ -1,7 +1,8 @@
 """A model that was never compiled says so."""
 
 import pytest
-from models.tiny import tiny_batch, tiny_vatt
+
+from tests.models.tiny import tiny_batch, tiny_vatt
 
 
 @pytest.mark.parametrize("loop", ["fit", "evaluate", "train_on_batch", "test_on_batch"])

@@ -1,0 +1,213 @@
+"""Reads the index of a TensorFlow checkpoint, trusting nothing in it.
+
+The index is a sorted table from the name of a tensor to a message that says which
+bytes of which shard it has, of which shape and dtype they are, and their checksum. All
+is checked against the others and the sizes of the files.
+"""
+
+import dataclasses
+import functools
+import math
+import operator
+import pathlib
+
+import ml_dtypes  # noqa: F401 Makes NumPy know bfloat16 and float8.
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from keras_vatt.conversion._bundle_messages import Entry, Header
+from keras_vatt.conversion._sorted_table import table_records
+
+MAX_INDEX_BYTES = 2**24
+
+# TensorFlow's numbers (tensorflow/core/framework/types.proto).
+_DTYPES = {
+    1: "float32",
+    2: "float64",
+    3: "int32",
+    4: "uint8",
+    5: "int16",
+    6: "int8",
+    7: "string",
+    9: "int64",
+    10: "bool",
+    14: "bfloat16",
+    17: "uint16",
+    19: "float16",
+    22: "uint32",
+    23: "uint64",
+    24: "float8_e5m2",
+    25: "float8_e4m3fn",
+}
+_ARRAY_DTYPES = set(_DTYPES.values()) - {"string"}
+_MAX_RANK = 64  # NumPy's
+_MAX_TENSOR_BYTES = 2**60
+_LITTLE_ENDIAN = 0
+_VERSION = 1
+_HEADER_KEY = b""
+# Pieces of partitioned variables have keys that begin so, and are no text.
+_PIECE_MARK = b"\x00"
+
+
+class DamagedIndexError(ValueError):
+    """The records of an index contradict each other or the files."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredTensor:
+    """A tensor of a checkpoint, by its index.
+
+    Attributes:
+        path: `pathlib.Path` of the shard.
+        offset: int, where in the shard its bytes begin.
+        size: int, how many bytes it has.
+        shape: tuple of ints.
+        dtype: string, such as `"float32"`; or `"type 21"`, with TensorFlow's number,
+            if NumPy has none of its kind.
+        checksum: int, see `masked_checksum`.
+        is_partitioned: bool. Whether the shard has it in pieces.
+    """
+
+    path: pathlib.Path
+    offset: int
+    size: int
+    shape: tuple[int, ...]
+    dtype: str
+    checksum: int
+    is_partitioned: bool
+
+    @property
+    def is_array(self):
+        """Whether its bytes are those of a NumPy array."""
+        return self.dtype in _ARRAY_DTYPES and not self.is_partitioned
+
+
+def read_index(prefix):
+    """Reads the index of a checkpoint and checks it against the sizes of the shards.
+
+    Args:
+        prefix: string; see `TensorBundle`.
+
+    Returns:
+        Dict from name to `StoredTensor`, in order of the names.
+
+    Raises:
+        DamagedIndexError: if the index contradicts itself or the shards.
+        DamagedTableError: if it is not a table of records.
+        OSError: if a file can't be opened.
+    """
+    records = table_records(_index_content(pathlib.Path(f"{prefix}.index")))
+    if not records or records[0][0] != _HEADER_KEY:
+        raise DamagedIndexError("has no header")
+    header = _parsed(Header, records[0][1])
+    if header.endianness != _LITTLE_ENDIAN:
+        raise DamagedIndexError("was written big-endian, which is not supported")
+    if header.version.min_consumer > _VERSION:
+        raise DamagedIndexError("is of a later version, which is not supported")
+    tensors = {}
+    for key, value in records[1:]:
+        if key.startswith(_PIECE_MARK):
+            continue
+        name = _name(key)
+        tensors[name] = _stored_tensor(
+            name, _parsed(Entry, value), header.num_shards, prefix
+        )
+    _check_shards(tensors.values())
+    return tensors
+
+
+def _name(key):
+    try:
+        name = key.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DamagedIndexError(f"has the name {key!r}") from error
+    # Names are shown in messages: a terminal would obey control characters.
+    if not name.isprintable():
+        raise DamagedIndexError(f"has the name {name!r}")
+    return name
+
+
+def _index_content(path):
+    """The bytes of an index file, which has to be a file of moderate size."""
+    # A pipe would be waited for, a device read without end.
+    if not path.is_file():
+        raise DamagedIndexError("is not a file")
+    with path.open("rb") as file:
+        content = file.read(MAX_INDEX_BYTES + 1)
+    if len(content) > MAX_INDEX_BYTES:
+        raise DamagedIndexError(f"has more than {MAX_INDEX_BYTES:,} bytes")
+    return content
+
+
+def _parsed(message, content):
+    try:
+        return message.FromString(content)
+    except DecodeError as error:
+        raise DamagedIndexError("has a record that can't be parsed") from error
+
+
+def _stored_tensor(name, entry, num_shards, prefix):
+    if not 0 <= entry.shard_id < num_shards:
+        raise DamagedIndexError(
+            f"puts a tensor in shard {entry.shard_id} of {num_shards}: {name}"
+        )
+    if min(entry.offset, entry.size) < 0:
+        raise DamagedIndexError(f"has a tensor of negative size or offset: {name}")
+    tensor = StoredTensor(
+        path=_shard_path(prefix, entry.shard_id, num_shards),
+        offset=entry.offset,
+        size=entry.size,
+        shape=_shape(name, entry),
+        dtype=_DTYPES.get(entry.dtype, f"type {entry.dtype}"),
+        checksum=entry.crc32c,
+        is_partitioned=bool(entry.slices),
+    )
+    if tensor.is_array:
+        _check_size(name, tensor)
+    return tensor
+
+
+@functools.lru_cache(maxsize=64)
+def _shard_path(prefix, number, count):
+    return pathlib.Path(f"{prefix}.data-{number:05d}-of-{count:05d}")
+
+
+def _shape(name, entry):
+    if entry.shape.unknown_rank or len(entry.shape.dim) > _MAX_RANK:
+        raise DamagedIndexError(f"has a tensor of unknown shape: {name}")
+    shape = tuple(dimension.size for dimension in entry.shape.dim)
+    if min(shape, default=0) < 0 or math.prod(filter(None, shape)) > _MAX_TENSOR_BYTES:
+        raise DamagedIndexError(f"has a tensor of impossible shape {shape}: {name}")
+    return shape
+
+
+def _check_size(name, tensor):
+    expected = math.prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
+    if tensor.size != expected:
+        raise DamagedIndexError(
+            f"has a tensor of {tensor.size:,} bytes for the shape {tensor.shape} and "
+            f"dtype {tensor.dtype}: {name}"
+        )
+
+
+def _check_shards(tensors):
+    """Checks that the tensors lie side by side in shards that are whole."""
+    by_shard = {}
+    for tensor in tensors:
+        by_shard.setdefault(tensor.path, []).append(tensor)
+    for path, group in by_shard.items():
+        if not path.is_file():
+            fault = "is not a file" if path.exists() else "is missing"
+            raise DamagedIndexError(f"needs {path.name!r}, which {fault}")
+        end = 0
+        for tensor in sorted(group, key=operator.attrgetter("offset", "size")):
+            if tensor.size and tensor.offset < end:
+                raise DamagedIndexError(
+                    f"puts two tensors in the same bytes of {path.name!r}"
+                )
+            end = max(end, tensor.offset + tensor.size)
+        if end > path.stat().st_size:
+            raise DamagedIndexError(
+                f"needs {end:,} bytes of {path.name!r}, which has "
+                f"{path.stat().st_size:,}"
+            )

@@ -1,0 +1,363 @@
+"""Clips decoded once and kept on disk, for corpora that are read many times."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import pathlib
+
+import numpy as np
+import tqdm
+from array_record.python.array_record_data_source import ArrayRecordDataSource
+from array_record.python.array_record_module import ArrayRecordWriter
+
+from keras_vatt._files import atomic_write, scratch_folder
+from keras_vatt._os_errors import os_errors_at
+from keras_vatt.data._clip_spec import ClipSpec
+from keras_vatt.data._clips import Clip, find_wordless_captions, make_element
+from keras_vatt.data._manifest import Segment
+from keras_vatt.data._report import CorpusReport
+from keras_vatt.data.decoding._media import MediaError
+
+_RECORDS = "clips.array_record"
+_INDEX = "cache.json"
+# Counted up when the layout of the records or of the index changes, or decoding does.
+_FORMAT_VERSION = 2
+# One clip a record, so that any clip can be read alone.
+_WRITER_OPTIONS = "group_size:1,zstd:1"
+_FULL_SCALE = 32767
+# What a damaged index makes of the code that reads it.
+_INDEX_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+class CacheError(ValueError):
+    """A cache that is damaged: it has to be deleted and built again.
+
+    Args:
+        path: path of the damaged file.
+        reason: string or exception.
+    """
+
+    def __init__(self, path, reason):
+        path = pathlib.Path(path)
+        super().__init__(
+            f"The cache of decoded clips {str(path)!r} is damaged ({reason}): delete "
+            f"the folder {str(path.parent)!r}. It is built again."
+        )
+
+
+def find_cache_error(error):
+    """Returns what is wrong with a cache, if that is why a training loop failed.
+
+    TensorFlow's pipelines raise errors of their own, which quote the first one.
+
+    Args:
+        error: exception.
+
+    Returns:
+        String, the message of a `CacheError`; `None` for other errors.
+    """
+    if isinstance(error, CacheError):
+        return str(error)
+    for line in str(error).splitlines():
+        _, found, quoted = line.partition("CacheError: ")
+        message, end, _ = quoted.rpartition("is built again.")
+        if found and end:
+            return message + end
+    return None
+
+
+def build_cache(source, folder, workers=None, progress=True):
+    """Decode every clip of a source once and store it in a folder.
+
+    Reading a stored clip takes a small part of the time of decoding it. Clips are
+    stored with fixed windows in the middle of their segments: training from a cache
+    has no jitter in time or in space. Waveforms are stored with 16 bits; that
+    rounding is the only difference to decoding.
+
+    A folder that already has a cache of the same clips (the same specification, rows
+    of the manifest, sizes and times of change of the files) is left as it is, and a
+    cache whose files are cut or missing is built again. A build that is interrupted
+    leaves no cache; if it is killed, the next build removes its folder `.partial-*`.
+
+    Args:
+        source: `ClipSource` with `training=False`.
+        folder: str or path of a folder for this cache alone; made if it is missing.
+        workers: int, clips decoded at the same time, by threads: decoding releases
+            the interpreter lock. `None` stands for the number of processors. Defaults
+            to `None`.
+        progress: bool, whether to show a progress bar. Defaults to `True`.
+
+    Returns:
+        The `CorpusReport` of the build: clips that can't be decoded are left out.
+
+    Raises:
+        MediaError: If a clip can't be decoded and `source.on_error` is `"raise"`.
+        ValueError: If `source` cuts clips at random.
+        OSError: If the cache can't be written, such as on a full disk.
+
+    Example: see `CachedClips`.
+    """
+    if source.training:
+        raise ValueError("A cache needs a `ClipSource` with `training=False`.")
+    folder = pathlib.Path(folder)
+    fingerprint = _fingerprint(source)
+    index = _index_of_sound_cache(folder, fingerprint)
+    if index is not None:
+        return _updated_report(index, source, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(folder, ".partial-", (_RECORDS, _INDEX)) as partial:
+        with os_errors_at(folder / _RECORDS):
+            clips = _write_records(source, partial / _RECORDS, workers, progress)
+        index = {
+            "format_version": _FORMAT_VERSION,
+            "fingerprint": fingerprint,
+            "spec": source.spec.get_config(),
+            "candidates": source.candidates,
+            "report": source.report.to_dict(),
+            "clips": clips,
+        }
+        # The index goes first and comes last: without it there is no cache.
+        (folder / _INDEX).unlink(missing_ok=True)
+        os.replace(partial / _RECORDS, folder / _RECORDS)
+        with atomic_write(folder / _INDEX) as file:
+            file.write_text(json.dumps(index), encoding="utf-8")
+    return source.report
+
+
+class CachedClips:
+    """The clips of a cache, with the same elements as a `ClipSource`.
+
+    Args:
+        folder: str or path of a folder that `build_cache` has filled.
+        tokenize: Callable from a list of n strings to an integer array of shape
+            `(n, words)`.
+        candidates: int, captions for each clip, at most as many as the cache was
+            built with; `None` for as many. Defaults to `None`.
+
+    Raises:
+        FileNotFoundError: If the folder has no complete cache.
+        CacheError: If the cache is damaged, a `ValueError`. A clip whose record is
+            damaged raises it when it is read.
+        ValueError: If the cache has fewer `candidates`.
+
+    Example:
+    ```python
+    import numpy as np
+    from keras_vatt.data import (
+        CachedClips, ClipSource, ClipSpec, build_cache, make_demo_corpus, read_corpus
+    )
+
+    def tokenize(texts):
+        return np.ones((len(texts), 16), np.int32)
+
+    corpus = make_demo_corpus("demo", train_clips=2, test_clips=2, progress=False)
+    segments, _ = read_corpus(corpus)
+    source = ClipSource(segments, ClipSpec(num_frames=8, frame_size=64), tokenize)
+    print(build_cache(source, "cache", progress=False))
+    CachedClips("cache", tokenize)[0]["video"].shape  # (8, 64, 64, 3)
+    ```
+    """
+
+    def __init__(self, folder, tokenize, candidates=None):
+        folder = pathlib.Path(folder)
+        index = _read_index(folder)
+        if index is None:
+            raise FileNotFoundError(
+                f"There is no complete cache of this version in {str(folder)!r}. Make "
+                "one with `build_cache`."
+            )
+        self.tokenize = tokenize
+        try:
+            self.spec = ClipSpec.from_config(index["spec"])
+            available = int(index["candidates"])
+            self._clips = [_checked_clip(clip) for clip in index["clips"]]
+            self.segments = [Segment(**clip["segment"]) for clip in self._clips]
+            built = CorpusReport.from_dict(index["report"])
+        except _INDEX_ERRORS as error:
+            raise CacheError(folder / _INDEX, error) from error
+        self.candidates = available if candidates is None else candidates
+        if not 1 <= self.candidates <= available:
+            raise ValueError(
+                f"The cache has {available} candidates for each clip. "
+                f"Received: candidates={candidates}"
+            )
+        wordless = find_wordless_captions(self.segments, tokenize)
+        # The build may have found the same, with its own tokenizer.
+        findings = tuple(dict.fromkeys((*built.findings, *wordless)))
+        self.report = dataclasses.replace(built, findings=findings)
+        self._path = folder / _RECORDS
+        self._records = _open_records(self._path, len(self._clips))
+
+    def __len__(self):
+        return len(self._clips)
+
+    def __getitem__(self, index):
+        return self.clip(index)
+
+    def clip(self, index, epoch=0):
+        """Return one element, see `ClipSource`.
+
+        Args:
+            index: int, the number of the clip.
+            epoch: int. A cached clip is the same in every epoch. Defaults to `0`.
+
+        Returns:
+            A dict of NumPy arrays.
+        """
+        decoded = self.decode(index)
+        return make_element(decoded, self.spec, self.tokenize, self.candidates)
+
+    def decode(self, index):
+        """Read one clip without tokenising it.
+
+        Args:
+            index: int, the number of the clip.
+
+        Returns:
+            A `keras_vatt.data.Clip`.
+
+        Raises:
+            CacheError: If its record is damaged: records have checksums.
+        """
+        stored = self._clips[index]
+        captions = stored["captions"][: self.candidates]
+        try:
+            frames, waveform = _unpack(self._records[index], self.spec)
+        except (RuntimeError, ValueError) as error:
+            raise CacheError(self._path, error) from error
+        return Clip(frames, waveform if stored["has_audio"] else None, captions)
+
+
+def _read_index(folder):
+    """Return the index of a cache, `None` where there is none of this version."""
+    path = folder / _INDEX
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        return index if index["format_version"] == _FORMAT_VERSION else None
+    except FileNotFoundError:
+        return None
+    except _INDEX_ERRORS as error:
+        raise CacheError(path, error) from error
+
+
+def _index_of_sound_cache(folder, fingerprint):
+    """Returns the index of a cache of the same clips, `None` if it must be built."""
+    try:
+        index = _read_index(folder)
+        if index is None or index["fingerprint"] != fingerprint:
+            return None
+        _open_records(folder / _RECORDS, len(index["clips"]))
+        CorpusReport.from_dict(index["report"])
+        return index
+    except _INDEX_ERRORS:  # A `CacheError` is one.
+        return None
+
+
+def _updated_report(index, source, folder):
+    """Returns the report of a cache with the files that are left out by now.
+
+    They are no part of the cache: files that can't be used may come and go.
+    """
+    source.recall(CorpusReport.from_dict(index["report"]).findings)
+    report = source.report.to_dict()
+    if report != index["report"]:
+        with atomic_write(folder / _INDEX) as file:
+            file.write_text(json.dumps(index | {"report": report}), encoding="utf-8")
+    return source.report
+
+
+def _open_records(path, count):
+    try:
+        records = ArrayRecordDataSource(str(path))
+        found = len(records)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise CacheError(path, error) from error
+    if found != count:
+        raise CacheError(path, f"it has {found} clips, its index {count}")
+    return records
+
+
+def _checked_clip(stored):
+    captions = stored["captions"]
+    if not isinstance(captions, list) or not isinstance(stored["has_audio"], bool):
+        raise TypeError(f"{stored!r} is no clip")
+    return stored
+
+
+def _fingerprint(source):
+    """Return a digest of everything that the content of a cache depends on."""
+    clips = []
+    for index, segment in enumerate(source.segments):
+        row = dataclasses.asdict(segment)
+        clips.append([row, *_stamp(segment.path), source.captions(index)])
+    config = source.spec.get_config()
+    content = [_FORMAT_VERSION, config, source.candidates, source.short_clips, clips]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _stamp(path):
+    """Returns size and time of change of a file; zeros if it is gone by now."""
+    try:
+        status = os.stat(path)
+    except OSError:  # Decoding reports it.
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def _write_records(source, path, workers, progress):
+    """Write the records; return what the index says of each clip."""
+    stored = []
+    writer = ArrayRecordWriter(str(path), _WRITER_OPTIONS)
+    try:
+        decoded = _decode_all(source, workers or os.cpu_count())
+        bar = tqdm.tqdm(decoded, "caching clips", len(source), disable=not progress)
+        for segment, clip in bar:
+            if clip is None:
+                continue
+            writer.write(_pack(clip, source.spec))
+            entry = {"segment": dataclasses.asdict(segment), "captions": clip.captions}
+            stored.append(entry | {"has_audio": clip.waveform is not None})
+    finally:
+        writer.close()
+    return stored
+
+
+def _decode_all(source, workers):
+    """Yield each segment with its clip, or with `None` where that can't be decoded."""
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        waiting = collections.deque()
+        for index in range(len(source)):
+            waiting.append(pool.submit(_try_to_decode, source, index))
+            # Decoding must not run far ahead of writing: clips are large.
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _try_to_decode(source, index):
+    try:
+        return source.segments[index], source.decode(index)
+    except MediaError:  # The source has put it into its report.
+        if source.on_error == "raise":
+            raise
+        return source.segments[index], None
+
+
+def _pack(clip, spec):
+    waveform = np.zeros(spec.audio_samples) if clip.waveform is None else clip.waveform
+    samples = np.round(waveform * _FULL_SCALE).astype("<i2")
+    return clip.frames.tobytes() + samples.tobytes()
+
+
+def _unpack(record, spec):
+    size = math.prod(spec.video_shape)
+    if len(record) != size + 2 * spec.audio_samples:
+        raise ValueError("a record has another size than a clip")
+    frames = np.frombuffer(record, np.uint8, size).reshape(spec.video_shape)
+    samples = np.frombuffer(record, "<i2", offset=size)
+    return frames, samples / np.float32(_FULL_SCALE)

@@ -1,0 +1,144 @@
+"""The files of a folder of videos, and those that are not read, with the reason."""
+
+import dataclasses
+import os
+import pathlib
+
+from keras_vatt.data._caption_tables import CAPTION_TABLE_NAMES
+from keras_vatt.data._report import Finding, Problem
+from keras_vatt.data._subtitles import SUBTITLE_SUFFIXES
+from keras_vatt.data.decoding._media_suffixes import VIDEO_SUFFIXES, reason_to_ignore
+
+_CAPTION_SUFFIXES = (*SUBTITLE_SUFFIXES, ".csv")
+_HINT = "If you trust this corpus, pass `allow_outside=True` or `--allow-outside`."
+
+
+@dataclasses.dataclass
+class FolderContent:
+    """Videos and findings of a folder.
+
+    Args:
+        videos: dict from the real path of each video, a string, to the `pathlib.Path`
+            by which it was found.
+        captions: list of `pathlib.Path`, files that may have captions.
+        findings: list of `Finding`, media files that are not read.
+    """
+
+    videos: dict = dataclasses.field(default_factory=dict)
+    captions: list = dataclasses.field(default_factory=list)
+    findings: list = dataclasses.field(default_factory=list)
+
+    def ignore(self, path, reason, problem=Problem.IGNORED):
+        """Adds a finding: a file that is not read."""
+        self.findings.append(Finding(problem, str(path), reason))
+
+
+def find_files(root, allow_outside):
+    """Finds the videos and the caption files under a folder, in alphabetical order.
+
+    Hidden files and folders are left out. Links to files are followed if they lead to
+    a file of the folder that is not taken anyway. With `allow_outside` links to other
+    places are followed as well, those of folders once each.
+
+    Args:
+        root: `pathlib.Path` of a folder.
+        allow_outside: bool, whether links may lead out of it.
+
+    Returns:
+        A `FolderContent`.
+    """
+    content = FolderContent()
+    paths = sorted(_walk(root, allow_outside, content))
+    # Links last: a file that two names lead to is taken by its own name.
+    for path in sorted(paths, key=os.path.islink):
+        if _is_wanted(path, content) and _is_readable(
+            path, root, allow_outside, content
+        ):
+            _take(path, content)
+    content.videos = dict(sorted(content.videos.items(), key=lambda item: item[1]))
+    return content
+
+
+def outside_reason(what):
+    """Returns the reason for which a path that leads out of a corpus is refused."""
+    return f"{what} outside the folder of the corpus. {_HINT}"
+
+
+def _walk(root, allow_outside, content):
+    """Yields the paths of all files that are not hidden."""
+    waiting, seen = [root], {os.path.realpath(root)}
+    while waiting:
+        walk = os.walk(waiting.pop(), onerror=lambda error: _unreadable(error, content))
+        for parent, folders, names in walk:
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for path in (pathlib.Path(parent, name) for name in folders):
+                target = os.path.realpath(path)
+                if not path.is_symlink():
+                    seen.add(target)
+                elif _is_followed(path, target, root, allow_outside, seen, content):
+                    seen.add(target)
+                    waiting.append(path)
+            yield from (pathlib.Path(parent, n) for n in names if n[0] != ".")
+
+
+def _is_followed(path, target, root, allow_outside, seen, content):
+    """Returns whether a link to a folder is followed; if not, adds a finding."""
+    real_root = os.path.realpath(root)
+    if pathlib.Path(target).is_relative_to(real_root):
+        reason = "is a link to a folder of the corpus, which is read by its own name"
+    elif not allow_outside:
+        reason = outside_reason("is a link to a folder")
+    elif pathlib.Path(real_root).is_relative_to(target):
+        reason = "is a link to a folder that the corpus is in"
+    elif target in seen:
+        reason = "is a link to a folder that is read by another name"
+    else:
+        return True
+    content.ignore(path, reason)
+    return False
+
+
+def _is_wanted(path, content):
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES or suffix in _CAPTION_SUFFIXES:
+        return True
+    if path.name in CAPTION_TABLE_NAMES:
+        return True
+    reason = reason_to_ignore(path)
+    if reason is not None:
+        content.ignore(path, reason)
+    return False
+
+
+def _is_readable(path, root, allow_outside, content):
+    """Returns whether a path leads to a readable file; if not, adds a finding."""
+    if not os.path.exists(path):
+        content.ignore(path, "is a link to a file that doesn't exist", Problem.MISSING)
+    elif not os.path.isfile(path):
+        content.ignore(path, "is no regular file")
+    elif not allow_outside and leads_outside(root, path):
+        content.ignore(path, outside_reason("is a link to a file"))
+    else:
+        return True
+    return False
+
+
+def leads_outside(folder, path):
+    """Returns whether a path leads out of a folder, by `..` or by links."""
+    real_path = pathlib.Path(os.path.realpath(path))
+    return not real_path.is_relative_to(os.path.realpath(folder))
+
+
+def _take(path, content):
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        content.captions.append(path)
+        return
+    real_path = os.path.realpath(path)
+    if real_path in content.videos:
+        content.ignore(path, f"is the same file as {content.videos[real_path]}")
+    else:
+        content.videos[real_path] = path
+
+
+def _unreadable(error, content):
+    content.ignore(error.filename, f"can't be read ({error.strerror})")

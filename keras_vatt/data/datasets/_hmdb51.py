@@ -1,0 +1,51 @@
+"""HMDB51: human motion (Kuehne et al., ICCV 2011)."""
+
+from keras_vatt.data.datasets._dataset_folder import (
+    SetFolder,
+    kept,
+    stem_of,
+    text_lines,
+)
+from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
+
+LAYOUT = "<class>/<video>.avi and testTrainMulti_7030_splits/<class>_test_split<N>.txt"
+# The flags of the split files; clips with flag 0 are in neither part.
+_PARTS = {"0": None, "1": "train", "2": "test"}
+
+
+def read_hmdb51(folder, split):
+    """Reads HMDB51 as its archives unpack.
+
+    There is a split file for each class, with lines of a file name and a flag: 1
+    train, 2 test, 0 neither. The classes are in alphabetical order.
+
+    Args:
+        folder: string or path.
+        split: int, 1 to 3.
+
+    Returns:
+        `LabeledDataset`.
+    """
+    files = SetFolder(folder, LAYOUT)
+    suffix = f"_test_split{split}.txt"
+    lists = files.split_files(suffix)
+    if not lists:
+        raise files.nothing_found(f"<class>{suffix}")
+    names = tuple(path.name.removesuffix(suffix) for path in lists)
+    parts = {"train": [], "test": []}
+    for index, path in enumerate(lists):
+        for where, line in text_lines(path):
+            part, stem = _part_and_stem(line, where)
+            if part is not None:
+                clip = files.clip(where, [stem], names[index], labels=[index])
+                parts[part].append(clip)
+    files.check_found()
+    parts = {part: kept(clips) for part, clips in parts.items()}
+    return LabeledDataset("hmdb51", names, False, **parts, missing=files.missing)
+
+
+def _part_and_stem(line, where):
+    name, _, flag = line.rpartition(" ")
+    if flag not in _PARTS or not name:
+        raise ValueError(f"{where}: is no file name and a flag of 0, 1 or 2: {line!r}")
+    return _PARTS[flag], stem_of(name.strip(), where)[0]

@@ -1,0 +1,1 @@
+"""Decodes media files to frames and waveforms with FFmpeg."""

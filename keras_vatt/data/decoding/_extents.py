@@ -1,0 +1,85 @@
+"""Clips of a stretch of a file, which may be shorter than the clip."""
+
+import math
+
+from keras_vatt.data._report import Problem
+from keras_vatt.data.decoding._frames import decode_crops
+from keras_vatt.data.decoding._short_clips import lengthen
+from keras_vatt.data.decoding._waveform import decode_samples
+
+# Seconds that may lack of what a file promises: the last packet of some codecs has no
+# duration, or no frame of its own.
+_MISSING_SECONDS = 0.25
+
+
+def decode_extent_frames(media, start, end, spec, crop_positions, short_clips):
+    """Decodes frames of a stretch, filled up to a clip if it is shorter.
+
+    Args:
+        media: `keras_vatt.data.Media`.
+        start: float. Seconds after the start of the file.
+        end: float. Seconds after the start of the file, no later than its end.
+        spec: `keras_vatt.data.ClipSpec`.
+        crop_positions: sequence of floats, see `decode_frames`.
+        short_clips: str. `"repeat"`, `"pad"` or `"error"`, see `raw_frames`.
+
+    Returns:
+        NumPy array of uint8, shape `(crops, num_frames, frame_size, frame_size, 3)`.
+
+    Raises:
+        MediaError: if the file can't be decoded, has fewer frames than it promises, or
+            is too short and `short_clips` is `"error"`.
+    """
+    expected = spec.num_frames
+    if is_short(start, end, spec):
+        check_not_refused(media, start, end, spec, short_clips)
+        expected = math.ceil((end - start) * spec.frames_per_second - 1e-6)
+        expected = max(1, expected)
+    frames = decode_crops(media, start, spec, crop_positions)[:, :expected]
+    missing = (expected - frames.shape[1]) * spec.frame_period
+    if not frames.size or missing > max(_MISSING_SECONDS, spec.frame_period):
+        wanted = f"{start:.2f} to {min(end, start + spec.duration):.2f} s"
+        raise media.error(Problem.TOO_SHORT, f"has no frames for all of {wanted}")
+    filled = lengthen(frames.swapaxes(0, 1), spec.num_frames, short_clips)
+    return filled.swapaxes(0, 1)
+
+
+def decode_extent_waveform(media, start, end, spec, short_clips):
+    """Decodes audio of a stretch, filled up to a clip if it is shorter.
+
+    Args:
+        media: `keras_vatt.data.Media`.
+        start: float. Seconds after the start of the file.
+        end: float. Seconds after the start of the file, no later than its end.
+        spec: `keras_vatt.data.ClipSpec`.
+        short_clips: str. `"repeat"`, `"pad"` or `"error"`, see `raw_waveform`.
+
+    Returns:
+        NumPy array of float32, shape `(audio_samples,)`.
+
+    Raises:
+        MediaError: if the file can't be decoded, has no audio, or is too short and
+            `short_clips` is `"error"`.
+    """
+    num_samples = round((end - start) * spec.sampling_rate)
+    if num_samples < spec.audio_samples and is_short(start, end, spec):
+        check_not_refused(media, start, end, spec, short_clips)
+    waveform, num_decoded = decode_samples(media, start, spec)
+    if num_samples >= len(waveform):
+        return waveform
+    if not media.has_video and media.info().end <= end:
+        # The samples tell the length of a file better than its header.
+        num_samples = num_decoded
+    return lengthen(waveform[: max(1, num_samples)], len(waveform), short_clips)
+
+
+def is_short(start, end, spec):
+    """Returns whether a stretch is shorter than a clip by more than one frame."""
+    return end - start + spec.frame_period + 1e-6 < spec.duration
+
+
+def check_not_refused(media, start, end, spec, short_clips):
+    """Raises a `MediaError` where short clips are refused."""
+    if short_clips == "error":
+        reason = f"lasts {end - start:.2f} s, a clip {spec.duration:.2f} s"
+        raise media.error(Problem.TOO_SHORT, reason)

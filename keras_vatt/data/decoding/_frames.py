@@ -1,0 +1,186 @@
+"""Frames of a video by time: the one that is shown at each moment."""
+
+import itertools
+
+import numpy as np
+
+from keras_vatt.data._report import Problem
+from keras_vatt.data.decoding._filters import Scaler, at_rate
+from keras_vatt.data.decoding._media import TIME_TOLERANCE, open_media
+
+# PyAV frees the name of a color profile twice once the side data of a frame was read,
+# which ends the process (18.1.0).
+_CODECS_WITH_NAMED_PROFILES = frozenset({"apng", "png"})
+
+
+def decode_frames(source, start, spec, crop_position=0.5):
+    """Decodes the frames of one clip.
+
+    Frame `k` is the one that is shown at `start + k / spec.frames_per_second`
+    seconds: the last whose time stamp is not later. The frame is turned upright,
+    its shorter side is resized to `spec.frame_size` (bilinear, with square pixels),
+    and the longer side is cropped.
+
+    A clip that begins before the first frame, or ends after the last, is accepted
+    for as much as one period of its own frame rate.
+
+    Args:
+        source: str or path of a file, its `bytes`, a binary file object, or an open
+            `keras_vatt.data.Media`.
+        start: float, seconds after the start of the file.
+        spec: `keras_vatt.data.ClipSpec`.
+        crop_position: float, where the crop lies along the longer side: `0` is the
+            left or upper end, `1` the right or lower one. Defaults to `0.5`, the
+            center.
+
+    Returns:
+        NumPy array of uint8, shape `(num_frames, frame_size, frame_size, 3)`, RGB.
+
+    Raises:
+        MediaError: If the file has no video, if it doesn't cover the clip, or if it
+            is damaged between the key frame before the clip and the clip's end, as
+            far as the decoder notices: video has no checksums.
+
+    Example:
+    ```python
+    from keras_vatt.data import ClipSpec, decode_frames, make_demo_corpus
+
+    corpus = make_demo_corpus("demo", train_clips=2, test_clips=2, progress=False)
+    spec = ClipSpec(num_frames=8, frame_size=64)
+    decode_frames(corpus / "train" / "000000.mp4", 1.0, spec).shape  # (8, 64, 64, 3)
+    ```
+    """
+    with open_media(source) as media:
+        frames = decode_crops(media, start, spec, (crop_position,))[0]
+        if len(frames) < spec.num_frames:
+            wanted = f"{start:.2f} to {start + spec.duration:.2f} s"
+            raise media.error(Problem.TOO_SHORT, f"has no frames for all of {wanted}")
+    return frames
+
+
+def decode_crops(media, start, spec, crop_positions):
+    """Decodes the frames of one clip once, and crops them in several places.
+
+    Args:
+        media: `keras_vatt.data.Media`.
+        start: float, seconds after the start of the file.
+        spec: `keras_vatt.data.ClipSpec`.
+        crop_positions: sequence of floats, see `decode_frames`.
+
+    Returns:
+        NumPy array of uint8, shape `(crops, frames, frame_size, frame_size, 3)`, RGB,
+        with fewer frames than `spec.num_frames` if the file ends before.
+
+    Raises:
+        MediaError: see `decode_frames`.
+    """
+    # Anamorphic video has pixels that are not square.
+    pixel_aspect = float(media.video.sample_aspect_ratio or 1)
+    codec = media.video.codec_context.name
+    resizer = FrameResizer(pixel_aspect, spec.frame_size, codec)
+    crops = np.empty((len(crop_positions), *spec.video_shape), np.uint8)
+    count = 0
+    with media.translated_errors():
+        for frame in itertools.islice(_shown(media, start, spec), spec.num_frames):
+            crops[:, count] = resizer.crops(frame, crop_positions)
+            count += 1
+    if not count:
+        return crops[:, :0]
+    # Packets without data repeat the last frame, which may last one period more.
+    shown = (media.shown_until - start) * spec.frames_per_second + 1 + 1e-6
+    end = max(count, min(spec.num_frames, int(shown)))
+    crops[:, count:end] = crops[:, count - 1 : count]
+    return crops[:, :end]
+
+
+def _shown(media, start, spec):
+    frames = media.decode(media.video, start)
+    first = next(frames, None)
+    if first is None:
+        return iter(())
+    if media.time_of(first) > start + spec.frame_period:
+        when = f"{start:.2f} s, before {media.time_of(first):.2f} s"
+        raise media.error(Problem.TOO_SHORT, f"shows nothing at {when}")
+    clock_start = media.clock_of(start + TIME_TOLERANCE)
+    frames = itertools.chain([first], frames)
+    return at_rate(frames, clock_start, spec.frames_per_second)
+
+
+class FrameResizer:
+    """Turns frames of one stream into square RGB images.
+
+    Args:
+        pixel_aspect: float, width of a pixel over its height.
+        size: int, height and width of the images.
+        codec: str, FFmpeg's name of the codec of the stream. Defaults to `""`, frames
+            that were made of arrays.
+    """
+
+    def __init__(self, pixel_aspect, size, codec=""):
+        self._pixel_aspect = pixel_aspect
+        self._codec = codec
+        self._size = size
+        self._scaler = Scaler()
+        self._last = None, None
+
+    def crops(self, frame, positions):
+        """Crops of one frame.
+
+        Args:
+            frame: `av.VideoFrame`.
+            positions: sequence of floats, see `crop_position` of `decode_frames`.
+
+        Returns:
+            NumPy array of uint8, shape `(positions, size, size, 3)`.
+        """
+        image, size = self._resized(frame), self._size
+        crops = np.empty((len(positions), size, size, 3), np.uint8)
+        for crop, position in zip(crops, positions, strict=True):
+            top, left = (round((side - size) * position) for side in image.shape[:2])
+            crop[:] = image[top : top + size, left : left + size]
+        return crops
+
+    def _resized(self, frame):
+        previous, image = self._last
+        # While the previous frame is kept, no other has its buffer.
+        if previous is None or not _has_same_buffer(frame, previous):
+            size = self._size
+            shown_width = frame.width * self._pixel_aspect
+            scale = size / min(shown_width, frame.height)
+            width = max(size, round(shown_width * scale))
+            height = max(size, round(frame.height * scale))
+            image = self._scaler(frame, width, height)
+            image = upright(image, frame, self._codec)
+            self._last = frame, image
+        return image
+
+
+def upright(image, frame, codec):
+    """Turns and flips an image as the display matrix of its frame says.
+
+    Args:
+        image: NumPy array of shape `(height, width, channels)`.
+        frame: `av.VideoFrame` that the image was made from.
+        codec: str, FFmpeg's name of the codec of its stream.
+
+    Returns:
+        NumPy array, a view.
+    """
+    quarters = round(frame.rotation / 90)
+    if codec in _CODECS_WITH_NAMED_PROFILES:
+        return np.rot90(image, quarters)
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV doesn't know the kinds of side data of a photo.
+        return np.rot90(image, quarters)
+    if matrix is None:
+        return image
+    x_to_x, x_to_y, _, y_to_x, y_to_y = np.frombuffer(matrix, np.int32)[:5]
+    if abs(x_to_x) + abs(y_to_y) < abs(x_to_y) + abs(y_to_x):
+        image, x_to_x, y_to_y = image.swapaxes(0, 1), y_to_x, x_to_y
+    image = image[:, ::-1] if x_to_x < 0 else image
+    return image[::-1] if y_to_y < 0 else image
+
+
+def _has_same_buffer(frame, other):
+    return frame.planes[0].buffer_ptr == other.planes[0].buffer_ptr

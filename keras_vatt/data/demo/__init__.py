@@ -1,0 +1,1 @@
+"""A generated corpus of real media files."""

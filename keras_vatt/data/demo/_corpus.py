@@ -1,0 +1,321 @@
+"""A corpus of real mp4 files in which picture, sound and caption correspond.
+
+Made on the user's machine: a coloured shape that moves, a voice that names it, and a
+caption. A parameter misaligns a share of the sounds, another one a share of the
+captions, as in videos from the web; the truth is kept in the manifest.
+"""
+
+import concurrent.futures
+import dataclasses
+import json
+import os
+import pathlib
+
+import av
+import numpy as np
+import tqdm
+
+from keras_vatt._files import atomic_write
+from keras_vatt.data._manifest import Segment, write_manifest
+from keras_vatt.data.decoding._encoding import encode_clip
+from keras_vatt.data.demo._moving_shapes import (
+    COMBINATIONS,
+    Appearance,
+    Combination,
+    render_moving_shape,
+)
+from keras_vatt.data.demo._speech import Utterance, synthesize_speech
+
+CAPTIONS = (
+    "a {colour} {shape} moving {motion}",
+    "the {shape} is {colour} and it moves {motion}",
+    "{motion} goes the {colour} {shape}",
+)
+_SENTENCE = "{colour} {shape}, {motion}"
+_VOICES = ("en-us", "en-us+m3", "en-us+f2")
+
+_FRAMES_PER_SECOND = 10
+_NUM_FRAMES = 26
+_DURATION = _NUM_FRAMES / _FRAMES_PER_SECOND
+_SAMPLING_RATE = 48_000
+
+# Gain of the compressor, at whose output the loudest sample is just below 1.
+_COMPRESSION = 6.0
+
+# Clips whose speech is made by one process of the synthesizer. The speech of a clip
+# depends on the clips before it in its block, so this is part of the corpus.
+_BLOCK = 16
+_FORMAT_VERSION = 4
+_SETTINGS = "demo_corpus.json"
+_MANIFEST = "manifest.jsonl"
+
+
+def make_demo_corpus(
+    folder,
+    train_clips,
+    test_clips=120,
+    seed=0,
+    misaligned_audio=0.0,
+    misaligned_text=0.0,
+    frame_size=64,
+    workers=None,
+    progress=True,
+):
+    """Make a corpus of short videos, each showing, saying and captioning one thing.
+
+    A clip lasts 2.6 seconds (10 frames per second, H.264; 48 kHz mono, AAC) and is one
+    of 6 colours x 5 shapes x 4 motions: "a red star moving left". Position, size,
+    speed, shades, voice, speaking rate, pitch and the wording of the caption vary.
+
+    Training clips are drawn uniformly from the 120 combinations. The test split has
+    each combination once before any comes twice, and is never misaligned.
+
+    The manifest tells for each clip the combination of the `picture`, of the `sound`
+    and of the `text`, and whether they agree: `audio_aligned`, `text_aligned`.
+
+    Frames, waveforms and captions depend on the arguments alone; not on `workers`, nor
+    on whether the corpus was made in one go. (The version of the encoders shapes the
+    bytes of the files.) A folder that holds the same corpus is used as it is, and one
+    that was left half-made is completed.
+
+    Args:
+        folder: str or path of a folder for this corpus alone; made if it is missing.
+        train_clips: int, clips of split `"train"`.
+        test_clips: int, clips of split `"test"`. Defaults to `120`: every combination
+            once.
+        seed: int. Defaults to `0`.
+        misaligned_audio: float, probability that the sound of a training clip
+            describes another combination, drawn uniformly. Defaults to `0.0`.
+        misaligned_text: float, the same for the caption, independently. Defaults to
+            `0.0`.
+        frame_size: int, height and width in pixels, even. Defaults to `64`.
+        workers: int, clips made at the same time, by threads. `None` stands for the
+            number of processors. Defaults to `None`.
+        progress: bool, whether to show a progress bar. Defaults to `True`.
+
+    Returns:
+        `pathlib.Path` of the folder, which `read_corpus` reads.
+
+    Raises:
+        ImportError: If espeak-ng or Pillow is missing. They come with
+            `pip install "keras-vatt[demo]"`.
+        ValueError: If an argument is out of range, or if the folder holds something
+            else.
+
+    Example:
+    ```python
+    from keras_vatt.data import make_demo_corpus, read_corpus
+
+    corpus = make_demo_corpus(
+        "noisy", train_clips=4, test_clips=2, misaligned_audio=0.5, progress=False
+    )
+    segments, _ = read_corpus(corpus)
+    segments[0].caption  # such as "a green circle moving up"
+    segments[0].extra["audio_aligned"]
+    ```
+    """
+    settings = {
+        "format_version": _FORMAT_VERSION,
+        "train_clips": train_clips,
+        "test_clips": test_clips,
+        "seed": seed,
+        "misaligned_audio": misaligned_audio,
+        "misaligned_text": misaligned_text,
+        "frame_size": frame_size,
+    }
+    _check(settings)
+    folder = pathlib.Path(folder)
+    _claim(folder, settings)
+    plans = _plan_train(train_clips, seed, misaligned_audio, misaligned_text)
+    plans += _plan_test(test_clips, seed)
+    _make_missing(folder, plans, frame_size, workers or os.cpu_count(), progress)
+    if not (folder / _MANIFEST).is_file():
+        segments = [plan.to_segment(folder) for plan in plans]
+        write_manifest(folder / _MANIFEST, segments)
+    return folder
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """Everything that makes one clip."""
+
+    path: str
+    split: str
+    picture: Combination
+    sound: Combination
+    text: Combination
+    caption: str
+    appearance: Appearance
+    utterance: Utterance
+    loudness: float
+    delay: float
+
+    def to_segment(self, folder):
+        truth = {
+            "picture": str(self.picture),
+            "sound": str(self.sound),
+            "text": str(self.text),
+            "audio_aligned": self.sound == self.picture,
+            "text_aligned": self.text == self.picture,
+        }
+        path = str(folder / self.path)
+        return Segment(path, 0.0, _DURATION, self.caption, self.split, truth)
+
+
+def _check(settings):
+    for name in ("train_clips", "test_clips", "seed"):
+        value = settings[name]
+        if not isinstance(value, int) or value < 0:
+            raise ValueError(f"`{name}` must be an integer >= 0. Received: {value!r}")
+    for name in ("misaligned_audio", "misaligned_text"):
+        if not 0 <= settings[name] <= 1:
+            raise ValueError(f"`{name}` must lie in [0, 1]. Received: {settings[name]}")
+    size = settings["frame_size"]
+    if not isinstance(size, int) or size < 32 or size % 2:
+        raise ValueError(f"`frame_size` must be even and >= 32. Received: {size!r}")
+
+
+def _claim(folder, settings):
+    """Mark a folder as the place of this corpus, unless it holds something else."""
+    marker = folder / _SETTINGS
+    if marker.is_file():
+        found = json.loads(marker.read_text(encoding="utf-8"))
+        if found != settings:
+            raise ValueError(
+                f"{str(folder)!r} holds another demo corpus: {found}. Choose another "
+                f"folder, or delete it to make {settings}."
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise ValueError(f"{str(folder)!r} holds something else: choose a new folder.")
+    with atomic_write(marker) as partial:
+        partial.write_text(json.dumps(settings), encoding="utf-8")
+
+
+def _plan_train(count, seed, misaligned_audio, misaligned_text):
+    plans = []
+    for index in range(count):
+        generator = np.random.default_rng((seed, 0, index))
+        picture = COMBINATIONS[generator.integers(len(COMBINATIONS))]
+        sound = _misalign(picture, misaligned_audio, generator)
+        text = _misalign(picture, misaligned_text, generator)
+        plans.append(_plan("train", index, picture, sound, text, generator))
+    return plans
+
+
+def _plan_test(count, seed):
+    order = np.random.default_rng((seed, 2)).permutation(len(COMBINATIONS))
+    plans = []
+    for index in range(count):
+        generator = np.random.default_rng((seed, 1, index))
+        picture = COMBINATIONS[order[index % len(order)]]
+        plans.append(_plan("test", index, picture, picture, picture, generator))
+    return plans
+
+
+def _misalign(combination, probability, generator):
+    """Return another combination with a probability, else the same."""
+    # Drawn in any case, so that what a seed draws next doesn't depend on it.
+    further = generator.integers(1, len(COMBINATIONS))
+    position = COMBINATIONS.index(combination)
+    other = COMBINATIONS[(position + further) % len(COMBINATIONS)]
+    return other if generator.uniform() < probability else combination
+
+
+def _plan(split, index, picture, sound, text, generator):
+    size, reach = generator.uniform((0.34, 0.85), (0.40, 1.0))
+    column, row = generator.uniform(0.42, 0.58, size=2)
+    appearance = Appearance(
+        size=size,
+        column=column,
+        row=row,
+        reach=reach,
+        brightness=generator.uniform(0.8, 1.0),
+        shade=int(generator.integers(10, 90)),
+    )
+    utterance = Utterance(
+        text=_SENTENCE.format(**dataclasses.asdict(sound)),
+        voice=_VOICES[generator.integers(len(_VOICES))],
+        rate=int(generator.integers(150, 165)),
+        pitch=int(generator.integers(45, 55)),
+    )
+    template = CAPTIONS[generator.integers(len(CAPTIONS))]
+    return _Plan(
+        path=f"{split}/{index:06d}.mp4",
+        split=split,
+        picture=picture,
+        sound=sound,
+        text=text,
+        caption=template.format(**dataclasses.asdict(text)),
+        appearance=appearance,
+        utterance=utterance,
+        loudness=generator.uniform(0.7, 0.95),
+        delay=generator.uniform(0.1, 0.15),
+    )
+
+
+def _make_missing(folder, plans, frame_size, workers, progress):
+    missing = [
+        block
+        for block in _blocks(plans)
+        if not all((folder / plan.path).is_file() for plan in block)
+    ]
+    if not missing:
+        return
+    for split in {plan.split for plan in plans}:
+        (folder / split).mkdir(exist_ok=True)
+
+    def make(block):
+        _make_block(folder, block, frame_size)
+        return len(block)
+
+    total = sum(map(len, missing))
+    with (
+        tqdm.tqdm(desc="making clips", total=total, disable=not progress) as bar,
+        # Threads are enough: the encoders and the synthesizer run without the
+        # interpreter lock.
+        concurrent.futures.ThreadPoolExecutor(workers) as pool,
+    ):
+        for made in pool.map(make, missing):
+            bar.update(made)
+
+
+def _blocks(plans):
+    """Divide plans into blocks that lie within one split."""
+    for split in ("train", "test"):
+        of_split = [plan for plan in plans if plan.split == split]
+        for first in range(0, len(of_split), _BLOCK):
+            yield of_split[first : first + _BLOCK]
+
+
+def _make_block(folder, block, frame_size):
+    waveforms, rate = synthesize_speech([plan.utterance for plan in block])
+    for plan, waveform in zip(block, waveforms, strict=True):
+        encode_clip(
+            folder / plan.path,
+            render_moving_shape(plan.picture, plan.appearance, _NUM_FRAMES, frame_size),
+            _FRAMES_PER_SECOND,
+            _to_track(waveform, rate, plan),
+            _SAMPLING_RATE,
+        )
+
+
+def _to_track(speech, rate, plan):
+    """Return the sound of a whole clip: silence, speech, silence."""
+    speech = _resample(speech, rate)
+    # Compressed as broadcast speech is: soft sounds come close to loud ones.
+    speech = np.tanh(_COMPRESSION * speech / np.abs(speech).max())
+    speech *= plan.loudness
+    track = np.zeros(round(_DURATION * _SAMPLING_RATE), np.float32)
+    first = round(plan.delay * _SAMPLING_RATE)
+    track[first : first + len(speech)] = speech
+    return track
+
+
+def _resample(waveform, rate):
+    resampler = av.AudioResampler(format="fltp", layout="mono", rate=_SAMPLING_RATE)
+    frame = av.AudioFrame.from_ndarray(waveform[None], format="fltp", layout="mono")
+    frame.sample_rate = rate
+    blocks = [*resampler.resample(frame), *resampler.resample(None)]
+    return np.concatenate([block.to_ndarray()[0] for block in blocks])

@@ -1,0 +1,187 @@
+"""Zero-shot retrieval: find the video that a text or a sound belongs to, and back."""
+
+import numpy as np
+
+from keras_vatt.metrics._ranking import retrieval_ranks
+
+# Which embedding of the queries is compared with which one of the candidates.
+_TASKS = {
+    "text->video": (("text", "to_video"), ("video", "to_text")),
+    "video->text": (("video", "to_text"), ("text", "to_video")),
+    "audio->video": (("audio", "to_video"), ("video", "to_audio")),
+    "video->audio": (("video", "to_audio"), ("audio", "to_video")),
+}
+
+
+def zero_shot_retrieval(
+    model,
+    dataset,
+    tasks=("text->video", "audio->video"),
+    num_windows=1,
+    window_average="embedding",
+    all_captions=False,
+):
+    """Retrieval between video and text, and video and audio, by a pre-trained model.
+
+    Args:
+        model: `keras_vatt.VATT`.
+        dataset: iterable of batches as `keras_vatt.data.make_dataset` gives them
+            with `training=False`. Only the modalities of `tasks` must be there. All
+            clips are evaluated, those of a smaller last batch too.
+        tasks: strings, of `"text->video"`, `"video->text"`, `"audio->video"` and
+            `"video->audio"`. Defaults to `("text->video", "audio->video")`.
+        num_windows: int. `video` and `audio` of a batch have this many rows a clip,
+            one after the other. Defaults to 1.
+        window_average: `"embedding"` or `"similarity"`, see `retrieval_metrics`.
+            Defaults to `"embedding"`.
+        all_captions: bool. Of several captions of a clip only the first is used; with
+            `True` all are, but for those that are empty: each asks for its video, and
+            a video has found its text if it has found any of its captions. Defaults
+            to `False`.
+
+    Returns:
+        Dict from task to `RetrievalMetrics`. Where videos are the candidates they are
+        all videos. Clips without a caption, or without sound, neither ask for their
+        video nor are asked for. A task of which no clip can ask is left out.
+
+    Raises:
+        ValueError: if there is no clip at all, a task is unknown, a batch does not fit
+            `num_windows`, or an embedding is not finite.
+    """
+    ranks = zero_shot_ranks(
+        model, dataset, tasks, num_windows, window_average, all_captions
+    )
+    return {task: ranks_of_task.metrics() for task, ranks_of_task in ranks.items()}
+
+
+def zero_shot_ranks(
+    model,
+    dataset,
+    tasks=("text->video", "audio->video"),
+    num_windows=1,
+    window_average="embedding",
+    all_captions=False,
+):
+    """The ranks of which `zero_shot_retrieval` is a summary, such as for intervals.
+
+    Args:
+        model: as in `zero_shot_retrieval`.
+        dataset: as in `zero_shot_retrieval`.
+        tasks: as in `zero_shot_retrieval`.
+        num_windows: as in `zero_shot_retrieval`.
+        window_average: as in `zero_shot_retrieval`.
+        all_captions: as in `zero_shot_retrieval`.
+
+    Returns:
+        Dict from task to `RetrievalRanks`.
+
+    Raises:
+        ValueError: as `zero_shot_retrieval`.
+    """
+    unknown = [task for task in tasks if task not in _TASKS]
+    if unknown:
+        raise ValueError(f"Tasks are {list(_TASKS)}. Received: {unknown}")
+    places = {place for task in tasks for place in _TASKS[task]}
+    embeddings, present = _embed(model, dataset, places, num_windows, all_captions)
+    results = {}
+    for task in tasks:
+        query, candidate = _TASKS[task]
+        other = candidate if query[0] == "video" else query
+        has_other = present[other[0]].any(axis=1)
+        if not has_other.any():
+            continue
+        is_candidate = has_other | (candidate[0] == "video")
+        queries, query_ids = _side(embeddings, present, query, has_other)
+        candidates, ids = _side(embeddings, present, candidate, is_candidate)
+        results[task] = retrieval_ranks(
+            queries, candidates, window_average, query_ids, ids
+        )
+    return results
+
+
+def format_retrieval(results):
+    """Return the results of `zero_shot_retrieval` as a table of text."""
+    header = f"{'task':<14}{'R@1':>8}{'R@5':>8}{'R@10':>8}{'MedR':>8}{'MeanR':>8}"
+    lines = [f"{header}{'queries':>10}{'candidates':>12}"]
+    for task, metrics in results.items():
+        recalls = (metrics.recall_at_1, metrics.recall_at_5, metrics.recall_at_10)
+        lines.append(
+            f"{task:<14}"
+            + "".join(f"{recall:>8.3f}" for recall in recalls)
+            + f"{metrics.median_rank:>8.1f}{metrics.mean_rank:>8.1f}"
+            + f"{metrics.num_queries:>10}{metrics.num_candidates:>12}"
+        )
+    return "\n".join(lines)
+
+
+def _side(embeddings, present, place, wanted):
+    """Embeddings of the wanted clips, and the clip of each; all captions are apart."""
+    if place[0] == "text":
+        return embeddings[place][present["text"]], np.nonzero(present["text"])[0]
+    return embeddings[place][wanted], np.flatnonzero(wanted)
+
+
+def _embed(model, dataset, places, num_windows, all_captions):
+    """Embeddings of all clips, without keeping the features of all tokens.
+
+    Returns:
+        Dict from place to array of shape `(clips, windows or captions, dim)`, and dict
+        from modality to bool array of shape `(clips, 1 or captions)`: which are there.
+    """
+    modalities = sorted({modality for modality, _ in places})
+    embeddings = {place: [] for place in places}
+    present = {modality: [] for modality in modalities}
+    full_size = None
+    for batch in dataset:
+        inputs = _rows_of_clips(batch, modalities, num_windows, all_captions)
+        size = len(inputs[modalities[0]])
+        full_size = full_size or size
+        outputs = model.encode(**{m: _filled_up(inputs[m], full_size) for m in inputs})
+        for modality, name in places:
+            rows = np.asarray(outputs[modality][name])
+            by_clip = rows.reshape(full_size, -1, rows.shape[-1])
+            embeddings[modality, name].append(by_clip[:size])
+        for modality in modalities:
+            mask = np.asarray(batch.get(f"{modality}_mask", np.ones(size))) > 0
+            is_there = mask[:, None]
+            if modality == "text" and all_captions:
+                is_there = is_there & (inputs["text"] != 0).any(axis=-1)
+            present[modality].append(is_there)
+    if full_size is None:
+        raise ValueError("There is no clip to evaluate.")
+    return (
+        {place: np.concatenate(parts) for place, parts in embeddings.items()},
+        {modality: np.concatenate(parts) for modality, parts in present.items()},
+    )
+
+
+def _rows_of_clips(batch, modalities, num_windows, all_captions):
+    """Inputs of shape `(clips, windows or captions, ...)`."""
+    inputs = {modality: np.asarray(batch[modality]) for modality in modalities}
+    for modality, rows in inputs.items():
+        if modality == "text":
+            inputs["text"] = rows if all_captions else rows[:, :1]
+        elif len(rows) % num_windows:
+            raise ValueError(
+                f"A batch has {len(rows)} rows of {modality}, which can't be "
+                f"{num_windows} windows for each clip. Pass the `num_windows` of the "
+                "dataset."
+            )
+        else:
+            inputs[modality] = rows.reshape(-1, num_windows, *rows.shape[1:])
+    sizes = {modality: len(rows) for modality, rows in inputs.items()}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(
+            f"With {num_windows} windows a clip, the modalities of a batch have "
+            f"different numbers of clips: {sizes}"
+        )
+    return inputs
+
+
+def _filled_up(rows, num_clips):
+    """All rows in one axis, with the last clip repeated up to `num_clips`.
+
+    A last batch of another size would be compiled anew.
+    """
+    rows = np.concatenate([rows, np.repeat(rows[-1:], num_clips - len(rows), 0)])
+    return rows.reshape(-1, *rows.shape[2:])

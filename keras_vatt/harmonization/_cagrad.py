@@ -1,0 +1,104 @@
+"""CAGrad: the largest worst improvement near the sum of the gradients."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_vatt.harmonization._gram import cosine_matrix, gradient_norms
+from keras_vatt.harmonization._harmonizer import Harmonizer
+from keras_vatt.harmonization._mgda import nearest_to_zero
+from keras_vatt.harmonization._nonnegative import (
+    RESOLUTION,
+    best_candidate,
+    minimize_nonnegative,
+    product,
+    regularized,
+    support_inverses,
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class CAGrad(Harmonizer):
+    """Improves the loss that gains least, without going far from the sum.
+
+    "Conflict-Averse Gradient Descent for Multi-task Learning"
+    (https://arxiv.org/abs/2110.14048). Among the updates `d` within
+    `c * |g_0|` of `g_0`, the one whose smallest inner product with a gradient is
+    largest. The paper's `g_0` is the mean of the gradients; here it is their sum
+    and the update K times the paper's, so that `c=0` is exactly the plain sum.
+
+    Where a convex combination of the gradients vanishes, no update can improve
+    every loss, and several are equally good if `c` is large enough to let none of
+    them get worse: then the one nearest to the sum is taken.
+
+    At most 10 losses; the exact solution, not an iteration.
+
+    Args:
+        c: nonnegative float. Radius of the ball around the sum, relative to the
+            norm of the sum. The paper wants it below 1. Defaults to `0.5`.
+
+    Raises:
+        ValueError: on construction, if `c` is negative or not finite; when called,
+            with more than 10 losses.
+
+    Example:
+    ```python
+    from keras_vatt import harmonization
+
+    gram = [[1.0, 0.0], [0.0, 1.0]]
+    weights, apply = harmonization.CAGrad(c=0.5)(gram)  # [1.5, 1.5], True
+    ```
+    """
+
+    def __init__(self, c=0.5):
+        if not 0 <= c < float("inf"):
+            raise ValueError(f"`c` must be finite and not negative. Received: c={c}")
+        self.c = c
+
+    def harmonize(self, gram, step):
+        norms = gradient_norms(gram)
+        norms = ops.divide_no_nan(norms, ops.max(norms))
+        cosines = cosine_matrix(gram)
+        with_sum = product(cosines, norms)
+        radius = self.c * ops.sqrt(ops.maximum(ops.sum(norms * with_sum), 0.0))
+
+        nearest = minimize_nonnegative(cosines, with_sum[None, :])[0]
+        within = ops.sum(nearest * product(cosines, nearest)) <= radius**2
+        harmless = ops.logical_and(_some_combination_vanishes(cosines, norms), within)
+        farthest = _largest_worst_improvement(cosines, norms, with_sum, radius)
+        added = ops.where(harmless, nearest, farthest)
+        return 1.0 + ops.divide_no_nan(added, norms), True
+
+    def get_config(self):
+        return {"c": self.c}
+
+
+def _some_combination_vanishes(cosines, norms):
+    hull = nearest_to_zero(cosines, ops.sign(norms))
+    squared_length = ops.sum(hull * product(cosines, hull))
+    return squared_length <= 10.0 * RESOLUTION * ops.sum(hull) ** 2
+
+
+def _largest_worst_improvement(cosines, norms, with_sum, radius):
+    # What is added to the sum, v in terms of the unit vectors, has length `radius`.
+    # On the support of v all gradients improve alike, by `level + rise` in units of
+    # the smallest norm, and that is linear in v; elsewhere they improve more.
+    # Solving both for v gives one candidate a support. Where to make those gradients
+    # improve alike takes more than `radius` already, the rise is 0, and v is no
+    # candidate: its products with `scale` sum to 0, so it has a negative coordinate.
+    scale = ops.divide_no_nan(1.0, norms)
+    scale = ops.divide_no_nan(scale, ops.max(scale))
+    inverses = support_inverses(cosines)
+    toward = product(inverses, scale)
+    per_rise = ops.sum(scale * toward, axis=-1, keepdims=True)
+    level = ops.divide_no_nan(
+        ops.sum(with_sum * toward, axis=-1, keepdims=True), per_rise
+    )
+    levelled = product(inverses, level * scale - with_sum)
+    spent = ops.sum((level * scale - with_sum) * levelled, axis=-1, keepdims=True)
+    rise = ops.maximum(radius**2 - spent, 0.0)
+    rise = ops.sqrt(ops.divide_no_nan(rise, per_rise))
+    added = levelled + rise * toward
+    slopes = product(regularized(cosines), added) + with_sum - (level + rise) * scale
+    slopes = ops.where(per_rise > 0, slopes, -np.inf)
+    return best_candidate(added[:, None], slopes[:, None])[0]

@@ -1,0 +1,79 @@
+"""Harmonizers by name."""
+
+import keras
+
+from keras_vatt.harmonization._cagrad import CAGrad
+from keras_vatt.harmonization._chain import Chain
+from keras_vatt.harmonization._curriculum import Curriculum
+from keras_vatt.harmonization._gradvac import GradVac
+from keras_vatt.harmonization._harmonizer import Harmonizer
+from keras_vatt.harmonization._imtlg import IMTLG
+from keras_vatt.harmonization._mgda import MGDA
+from keras_vatt.harmonization._pcgrad import PCGrad
+from keras_vatt.harmonization._realignment import Realignment
+from keras_vatt.harmonization._sum import Sum
+from keras_vatt.harmonization._upgrad import UPGrad
+
+_HARMONIZERS = {
+    "cagrad": CAGrad,
+    "curriculum": Curriculum,
+    "gradvac": GradVac,
+    "imtlg": IMTLG,
+    "mgda": MGDA,
+    "pcgrad": PCGrad,
+    "realign": Realignment,
+    "realignment": Realignment,
+    "sum": Sum,
+    "upgrad": UPGrad,
+}
+
+
+def get(identifier):
+    """The harmonizer that an identifier stands for.
+
+    Args:
+        identifier: a `Harmonizer`, returned as it is; `None` for `Sum`; a
+            serialised harmonizer (dict); or a name in any case, for the defaults
+            of that class: `"cagrad"`, `"curriculum"`, `"gradvac"`, `"imtlg"`,
+            `"mgda"`, `"pcgrad"`, `"realign"` or `"realignment"`, `"sum"`,
+            `"upgrad"`. Names joined by `+` make a `Chain`, left to right.
+
+    Returns:
+        A `Harmonizer`.
+
+    Raises:
+        ValueError: if the identifier is none of these.
+
+    Example:
+    ```python
+    from keras_vatt import harmonization
+
+    both = harmonization.get("curriculum+realign")  # Curriculum, then Realignment
+    ```
+    """
+    if identifier is None:
+        return Sum()
+    if isinstance(identifier, Harmonizer):
+        return identifier
+    if isinstance(identifier, str):
+        members = [_from_name(name) for name in identifier.split("+")]
+        return members[0] if len(members) == 1 else Chain(members)
+    if isinstance(identifier, dict):
+        harmonizer = keras.saving.deserialize_keras_object(identifier)
+        if isinstance(harmonizer, Harmonizer):
+            return harmonizer
+    raise _not_understood(identifier)
+
+
+def _from_name(name):
+    harmonizer = _HARMONIZERS.get(name.strip().lower())
+    if harmonizer is None:
+        raise _not_understood(name)
+    return harmonizer()
+
+
+def _not_understood(identifier):
+    return ValueError(
+        "A harmonizer must be a `Harmonizer`, a serialised one, `None`, or names out "
+        f"of {sorted(_HARMONIZERS)}, joined by '+'. Received: {identifier!r}"
+    )

@@ -1,0 +1,54 @@
+"""Algorithm 1 of the paper: cross-modality gradient realignment."""
+
+import keras
+from keras import ops
+
+from keras_vatt.harmonization._harmonizer import Harmonizer
+
+
+def realignment_weights(gram):
+    """Weights of the sum of the mutually projected gradients.
+
+    Args:
+        gram: float32 tensor of shape `(K, K)`.
+
+    Returns:
+        float32 tensor of shape `(K,)`:
+        `w_j = 1 - sum_{i: G_ij < 0} G_ij / G_jj`. All are at least 1.
+
+    Example:
+    ```python
+    from keras import ops
+    from keras_vatt.harmonization._realignment import realignment_weights
+
+    realignment_weights(ops.array([[1.0, -0.5], [-0.5, 2.0]]))  # [1.5, 1.25]
+    ```
+    """
+    conflicts = ops.sum(ops.minimum(gram, 0.0), axis=0)
+    return 1.0 - ops.divide_no_nan(conflicts, ops.diagonal(gram))
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class Realignment(Harmonizer):
+    """Projects conflicting gradients onto the normal plane of one another.
+
+    Algorithm 1 of "Scaling Multimodal Pre-Training via Cross-Modality Gradient
+    Harmonization" (https://arxiv.org/abs/2211.02077). If the inner product of
+    the two gradients is negative, each is replaced by its projection onto the
+    plane normal to the original other, and the update is the sum of both.
+
+    The paper has two losses. For more of them, our reading is that each gradient
+    loses, all at once, its component along every original other that it
+    conflicts with.
+
+    Example:
+    ```python
+    from keras_vatt import harmonization
+
+    gram = [[1.0, -0.5], [-0.5, 2.0]]
+    weights, apply = harmonization.Realignment()(gram)  # [1.5, 1.25], True
+    ```
+    """
+
+    def harmonize(self, gram, step):
+        return realignment_weights(gram), True

@@ -1,0 +1,1 @@
+"""Decodes, batches, encodes and stores clips."""

@@ -1,0 +1,101 @@
+"""From a batch of one kind of input to one vector a clip."""
+
+import keras
+from keras import ops
+
+from keras_vatt.inference._batch_dtypes import check_channels
+from keras_vatt.inference._checked_inputs import ChecksInputs
+from keras_vatt.training._kept_weights import KeepsWeights
+
+
+def pooled_features(backbone, kind, inputs, training=None):
+    """The pooled features of clips, images or texts.
+
+    An image is a clip that stands still for one temporal patch, as VATT is fine-tuned
+    on ImageNet (arXiv 2104.11178). Of the positions in time it gets the
+    first, which is what a table that is resampled to one row holds. DropToken leaves it
+    whole wherever it has fewer tokens than a clip keeps.
+
+    Args:
+        backbone: a VATT backbone.
+        kind: string. `"video"`, `"audio"` or `"text"`, see
+            `VATTBackbone.encode_modality`; or `"image"`.
+        inputs: of images a `(images, height, width, 3)` tensor, float in [-1, 1] or
+            uint8 in [0, 255].
+        training: bool. Whether dropout and DropToken are active.
+
+    Returns:
+        Tensor of shape `(rows, features_dim)`.
+
+    Raises:
+        ValueError: see `VATTBackbone.encode_modality`; or if images have another rank.
+    """
+    if kind == "image":
+        if len(inputs.shape) != 4:
+            raise ValueError(
+                "Images have the shape (images, height, width, 3). "
+                f"Received: shape={tuple(inputs.shape)}"
+            )
+        check_channels(kind, inputs.shape)
+        frames = backbone.video_patch_size[0]
+        inputs = ops.repeat(ops.expand_dims(inputs, 1), frames, axis=1)
+        kind = "video"
+    features = backbone.encode_modality(kind, inputs, training, pooled_only=True)
+    return features["features_pooled"]
+
+
+class PooledEncoder(KeepsWeights, ChecksInputs, keras.Model):
+    """One vector a clip, as a model: the pooled features, and embeddings of a head.
+
+    Args:
+        backbone: a VATT backbone.
+        kind: string, see `pooled_features`.
+        bridge_head: whose embeddings are given too. Defaults to `None`.
+
+    Call arguments:
+        inputs: see `pooled_features`.
+
+    Returns:
+        Dict from name to float32 tensor of shape `(rows, dim)`: `"features_pooled"`,
+        and with a bridge head `"to_video"`, or `"to_audio"` and `"to_text"`.
+    """
+
+    def __init__(self, backbone, kind, bridge_head=None):
+        super().__init__()
+        self.backbone = backbone
+        self.input_kind = kind
+        self.bridge_head = bridge_head
+        self.built = True
+
+    def call(self, inputs):
+        pooled = pooled_features(self.backbone, self.input_kind, inputs, training=False)
+        outputs = {"features_pooled": pooled}
+        if self.bridge_head is not None:
+            modality = "video" if self.input_kind == "image" else self.input_kind
+            embeddings = self.bridge_head({modality: pooled}, training=False)
+            outputs |= embeddings[modality]
+        return {name: ops.cast(rows, "float32") for name, rows in outputs.items()}
+
+
+class EncoderCache:
+    """The encoders of a model, whose programs are compiled already.
+
+    No container and no layer, so that Keras neither tracks nor saves what it holds.
+    """
+
+    def __init__(self):
+        self._encoders = {}
+
+    def get(self, backbone, kind, bridge_head=None):
+        """The `PooledEncoder` of these arguments.
+
+        What one has compiled holds as long as its weights are the same variables: after
+        quantization or LoRA a new one is made.
+        """
+        parts = [backbone] if bridge_head is None else [backbone, bridge_head]
+        variables = [id(variable) for part in parts for variable in part.variables]
+        made_for, encoder = self._encoders.get(kind, (None, None))
+        if made_for != variables:
+            encoder = PooledEncoder(backbone, kind, bridge_head)
+            self._encoders[kind] = variables, encoder
+        return encoder

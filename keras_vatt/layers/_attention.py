@@ -1,0 +1,214 @@
+"""Multi-head self-attention with separate query, key, value and output kernels."""
+
+import keras
+from keras import ops
+
+from keras_vatt.layers._dropout import SeededDropout
+
+# Far below any logit, yet finite in float16, so that no row can turn to NaN.
+_MASKED_LOGIT = -3e4
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class SelfAttention(keras.layers.Layer):
+    """Multi-head self-attention.
+
+    The product goes through `keras.ops.dot_product_attention`, so that flash
+    attention is used where the backend and the device have it. Only when
+    attention weights are dropped in training, or asked for, are they formed
+    explicitly. The softmax runs in float32 whatever the dtype policy.
+
+    Follows `TransformerEncoder` and `T5` of the original VATT code: the kernels
+    are `(hidden_dim, num_heads * head_dim)` matrices, as in its checkpoints.
+
+    Args:
+        num_heads: int. Number of heads.
+        head_dim: int. Width of each head.
+        use_bias: bool. Whether the four projections have a bias. Defaults to
+            `True`.
+        scale: float. What the logits are multiplied by. `None` means
+            `head_dim ** -0.5`; T5 uses `1.0`. Defaults to `None`.
+        dropout: float. Dropout rate of the attention weights in training.
+            Defaults to `0.0`.
+        **kwargs: `name`, `dtype` and the other arguments of
+            `keras.layers.Layer`.
+
+    Call arguments:
+        x: float tensor of shape `(batch, length, hidden_dim)`.
+        attention_mask: bool tensor of shape `(batch, length)`, `True` where a
+            position may be attended to. Defaults to `None`, everywhere.
+        attention_bias: float tensor, broadcastable to
+            `(batch, num_heads, length, length)`, added to the logits. Defaults
+            to `None`.
+        return_attention_weights: bool. If `True`, return
+            `(output, weights)`. Defaults to `False`.
+        training: bool. Whether dropout is active.
+        num_queries: int. If given, only the first so many positions attend, to
+            all positions as ever: the output is as long as that, and the first
+            part of what it would be without. Defaults to `None`, all.
+
+    Returns:
+        Tensor of shape `(batch, length, hidden_dim)`; with
+        `return_attention_weights=True` also the
+        `(batch, num_heads, length, length)` weights. With `num_queries` both
+        have that many rows instead of `length`.
+
+    Example:
+    ```python
+    attention = keras_vatt.layers.SelfAttention(num_heads=4, head_dim=16)
+    attention(np.ones((2, 10, 64), "float32")).shape  # (2, 10, 64)
+    ```
+    """
+
+    def __init__(
+        self, num_heads, head_dim, use_bias=True, scale=None, dropout=0.0, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.head_dim = head_dim
+        self.use_bias = use_bias
+        self.scale = head_dim**-0.5 if scale is None else scale
+        self.dropout = dropout
+
+    def build(self, input_shape):
+        hidden_dim = input_shape[-1]
+        inner_dim = self.num_heads * self.head_dim
+        self.query = self._projection(inner_dim, "query")
+        self.key = self._projection(inner_dim, "key")
+        self.value = self._projection(inner_dim, "value")
+        self.output_dense = self._projection(hidden_dim, "output")
+        for projection in (self.query, self.key, self.value):
+            projection.build(input_shape)
+        self.output_dense.build((*input_shape[:-1], inner_dim))
+        self.weight_dropout = SeededDropout(
+            self.dropout, dtype=self.dtype_policy, name="weight_dropout"
+        )
+
+    def call(
+        self,
+        x,
+        attention_mask=None,
+        attention_bias=None,
+        return_attention_weights=False,
+        training=None,
+        num_queries=None,
+    ):
+        asking = x
+        if num_queries is not None:
+            asking = x[:, :num_queries]
+            if attention_bias is not None:
+                attention_bias = attention_bias[..., :num_queries, :]
+        query = self._split_heads(self.query(asking))
+        key = self._split_heads(self.key(x))
+        value = self._split_heads(self.value(x))
+        if return_attention_weights or (training and self.dropout > 0):
+            weights = self._attention_weights(
+                query, key, attention_mask, attention_bias
+            )
+            weights = self.weight_dropout(weights, training=training)
+            context = ops.einsum("bhts,bshd->bthd", weights, value)
+        else:
+            weights = None
+            # Few queries gain nothing from flash attention, and JAX's refuses to
+            # differentiate an odd number of them if there is a mask or a bias.
+            context = self._fused_attention(
+                query,
+                key,
+                value,
+                attention_mask,
+                attention_bias,
+                flash_attention=None if num_queries is None else False,
+            )
+        outputs = self.output_dense(self._join_heads(context))
+        return (outputs, weights) if return_attention_weights else outputs
+
+    def _fused_attention(
+        self, query, key, value, attention_mask, attention_bias, flash_attention
+    ):
+        if attention_mask is not None and attention_bias is not None:
+            attention_bias = attention_bias + _logit_mask(attention_mask, query.dtype)
+            attention_mask = None
+        if attention_mask is not None:
+            attention_mask = attention_mask[:, None, None, :]
+        return ops.dot_product_attention(
+            query,
+            key,
+            value,
+            bias=attention_bias,
+            mask=attention_mask,
+            scale=self.scale,
+            flash_attention=flash_attention,
+        )
+
+    def _attention_weights(self, query, key, attention_mask, attention_bias):
+        logits = ops.einsum("bthd,bshd->bhts", query, key) * self.scale
+        logits = ops.cast(logits, "float32")
+        if attention_bias is not None:
+            logits = logits + ops.cast(attention_bias, "float32")
+        if attention_mask is not None:
+            logits = logits + _logit_mask(attention_mask, "float32")
+        return ops.cast(ops.softmax(logits, axis=-1), query.dtype)
+
+    def _projection(self, units, name):
+        return keras.layers.Dense(
+            units, use_bias=self.use_bias, dtype=self.dtype_policy, name=name
+        )
+
+    def _split_heads(self, x):
+        return ops.reshape(x, (-1, x.shape[1], self.num_heads, self.head_dim))
+
+    def _join_heads(self, x):
+        return ops.reshape(x, (-1, x.shape[1], self.num_heads * self.head_dim))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def compute_output_spec(
+        self,
+        x,
+        attention_mask=None,
+        attention_bias=None,
+        return_attention_weights=False,
+        training=None,
+        num_queries=None,
+    ):
+        shape = first_positions_shape(x.shape, num_queries)
+        outputs = keras.KerasTensor(shape, dtype=self.compute_dtype)
+        if not return_attention_weights:
+            return outputs
+        weights_shape = (shape[0], self.num_heads, shape[1], x.shape[1])
+        return outputs, keras.KerasTensor(weights_shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "num_heads": self.num_heads,
+                "head_dim": self.head_dim,
+                "use_bias": self.use_bias,
+                "scale": self.scale,
+                "dropout": self.dropout,
+            }
+        )
+        return config
+
+
+def first_positions_shape(shape, num_positions):
+    """Shape of the first positions of a sequence.
+
+    Args:
+        shape: tuple, `(batch, length, ...)`; `None` where it is unknown.
+        num_positions: int. How many positions, all if `None`.
+
+    Returns:
+        Tuple of the length of `shape`.
+    """
+    batch, length, *others = shape
+    if num_positions is not None:
+        length = num_positions if length is None else min(num_positions, length)
+    return (batch, length, *others)
+
+
+def _logit_mask(attention_mask, dtype):
+    allowed = ops.cast(attention_mask[:, None, None, :], dtype)
+    return (1 - allowed) * _MASKED_LOGIT

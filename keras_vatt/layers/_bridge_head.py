@@ -1,0 +1,185 @@
+"""Heads that map the modalities' features into common spaces."""
+
+import keras
+
+from keras_vatt.layers._batch_normalization import StableBatchNormalization
+
+
+class _BridgeHead(keras.layers.Layer):
+    """What both bridge heads share: inputs, outputs and their normalisation."""
+
+    def _dense(self, units, name, use_bias=False):
+        return keras.layers.Dense(
+            units, use_bias=use_bias, dtype=self.dtype_policy, name=name
+        )
+
+    def _batch_norm(self, name):
+        return StableBatchNormalization(
+            momentum=0.9, epsilon=1e-5, dtype=self.dtype_policy, name=name
+        )
+
+    def call(self, features, training=None):
+        embed = {
+            "video": self._embed_video,
+            "audio": self._embed_audio,
+            "text": self._embed_text,
+        }
+        return {
+            modality: embed[modality](pooled, training)
+            for modality, pooled in features.items()
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class FactorizedBridgeHead(_BridgeHead):
+    """VATT's head: a fine video-audio space, a coarser video-text space in it.
+
+    video -> Dense -> batch norm -> ReLU -> Dense -> batch norm = `to_audio`
+    -> ReLU -> Dense -> batch norm = `to_text`; audio -> Dense = `to_video`;
+    text -> Dense = `to_video`. VATT paper, section 3.2; `FACHead` of the
+    original code.
+
+    Args:
+        video_audio_dim: int. Width of the video-audio space. Defaults to `512`.
+        video_text_dim: int. Width of the video-text space. Defaults to `256`.
+        **kwargs: `name`, `dtype` and the other arguments of
+            `keras.layers.Layer`.
+
+    Call arguments:
+        features: dict from any of `"video"`, `"audio"` and `"text"` to the
+            pooled features, `(rows, features_dim)`.
+        training: bool. Whether batch norm uses and updates the statistics of
+            the batch.
+
+    Returns:
+        A dict with the same keys: `{"to_audio", "to_text"}` for video,
+        `{"to_video"}` for audio and for text.
+
+    Example:
+    ```python
+    head = keras_vatt.layers.FactorizedBridgeHead()
+    head.build({"video": (None, 64), "audio": (None, 64), "text": (None, 64)})
+    head({"audio": np.ones((2, 64), "float32")})["audio"]["to_video"].shape  # (2, 512)
+    ```
+    """
+
+    # Losses between audio and text need both in one space: `JointBridgeHead`.
+    embeds_audio_and_text_together = False
+
+    def __init__(self, video_audio_dim=512, video_text_dim=256, **kwargs):
+        super().__init__(**kwargs)
+        self.video_audio_dim = video_audio_dim
+        self.video_text_dim = video_text_dim
+
+    def build(self, features_shape):
+        hidden_shape = (None, self.video_audio_dim)
+        self.video_hidden = self._dense(self.video_audio_dim, "video_hidden")
+        self.video_hidden.build(features_shape["video"])
+        self.video_hidden_norm = self._batch_norm("video_hidden_norm")
+        self.video_hidden_norm.build(hidden_shape)
+        self.video_to_audio = self._dense(self.video_audio_dim, "video_to_audio")
+        self.video_to_audio.build(hidden_shape)
+        self.video_to_audio_norm = self._batch_norm("video_to_audio_norm")
+        self.video_to_audio_norm.build(hidden_shape)
+        self.video_to_text = self._dense(self.video_text_dim, "video_to_text")
+        self.video_to_text.build(hidden_shape)
+        self.video_to_text_norm = self._batch_norm("video_to_text_norm")
+        self.video_to_text_norm.build((None, self.video_text_dim))
+        if "audio" in features_shape:
+            self.audio_to_video = self._dense(
+                self.video_audio_dim, "audio_to_video", use_bias=True
+            )
+            self.audio_to_video.build(features_shape["audio"])
+        if "text" in features_shape:
+            self.text_to_video = self._dense(
+                self.video_text_dim, "text_to_video", use_bias=True
+            )
+            self.text_to_video.build(features_shape["text"])
+
+    def _embed_video(self, pooled, training):
+        x = self.video_hidden_norm(self.video_hidden(pooled), training=training)
+        x = self.video_to_audio(keras.ops.relu(x))
+        to_audio = self.video_to_audio_norm(x, training=training)
+        x = self.video_to_text(keras.ops.relu(to_audio))
+        to_text = self.video_to_text_norm(x, training=training)
+        return {"to_audio": to_audio, "to_text": to_text}
+
+    def _embed_audio(self, pooled, training):
+        return {"to_video": self.audio_to_video(pooled)}
+
+    def _embed_text(self, pooled, training):
+        return {"to_video": self.text_to_video(pooled)}
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "video_audio_dim": self.video_audio_dim,
+                "video_text_dim": self.video_text_dim,
+            }
+        )
+        return config
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class JointBridgeHead(_BridgeHead):
+    """One common space: ReLU -> Dense -> batch norm for each modality.
+
+    The only head in which audio and text can be compared, and so the one that
+    an audio-text loss needs. `JointHead` of the original code.
+
+    Args:
+        joint_dim: int. Width of the common space. Defaults to `512`.
+        **kwargs: `name`, `dtype` and the other arguments of
+            `keras.layers.Layer`.
+
+    Call arguments:
+        features: dict from any of `"video"`, `"audio"` and `"text"` to the
+            pooled features, `(rows, features_dim)`.
+        training: bool. Whether batch norm uses and updates the statistics of
+            the batch.
+
+    Returns:
+        A dict with the same keys: `{"to_audio", "to_text"}` for video (twice
+        the same tensor), `{"to_video"}` for audio and for text.
+
+    Example:
+    ```python
+    head = keras_vatt.layers.JointBridgeHead(joint_dim=128)
+    head.build({"video": (None, 64), "audio": (None, 64), "text": (None, 64)})
+    head({"text": np.ones((2, 64), "float32")})["text"]["to_video"].shape  # (2, 128)
+    ```
+    """
+
+    embeds_audio_and_text_together = True
+
+    def __init__(self, joint_dim=512, **kwargs):
+        super().__init__(**kwargs)
+        self.joint_dim = joint_dim
+
+    def build(self, features_shape):
+        for modality, shape in features_shape.items():
+            dense = self._dense(self.joint_dim, f"{modality}_to_joint")
+            dense.build(shape)
+            setattr(self, f"{modality}_to_joint", dense)
+            norm = self._batch_norm(f"{modality}_to_joint_norm")
+            norm.build((None, self.joint_dim))
+            setattr(self, f"{modality}_to_joint_norm", norm)
+
+    def _embed_video(self, pooled, training):
+        x = self.video_to_joint(keras.ops.relu(pooled))
+        joint = self.video_to_joint_norm(x, training=training)
+        return {"to_audio": joint, "to_text": joint}
+
+    def _embed_audio(self, pooled, training):
+        x = self.audio_to_joint(keras.ops.relu(pooled))
+        return {"to_video": self.audio_to_joint_norm(x, training=training)}
+
+    def _embed_text(self, pooled, training):
+        x = self.text_to_joint(keras.ops.relu(pooled))
+        return {"to_video": self.text_to_joint_norm(x, training=training)}
+
+    def get_config(self):
+        config = super().get_config()
+        config["joint_dim"] = self.joint_dim
+        return config

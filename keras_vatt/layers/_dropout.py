@@ -1,0 +1,43 @@
+"""Dropout that a checkpoint can resume on every backend."""
+
+import random
+
+import keras
+
+from keras_vatt.layers._batch_slice import SliceSeed
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class SeededDropout(keras.layers.Dropout):
+    """`keras.layers.Dropout` that always draws from its own seed.
+
+    Without a seed Keras' layer draws from PyTorch's global generator on that
+    backend, which no model or checkpoint keeps: a resumed run would differ.
+    Here the seed is made up when the layer is, from Python's generator, as
+    Keras does for its own (`keras.utils.set_random_seed` decides it). Where a batch
+    is worked on in slices each of them has masks of its own.
+
+    Args:
+        rate: float. Part of the values that is dropped in training.
+        seed: int. Defaults to `None`, made up.
+        **kwargs: `name`, `dtype` and the other arguments of
+            `keras.layers.Dropout`.
+
+    Example:
+    ```python
+    dropout = keras_vatt.layers.SeededDropout(0.1)
+    dropout(np.ones((2, 10), "float32"), training=True).shape  # (2, 10)
+    ```
+    """
+
+    def __init__(self, rate, seed=None, **kwargs):
+        if seed is None:
+            seed = random.randint(1, 10**9)
+        super().__init__(rate, seed=seed, **kwargs)
+
+    def call(self, inputs, training=False):
+        if not training or self.rate == 0:
+            return inputs
+        return keras.random.dropout(
+            inputs, self.rate, self.noise_shape, seed=SliceSeed(self.seed_generator)
+        )

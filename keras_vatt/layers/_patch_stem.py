@@ -1,0 +1,138 @@
+"""From frames or waveforms to the tokens of a transformer."""
+
+import math
+
+import keras
+
+from keras_vatt.layers._aggregation_token import AggregationToken
+from keras_vatt.layers._drop_token import DropToken
+from keras_vatt.layers._position_embedding import AxialPositionEmbedding
+
+_CONVOLUTIONS = {1: keras.layers.Conv1D, 3: keras.layers.Conv3D}
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class PatchStem(keras.layers.Layer):
+    """Patches, their embedding and positions, DropToken, aggregation token.
+
+    The patch embedding is a convolution whose stride is its kernel: over time,
+    rows and columns for video, over time for a waveform. What does not fill a
+    patch at the end of an axis is left out.
+
+    Args:
+        hidden_dim: int. Width of the tokens.
+        patch_size: tuple of ints. Extent of a patch: `(frames, rows, columns)`
+            for video, `(samples,)` for audio.
+        position_sizes: tuple of ints. Length of each axis' position table, in
+            patches.
+        projection: bool. Whether a Dense layer with GELU follows the patch
+            embedding, as in the modality-agnostic model. Defaults to `False`.
+        keep_rate: float. Part of the tokens that DropToken keeps in training.
+            Defaults to `0.5`.
+        dropout: float. Dropout rate after the positions. Defaults to `0.0`.
+        layer_norm_epsilon: float. Epsilon of the positions' norm. Defaults to
+            `1e-6`.
+        **kwargs: `name`, `dtype` and the other arguments of
+            `keras.layers.Layer`.
+
+    Call arguments:
+        x: float tensor of shape `(batch, frames, height, width, 3)` or
+            `(batch, samples, 1)`.
+        training: bool. Whether dropout and DropToken are active.
+
+    Returns:
+        Tensor of shape `(batch, 1 + tokens, hidden_dim)`.
+
+    Example:
+    ```python
+    stem = keras_vatt.layers.PatchStem(64, (128,), (1200,))
+    stem(np.ones((2, 153_600, 1), "float32")).shape  # (2, 1201, 64)
+    ```
+    """
+
+    def __init__(
+        self,
+        hidden_dim,
+        patch_size,
+        position_sizes,
+        projection=False,
+        keep_rate=0.5,
+        dropout=0.0,
+        layer_norm_epsilon=1e-6,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.hidden_dim = hidden_dim
+        self.patch_size = tuple(patch_size)
+        self.position_sizes = tuple(position_sizes)
+        self.has_projection = projection
+        self.keep_rate = keep_rate
+        self.dropout = dropout
+        self.layer_norm_epsilon = layer_norm_epsilon
+
+    def build(self, input_shape):
+        policy = self.dtype_policy
+        tokens_shape = (None, *[None] * len(self.patch_size), self.hidden_dim)
+        self.patch_embedding = _CONVOLUTIONS[len(self.patch_size)](
+            self.hidden_dim,
+            self.patch_size,
+            strides=self.patch_size,
+            dtype=policy,
+            name="patch_embedding",
+        )
+        self.patch_embedding.build(input_shape)
+        self.projection = None
+        if self.has_projection:
+            self.projection = keras.layers.Dense(
+                self.hidden_dim, activation="gelu", dtype=policy, name="projection"
+            )
+            self.projection.build(tokens_shape)
+        self.positions = AxialPositionEmbedding(
+            self.position_sizes,
+            layer_norm_epsilon=self.layer_norm_epsilon,
+            dropout=self.dropout,
+            dtype=policy,
+            name="positions",
+        )
+        self.positions.build(tokens_shape)
+        self.drop_token = DropToken(
+            math.prod(self.position_sizes),
+            self.keep_rate,
+            dtype=policy,
+            name="drop_token",
+        )
+        self.aggregation_token = AggregationToken(
+            dtype=policy, name="aggregation_token"
+        )
+        self.aggregation_token.build((None, None, self.hidden_dim))
+
+    def call(self, x, training=None):
+        x = self.patch_embedding(x)
+        if self.projection is not None:
+            x = self.projection(x)
+        x = self.positions(x, training=training)
+        x = self.drop_token(x, training=training)
+        return self.aggregation_token(x)
+
+    def grid(self, input_shape):
+        """Number of patches along each axis of an input of `input_shape`."""
+        extents = input_shape[1:-1]
+        return tuple(
+            extent // patch
+            for extent, patch in zip(extents, self.patch_size, strict=True)
+        )
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "hidden_dim": self.hidden_dim,
+                "patch_size": self.patch_size,
+                "position_sizes": self.position_sizes,
+                "projection": self.has_projection,
+                "keep_rate": self.keep_rate,
+                "dropout": self.dropout,
+                "layer_norm_epsilon": self.layer_norm_epsilon,
+            }
+        )
+        return config

@@ -1,0 +1,276 @@
+"""Pre-norm transformer encoder: the blocks of every VATT tower."""
+
+import keras
+
+from keras_vatt.layers._attention import SelfAttention, first_positions_shape
+from keras_vatt.layers._dropout import SeededDropout
+from keras_vatt.layers._feed_forward import FeedForward
+from keras_vatt.layers._relative_position_bias import RelativePositionBias
+from keras_vatt.layers._rematerialization import rematerialized
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class TransformerBlock(keras.layers.Layer):
+    """Pre-norm block: `x += attention(norm(x))`, then `x += mlp(norm(x))`.
+
+    The T5 flavour of the modality-specific text tower (`t5=True`) has no
+    biases, an RMS norm before the attention and logits that are not scaled;
+    its norm before the perceptron is a LayerNorm all the same, as in the
+    original VATT code.
+
+    Args:
+        num_heads: int. Number of attention heads.
+        head_dim: int. Width of each head.
+        intermediate_dim: int. Width of the perceptron's hidden layer.
+        dropout: float. Dropout rate of attention weights, activations and
+            both residual branches. Defaults to `0.0`.
+        layer_norm_epsilon: float. Epsilon of both norms. Defaults to `1e-6`.
+        t5: bool. Whether to build the T5 flavour. Defaults to `False`.
+        **kwargs: `name`, `dtype` and the other arguments of
+            `keras.layers.Layer`.
+
+    Call arguments:
+        x: float tensor of shape `(batch, length, hidden_dim)`.
+        attention_mask: bool tensor of shape `(batch, length)`. Defaults to
+            `None`.
+        attention_bias: float tensor, broadcastable to
+            `(batch, num_heads, length, length)`. Defaults to `None`.
+        training: bool. Whether dropout is active.
+        num_queries: int. If given, only the outputs of the first so many
+            positions are computed; they attend to all positions as ever.
+            Defaults to `None`, all.
+
+    Returns:
+        Tensor of shape `(batch, length, hidden_dim)`, with `num_queries` of
+        `(batch, num_queries, hidden_dim)`.
+
+    Example:
+    ```python
+    block = keras_vatt.layers.TransformerBlock(4, 16, 256)
+    block(np.ones((2, 10, 64), "float32")).shape  # (2, 10, 64)
+    ```
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        head_dim,
+        intermediate_dim,
+        dropout=0.0,
+        layer_norm_epsilon=1e-6,
+        t5=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.head_dim = head_dim
+        self.intermediate_dim = intermediate_dim
+        self.dropout = dropout
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.t5 = t5
+
+    def build(self, input_shape):
+        self.attention_norm = _norm(self, "attention_norm", rms=self.t5)
+        self.attention = SelfAttention(
+            self.num_heads,
+            self.head_dim,
+            use_bias=not self.t5,
+            scale=1.0 if self.t5 else None,
+            dropout=self.dropout,
+            dtype=self.dtype_policy,
+            name="attention",
+        )
+        self.feed_forward_norm = _norm(self, "feed_forward_norm", rms=False)
+        self.feed_forward = FeedForward(
+            self.intermediate_dim,
+            use_bias=not self.t5,
+            dropout=self.dropout,
+            dtype=self.dtype_policy,
+            name="feed_forward",
+        )
+        self.attention_dropout = _dropout(self, "attention_dropout")
+        self.feed_forward_dropout = _dropout(self, "feed_forward_dropout")
+        for layer in (
+            self.attention_norm,
+            self.attention,
+            self.feed_forward_norm,
+            self.feed_forward,
+        ):
+            layer.build(input_shape)
+
+    def call(
+        self,
+        x,
+        attention_mask=None,
+        attention_bias=None,
+        training=None,
+        num_queries=None,
+    ):
+        attended = self.attention(
+            self.attention_norm(x),
+            attention_mask=attention_mask,
+            attention_bias=attention_bias,
+            training=training,
+            num_queries=num_queries,
+        )
+        if num_queries is not None:
+            x = x[:, :num_queries]
+        x = x + self.attention_dropout(attended, training=training)
+        updated = self.feed_forward(self.feed_forward_norm(x), training=training)
+        return x + self.feed_forward_dropout(updated, training=training)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def compute_output_spec(
+        self,
+        x,
+        attention_mask=None,
+        attention_bias=None,
+        training=None,
+        num_queries=None,
+    ):
+        shape = first_positions_shape(x.shape, num_queries)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(_encoder_config(self))
+        return config
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class TransformerEncoder(keras.layers.Layer):
+    """A stack of `TransformerBlock`s, a final norm and dropout.
+
+    Args:
+        num_layers: int. Number of blocks.
+        num_heads: int. Number of attention heads.
+        head_dim: int. Width of each head.
+        intermediate_dim: int. Width of the perceptrons' hidden layer.
+        dropout: float. Dropout rate. Defaults to `0.0`.
+        layer_norm_epsilon: float. Epsilon of all norms. Defaults to `1e-6`.
+        t5: bool. Whether to build the T5 flavour: see `TransformerBlock`; the
+            final norm is an RMS norm and a relative position bias, owned here,
+            is added to the logits of every block. Defaults to `False`.
+        rematerialize: bool. Whether the activations inside a block are
+            computed again in the backward pass instead of being kept: less
+            memory, more time, the same numbers. Defaults to `False`.
+        **kwargs: `name`, `dtype` and the other arguments of
+            `keras.layers.Layer`.
+
+    Call arguments:
+        x: float tensor of shape `(batch, length, hidden_dim)`.
+        attention_mask: bool tensor of shape `(batch, length)`. Defaults to
+            `None`.
+        training: bool. Whether dropout is active.
+        first_token_only: bool. If `True`, return the output of the first token
+            alone. The last block computes no more than it needs: the keys and
+            values of all tokens, all else of one. Defaults to `False`.
+
+    Returns:
+        Tensor of shape `(batch, length, hidden_dim)`, with
+        `first_token_only=True` of `(batch, 1, hidden_dim)`.
+
+    Example:
+    ```python
+    encoder = keras_vatt.layers.TransformerEncoder(2, 4, 16, 256)
+    encoder(np.ones((2, 10, 64), "float32")).shape  # (2, 10, 64)
+    ```
+    """
+
+    def __init__(
+        self,
+        num_layers,
+        num_heads,
+        head_dim,
+        intermediate_dim,
+        dropout=0.0,
+        layer_norm_epsilon=1e-6,
+        t5=False,
+        rematerialize=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.head_dim = head_dim
+        self.intermediate_dim = intermediate_dim
+        self.dropout = dropout
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.t5 = t5
+        self.rematerialize = rematerialize
+
+    def build(self, input_shape):
+        self.blocks = [
+            TransformerBlock(
+                **_encoder_config(self), dtype=self.dtype_policy, name=f"block_{i}"
+            )
+            for i in range(self.num_layers)
+        ]
+        self.relative_position_bias = None
+        if self.t5:
+            self.relative_position_bias = RelativePositionBias(
+                self.num_heads, dtype=self.dtype_policy, name="relative_position_bias"
+            )
+            self.relative_position_bias.build(input_shape)
+        self.final_norm = _norm(self, "final_norm", rms=self.t5)
+        self.final_dropout = _dropout(self, "final_dropout")
+        for layer in (*self.blocks, self.final_norm):
+            layer.build(input_shape)
+
+    def call(self, x, attention_mask=None, training=None, first_token_only=False):
+        attention_bias = None
+        if self.relative_position_bias is not None:
+            attention_bias = self.relative_position_bias(x)
+        for block in self.blocks:
+            is_cut = first_token_only and block is self.blocks[-1]
+            run = rematerialized(block) if self.rematerialize and training else block
+            x = run(
+                x,
+                attention_mask=attention_mask,
+                attention_bias=attention_bias,
+                training=training,
+                num_queries=1 if is_cut else None,
+            )
+        return self.final_dropout(self.final_norm(x), training=training)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def compute_output_spec(
+        self, x, attention_mask=None, training=None, first_token_only=False
+    ):
+        shape = first_positions_shape(x.shape, 1 if first_token_only else None)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "num_layers": self.num_layers,
+                **_encoder_config(self),
+                "rematerialize": self.rematerialize,
+            }
+        )
+        return config
+
+
+def _encoder_config(layer):
+    return {
+        "num_heads": layer.num_heads,
+        "head_dim": layer.head_dim,
+        "intermediate_dim": layer.intermediate_dim,
+        "dropout": layer.dropout,
+        "layer_norm_epsilon": layer.layer_norm_epsilon,
+        "t5": layer.t5,
+    }
+
+
+def _norm(layer, name, rms):
+    norm = keras.layers.RMSNormalization if rms else keras.layers.LayerNormalization
+    return norm(epsilon=layer.layer_norm_epsilon, dtype=layer.dtype_policy, name=name)
+
+
+def _dropout(layer, name):
+    return SeededDropout(layer.dropout, dtype=layer.dtype_policy, name=name)

@@ -1,0 +1,140 @@
+"""From word ids to the tokens of a transformer."""
+
+import keras
+from keras import ops
+
+from keras_vatt.layers._aggregation_token import AggregationToken
+from keras_vatt.layers._dropout import SeededDropout
+from keras_vatt.layers._position_embedding import AxialPositionEmbedding
+
+
+@keras.saving.register_keras_serializable(package="keras_vatt")
+class WordStem(keras.layers.Layer):
+    """Word embedding, its projection, positions, aggregation token.
+
+    The two text towers of VATT differ in the order of things:
+
+    - modality-agnostic (`position_size` given): a Dense layer with bias and
+      GELU, learned positions, then the aggregation token of width
+      `hidden_dim`;
+    - modality-specific, T5-style (`position_size=None`): the aggregation token
+      of the word vectors' width, then a Dense layer without bias and with
+      GELU, dropout, and no positions: the encoder's relative position bias
+      stands for them.
+
+    Args:
+        vocabulary_size: int. Number of words; id 0 is padding.
+        embedding_dim: int. Width of the word vectors.
+        hidden_dim: int. Width of the tokens.
+        position_size: int. Length of the position table, in words; `None` for
+            the T5-style tower. Defaults to `None`.
+        trainable_embedding: bool. Whether the word vectors are trained; VATT
+            keeps word2vec's. Defaults to `False`.
+        dropout: float. Dropout rate. Defaults to `0.0`.
+        layer_norm_epsilon: float. Epsilon of the positions' norm. Defaults to
+            `1e-6`.
+        **kwargs: `name`, `dtype` and the other arguments of
+            `keras.layers.Layer`.
+
+    Call arguments:
+        word_ids: int tensor of shape `(rows, words)`.
+        training: bool. Whether dropout is active.
+
+    Returns:
+        Tensor of shape `(rows, 1 + words, hidden_dim)`.
+
+    Example:
+    ```python
+    stem = keras_vatt.layers.WordStem(1000, 300, 64, position_size=16)
+    stem(np.ones((2, 16), "int32")).shape  # (2, 17, 64)
+    ```
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        embedding_dim,
+        hidden_dim,
+        position_size=None,
+        trainable_embedding=False,
+        dropout=0.0,
+        layer_norm_epsilon=1e-6,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.vocabulary_size = vocabulary_size
+        self.embedding_dim = embedding_dim
+        self.hidden_dim = hidden_dim
+        self.position_size = position_size
+        self.trainable_embedding = trainable_embedding
+        self.dropout = dropout
+        self.layer_norm_epsilon = layer_norm_epsilon
+
+    def build(self, input_shape):
+        policy = self.dtype_policy
+        has_positions = self.position_size is not None
+        vectors_shape = (None, None, self.embedding_dim)
+        tokens_shape = (None, None, self.hidden_dim)
+        self.embedding = keras.layers.Embedding(
+            self.vocabulary_size,
+            self.embedding_dim,
+            trainable=self.trainable_embedding,
+            dtype=policy,
+            name="embedding",
+        )
+        self.embedding.build(input_shape)
+        self.projection = keras.layers.Dense(
+            self.hidden_dim,
+            activation="gelu",
+            use_bias=has_positions,
+            dtype=policy,
+            name="projection",
+        )
+        self.projection.build(vectors_shape)
+        self.aggregation_token = AggregationToken(
+            dtype=policy, name="aggregation_token"
+        )
+        self.aggregation_token.build(tokens_shape if has_positions else vectors_shape)
+        self.positions = None
+        self.output_dropout = None
+        if has_positions:
+            self.positions = AxialPositionEmbedding(
+                (self.position_size,),
+                layer_norm_epsilon=self.layer_norm_epsilon,
+                dropout=self.dropout,
+                dtype=policy,
+                name="positions",
+            )
+            self.positions.build(tokens_shape)
+        else:
+            self.output_dropout = SeededDropout(
+                self.dropout, dtype=policy, name="dropout"
+            )
+
+    def call(self, word_ids, training=None):
+        vectors = self.embedding(word_ids)
+        if self.positions is None:
+            tokens = self.projection(self.aggregation_token(vectors))
+            return self.output_dropout(tokens, training=training)
+        tokens = self.positions(self.projection(vectors), training=training)
+        return self.aggregation_token(tokens)
+
+    def attention_mask(self, word_ids):
+        """`(rows, 1 + words)` bool: the aggregation token and words, no padding."""
+        with_aggregation = ops.pad(word_ids, ((0, 0), (1, 0)), constant_values=1)
+        return ops.not_equal(with_aggregation, 0)
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "vocabulary_size": self.vocabulary_size,
+                "embedding_dim": self.embedding_dim,
+                "hidden_dim": self.hidden_dim,
+                "position_size": self.position_size,
+                "trainable_embedding": self.trainable_embedding,
+                "dropout": self.dropout,
+                "layer_norm_epsilon": self.layer_norm_epsilon,
+            }
+        )
+        return config

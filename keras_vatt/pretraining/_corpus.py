@@ -1,0 +1,121 @@
+"""The clips of a run: which are trained on, which are held out, where they lie."""
+
+import numpy as np
+
+from keras_vatt.data import (
+    CachedClips,
+    ClipSource,
+    build_cache,
+    make_demo_corpus,
+    read_corpus,
+)
+from keras_vatt.pretraining._devices import process_place
+from keras_vatt.pretraining._errors import PretrainingError
+
+# Held out at most, of a corpus that has no test split.
+_MAX_TEST_FILES = 1000
+
+
+def read_segments(settings, output):
+    """Segments to train on, segments held out, and what was wrong with others.
+
+    Args:
+        settings: `PretrainSettings`.
+        output: path of the run's folder, in which the demo corpus is made.
+
+    Returns:
+        Tuple of two lists of `Segment` and a list of `Finding`.
+    """
+    source = settings.data
+    if source == "demo" and process_place()[1] > 1:
+        raise PretrainingError(
+            "the demo corpus is made by one process: make it by a run of one, and give "
+            "its folder as --data"
+        )
+    if source == "demo":
+        source = make_demo_corpus(
+            output / "corpus",
+            train_clips=settings.demo_clips,
+            seed=settings.seed,
+            misaligned_audio=settings.misaligned_audio,
+            misaligned_text=settings.misaligned_text,
+            workers=settings.threads,
+        )
+    segments, findings = read_corpus(
+        source, settings.allow_outside, settings.caption_language
+    )
+    left_out = [f for f in findings if f.problem.consequence == "skipped"]
+    if left_out and settings.on_error == "raise":
+        raise PretrainingError(
+            f"{left_out[0].where}: {left_out[0].reason} (the first of "
+            f"{len(left_out)} problems; leave out --on-error raise to skip them)"
+        )
+    test = [segment for segment in segments if segment.split == "test"]
+    train = [segment for segment in segments if segment.split in ("train", None)]
+    if not test:
+        train, test = _hold_out(train, settings.test_share, settings.seed)
+    if not train:
+        reasons = "; ".join(f"{f.where}: {f.reason}" for f in findings[:3])
+        raise PretrainingError(
+            f"there is nothing to train on in {str(source)!r}. {reasons}".strip()
+        )
+    return train, test, findings
+
+
+def open_train_clips(settings, segments, folder, spec, tokenizer):
+    """Clips to train on: decoded once into a folder, or whenever asked for.
+
+    Args:
+        settings: `PretrainSettings`.
+        segments: list of `Segment`.
+        folder: path of the cache.
+        spec: `ClipSpec`.
+        tokenizer: callable from strings to word ids.
+
+    Returns:
+        `CachedClips` or `ClipSource`.
+    """
+    source = ClipSource(
+        segments,
+        spec,
+        tokenizer,
+        candidates=settings.candidates,
+        training=not settings.cache,
+        seed=settings.seed,
+        threads=settings.threads,
+        short_clips=settings.short_clips,
+        on_error=settings.on_error,
+    )
+    return _decoded_once(source, settings, folder)
+
+
+def open_test_clips(settings, segments, folder, spec, tokenizer):
+    """Held-out clips, each with its own caption; see `open_train_clips`."""
+    source = ClipSource(
+        segments,
+        spec,
+        tokenizer,
+        candidates=1,
+        threads=settings.threads,
+        short_clips=settings.short_clips,
+        on_error=settings.on_error,
+    )
+    return _decoded_once(source, settings, folder)
+
+
+def _decoded_once(source, settings, folder):
+    if not settings.cache or not len(source):
+        return source
+    build_cache(source, folder, workers=settings.threads)
+    return CachedClips(folder, source.tokenize)
+
+
+def _hold_out(segments, share, seed):
+    """Hold out whole files, so that no scene is both trained on and tested."""
+    files = sorted({segment.path for segment in segments})
+    count = min(round(share * len(files)), _MAX_TEST_FILES)
+    chosen = np.random.default_rng(seed).permutation(len(files))[:count]
+    test_files = {files[index] for index in chosen}
+    train = [segment for segment in segments if segment.path not in test_files]
+    test = [segment for segment in segments if segment.path in test_files]
+    return train, test

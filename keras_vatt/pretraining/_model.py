@@ -1,0 +1,97 @@
+"""The model of a run: from its preset, and back to one."""
+
+import dataclasses
+
+from keras_vatt.data import ClipSpec
+from keras_vatt.models import VATT, VATTPreprocessor, VATTTokenizer
+from keras_vatt.models._presets import load_preprocessor
+from keras_vatt.pretraining._errors import PretrainingError
+from keras_vatt.storage import PresetFolder
+
+_CLIP_SETTINGS = ("num_frames", "frames_per_second", "frame_size", "sampling_rate")
+
+
+def preset_preprocessor(settings):
+    """The preprocessor of the preset that a run starts from, `None` if it has none."""
+    return load_preprocessor(PresetFolder(settings.preset, with_weights=False))
+
+
+def choose_clip_spec(settings, preprocessor):
+    """What a clip of the run is: the preset's, or as the settings change it.
+
+    Args:
+        settings: `PretrainSettings`.
+        preprocessor: see `preset_preprocessor`.
+
+    Returns:
+        `keras_vatt.data.ClipSpec`.
+    """
+    spec = ClipSpec() if preprocessor is None else preprocessor.clip_spec
+    changes = {
+        name: getattr(settings, name)
+        for name in _CLIP_SETTINGS
+        if getattr(settings, name) is not None
+    }
+    return dataclasses.replace(spec, **changes, audio_samples=None) if changes else spec
+
+
+def make_tokenizer(settings, preprocessor, segments):
+    """The tokenizer of a run: of a vocabulary file, the preset, or the captions.
+
+    The words of a preset go with its weights; without them its words mean nothing.
+
+    Args:
+        settings: `PretrainSettings`.
+        preprocessor: see `preset_preprocessor`.
+        segments: list of `keras_vatt.data.Segment`, those to train on.
+
+    Returns:
+        `keras_vatt.VATTTokenizer`.
+    """
+    if settings.vocabulary is not None:
+        return VATTTokenizer(settings.vocabulary)
+    tokenizer = getattr(preprocessor, "tokenizer", None)
+    knows_words = tokenizer is not None and tokenizer.vocabulary is not None
+    if settings.load_weights and knows_words:
+        return tokenizer
+    captions = (segment.caption for segment in segments if segment.caption)
+    return VATTTokenizer.from_captions(captions, settings.max_words)
+
+
+def make_model(settings, spec, tokenizer):
+    """The model of a run, with random weights or those of its preset.
+
+    Word vectors that start at random are trained with the rest; those of a preset
+    stay as its config says.
+
+    Args:
+        settings: `PretrainSettings`.
+        spec: `ClipSpec`.
+        tokenizer: `VATTTokenizer`.
+
+    Returns:
+        `keras_vatt.VATT`, not compiled.
+
+    Raises:
+        PretrainingError: if the vocabulary doesn't fit the weights of the preset.
+    """
+    arguments = {"rematerialize": settings.rematerialize}
+    if not settings.load_weights:
+        arguments |= {
+            "trainable_word_embedding": True,
+            "vocabulary_size": tokenizer.vocabulary_size(),
+        }
+    model = VATT.from_preset(
+        settings.preset,
+        load_weights=settings.load_weights,
+        dtype=settings.dtype,
+        preprocessor=VATTPreprocessor.from_clip_spec(spec, tokenizer),
+        **arguments,
+    )
+    size = model.backbone.vocabulary_size
+    if tokenizer.vocabulary_size() > size:
+        raise PretrainingError(
+            f"the vocabulary has {tokenizer.vocabulary_size()} words, the preset "
+            f"{settings.preset!r} knows {size}: give its own --vocabulary"
+        )
+    return model

@@ -1,0 +1,81 @@
+"""What a run leaves for its reader: logs, plots, retrieval results."""
+
+import csv
+import dataclasses
+import json
+import pathlib
+
+from keras_vatt._files import atomic_write
+from keras_vatt.evaluation import format_retrieval
+from keras_vatt.storage._provenance import Provenance
+from keras_vatt.training import plot_gradients, plot_losses
+
+
+def save_history(history, path):
+    """Write the logs of all epochs to a CSV file.
+
+    The whole file is written anew: after a crash it never holds an epoch twice.
+    """
+    with (
+        atomic_write(path) as partial,
+        partial.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, ["epoch", *history[0]])
+        writer.writeheader()
+        for epoch, logs in enumerate(history, start=1):
+            writer.writerow({"epoch": epoch, **logs})
+
+
+def save_plots(history, folder):
+    """Draw losses and gradients of all epochs into a folder."""
+    folder.mkdir(exist_ok=True)
+    plot_losses(history, folder / "losses.png")
+    plot_gradients(history, folder / "gradients.png")
+
+
+def run_provenance(settings, history, results, plots):
+    """What a run knows of the weights that it made, for the card of its preset.
+
+    Args:
+        settings: `PretrainSettings`.
+        history: list of dicts, the logs of each epoch.
+        results: dict from task to retrieval metrics.
+        plots: path of the folder of pictures.
+
+    Returns:
+        `keras_vatt.Provenance`.
+    """
+    shown = ("harmonizer", "loss", "epochs", "batch_size", "learning_rate", "seed")
+    training = {name: getattr(settings, name) for name in shown}
+    if "curriculum" in settings.harmonizer:
+        training["thresholds"] = (
+            f"{settings.threshold_start} to {settings.threshold_end}"
+        )
+    losses = {n: round(v, 4) for n, v in history[-1].items() if n.endswith("loss")}
+    name = (
+        "demo corpus" if settings.data == "demo" else pathlib.Path(settings.data).name
+    )
+    return Provenance(
+        description="VATT pre-trained with cross-modality gradient harmonization.",
+        source=f"`keras-vatt pretrain` on {name!r}, from "
+        f"{'the weights' if settings.load_weights else 'random weights'} of "
+        f"{pathlib.Path(settings.preset).name!r}",
+        training=training | {f"final {name}": value for name, value in losses.items()},
+        evaluation={
+            f"zero-shot {task}": dataclasses.asdict(metrics)
+            for task, metrics in results.items()
+        },
+        plots={path.name: path.read_bytes() for path in sorted(plots.glob("*.png"))},
+    )
+
+
+def save_retrieval(results, folder):
+    """Write retrieval results as text and as JSON; return the text."""
+    table = format_retrieval(results)
+    with atomic_write(folder / "retrieval.txt") as partial:
+        partial.write_text(table + "\n", encoding="utf-8")
+    rows = {task: dataclasses.asdict(metrics) for task, metrics in results.items()}
+    text = json.dumps(rows, indent=2)
+    with atomic_write(folder / "retrieval.json") as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+    return table

@@ -1,0 +1,321 @@
+"""One run, from top to bottom."""
+
+import contextlib
+import pathlib
+import sys
+
+import keras
+
+from keras_vatt import harmonization, losses
+from keras_vatt._os_errors import os_errors_at
+from keras_vatt.data import ClipAugmentation, make_dataset
+from keras_vatt.data._cache import find_cache_error
+from keras_vatt.evaluation import zero_shot_retrieval
+from keras_vatt.pretraining._corpus import (
+    open_test_clips,
+    open_train_clips,
+    read_segments,
+)
+from keras_vatt.pretraining._data_report import DATA_REPORT, DataReport
+from keras_vatt.pretraining._devices import (
+    cache_name,
+    device_scope,
+    is_first_process,
+    join_processes,
+    process_place,
+)
+from keras_vatt.pretraining._errors import PretrainingError, user_errors
+from keras_vatt.pretraining._model import (
+    choose_clip_spec,
+    make_model,
+    make_tokenizer,
+    preset_preprocessor,
+)
+from keras_vatt.pretraining._report import (
+    run_provenance,
+    save_history,
+    save_plots,
+    save_retrieval,
+)
+from keras_vatt.pretraining._run_lock import run_lock
+from keras_vatt.pretraining._settings import check_settings
+from keras_vatt.training import RunCheckpoint, warmup_cosine
+from keras_vatt.training._checkpoint_folder import CheckpointError
+
+_LOSSES = {"asymmetric": losses.AsymmetricNCE, "symmetric": losses.SymmetricNCE}
+_EVALUATION_BATCH = 32
+CHECKPOINTS = "checkpoints"
+
+
+def pretrain(settings):
+    """Run, or go on with, the pre-training that the settings describe.
+
+    What the run makes lies in the folder `settings.output`:
+
+    | file or folder | what it is |
+    |---|---|
+    | `preset/` | the trained model, for `keras_vatt.VATT.from_preset` |
+    | `retrieval.txt`, `retrieval.json` | zero-shot retrieval among held-out clips |
+    | `plots/` | losses, gradient cosines and norms |
+    | `history.csv`, `tensorboard/` | the logs of each epoch |
+    | `data_report.json` | which clips were used, and what was wrong with others |
+    | `checkpoints/` | the state from which an interrupted run goes on |
+    | `cache/`, `corpus/` | decoded clips; the demo corpus |
+
+    A run that is called again with the same settings goes on from its last
+    checkpoint, which may lie within an epoch (`settings.checkpoint_steps`), and
+    comes to the same result and logs as an uninterrupted one.
+
+    Args:
+        settings: `PretrainSettings`.
+
+    Returns:
+        Dict of the retrieval results, see `keras_vatt.evaluation`; empty if no
+        clip is held out.
+
+    Raises:
+        PretrainingError: if a setting, a file or a checkpoint can't be used, or another
+            run is going on in the folder.
+
+    Example:
+    ```python
+    from keras_vatt.pretraining import PretrainSettings, pretrain
+
+    settings = PretrainSettings(data="videos", output="runs/first", epochs=20)
+    results = pretrain(settings)
+    results["text->video"].recall_at_10
+    ```
+    """
+    check_settings(settings)
+    join_processes(settings)
+    with run_lock(settings.output):
+        return _pretrain(settings)
+
+
+def _pretrain(settings):
+    output = pathlib.Path(settings.output)
+    output.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(settings.seed)
+    with user_errors():
+        make_harmonizer(settings, total_steps=1)
+        preprocessor = preset_preprocessor(settings)
+        spec = choose_clip_spec(settings, preprocessor)
+        train, test, findings = read_segments(settings, output)
+        tokenizer = make_tokenizer(settings, preprocessor, train)
+        scope = device_scope(settings)
+        with scope:
+            model = make_model(settings, spec, tokenizer)
+        cache = output / "cache" / cache_name()
+        train_clips = open_train_clips(
+            settings, train, cache / "train", spec, tokenizer
+        )
+        test_clips = open_test_clips(settings, test, cache / "test", spec, tokenizer)
+        report = DataReport(
+            output, findings, {"train": train_clips, "test": test_clips}
+        )
+        if (output / CHECKPOINTS).exists():
+            _recall(report)
+    _say(report)
+    with _saved_by_the_first_process(report):
+        try:
+            with scope:
+                history = _fit(model, settings, train_clips, output, report)
+        except CheckpointError as error:
+            raise PretrainingError(str(error)) from error
+        model = scope.on_one_device(model)
+        if not is_first_process():
+            return {}
+        save_plots(history, output / "plots")
+        with _file_errors(settings, test_clips):
+            results = _evaluate(model, test_clips, output)
+    model.provenance = run_provenance(settings, history, results, output / "plots")
+    model.save_to_preset(output / "preset")
+    _say(f"\npreset, plots and reports are in {output.resolve()}")
+    return results
+
+
+def _recall(report):
+    try:
+        report.recall()
+    except ValueError as error:
+        _say(f"the report on the data begins anew: {error}")
+
+
+@contextlib.contextmanager
+def _saved_by_the_first_process(report):
+    """Writes the report on the data before and after a block, also if it fails."""
+    if not is_first_process():
+        yield
+        return
+    report.save()
+    try:
+        yield
+    finally:
+        report.save_if_new()
+
+
+def make_harmonizer(settings, total_steps):
+    """The harmonizer of a run, its thresholds spread over all steps.
+
+    Args:
+        settings: `PretrainSettings`.
+        total_steps: int, the steps of the run.
+
+    Returns:
+        `keras_vatt.harmonization.Harmonizer`, or `None` for `"none"`.
+    """
+    if settings.harmonizer == "none":
+        return None
+    threshold = harmonization.LinearThreshold(
+        settings.threshold_start, settings.threshold_end, total_steps
+    )
+    members = [
+        harmonization.Curriculum(threshold)
+        if name.strip().lower() == "curriculum"
+        else harmonization.get(name)
+        for name in settings.harmonizer.split("+")
+    ]
+    return members[0] if len(members) == 1 else harmonization.Chain(members)
+
+
+def _fit(model, settings, clips, output, report):
+    steps_per_epoch = settings.steps_per_epoch or len(clips) // settings.batch_size
+    if len(clips) < settings.batch_size:
+        raise PretrainingError(
+            f"a batch of {settings.batch_size} can't be drawn from {len(clips)} clips: "
+            "give more clips or a smaller --batch-size"
+        )
+    _compile(model, settings, settings.epochs * steps_per_epoch)
+    checkpoint = RunCheckpoint(
+        output / CHECKPOINTS, every_steps=settings.checkpoint_steps
+    )
+    if checkpoint.restore(model):
+        _say(
+            f"going on after epoch {checkpoint.epoch}, step {checkpoint.step_in_epoch}"
+            f" of the next: {checkpoint.steps} steps in all"
+        )
+    callbacks = [checkpoint]
+    if is_first_process():
+        # First the report: what a checkpoint has behind it is not decoded again.
+        callbacks = [_saver(report), checkpoint, *_log_files(checkpoint, output)]
+    with (
+        os_errors_at(output),
+        _kept_on_a_signal(checkpoint),
+        _file_errors(settings, clips),
+    ):
+        _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks)
+    return checkpoint.history
+
+
+def _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks):
+    process, num_processes = process_place()
+    for start_step, arguments in checkpoint.remaining_fits(
+        settings.epochs, steps_per_epoch
+    ):
+        dataset = make_dataset(
+            clips,
+            settings.batch_size,
+            training=True,
+            seed=settings.seed,
+            start_step=start_step,
+            augment=ClipAugmentation(settings.noise, settings.mirror),
+            threads=settings.threads,
+            shard_index=process,
+            shard_count=num_processes,
+        )
+        model.fit(
+            dataset,
+            callbacks=callbacks,
+            # A bar that is redrawn fills a log file with lines.
+            verbose=(1 if sys.stdout.isatty() else 2) if process == 0 else 0,
+            **arguments,
+        )
+
+
+@contextlib.contextmanager
+def _kept_on_a_signal(checkpoint):
+    """Finish the checkpoint that is being written when the process is told to stop."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        checkpoint.wait()
+        raise
+
+
+@contextlib.contextmanager
+def _file_errors(settings, clips):
+    """Turns a damaged cache or clip, met while decoding, into one clear line.
+
+    TensorFlow raises an error of its own then, so the clips are asked.
+    """
+    try:
+        yield
+    except Exception as error:
+        message = find_cache_error(error) or _broken_file(settings, clips)
+        if message is None:
+            raise
+        raise PretrainingError(message) from error
+
+
+def _broken_file(settings, clips):
+    """Returns which file has ended the run, `None` if it was none."""
+    report = clips.report
+    left_out = [f for f in report.findings if f.problem.consequence == "skipped"]
+    if left_out and settings.on_error == "raise":
+        return f"{left_out[-1].where}: {left_out[-1].reason}"
+    if left_out and not report.used:
+        return f"no clip can be decoded, see {DATA_REPORT}: {left_out[-1].reason}"
+    return None
+
+
+def _saver(report):
+    return keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda *_, **__: report.save_if_new()
+    )
+
+
+def _log_files(checkpoint, output):
+    to_csv = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: save_history(checkpoint.history, output / "history.csv")
+    )
+    return [
+        to_csv,
+        keras.callbacks.TensorBoard(output / "tensorboard", write_graph=False),
+    ]
+
+
+def _compile(model, settings, total_steps):
+    warmup_steps = settings.warmup_steps
+    if warmup_steps is None:
+        warmup_steps = total_steps // 50
+    with user_errors():
+        learning_rate = warmup_cosine(
+            settings.learning_rate,
+            settings.final_learning_rate,
+            warmup_steps,
+            total_steps,
+        )
+        model.compile(
+            optimizer=keras.optimizers.Adam(learning_rate, epsilon=1e-7),
+            harmonizer=make_harmonizer(settings, total_steps),
+            loss=_LOSSES[settings.loss](temperature=settings.temperature),
+            num_groups=settings.num_groups,
+            group_by=settings.group_by,
+            num_micro_batches=settings.num_micro_batches,
+        )
+
+
+def _evaluate(model, clips, output):
+    if not len(clips):
+        _say("no clips are held out: there is no retrieval report")
+        return {}
+    dataset = make_dataset(clips, _EVALUATION_BATCH, training=False)
+    results = zero_shot_retrieval(model, dataset)
+    table = save_retrieval(results, output)
+    _say(f"\nzero-shot retrieval among {len(clips)} held-out clips\n{table}")
+    return results
+
+
+def _say(text):
+    if is_first_process():
+        print(text, flush=True)

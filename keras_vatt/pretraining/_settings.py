@@ -1,0 +1,404 @@
+"""The settings of a pre-training run: defaults, recipe files, command line."""
+
+import argparse
+import dataclasses
+import json
+import math
+import os
+import pathlib
+import tomllib
+
+from keras_vatt._files import atomic_write
+from keras_vatt.data.decoding._file_errors import ON_ERROR
+from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
+from keras_vatt.pretraining._errors import PretrainingError
+
+_RECIPES = pathlib.Path(__file__).parent / "recipes"
+_MAX_BYTES = 1_000_000
+_LARGEST_INT = 2**31 - 1
+
+
+def _setting(default, text, choices=None, least=None, above=None, most=None):
+    """A setting with its help, and the choices or the range that it is limited to."""
+    limits = {"least": least, "above": above, "most": most}
+    return dataclasses.field(
+        default=default, metadata={"help": text, "choices": choices} | limits
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainSettings:
+    """Every setting of a run; what a run was made with is kept in its folder."""
+
+    data: str | None = _setting(
+        None,
+        "folder of video files, manifest (.jsonl, .csv), or `demo`: a corpus made here",
+    )
+    preset: str = _setting(
+        "vatt_tiny_agnostic", "built-in preset, preset folder, or hf://owner/name"
+    )
+    load_weights: bool = _setting(
+        False, "start from the weights and the words of the preset, not from random"
+    )
+    output: str | None = _setting(None, "folder for all that the run makes")
+    harmonizer: str = _setting(
+        "curriculum+realign",
+        "what is done with conflicting gradients: names joined by +, out of sum, "
+        "realign, curriculum, pcgrad, gradvac, cagrad, mgda, imtlg, upgrad; or none",
+    )
+    threshold_start: float = _setting(
+        -0.3,
+        "curriculum: cosine below which the first steps are skipped",
+        least=-1,
+        most=1,
+    )
+    threshold_end: float = _setting(
+        0.0,
+        "curriculum: cosine below which the last steps are skipped",
+        least=-1,
+        most=1,
+    )
+    num_groups: int = _setting(
+        1, "groups into which a batch is cut to compare gradients", least=1
+    )
+    group_by: str = _setting(
+        "samples",
+        "what a group's gradient is: what reaches the model through its samples, or "
+        "the gradient of its own terms of the losses",
+        ["samples", "anchors"],
+    )
+    loss: str = _setting(
+        "asymmetric", "form of the NCE loss", ["asymmetric", "symmetric"]
+    )
+    temperature: float = _setting(0.07, "temperature of the NCE loss", above=0)
+    candidates: int = _setting(
+        5, "captions of a clip that MIL-NCE chooses from", least=1
+    )
+    epochs: int = _setting(10, "epochs", least=1)
+    steps_per_epoch: int | None = _setting(
+        None, "steps of an epoch; one pass over the clips if not given", least=1
+    )
+    checkpoint_steps: int | None = _setting(
+        None,
+        "steps between checkpoints; only at the end of each epoch if not given",
+        least=1,
+    )
+    batch_size: int = _setting(8, "clips in a batch", least=1)
+    learning_rate: float = _setting(
+        1e-4, "Adam's learning rate after the warm-up", above=0
+    )
+    final_learning_rate: float = _setting(
+        5e-5, "its value at the end of the cosine", least=0
+    )
+    warmup_steps: int | None = _setting(
+        None, "steps of linear warm-up; 2 %% of all steps if not given", least=0
+    )
+    dtype: str = _setting(
+        "float32", "dtype policy", ["float32", "mixed_bfloat16", "mixed_float16"]
+    )
+    num_micro_batches: int = _setting(
+        1,
+        "parts in which a device encodes its clips, to save memory: the same step",
+        least=1,
+    )
+    devices: str = _setting(
+        "all", "accelerators to train on: all that there are, or one", ["all", "one"]
+    )
+    model_parallel: int = _setting(
+        1, "devices among which a copy of the model is cut (JAX)", least=1
+    )
+    num_processes: int = _setting(
+        1,
+        "processes of the run, one a host (JAX); 0: as many as Cloud TPU says, which "
+        "knows the next two as well",
+        least=0,
+    )
+    process_id: int | None = _setting(None, "number of this process, from 0", least=0)
+    coordinator: str | None = _setting(
+        None, "address and port of process 0, such as 10.0.0.1:1234"
+    )
+    rematerialize: bool = _setting(
+        False, "compute activations again in the backward pass, to save memory"
+    )
+    num_frames: int | None = _setting(
+        None, "frames of a clip; the preset's if not given", least=1
+    )
+    frames_per_second: float | None = _setting(
+        None, "frames that show one second; the preset's if not given", above=0
+    )
+    frame_size: int | None = _setting(
+        None, "height and width in pixels; the preset's if not given", least=1
+    )
+    sampling_rate: int | None = _setting(
+        None, "samples of the waveform per second; the preset's if not given", least=1
+    )
+    noise: float = _setting(
+        0.01, "noise added to a waveform, as a share of its largest sample", least=0
+    )
+    mirror: float = _setting(
+        0.0, "probability that pictures are mirrored", least=0, most=1
+    )
+    vocabulary: str | None = _setting(
+        None, "word vocabulary file; made from the training captions if not given"
+    )
+    max_words: int = _setting(
+        65_536, "size of a vocabulary made from captions", least=1
+    )
+    test_share: float = _setting(
+        0.1,
+        "share of files held out for retrieval where the corpus has no test split",
+        least=0,
+        most=1,
+    )
+    cache: bool = _setting(
+        True, "decode the clips once (no cache: decode always, cut at random)"
+    )
+    short_clips: str = _setting(
+        "repeat",
+        "files shorter than a clip: start over from the beginning, append black frames "
+        "and silence, or leave the file out",
+        list(SHORT_CLIPS),
+    )
+    on_error: str = _setting(
+        "skip",
+        "files that can't be used: leave them out and report them, or end the run",
+        list(ON_ERROR),
+    )
+    allow_outside: bool = _setting(
+        False,
+        "read files outside the folder of --data: absolute paths of a manifest, links "
+        "to other files and folders; only for data that you trust",
+    )
+    caption_language: str = _setting(
+        "en", "captions that are taken where a video has them in several languages"
+    )
+    demo_clips: int = _setting(2000, "clips that the demo corpus trains on", least=1)
+    misaligned_audio: float = _setting(
+        0.0, "demo corpus: share of clips with another clip's sound", least=0, most=1
+    )
+    misaligned_text: float = _setting(
+        0.0, "demo corpus: share of clips with another clip's caption", least=0, most=1
+    )
+    threads: int | None = _setting(
+        None, "threads that decode; the number of processors if not given", least=1
+    )
+    seed: int = _setting(
+        0,
+        "seed of weights, data order, dropout and demo corpus",
+        least=0,
+        most=2**32 - 1,
+    )
+
+
+# Where a process runs is no matter of the run's: it may resume elsewhere.
+_PLACE = {"output", "devices", "num_processes", "process_id", "coordinator"}
+# A run that ended at a broken file may resume without it.
+_CHANGEABLE = _PLACE | {"on_error"}
+
+_FIELDS = {field.name: field for field in dataclasses.fields(PretrainSettings)}
+
+
+def add_arguments(parser):
+    """Add an option for each setting. An option that isn't given isn't set."""
+    for name, field in _FIELDS.items():
+        text = field.metadata["help"]
+        if field.default is not None:
+            text += f" (default: {field.default})"
+        keywords = {"help": text, "default": argparse.SUPPRESS}
+        if field.type is bool:
+            keywords["action"] = argparse.BooleanOptionalAction
+        else:
+            keywords["type"] = _type_of(field)
+            keywords["choices"] = field.metadata["choices"]
+            keywords["metavar"] = None if keywords["choices"] else name.upper()
+        parser.add_argument(_option(name), **keywords)
+
+
+def resolve_settings(given, recipe=None):
+    """Settings from the command line, over a recipe, over the defaults.
+
+    Args:
+        given: dict of the settings that were given.
+        recipe: string, name of a built-in recipe or path of a TOML file. Defaults
+            to `None`.
+
+    Returns:
+        `PretrainSettings`.
+
+    Raises:
+        PretrainingError: if there is no such recipe or it has an unknown setting.
+    """
+    values = {} if recipe is None else _read_recipe(recipe)
+    return check_settings(PretrainSettings(**values | given))
+
+
+def recipe_names():
+    """List of the built-in recipes' names."""
+    return sorted(path.stem for path in _RECIPES.glob("*.toml"))
+
+
+def save_settings(settings, path):
+    """Write settings to a JSON file."""
+    text = json.dumps(dataclasses.asdict(settings), indent=2)
+    with atomic_write(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+def load_settings(path, given):
+    """Read the settings of an earlier run, which what is given must not contradict.
+
+    Args:
+        path: string or path of the JSON file that `save_settings` wrote.
+        given: dict of the settings that were given.
+
+    Returns:
+        `PretrainSettings`.
+
+    Raises:
+        PretrainingError: if the file is missing or damaged, has an unknown setting, or
+            one of a wrong type or out of its range; or if what is given contradicts it.
+    """
+    where = f"the file {str(path)!r}"
+    values = _read_settings(pathlib.Path(path))
+    _check_known(where, values, "it is damaged, or of another version of keras_vatt")
+    try:
+        saved = check_settings(PretrainSettings(**values))
+    except PretrainingError as error:
+        raise PretrainingError(f"{where} can't be used: {error}") from error
+    for name, value in given.items():
+        if getattr(saved, name) != value and name not in _CHANGEABLE:
+            raise PretrainingError(
+                f"the run to resume was started with {_option(name)} "
+                f"{getattr(saved, name)}; leave {_option(name)} out or start a new run "
+                "in another --output"
+            )
+    return check_settings(dataclasses.replace(saved, **given))
+
+
+def check_settings(settings):
+    """Refuse settings that no run can have.
+
+    Args:
+        settings: `PretrainSettings`.
+
+    Returns:
+        The same settings.
+
+    Raises:
+        PretrainingError: if one is missing, of a wrong type or out of its range.
+    """
+    for name in ("data", "output"):
+        if getattr(settings, name) is None:
+            raise PretrainingError(f"--{name} is missing")
+    for name in _FIELDS:
+        value = getattr(settings, name)
+        _check_type("", name, value)
+        if isinstance(value, int | float):
+            _check_range(name, value)
+    if settings.batch_size % settings.num_groups:
+        raise PretrainingError(
+            f"--batch-size {settings.batch_size} is no multiple of --num-groups "
+            f"{settings.num_groups}"
+        )
+    return settings
+
+
+def _read_settings(path):
+    if not path.exists():
+        raise PretrainingError(f"there is no run to resume: {str(path)!r} is missing")
+    try:
+        if not path.is_file() or path.stat().st_size > _MAX_BYTES:
+            raise PretrainingError(f"{str(path)!r} is no file of settings")
+        values = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise PretrainingError(
+            f"{str(path)!r} can't be read: {error.strerror}"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise PretrainingError(
+            f"the settings in {str(path)!r} are damaged and can't be read: "
+            f"{' '.join(str(error).split())[:200]}"
+        ) from error
+    if not isinstance(values, dict):
+        raise PretrainingError(f"{str(path)!r} holds no settings: it is damaged")
+    return values
+
+
+def _read_recipe(recipe):
+    path = pathlib.Path(recipe)
+    if recipe in recipe_names():
+        path = _RECIPES / f"{recipe}.toml"
+    if not path.is_file():
+        raise PretrainingError(
+            f"there is no recipe {recipe!r}: give a TOML file or one of "
+            f"{', '.join(recipe_names())}"
+        )
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        message = f"the recipe {recipe!r} is no TOML: {_shown(str(error))}"
+        raise PretrainingError(message) from error
+    where = f"the recipe {recipe!r}"
+    _check_known(where, values)
+    for name, value in values.items():
+        _check_type(f"{where} sets ", name, value)
+    return values
+
+
+def _check_known(where, values, reason=None):
+    unknown = sorted(values.keys() - _FIELDS.keys())
+    if unknown:
+        names = f"{[name[:50] for name in unknown[:5]]}"
+        raise PretrainingError(
+            f"{where} has unknown settings: {names}" + (f"; {reason}" if reason else "")
+        )
+
+
+def _check_type(where, name, value):
+    field = _FIELDS[name]
+    kind, choices = _type_of(field), field.metadata["choices"]
+    if value is None and field.type != kind:  # It may be left open.
+        return
+    fits = type(value) is kind or (kind is float and type(value) is int)
+    fits = fits or (kind is str and isinstance(value, os.PathLike))
+    if not fits or (choices and value not in choices):
+        raise PretrainingError(
+            f"{where}{name} = {_shown(value)}; expected "
+            f"{' or '.join(choices) if choices else kind.__name__}"
+        )
+
+
+def _check_range(name, value):
+    limits = _FIELDS[name].metadata
+    least, above, most = (limits[key] for key in ("least", "above", "most"))
+    if most is None and isinstance(value, int):
+        most = _LARGEST_INT
+    problem = None
+    if isinstance(value, float) and not math.isfinite(value):
+        problem = "a finite number"
+    elif least is not None and value < least:
+        problem = f"at least {least}"
+    elif above is not None and value <= above:
+        problem = f"above {above}"
+    elif most is not None and value > most:
+        problem = f"at most {most}"
+    if problem is not None:
+        raise PretrainingError(
+            f"{_option(name)} must be {problem}, not {_shown(value)}"
+        )
+
+
+def _shown(value):
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
+
+
+def _option(name):
+    return "--" + name.replace("_", "-")
+
+
+def _type_of(field):
+    for kind in (bool, int, float, str):
+        if field.type in (kind, kind | None):
+            return kind
+    raise TypeError(f"{field.name} has the type {field.type}")

@@ -1,0 +1,69 @@
+"""What the card of a preset says of a model's class and inputs."""
+
+from keras_vatt.storage._model_card import CardFacts
+
+_LIMITS = {
+    "video": "Video shorter than a clip is refused, and of a longer one the middle is "
+    "taken.",
+    "audio": "Sound is mixed down to one channel, and silence fills up a short one.",
+    "image": "An image is a clip that stands still, of one temporal patch; of one that "
+    "is not square the middle is taken.",
+    "text": "Captions are English words in lower case; the order of words counts, "
+    "punctuation doesn't, and unknown words are all the same to the model.",
+}
+_BIAS = (
+    "A model that learned from videos of the web repeats what they show and say, their "
+    "biases included. Test it on your own data before you rely on it."
+)
+
+
+def card_facts(model):
+    """Facts of a backbone or a task.
+
+    Args:
+        model: a VATT backbone or task.
+
+    Returns:
+        `keras_vatt.storage._model_card.CardFacts`.
+    """
+    backbone = getattr(model, "backbone", model)
+    preprocessor = getattr(model, "preprocessor", None)
+    # A classifier takes one kind of input, whatever its backbone could take.
+    kind = getattr(model, "input_kind", None)
+    kinds = backbone.modalities if kind is None else (kind,)
+    return CardFacts(
+        class_name=type(model).__name__,
+        pipeline_tag=model.pipeline_tag,
+        parameters=model.count_params(),
+        inputs=describe_inputs(preprocessor, kinds),
+        usage=model.usage_example,
+        limits=[*(_LIMITS[kind] for kind in kinds), _BIAS],
+    )
+
+
+def describe_inputs(preprocessor, kinds):
+    """What a model takes: dict from kind of input to shape, dtype and units.
+
+    Args:
+        preprocessor: a `keras_vatt.VATTPreprocessor`, or `None`.
+        kinds: iterable of strings: modalities, or `"image"`.
+
+    Returns:
+        Dict of strings.
+    """
+    if preprocessor is None:
+        return dict.fromkeys(kinds, "see `VATTBackbone.encode_modality`")
+    spec, tokenizer = preprocessor.clip_spec, preprocessor.tokenizer
+    words = 16 if tokenizer is None else tokenizer.sequence_length
+    size, frames = spec.frame_size, spec.num_frames
+    seconds = spec.audio_samples / spec.sampling_rate
+    texts = {
+        "video": f"(clips, {frames}, {size}, {size}, 3), uint8 RGB frames, or float in "
+        f"[-1, 1]; {spec.frames_per_second:g} frames per second, "
+        f"{spec.duration:g} seconds",
+        "audio": f"(clips, {spec.audio_samples}, 1), float32 in [-1, 1]; mono, "
+        f"{spec.sampling_rate:,} hertz, {seconds:g} seconds",
+        "image": f"(images, {size}, {size}, 3), uint8 RGB, or float in [-1, 1]",
+        "text": f"(rows, {words}), int32 word ids, 0 = padding",
+    }
+    return {kind: texts[kind] for kind in kinds}

@@ -1,0 +1,158 @@
+"""Presets on the Hugging Face Hub: download, upload, and errors that say what to do."""
+
+import contextlib
+import pathlib
+import re
+
+import huggingface_hub
+from huggingface_hub import errors
+
+from keras_vatt.storage import _preset_files as preset_files
+from keras_vatt.storage._preset_files import PresetError
+
+_PREFIX = "hf://"
+_URI = re.compile(
+    r"hf://(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-][\w./-]*))?"
+)
+_CONFIGS = ["*.json", preset_files.CARD, f"{preset_files.PLOTS}/*.png"]
+_CONFIGS += [f"{preset_files.TOKENIZER_ASSETS}/*"]
+_WEIGHTS = ["*.safetensors"]
+# What an earlier preset in the repository may have that the new one has not.
+_REPLACED = ["*.json", "*.safetensors", "*.weights.h5", "assets/*", "plots/*"]
+
+
+def is_hub_uri(preset):
+    """Whether a preset is named by an address on the Hub."""
+    return str(preset).startswith(_PREFIX)
+
+
+def parse_hub_uri(uri):
+    """Repository and revision of `hf://owner/name[@revision]`.
+
+    Args:
+        uri: string.
+
+    Returns:
+        Tuple of two strings; the revision is `None` if the address has none.
+
+    Raises:
+        PresetError: if it is no such address.
+    """
+    match = _URI.fullmatch(uri)
+    # The client names files of its cache by the revision.
+    if match is None or ".." in uri:
+        raise PresetError(
+            f"{uri!r} is no address on the Hugging Face Hub: expected hf://owner/name "
+            "or hf://owner/name@revision"
+        )
+    return match["repository"], match["revision"]
+
+
+def download_preset(uri, with_weights=True):
+    """Bring a preset from the Hub into the client's cache, or find it there.
+
+    Args:
+        uri: string, `hf://owner/name[@revision]`.
+        with_weights: bool. `False` leaves the weights where they are. Defaults to
+            `True`.
+
+    Returns:
+        `pathlib.Path` of the folder.
+
+    Raises:
+        PresetError: if there is no such repository or revision, it may not be read,
+            or it can't be reached and is not in the cache.
+    """
+    repository, revision = parse_hub_uri(uri)
+    patterns = _CONFIGS + (_WEIGHTS if with_weights else [])
+    with _clear_errors(repository, revision):
+        folder = huggingface_hub.snapshot_download(
+            repository, revision=revision, allow_patterns=patterns
+        )
+    return pathlib.Path(folder)
+
+
+def upload_preset(
+    folder,
+    repository,
+    private=None,
+    revision=None,
+    create_pr=False,
+    token=None,
+    message=None,
+):
+    """Put a preset folder into a repository of the Hub, in one commit.
+
+    The repository and the branch are made if they are missing. Files of an earlier
+    preset that the new one doesn't have are removed.
+
+    Args:
+        folder: path of the preset.
+        repository: string, `owner/name`.
+        private: bool. Whether a new repository is private. Defaults to `None`, as
+            the account has it.
+        revision: string, the branch. Defaults to `None`, the main one.
+        create_pr: bool. Whether to propose the change as a pull request. Defaults to
+            `False`.
+        token: string. Defaults to `None`, the one that the client has stored.
+        message: string of the commit. Defaults to `None`.
+
+    Returns:
+        String, the address of the commit, or of the pull request.
+
+    Raises:
+        PresetError: if the Hub can't be reached or refuses.
+    """
+    hub = huggingface_hub.HfApi(token=token)
+    with _clear_errors(repository, revision):
+        hub.create_repo(repository, private=private, exist_ok=True)
+        if revision is not None and not create_pr:
+            hub.create_branch(repository, branch=revision, exist_ok=True)
+        commit = hub.upload_folder(
+            repo_id=repository,
+            folder_path=folder,
+            revision=revision,
+            create_pr=create_pr,
+            commit_message=message or "Upload a keras_vatt preset",
+            delete_patterns=_REPLACED,
+        )
+    return commit.pr_url or commit.commit_url
+
+
+@contextlib.contextmanager
+def _clear_errors(repository, revision):
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise PresetError(
+            f"The repository {repository!r} is gated: ask for access on its page, then "
+            "log in by `hf auth login`"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise PresetError(
+            f"The repository {repository!r} has no revision {revision!r}"
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise PresetError(
+            f"There is no repository {repository!r} on the Hub, or it is private: "
+            "check the name, or log in by `hf auth login`"
+        ) from error
+    except errors.LocalEntryNotFoundError as error:
+        raise PresetError(
+            f"The repository {repository!r} is not whole in the cache, and can't be "
+            f"had from the Hub: {_one_line(error.__cause__ or error)}"
+        ) from error
+    except errors.HfHubHTTPError as error:
+        raise PresetError(
+            f"The Hub refused what was asked of {repository!r}: {_one_line(error)}"
+        ) from error
+    # A download that breaks off ends in an error of the client's HTTP library.
+    except (OSError, errors.HTTPError, errors.HFValidationError) as error:
+        raise PresetError(
+            f"The transfer of {repository!r} failed and can be tried again: "
+            f"{_one_line(error)}"
+        ) from error
+
+
+def _one_line(error):
+    return " ".join(str(error).split())

@@ -1,0 +1,43 @@
+"""How KerasHub's own loader finds the safetensors weights of a preset.
+
+KerasHub looks for `model.weights.h5`, and else for `model.weights.json`, an index of
+the files that the weights are cut into. It brings those from the Hub and leaves the
+reading to `load_weights` of the model. In a preset of ours that index names the
+safetensors files, which `VATTBackbone.load_weights` reads.
+"""
+
+import pathlib
+
+from keras_vatt.storage import _preset_files as files
+
+INDEX = "model.weights.json"
+
+
+def write_keras_hub_index(folder, weights):
+    """Write the index of a preset's weights for KerasHub.
+
+    Args:
+        folder: `pathlib.Path` of the preset.
+        weights: list of the paths of its weights files.
+    """
+    names = [path.name for path in weights] + [files.METADATA]
+    if len(weights) > 1:
+        names.append(files.WEIGHTS_INDEX)
+    files.write_json({"weight_map": {"/": names}}, folder / INDEX)
+
+
+def names_safetensors(path):
+    """Whether a weights file that Keras is to load is the index of such a preset.
+
+    Args:
+        path: string or path.
+
+    Returns:
+        bool. `False` for Keras' own index, whose files are HDF5.
+    """
+    path = pathlib.Path(path)
+    if path.name != INDEX or not path.is_file():
+        return False
+    weight_map = files.read_json(path.parent, INDEX).get("weight_map")
+    names = weight_map.get("/") if isinstance(weight_map, dict) else None
+    return isinstance(names, list) and files.METADATA in names

@@ -1,0 +1,1 @@
+"""Loops of the training step, one module per backend."""
