@@ -12,10 +12,10 @@ from keras_vatt.search import (
     MediaIndex,
     MediaIndexError,
     embed_folder,
-    index_files,
     read_report,
 )
 from keras_vatt.search import _embedding as embedding
+from keras_vatt.search import _index_files as index_files
 from tests.data._media import noisy_picture, write_media
 from tests.search.small import small_model, write_folder, write_video
 
