@@ -1,4 +1,4 @@
-"""Fixtures that every room of the tests uses."""
+"""Fixtures and settings of all tests."""
 
 import gc
 import os
@@ -12,7 +12,8 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
-    "--xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false",
+    "--xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false "
+    "--xla_cpu_parallel_codegen_split_count=1",
 )
 
 import keras
@@ -37,11 +38,24 @@ def pytest_configure(config):
     if keras.config.backend() == "jax":
         import jax
 
-        # Many tests compile the same program: once is enough.
-        folder = config.cache.mkdir("jax_programs")
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        # Many tests compile the same program: once is enough. The processes that tests
+        # start have the same settings from the environment.
+        for name, value in {
+            "jax_compilation_cache_dir": str(config.cache.mkdir("jax_programs")),
+            "jax_persistent_cache_min_compile_time_secs": 0.0,
+            "jax_persistent_cache_min_entry_size_bytes": -1,
+        }.items():
+            jax.config.update(name, value)
+            os.environ[name.upper()] = str(value)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves the tests that do not depend on the backend to PyTorch, the fastest."""
+    if keras.config.backend() == "torch":
+        return
+    once = [item for item in items if item.get_closest_marker("once")]
+    config.hook.pytest_deselected(items=once)
+    items[:] = [item for item in items if not item.get_closest_marker("once")]
 
 
 @pytest.fixture(autouse=True)

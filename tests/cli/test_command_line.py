@@ -9,6 +9,8 @@ import keras_vatt
 from keras_vatt.cli.main import main
 from tests.golden_files import FOLDER, golden_arrays
 
+pytestmark = pytest.mark.once
+
 
 def run(capsys, *arguments):
     """Exit code, standard output and standard error of the command."""

@@ -14,6 +14,8 @@ from keras_vatt.cli import presets, stop_signals
 from keras_vatt.cli.environment_errors import environment_message
 from keras_vatt.cli.main import main
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def raising(monkeypatch):

@@ -9,6 +9,8 @@ from keras_vatt.cli.main import main
 from keras_vatt.search import MediaIndex
 from tests.search.small import small_model, tone, write_video
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def model():

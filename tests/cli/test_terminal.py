@@ -14,6 +14,8 @@ from keras_vatt._printable import printable, printable_line
 from keras_vatt.cli import main as command
 from keras_vatt.cli.terminal import PrintableStream, printable_streams
 
+pytestmark = pytest.mark.once
+
 # Clears the screen, sets the title, goes up and back, hides, overrides direction.
 HOSTILE = "a\x1b[2J\x1b]0;title\x07\x1b[A\rb\x08\x9b31m\x7f\u202egp4\u2066\u2028c\udcff"
 ESCAPED = (

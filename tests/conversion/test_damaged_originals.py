@@ -18,6 +18,8 @@ from tests.conversion.bundle_files import Bundle, block, index_path, table
 from tests.conversion.damages import DAMAGES, copy_checkpoint, damage, write_other
 from tests.golden_files import FOLDER, golden_config
 
+pytestmark = pytest.mark.once
+
 SOURCE = FOLDER / "wat_classifier" / "ckpt-100000"
 KEY = "model/layer_with_weights-0/_ops/cls/bias/.ATTRIBUTES/VARIABLE_VALUE"
 SEEDS = 5

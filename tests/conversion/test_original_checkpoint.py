@@ -113,6 +113,7 @@ def test_every_tensor_of_a_checkpoint_is_loaded_and_none_is_left(folder):
         )
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("listing", LISTINGS)
 def test_full_size_listings_are_mapped_whole(listing):
     path = FOLDER / "full_size_keys" / f"{listing}.tsv"
@@ -135,6 +136,7 @@ def preset_of(listing):
     )
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("listing", LISTINGS)
 def test_the_preset_of_a_published_model_takes_its_whole_listing(listing):
     path = FOLDER / "full_size_keys" / f"{listing}.tsv"
@@ -144,6 +146,7 @@ def test_the_preset_of_a_published_model_takes_its_whole_listing(listing):
     assert mapped == present == len(read_key_listing(path))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("listing", LISTINGS)
 def test_full_size_weights_are_trainable_where_the_original_says(listing):
     path = FOLDER / "full_size_keys" / f"{listing}.tsv"
@@ -176,17 +179,20 @@ def test_what_does_not_fit_is_listed_and_nothing_is_copied():
         np.testing.assert_array_equal(old, ops.convert_to_numpy(weight))
 
 
+@pytest.mark.once
 def test_checkpoint_of_another_size_is_refused():
     model, layout = small_model("wat_classifier")
     with pytest.raises(CheckpointMismatchError, match="voxel_to_patch"):
         load_original_checkpoint(model, layout, golden_checkpoint("vit_classifier"))
 
 
+@pytest.mark.once
 def test_missing_checkpoint_says_how_to_name_it():
     with pytest.raises(FileNotFoundError, match=r"without '\.index'"):
         OriginalCheckpoint(FOLDER / "tx_fac" / "ckpt-1")
 
 
+@pytest.mark.once
 def test_truncated_checkpoint_is_refused(tmp_path):
     source = FOLDER / "wat_classifier"
     for path in source.glob("ckpt-100000.*"):
@@ -198,6 +204,7 @@ def test_truncated_checkpoint_is_refused(tmp_path):
         OriginalCheckpoint(tmp_path / "ckpt-100000")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -211,6 +218,7 @@ def test_foreign_configurations_are_refused(config, message):
         model_from_original_config(config)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("place", "name", "value"),
     [
@@ -233,6 +241,7 @@ def test_settings_that_would_change_the_numbers_without_a_word_are_refused(
         model_from_original_config(config)
 
 
+@pytest.mark.once
 def test_tensor_names_do_not_depend_on_model_names():
     first, _ = small_model("ut_fac")
     second, _ = model_from_original_config(golden_config("ut_fac"), name="other")

@@ -14,6 +14,8 @@ from keras_vatt.conversion._tensor_bundle import TensorBundle
 from tests.conversion.bundle_files import Bundle, block, shard_path, table
 from tests.golden_files import FOLDER
 
+pytestmark = pytest.mark.once
+
 GOLDEN = sorted(path.with_suffix("") for path in FOLDER.glob("*/*.index"))
 DTYPES = ("float32", "float64", "float16", "bfloat16", "float8_e5m2", "float8_e4m3fn")
 DTYPES += ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")

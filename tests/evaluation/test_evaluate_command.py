@@ -60,6 +60,7 @@ def unit(vectors):
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
+@pytest.mark.once
 def test_retrieval_ranks_as_a_plain_formula_does(capsys, tmp_path, corpus):
     model = save_vatt(tmp_path / "preset")
     arguments = ["--task", "retrieval", "--preset", tmp_path / "preset"]
@@ -98,6 +99,7 @@ def test_retrieval_ranks_as_a_plain_formula_does(capsys, tmp_path, corpus):
     assert (metrics["num_queries"], metrics["num_candidates"]) == (5, 6)
 
 
+@pytest.mark.once
 def test_what_is_left_out_of_a_corpus_is_counted_and_named(capsys, tmp_path, corpus):
     save_vatt(tmp_path / "preset")
     arguments = ["--task", "retrieval", "--preset", tmp_path / "preset"]
@@ -110,6 +112,7 @@ def test_what_is_left_out_of_a_corpus_is_counted_and_named(capsys, tmp_path, cor
     assert report["counts"] == {"missing": 1, "corrupt": 1, "no_audio": 1}
 
 
+@pytest.mark.once
 def test_a_linear_probe_is_scikit_learns_on_pooled_features(capsys, tmp_path, folders):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -166,6 +169,7 @@ def test_classification_averages_the_logits_of_windows_and_crops(
     assert metrics["roc_auc"] == pytest.approx(area)
 
 
+@pytest.mark.once
 def test_sounds_with_several_classes_have_map_and_d_prime(capsys, tmp_path):
     from tests.data import _labeled_datasets as layouts
 
@@ -184,6 +188,7 @@ def test_sounds_with_several_classes_have_map_and_d_prime(capsys, tmp_path):
     assert metrics["num_examples"] == 3
 
 
+@pytest.mark.once
 def test_all_splits_are_probed_and_averaged(capsys, tmp_path):
     from tests.data import _labeled_datasets as layouts
 
@@ -206,6 +211,7 @@ def test_all_splits_are_probed_and_averaged(capsys, tmp_path):
     assert mean["num_examples"] == 10
 
 
+@pytest.mark.once
 def test_an_interrupted_evaluation_decodes_no_clip_twice(
     capsys, tmp_path, folders, monkeypatch
 ):
@@ -241,6 +247,7 @@ def test_an_interrupted_evaluation_decodes_no_clip_twice(
     assert results_in(tmp_path / "out") == results_in(tmp_path / "whole")
 
 
+@pytest.mark.once
 def test_a_limit_is_spread_over_the_classes(capsys, tmp_path, folders):
     names = tuple(COLOURS)
     save_classifier(tmp_path / "preset", num_classes=3, class_names=names)
@@ -252,6 +259,7 @@ def test_a_limit_is_spread_over_the_classes(capsys, tmp_path, folders):
     assert metrics["num_classes_without_positives"] == 0
 
 
+@pytest.mark.once
 def test_mistakes_are_named_in_one_line(capsys, tmp_path, folders, corpus):
     save_vatt(tmp_path / "vatt")
     save_classifier(tmp_path / "four", num_classes=4)
@@ -286,6 +294,7 @@ def test_mistakes_are_named_in_one_line(capsys, tmp_path, folders, corpus):
         assert message in err.strip().splitlines()[-1]
 
 
+@pytest.mark.once
 def test_another_evaluation_does_not_mix_with_the_one_in_the_folder(
     capsys, tmp_path, folders
 ):

@@ -18,6 +18,8 @@ from tests.evaluation._tiny_datasets import (
     write_image_folders,
 )
 
+pytestmark = pytest.mark.once
+
 
 def run(capsys, *arguments):
     code = main(["evaluate", *(str(argument) for argument in arguments)])

@@ -8,6 +8,8 @@ import pytest
 
 from keras_vatt import evaluation
 
+pytestmark = pytest.mark.once
+
 EXAMPLES = {
     name: re.findall(
         r"```python\n(.*?)```", inspect.getdoc(getattr(evaluation, name)), re.DOTALL

@@ -13,6 +13,8 @@ import keras_vatt
 from keras_vatt.evaluation.mteb import MTEBEncoder
 from tests.models.tiny import tiny_vatt
 
+pytestmark = pytest.mark.once
+
 mteb = pytest.importorskip("mteb")
 tasks = pytest.importorskip("evaluation._mteb_tasks")
 

@@ -14,6 +14,8 @@ from keras_vatt.evaluation.mteb import MTEBEncoder
 from tests.data._media import write_media
 from tests.search.small import SPEC, small_model, tone, write_video
 
+pytestmark = pytest.mark.once
+
 _LETTERS = {"t": "text", "i": "image", "a": "audio", "v": "video"}
 
 

@@ -7,6 +7,8 @@ import pytest
 from keras_vatt.evaluation.mteb import MTEBEncoder
 from tests.evaluation._tiny_datasets import save_vatt
 
+pytestmark = pytest.mark.once
+
 
 def test_the_missing_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "mteb", None)

@@ -20,6 +20,8 @@ from keras_vatt.evaluation import (
 )
 from keras_vatt.version import __version__
 
+pytestmark = pytest.mark.once
+
 SCORES = np.random.default_rng(0).random((20, 6))
 LABELS = np.arange(20) % 5  # The last class has no positives.
 

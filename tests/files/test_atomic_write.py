@@ -4,6 +4,8 @@ import pytest
 
 from keras_vatt._files import atomic_write
 
+pytestmark = pytest.mark.once
+
 
 def test_an_error_leaves_the_file_as_it_was(tmp_path):
     path = tmp_path / "settings.json"

@@ -12,6 +12,8 @@ from keras_vatt._files import atomic_write, check_free_space, check_space
 from keras_vatt._os_errors import errno_of, os_errors_at
 from tests.file_limits import file_size_limit
 
+pytestmark = pytest.mark.once
+
 LARGE = np.random.default_rng(0).normal(size=100_000).astype("float32")
 
 

@@ -11,6 +11,8 @@ import pytest
 from keras_vatt import _files
 from keras_vatt._files import scratch_folder
 
+pytestmark = pytest.mark.once
+
 # Importing the module alone takes a moment, the package seconds.
 WRITER = """
 import importlib.util, pathlib, sys, time, types

@@ -8,6 +8,8 @@ import pytest
 
 from keras_vatt._signature import is_signed, sign
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):

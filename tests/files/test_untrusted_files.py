@@ -11,7 +11,10 @@ from keras_vatt._files import atomic_write
 from keras_vatt._untrusted import parse_json, read_object, read_text, regular_file
 from keras_vatt.storage._finite_weights import check_finite
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links of Unix")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.platform == "win32", reason="links of Unix"),
+]
 
 
 class OwnError(ValueError):

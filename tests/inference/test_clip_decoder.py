@@ -9,6 +9,8 @@ from keras_vatt.inference._clip_decoder import ClipDecoder
 from tests.data._media import numbered_picture, numbers_in, write_media
 from tests.evaluation._tiny_datasets import write_image
 
+pytestmark = pytest.mark.once
+
 SPEC = ClipSpec(num_frames=8, frame_size=64, sampling_rate=8_000)
 
 

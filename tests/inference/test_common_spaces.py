@@ -1,10 +1,13 @@
 """Vectors of several modalities are the mean of their unit vectors."""
 
 import numpy as np
+import pytest
 
 from keras_vatt.inference._common_spaces import common_spaces, fuse
 from keras_vatt.layers import JointBridgeHead
 from tests.models.tiny import tiny_vatt
+
+pytestmark = pytest.mark.once
 
 
 def by_formula(rows):

@@ -11,6 +11,8 @@ import safetensors.numpy
 from keras_vatt.evaluation._errors import EvaluationError
 from keras_vatt.inference._feature_store import FeatureStore
 
+pytestmark = pytest.mark.once
+
 
 def features_of(number):
     return {"to_text": np.full((2, 3), number, np.float32)}

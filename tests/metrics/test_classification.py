@@ -13,6 +13,8 @@ from scipy.stats import norm
 from keras_vatt.evaluation import classification_metrics, multi_hot, top_k_hits
 from tests.golden_files import golden_arrays
 
+pytestmark = pytest.mark.once
+
 
 def _multi_label_case(seed=0, num_clips=50, num_classes=7, num_empty=2):
     generator = np.random.default_rng(seed)

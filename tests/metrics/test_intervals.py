@@ -14,6 +14,8 @@ from keras_vatt.evaluation import (
 )
 from keras_vatt.metrics._resampling import resampled_ranking_metrics
 
+pytestmark = pytest.mark.once
+
 
 def _classification_case(seed=0):
     generator = np.random.default_rng(seed)

@@ -8,6 +8,8 @@ from torchmetrics.retrieval import RetrievalHitRate, RetrievalMRR
 from keras_vatt.evaluation import retrieval_metrics, retrieval_ranks
 from tests.golden_files import golden_arrays
 
+pytestmark = pytest.mark.once
+
 
 def _cosines(queries, candidates):
     queries = queries / np.linalg.norm(queries, axis=1, keepdims=True)

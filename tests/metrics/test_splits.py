@@ -5,6 +5,8 @@ import pytest
 
 from keras_vatt.evaluation import classification_metrics, mean_over_splits
 
+pytestmark = pytest.mark.once
+
 
 def _splits():
     generator = np.random.default_rng(0)

@@ -57,6 +57,7 @@ def test_predictions_of_broken_files_are_nan_and_the_others_as_ever(model, files
     np.testing.assert_allclose(logits[[0, 2, 3, 5, 6]], expected, atol=1e-6)
 
 
+@pytest.mark.once
 def test_windows_of_broken_files_are_nan(model, files):
     logits = model.predict(files, batch_size=3, num_windows=4, verbose=0)
     np.testing.assert_array_equal(np.isnan(logits).any(axis=1), [0, 1, 0, 0, 1, 0, 0])
@@ -67,6 +68,7 @@ def test_windows_of_broken_files_are_nan(model, files):
     np.testing.assert_allclose(features[2:3], expected, atol=1e-6)
 
 
+@pytest.mark.once
 def test_a_broken_file_has_no_classes(model, files):
     classes = model.classify(files, top_k=2)
     assert [len(best) for best in classes] == [2, 0, 2, 2, 0, 2, 2]
@@ -75,6 +77,7 @@ def test_a_broken_file_has_no_classes(model, files):
     assert [name for name, _ in classes[0]] == list(names[:2])
 
 
+@pytest.mark.once
 def test_a_broken_image_is_skipped(tmp_path):
     model = tiny_classifier("image")
     paths = [tmp_path / f"{number}.png" for number in range(3)]
@@ -122,6 +125,7 @@ def test_an_evaluation_is_that_of_the_list_without_broken_files(
     assert model.clip_report.used == 7 - len(broken)
 
 
+@pytest.mark.once
 def test_each_validation_is_that_of_the_list_without_broken_files(tmp_path):
     files = write_files(tmp_path / "files", broken=[3, 4], missing=[5, 6])
     good = [number for number in range(7) if number < 3]
@@ -157,6 +161,7 @@ def test_several_steps_in_one_execution_leave_broken_files_out(tmp_path):
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 
+@pytest.mark.once
 def test_callbacks_of_an_evaluation_are_called_for_its_batches(tmp_path, model):
     files = write_files(tmp_path / "files", broken=[3, 4, 5, 6])
     seen = []
@@ -187,6 +192,7 @@ def test_training_replaces_broken_files_and_keeps_its_shapes(tmp_path):
     assert model.clip_report.counts == {Problem.CORRUPT: 2, Problem.MISSING: 1}
 
 
+@pytest.mark.once
 def test_a_replaced_clip_comes_with_its_own_label_and_weight():
     def convert(clips):
         if clips[0] in (2, 3, 6):
@@ -213,6 +219,7 @@ def test_a_replaced_clip_comes_with_its_own_label_and_weight():
         batches.on_epoch_end()
 
 
+@pytest.mark.once
 def test_batches_of_an_evaluation_are_the_same_whoever_asked_before():
     def convert(clips):
         if clips[0] % 3 == 0:
@@ -229,6 +236,7 @@ def test_batches_of_an_evaluation_are_the_same_whoever_asked_before():
     assert len(batches) == 2
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("loop", ["predict", "evaluate", "fit", "extract_features"])
 @pytest.mark.parametrize("files", ["broken", "missing"])
 def test_if_no_clip_can_be_used_the_first_error_is_raised(loop, files, model, tmp_path):
@@ -246,12 +254,14 @@ def test_if_no_clip_can_be_used_the_first_error_is_raised(loop, files, model, tm
     np.testing.assert_array_equal(model.predict(raw_clip("audio"), verbose=0), expected)
 
 
+@pytest.mark.once
 def test_a_single_broken_file_is_an_error(model, files):
     for clip in (files[1], [files[1]], files[4], MediaSegment(files[4], 0.0, 1.0)):
         with pytest.raises(MediaError, match=r"files/[14]\.wav"):
             model.predict(clip, verbose=0)
 
 
+@pytest.mark.once
 def test_a_broken_file_is_logged_once_with_its_reason(model, files, caplog):
     with caplog.at_level(logging.WARNING):
         model.fit(
@@ -275,6 +285,7 @@ def test_a_broken_file_is_logged_once_with_its_reason(model, files, caplog):
     assert "corrupt (skipped): 1" in str(report)
 
 
+@pytest.mark.once
 def test_missing_files_are_named_before_anything_is_decoded(model, tmp_path, caplog):
     files = write_files(tmp_path / "files", missing=range(6))
     seen = []
@@ -293,6 +304,7 @@ def test_missing_files_are_named_before_anything_is_decoded(model, tmp_path, cap
     )
 
 
+@pytest.mark.once
 def test_a_report_names_bytes_by_their_number(model):
     model.predict([raw_clip("audio"), BROKEN], verbose=0)
     (finding,) = model.clip_report.findings
@@ -302,6 +314,7 @@ def test_a_report_names_bytes_by_their_number(model):
     assert model.clip_report.used == 1
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("loop", ["predict", "evaluate", "fit"])
 def test_a_mistake_of_the_caller_is_raised_though_files_are_skipped(loop, model, files):
     clips = [*files[:6], (np.zeros((2, 2, 2), "float32"), 8_000)]
@@ -310,6 +323,7 @@ def test_a_mistake_of_the_caller_is_raised_though_files_are_skipped(loop, model,
         getattr(model, loop)(clips, *labels, batch_size=2, verbose=0)
 
 
+@pytest.mark.once
 def test_an_unknown_rule_is_refused(model, files):
     with pytest.raises(ValueError, match="`on_error` must be"):
         model.predict(files, on_error="ignore")
@@ -332,6 +346,7 @@ def test_embeddings_of_broken_clips_are_nan(files):
         model.encode(audio=files, on_error="raise")
 
 
+@pytest.mark.once
 def test_a_broken_video_has_no_probabilities_of_labels(tmp_path):
     model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic")
     broken = tmp_path / "broken.mp4"

@@ -9,6 +9,7 @@ from keras_vatt.training import fine_tuning_optimizer
 from tests.models.classifiers import raw_clips, tiny_classifier
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("feature_dim", "rate"),
     [(1_024, 0.1 / 1_024), (128, 0.1 / 128), (8, 1e-3)],
@@ -27,6 +28,7 @@ def test_a_classifier_is_compiled_for_the_width_of_its_features():
     assert float(model.optimizer.learning_rate) == float(rate)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", ["audio", "image"])
 @pytest.mark.parametrize("is_raw", [True, False], ids=["raw", "arrays"])
 def test_fit_warns_of_a_schedule_that_is_longer_than_the_run(kind, is_raw):
@@ -38,6 +40,7 @@ def test_fit_warns_of_a_schedule_that_is_longer_than_the_run(kind, is_raw):
         model.fit(inputs, [0, 1, 2, 0], batch_size=2, epochs=2, verbose=0)
 
 
+@pytest.mark.once
 def test_fit_does_not_warn_of_a_schedule_as_long_as_the_run(recwarn):
     model = tiny_classifier("audio")
     model.compile(optimizer=fine_tuning_optimizer(total_steps=4))

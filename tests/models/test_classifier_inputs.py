@@ -64,6 +64,7 @@ def test_classify_names_the_most_probable_classes_first(kind, models):
         np.testing.assert_allclose([p for _, p in best], np.sort(row)[::-1][:2])
 
 
+@pytest.mark.once
 def test_classify_uses_the_names_and_the_sigmoid_of_several_classes():
     names = ("bark", "meow", "speech")
     model = tiny_classifier("audio", class_names=names, multi_label=True)
@@ -78,6 +79,7 @@ def test_classify_uses_the_names_and_the_sigmoid_of_several_classes():
         model.classify(clip, top_k=0)
 
 
+@pytest.mark.once
 def test_what_has_no_windows_or_crops_is_refused(models):
     with pytest.raises(ValueError, match="arrays or a dataset"):
         models["audio"].predict(np.zeros((2, 96, 1)), num_windows=2)
@@ -89,6 +91,7 @@ def test_what_has_no_windows_or_crops_is_refused(models):
         models["audio"].extract_features("text", np.array([], str))
 
 
+@pytest.mark.once
 def test_raw_clips_without_a_preprocessor_are_refused():
     model = tiny_classifier("video", preprocessor=None)
     with pytest.raises(ValueError, match="no preprocessor"):
@@ -105,6 +108,7 @@ def files(tmp_path):
     return paths
 
 
+@pytest.mark.once
 def test_with_raise_a_corrupt_file_is_an_error_that_names_it(files, models):
     model, labels = models["audio"], [0, 1, 2, 0, 1, 2]
     good = files[:3], labels[:3]
@@ -122,6 +126,7 @@ def test_with_raise_a_corrupt_file_is_an_error_that_names_it(files, models):
     assert np.isfinite(model.predict(files[:3], verbose=0)).all()
 
 
+@pytest.mark.once
 def test_files_segments_and_bytes_are_the_same_sounds(files, models):
     model, path = models["audio"], files[0]
     expected = model.predict(path, verbose=0)
@@ -130,6 +135,7 @@ def test_files_segments_and_bytes_are_the_same_sounds(files, models):
         np.testing.assert_allclose(logits, expected[0], atol=1e-6)
 
 
+@pytest.mark.once
 def test_features_of_windows_are_those_of_the_backbone(models):
     model, clips = models["video"], raw_clips("video", 3)
     features = model.extract_features("video", clips, num_windows=4, batch_size=4)
@@ -145,6 +151,7 @@ def test_features_of_windows_are_those_of_the_backbone(models):
         model.extract_features("video", clips, output="to_text")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
 def test_an_image_file_is_the_picture_in_it(form, tmp_path, models):
     image = np.zeros((8, 24, 3), np.uint8)
@@ -159,6 +166,7 @@ def test_an_image_file_is_the_picture_in_it(form, tmp_path, models):
     np.testing.assert_array_equal(of_bytes, frames[:1])
 
 
+@pytest.mark.once
 def test_images_of_another_size_are_resized_and_batches_pass(models):
     preprocessor = models["image"].preprocessor
     large = np.full((2, 32, 16, 3), 7, np.uint8)
@@ -169,6 +177,7 @@ def test_images_of_another_size_are_resized_and_batches_pass(models):
     assert models["image"].predict(large, verbose=0).shape == (2, 3)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("image", "error"),
     [
@@ -198,6 +207,7 @@ def test_an_image_is_a_clip_of_one_temporal_patch_that_stands_still(models):
     np.testing.assert_allclose(resampled, first_row, atol=1e-6)
 
 
+@pytest.mark.once
 def test_the_preprocessor_of_a_preset_makes_any_classifier(tmp_path):
     for kind, name in (("audio", "sound.wav"), ("image", "photo.png")):
         path = tmp_path / name
@@ -211,6 +221,7 @@ def test_the_preprocessor_of_a_preset_makes_any_classifier(tmp_path):
         assert model.predict(str(path), verbose=0).shape == (1, 2)
 
 
+@pytest.mark.once
 def test_a_photo_is_turned_as_its_camera_was_held(models):
     picture = np.zeros((8, 24, 3), np.uint8)
     picture[:, :12] = 255
@@ -236,6 +247,7 @@ def test_a_model_outlives_a_batch_that_does_not_fit(loop):
     np.testing.assert_array_equal(model.predict(arrays, verbose=0), expected)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("clips", [[], [np.zeros(96, "float32")] * 2])
 @pytest.mark.parametrize("loop", ["predict", "evaluate", "fit"])
 def test_a_list_that_holds_no_raw_clips_is_refused(clips, loop, models):
@@ -244,6 +256,7 @@ def test_a_list_that_holds_no_raw_clips_is_refused(clips, loop, models):
         getattr(models["audio"], loop)(clips, **labels)
 
 
+@pytest.mark.once
 def test_less_than_one_window_is_refused(models):
     with pytest.raises(ValueError, match="at least one window"):
         models["audio"].predict(raw_clips("audio", 1), num_windows=0)

@@ -36,6 +36,7 @@ def audio():
     return keras_vatt.VATTAudioConverter(8_000, 8_000)
 
 
+@pytest.mark.once
 def test_a_video_file_gives_the_frames_of_its_middle(media_file, video):
     frames = video(str(media_file))
     assert frames.shape == (1, 8, 32, 32, 3)
@@ -44,6 +45,7 @@ def test_a_video_file_gives_the_frames_of_its_middle(media_file, video):
     )
 
 
+@pytest.mark.once
 def test_paths_bytes_and_lists_of_them_are_the_same(media_file, video, audio):
     for converter in (video, audio):
         expected = converter(media_file)
@@ -54,17 +56,20 @@ def test_paths_bytes_and_lists_of_them_are_the_same(media_file, video, audio):
             np.testing.assert_array_equal(clip, expected[0])
 
 
+@pytest.mark.once
 def test_an_open_file_is_as_good_as_its_path(media_file, video, audio):
     for converter in (video, audio):
         with open(media_file, "rb") as file:
             np.testing.assert_array_equal(converter(file), converter(media_file))
 
 
+@pytest.mark.once
 def test_a_list_of_arrays_is_a_batch(video):
     clips = [np.full((8, 32, 32, 3), level, np.uint8) for level in (1, 2)]
     np.testing.assert_array_equal(video(clips), np.stack(clips))
 
 
+@pytest.mark.once
 def test_an_array_of_frames_is_sampled_by_time(video):
     levels = np.arange(100, dtype=np.uint8)
     frames = np.broadcast_to(levels[:, None, None, None], (100, 48, 64, 3))
@@ -74,6 +79,7 @@ def test_an_array_of_frames_is_sampled_by_time(video):
     np.testing.assert_array_equal(shown[:, 16, 16, 0], np.floor(times * 25))
 
 
+@pytest.mark.once
 def test_sound_of_a_file_is_that_of_its_middle(media_file, audio):
     waveform = audio(media_file)
     assert waveform.shape == (1, 8_000, 1)
@@ -81,6 +87,7 @@ def test_sound_of_a_file_is_that_of_its_middle(media_file, audio):
     np.testing.assert_array_equal(waveform[0, :, 0], expected)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
 @pytest.mark.parametrize("channels", [None, 1, 2])
 def test_sound_of_any_rate_and_channels_keeps_its_pitch(audio, rate, channels):
@@ -94,11 +101,13 @@ def test_sound_of_any_rate_and_channels_keeps_its_pitch(audio, rate, channels):
     assert abs(np.abs(waveform[1_000:-1_000]).max() - 0.5) < 0.02
 
 
+@pytest.mark.once
 def test_integers_are_scaled(audio):
     waveform = audio((np.full(8_000, 16_384, np.int16), 8_000))[0, :, 0]
     np.testing.assert_array_equal(waveform, 0.5)
 
 
+@pytest.mark.once
 def test_batches_are_passed_on(video, audio):
     frames = np.zeros((2, 3, 8, 8, 3), np.float32)
     assert video(frames) is frames
@@ -106,6 +115,7 @@ def test_batches_are_passed_on(video, audio):
     assert audio([[0.0] * 50] * 2).shape == (2, 50, 1)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "clip",
     [
@@ -120,6 +130,7 @@ def test_frames_that_are_no_clip_are_refused(video, clip):
         video(clip)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "clip",
     [
@@ -134,6 +145,7 @@ def test_samples_that_are_no_sound_are_refused(audio, clip):
         audio(clip)
 
 
+@pytest.mark.once
 def test_a_file_that_is_no_media_is_named(video, audio, tmp_path):
     (tmp_path / "notes.mp4").write_text("not a film")
     for converter in (video, audio):
@@ -141,6 +153,7 @@ def test_a_file_that_is_no_media_is_named(video, audio, tmp_path):
             converter(tmp_path / "notes.mp4")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["video", "audio"])
 def test_a_converter_comes_back_from_its_config(request, name):
     converter = request.getfixturevalue(name)
@@ -165,6 +178,7 @@ def test_a_model_encodes_files_and_strings(media_file):
         )
 
 
+@pytest.mark.once
 def test_raw_input_without_preprocessor_is_refused(media_file):
     model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic", load_weights=False)
     model.preprocessor = None

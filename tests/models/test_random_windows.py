@@ -67,6 +67,7 @@ def clips(tmp_path_factory):
     return [path, str(path), path.read_bytes(), segment, (ramp(), RATE)]
 
 
+@pytest.mark.once
 def test_windows_are_random_in_training_and_the_middle_in_validation(clips):
     training, validation = trained(clips)
     assert ((training >= -0.01) & (training <= 9.01)).all()
@@ -75,6 +76,7 @@ def test_windows_are_random_in_training_and_the_middle_in_validation(clips):
     np.testing.assert_allclose(validation, 4.5, atol=0.02)
 
 
+@pytest.mark.once
 def test_windows_follow_from_the_seed_and_the_epoch(clips):
     first, _ = trained(clips, seed=3)
     again, _ = trained(clips, seed=3)
@@ -83,17 +85,20 @@ def test_windows_follow_from_the_seed_and_the_epoch(clips):
     assert np.abs(other - first).max() > 0.1
 
 
+@pytest.mark.once
 def test_the_middle_is_taken_where_it_is_asked_for(clips):
     training, validation = trained(clips, window="middle")
     np.testing.assert_allclose(training, 4.5, atol=0.02)
     np.testing.assert_allclose(validation, 4.5, atol=0.02)
 
 
+@pytest.mark.once
 def test_another_window_is_refused(clips):
     with pytest.raises(ValueError, match="`window` must be"):
         tiny_classifier("audio").fit(clips, [0] * 5, window="first")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("position", [0.0, 0.25, 1.0])
 def test_a_position_is_that_of_the_window(position, clips, tmp_path):
     preprocessor = tiny_classifier("audio").preprocessor

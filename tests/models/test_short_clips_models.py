@@ -34,6 +34,7 @@ def short_frames(count=2):
     return np.broadcast_to(levels[:, None, None, None], (count, 8, 8, 3)).copy()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("rule", RULES)
 def test_short_audio_is_filled(rule, models, tmp_path):
     preprocessor, samples = models["audio"].preprocessor, ramp()
@@ -49,6 +50,7 @@ def test_short_audio_is_filled(rule, models, tmp_path):
             np.testing.assert_allclose(waveform[:, 0], expected, atol=1e-4)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("rule", RULES)
 def test_short_video_is_filled(rule, models, tmp_path):
     preprocessor, frames = models["video"].preprocessor, short_frames()
@@ -86,6 +88,7 @@ def test_every_entry_point_fills_short_clips(rule, models):
     np.testing.assert_allclose(results, again, rtol=1e-5)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("rule", RULES)
 def test_training_on_short_clips_is_training_on_filled_ones(rule):
     losses = []
@@ -107,6 +110,7 @@ def test_training_on_short_clips_is_training_on_filled_ones(rule):
     np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
+@pytest.mark.once
 def test_encode_and_zero_shot_take_the_rule():
     model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic")
     spec, labels = model.preprocessor.clip_spec, ["a red star", "a blue circle"]
@@ -129,6 +133,7 @@ def test_encode_and_zero_shot_take_the_rule():
     assert np.abs(padded - repeated).max() > 1e-3
 
 
+@pytest.mark.once
 def test_short_clips_are_counted_and_not_skipped(models, tmp_path):
     paths = [tmp_path / "short.wav", tmp_path / "long.wav"]
     for path, samples in zip(paths, (ramp(), raw_clip("audio")[0]), strict=True):
@@ -148,6 +153,7 @@ def test_short_clips_are_counted_and_not_skipped(models, tmp_path):
     assert "lasts 0.01 s" in report.findings[0].reason
 
 
+@pytest.mark.once
 def test_with_error_short_files_can_not_be_used(models, tmp_path):
     paths = [tmp_path / "short.wav", tmp_path / "long.wav"]
     for path, samples in zip(paths, (ramp(), raw_clip("audio")[0]), strict=True):
@@ -162,6 +168,7 @@ def test_with_error_short_files_can_not_be_used(models, tmp_path):
         model.preprocessor({"audio": paths}, short_clips="error")
 
 
+@pytest.mark.once
 def test_an_unknown_rule_for_short_clips_is_refused(models):
     model, clip = models["audio"], [raw_clip("audio")]
     for call in (

@@ -10,6 +10,8 @@ import pytest
 import keras_vatt
 from keras_vatt import VATTTokenizer
 
+pytestmark = pytest.mark.once
+
 WORDS = ["<pad>", "<bos>", "<eos>", "<unk>", "a", "red", "star", "its"]
 
 

@@ -62,6 +62,7 @@ def test_probabilities_are_the_softmax_of_cosines(model):
     assert all(row[0][1] >= row[1][1] and len(row) == 2 for row in best)
 
 
+@pytest.mark.once
 def test_sound_is_compared_with_text_where_they_have_one_space():
     model = model_with_words(JointBridgeHead(8, name="bridge_head"))
     sounds = raw_clips("audio", 2)
@@ -72,11 +73,13 @@ def test_sound_is_compared_with_text_where_they_have_one_space():
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.once
 def test_a_model_whose_sounds_and_texts_have_no_common_space_says_so(model):
     with pytest.raises(ValueError, match="JointBridgeHead"):
         keras_vatt.zero_shot_classify(model, LABELS, audio=raw_clips("audio", 1))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -97,6 +100,7 @@ def test_arguments_that_make_no_sense_are_refused(model, arguments, message):
         keras_vatt.zero_shot_classify(model, **given)
 
 
+@pytest.mark.once
 def test_models_without_text_or_vocabulary_are_refused(model):
     with pytest.raises(ValueError, match=r"needs a keras_vatt\.VATT"):
         keras_vatt.zero_shot_classify(

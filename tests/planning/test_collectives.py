@@ -4,6 +4,8 @@ import pytest
 
 from keras_vatt.planning._collectives import read_collectives, ring_bytes, summarize
 
+pytestmark = pytest.mark.once
+
 HEADER = "HloModule jit_step, is_scheduled=true, replica_count=1, num_partitions=8\n\n"
 ADD = """
 %add (x: f32[], y: f32[]) -> f32[] {

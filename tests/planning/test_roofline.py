@@ -3,6 +3,8 @@ import pytest
 from keras_vatt.planning import CHIPS
 from keras_vatt.planning._roofline import cost, estimate
 
+pytestmark = pytest.mark.once
+
 
 def test_each_part_is_its_amount_over_the_assumed_rate():
     chip = CHIPS["v5e"]

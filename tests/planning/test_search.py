@@ -4,6 +4,8 @@ import pytest
 
 from keras_vatt.planning._search import largest_fitting
 
+pytestmark = pytest.mark.once
+
 
 def device(limit, fixed, slope, bend=0.0):
     """A `measure` of `largest_fitting`, and the units that it was asked for."""

@@ -2,6 +2,8 @@ import pytest
 
 from keras_vatt.planning import CHIPS, PlanningError, parse_topology
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("name", "num_chips", "num_devices"),

@@ -11,6 +11,8 @@ from keras_vatt.evaluation import retrieval_metrics
 from keras_vatt.models import describe_presets
 from keras_vatt.storage import PresetError, PresetFolder
 
+pytestmark = pytest.mark.once
+
 # Those of the original code's models, heads and word table included.
 PUBLISHED = {
     "vatt_medium_agnostic": 182_653_696,

@@ -16,7 +16,10 @@ import keras_vatt
 from keras_vatt.storage import PresetError
 from keras_vatt.storage._deferred_weights import deferred_weights
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes of Unix")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.platform == "win32", reason="pipes of Unix"),
+]
 
 
 def _load_cases():

@@ -15,6 +15,8 @@ import keras_vatt
 from keras_vatt.storage import PresetError, WeightsMismatchError
 from tests.models.tiny import tiny_vatt
 
+pytestmark = pytest.mark.once
+
 
 class _Bomb:
     """Writes a file when it is unpickled."""

@@ -54,6 +54,7 @@ def test_the_smallest_change_of_any_one_weight_voids_the_record(model):
         assert model.provenance == RECORD
 
 
+@pytest.mark.once
 def test_a_change_that_leaves_the_sum_voids_the_record(model, tmp_path):
     kernel = max(model.weights, key=lambda variable: len(variable.shape))
     values = np.array(keras.ops.convert_to_numpy(kernel))
@@ -71,12 +72,14 @@ def test_unchanged_weights_keep_the_record(model, tmp_path, settings):
     assert saved_source(again, tmp_path / "last") == "a garden"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("dtype", ["bfloat16", "mixed_float16"])
 def test_another_dtype_keeps_the_record(preset, tmp_path, dtype):
     model = keras_vatt.VATT.from_preset(preset, dtype=dtype)
     assert saved_source(model, tmp_path / "next") == "a garden"
 
 
+@pytest.mark.once
 def test_the_demo_preset_saved_again_keeps_its_record(tmp_path):
     model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic")
     model.save_to_preset(tmp_path / "next")
@@ -95,6 +98,7 @@ def test_training_in_half_precision_voids_the_record(preset, tmp_path):
     assert saved_source(model, tmp_path / "next") == "trained further from a garden"
 
 
+@pytest.mark.once
 def test_a_record_that_is_set_is_of_the_weights_of_that_time(tmp_path):
     model = tiny_vatt()
     model.provenance = RECORD
@@ -104,6 +108,7 @@ def test_a_record_that_is_set_is_of_the_weights_of_that_time(tmp_path):
     assert saved_source(model, tmp_path / "next") == "a garden"
 
 
+@pytest.mark.once
 def test_loaded_weights_of_another_model_void_the_record(model, tmp_path):
     model.save_weights(tmp_path / "own.weights.h5")
     tiny_vatt().save_weights(tmp_path / "other.weights.h5")
@@ -129,6 +134,7 @@ def test_quantization_voids_the_record_and_is_said(model, tmp_path):
     assert again.provenance.source == "quantized from a garden"
 
 
+@pytest.mark.once
 def test_what_is_pushed_to_the_hub_has_no_void_record(model, monkeypatch):
     cards = []
 
@@ -143,18 +149,21 @@ def test_what_is_pushed_to_the_hub_has_no_void_record(model, monkeypatch):
     assert ["1.254" in card for card in cards] == [True, False]
 
 
+@pytest.mark.once
 def test_a_backbone_does_not_claim_the_results_of_its_task(preset, tmp_path):
     backbone = keras_vatt.VATTAgnosticBackbone.from_preset(preset)
     source = "the backbone (video, audio, text) taken from a garden"
     assert saved_source(backbone, tmp_path / "next") == source
 
 
+@pytest.mark.once
 def test_a_part_of_the_modalities_does_not_claim_the_results_of_all(preset, tmp_path):
     backbone = keras_vatt.VATTAgnosticBackbone.from_preset(preset, modalities=["video"])
     source = "the backbone (video) taken from a garden"
     assert saved_source(backbone, tmp_path / "next") == source
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("settings", "made"),
     [
@@ -169,6 +178,7 @@ def test_settings_that_change_the_outputs_void_the_record(
     assert saved_source(model, tmp_path / "next") == f"{made}a garden"
 
 
+@pytest.mark.once
 def test_a_classifier_claims_its_results_until_it_changes(tmp_path):
     model = tiny_classifier("video")
     model.provenance = RECORD

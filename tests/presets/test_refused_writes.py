@@ -10,6 +10,8 @@ from keras_vatt.storage._preset_writer import write_folder
 from tests.file_limits import file_size_limit
 from tests.models.tiny import tiny_vatt
 
+pytestmark = pytest.mark.once
+
 
 def test_a_full_disk_leaves_the_earlier_preset(tmp_path):
     folder = tmp_path / "preset"

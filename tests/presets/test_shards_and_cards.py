@@ -13,6 +13,8 @@ import keras_vatt
 from keras_vatt.storage import PresetError
 from tests.models.tiny import tiny_batch, tiny_vatt
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def model():

@@ -13,6 +13,8 @@ from keras_vatt.pretraining._errors import PretrainingError
 from keras_vatt.pretraining._settings import PretrainSettings, save_settings
 from keras_vatt.training import RunCheckpoint
 
+pytestmark = pytest.mark.once
+
 OPTIONS = {
     "--epochs": 1,
     "--checkpoint-steps": 1,

@@ -10,7 +10,10 @@ from keras_vatt.cli import pretrain as command
 from keras_vatt.cli.main import main
 from keras_vatt.pretraining._settings import PretrainSettings, save_settings
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links of Unix")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.platform == "win32", reason="links of Unix"),
+]
 
 
 @pytest.fixture(autouse=True)

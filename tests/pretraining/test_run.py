@@ -142,6 +142,7 @@ def weights_of(model):
     }
 
 
+@pytest.mark.once
 def test_a_run_without_held_out_clips_says_so(corpus, tmp_path, capsys):
     changes = {"--epochs": 1, "--test-share": 0}
     manifest = corpus / "train_only.jsonl"
@@ -164,6 +165,7 @@ def signal_handlers():
         signal.signal(number, handler)
 
 
+@pytest.mark.once
 @pytest.mark.usefixtures("signal_handlers")
 def test_a_signal_leaves_a_whole_checkpoint(corpus, tmp_path, monkeypatch, capsys):
     save = RunCheckpoint.save
@@ -180,6 +182,7 @@ def test_a_signal_leaves_a_whole_checkpoint(corpus, tmp_path, monkeypatch, capsy
     assert names == ["2"]
 
 
+@pytest.mark.once
 def test_a_full_disk_in_a_run_is_one_line(corpus, tmp_path, monkeypatch, capsys):
     full = shutil.disk_usage(tmp_path)._replace(free=1_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
@@ -188,6 +191,7 @@ def test_a_full_disk_in_a_run_is_one_line(corpus, tmp_path, monkeypatch, capsys)
     assert f"'{tmp_path}/run/checkpoints': No space left on device" in last
 
 
+@pytest.mark.once
 def test_a_cache_that_is_damaged_in_a_run_is_named(
     corpus, tmp_path, monkeypatch, capsys
 ):

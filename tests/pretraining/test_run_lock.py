@@ -17,6 +17,8 @@ from keras_vatt.pretraining._named_places import sign_places
 from keras_vatt.pretraining._run_lock import LOCK_NAME, run_lock
 from keras_vatt.pretraining._settings import save_settings
 
+pytestmark = pytest.mark.once
+
 HOLDER = """
 import sys, time
 from keras_vatt.pretraining._run_lock import run_lock

@@ -19,6 +19,8 @@ from keras_vatt.pretraining._settings import (
     save_settings,
 )
 
+pytestmark = pytest.mark.once
+
 GIVEN = {"data": "videos", "output": "run"}
 
 
