@@ -6,6 +6,8 @@ import pytest
 from keras_vatt import losses
 from tests.models.tiny import tiny_vatt
 
+pytestmark = pytest.mark.once
+
 ARGUMENTS = {
     "group_by": "anchors",
     "jit_compile": False,

@@ -10,7 +10,9 @@ from tests.models.tiny import tiny_batch, tiny_vatt
 from tests.training.steps import flat, model_with, train, update_of, values_of
 
 BACKEND = keras.config.backend()
-HARMONIZERS = pytest.mark.parametrize("harmonizer", [None, "realign"])
+HARMONIZERS = pytest.mark.parametrize(
+    "harmonizer", [pytest.param(None, marks=pytest.mark.once), "realign"]
+)
 BATCHES = [tiny_batch(seed=seed) for seed in range(4)]
 RATE = 0.1
 MODEL = tiny_vatt()

@@ -30,9 +30,10 @@ from tests.training.test_run_checkpoint import (
 
 # Orbax leaves reads behind when one fails, and they find its event loop closed, maybe
 # in a later test.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture(scope="module")

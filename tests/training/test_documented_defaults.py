@@ -9,6 +9,8 @@ import pytest
 import keras_vatt
 from keras_vatt import harmonization, losses, training
 
+pytestmark = pytest.mark.once
+
 
 def documented():
     for package in (harmonization, losses, training):

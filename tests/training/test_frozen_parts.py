@@ -25,7 +25,17 @@ def frozen_model(part, form="specific", **compile_arguments):
     return model
 
 
-@pytest.mark.parametrize("part", ["backbone", "bridge_head", "video", "audio", "text"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "backbone",
+        "text",
+        *(
+            pytest.param(part, marks=pytest.mark.once)
+            for part in ("bridge_head", "video", "audio")
+        ),
+    ],
+)
 def test_what_is_not_frozen_gets_its_gradient(part):
     batch = tiny_batch()
     whole = model_with(form="specific").trainable_variables
@@ -90,6 +100,7 @@ def test_freezing_needs_another_compile(loop):
     model.encode(text=tiny_batch()["text"])
 
 
+@pytest.mark.once
 def test_a_frozen_tower_has_no_dropout_and_no_drop_token():
     random = {"dropout": 0.5, "token_keep_rate": 0.5}
     model = model_with(form="specific", model_args=random)

@@ -79,8 +79,15 @@ def test_logs_are_those_of_the_gradients(batches):
     assert logs["loss"] == pytest.approx(mean, rel=1e-6)
 
 
-@pytest.mark.parametrize("form", ["agnostic", "specific"])
-@pytest.mark.parametrize("harmonizer", [None, "sum"])
+@pytest.mark.parametrize(
+    ("form", "harmonizer"),
+    [
+        ("agnostic", None),
+        ("specific", "sum"),
+        pytest.param("agnostic", "sum", marks=pytest.mark.once),
+        pytest.param("specific", None, marks=pytest.mark.once),
+    ],
+)
 def test_plain_and_summed_updates_are_the_gradient_of_the_total(form, harmonizer):
     batch = tiny_batch() | {
         "audio_mask": np.array([1, 1, 0, 1, 1, 1, 0, 1], "float32"),
@@ -91,6 +98,7 @@ def test_plain_and_summed_updates_are_the_gradient_of_the_total(form, harmonizer
     assert_same_update(update_of(model, batch), expected)
 
 
+@pytest.mark.once
 def test_total_is_weighted_by_loss_weights():
     batch = tiny_batch()
     weights = {"video_audio": 3.0, "video_text": 1.0}
@@ -143,7 +151,7 @@ def test_trained_word_vectors_get_the_gradient_of_repeated_words():
     assert_same_update(update_of(model, batch), expected)
 
 
-@pytest.mark.parametrize("num_groups", [2, 8])
+@pytest.mark.parametrize("num_groups", [2, pytest.param(8, marks=pytest.mark.once)])
 @pytest.mark.parametrize(
     ("group_by", "gradients_of"),
     [("samples", sample_group_gradients), ("anchors", group_gradients)],
@@ -173,7 +181,9 @@ def test_groups_equal_an_explicit_loop(group_by, gradients_of, num_groups):
     assert_same_update(update_of(model, batch), expected)
 
 
-@pytest.mark.parametrize("group_by", ["samples", "anchors"])
+@pytest.mark.parametrize(
+    "group_by", ["samples", pytest.param("anchors", marks=pytest.mark.once)]
+)
 def test_summed_groups_equal_the_plain_step(group_by):
     batch = tiny_batch()
     model = model_with(sgd(), harmonizer="sum", num_groups=4, group_by=group_by)
@@ -185,13 +195,15 @@ def test_summed_groups_equal_the_plain_step(group_by):
     "arguments",
     [
         {},
-        {"harmonizer": "realign"},
+        pytest.param({"harmonizer": "realign"}, marks=pytest.mark.once),
         {"harmonizer": "realign", "num_groups": 4},
         {"harmonizer": "realign", "num_groups": 2, "group_by": "anchors"},
     ],
     ids=lambda arguments: "-".join(map(str, arguments.values())) or "plain",
 )
-@pytest.mark.parametrize("num_micro_batches", [2, 8])
+@pytest.mark.parametrize(
+    "num_micro_batches", [2, pytest.param(8, marks=pytest.mark.once)]
+)
 def test_micro_batches_give_the_step_of_the_whole_batch(arguments, num_micro_batches):
     batch = tiny_batch() | {"text_mask": np.array([1, 0, 1, 1, 1, 1, 1, 1], "float32")}
     whole = model_with(sgd(), **arguments)
@@ -237,6 +249,7 @@ def test_batch_without_a_needed_modality_is_refused():
         train(model, batch)
 
 
+@pytest.mark.once
 def test_text_needs_no_place_in_the_batch_if_no_loss_uses_it():
     batch = tiny_batch()
     del batch["text"]

@@ -8,6 +8,8 @@ from PIL import Image
 
 from keras_vatt.training import plot_gradients, plot_losses
 
+pytestmark = pytest.mark.once
+
 HISTORY = [
     {
         "loss": 4.0 - epoch,

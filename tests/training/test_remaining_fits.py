@@ -5,6 +5,8 @@ import pytest
 from keras_vatt.training import RunCheckpoint
 from tests.training.toy import ToyModel
 
+pytestmark = pytest.mark.once
+
 
 def run_at(tmp_path, epoch, step_in_epoch=0, steps_per_epoch=5):
     """A checkpoint callback as if it had come that far."""

@@ -90,7 +90,10 @@ class LoseAfter(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(("lost_after", "start_steps"), [(5, [4, 6]), (7, [6])])
+@pytest.mark.parametrize(
+    ("lost_after", "start_steps"),
+    [(5, [4, 6]), pytest.param(7, [6], marks=pytest.mark.once)],
+)
 def test_a_lost_run_comes_to_the_same_result_and_logs(
     whole_run, tmp_path, lost_after, start_steps
 ):
@@ -102,6 +105,7 @@ def test_a_lost_run_comes_to_the_same_result_and_logs(
     assert len(checkpoint.history) == EPOCHS
 
 
+@pytest.mark.once
 def test_averaged_weights_do_not_get_into_the_epochs_that_follow(tmp_path):
     def adam():
         return keras.optimizers.Adam(use_ema=True, ema_momentum=0.5)
@@ -114,6 +118,7 @@ def test_averaged_weights_do_not_get_into_the_epochs_that_follow(tmp_path):
     assert_same_state(again, whole)
 
 
+@pytest.mark.once
 def test_a_stop_in_the_rest_of_an_epoch_ends_the_run(tmp_path):
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
@@ -242,6 +247,7 @@ checkpoint.wait()
 """
 
 
+@pytest.mark.once
 def test_a_partly_written_checkpoint_is_never_restored(tmp_path):
     tests = str(pathlib.Path(__file__).parents[2])
     code = KILLED_WHILE_IT_SAVES.format(tests=tests, folder=str(tmp_path))

@@ -59,7 +59,9 @@ def test_seeds_advance_in_a_skipped_step():
         assert (old != ops.convert_to_numpy(seed)).any(), seed.path
 
 
-@pytest.mark.parametrize("harmonizer", [None, "realign"])
+@pytest.mark.parametrize(
+    "harmonizer", [pytest.param(None, marks=pytest.mark.once), "realign"]
+)
 def test_nonfinite_step_is_skipped_and_counted(harmonizer):
     model = model_with(adam(), harmonizer=harmonizer)
     train(model, tiny_batch(seed=1))
@@ -104,6 +106,7 @@ def test_a_nonfinite_clip_shows_in_the_validation_losses():
     assert np.isnan([float(value) for value in logs.values()]).all()
 
 
+@pytest.mark.once
 def test_training_goes_on_after_a_nonfinite_step():
     model = model_with(adam(), harmonizer="realign")
     batches = [tiny_batch(seed=1), broken(tiny_batch(seed=2)), tiny_batch(seed=3)]
@@ -123,6 +126,7 @@ def test_one_broken_group_skips_the_whole_step():
     assert logs["nonfinite_rate"] == logs["skip_rate"] == 1
 
 
+@pytest.mark.once
 def test_threshold_reads_the_number_of_steps_taken_skipped_ones_included():
     # The cosine is between -1 and 1: skip in steps 0 and 1, apply from step 2 on.
     falling = keras.optimizers.schedules.PiecewiseConstantDecay([1], [1.0, -1.0])
