@@ -1,18 +1,21 @@
-"""Every guide runs as a script."""
+"""Every guide runs as a script, each on one of the backends."""
 
 import os
 import pathlib
 import subprocess
 import sys
 
+import keras
 import pytest
 
 from tests.hub.local_hub import TOKEN, running_hub
 
+BACKENDS = ("torch", "jax", "tensorflow")
 GUIDES = sorted((pathlib.Path(__file__).parents[1] / "guides").glob("*.py"))
+OF_THIS_BACKEND = GUIDES[BACKENDS.index(keras.config.backend()) :: len(BACKENDS)]
 
 
-@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("guide", OF_THIS_BACKEND, ids=lambda path: path.stem)
 def test_the_guide_runs(guide, tmp_path):
     with running_hub() as hub:
         environment = os.environ | {

@@ -12,6 +12,9 @@ import pytest
 
 from tests.training.steps import model_with
 
+pytestmark = pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="one backend starts the other two"
+)
 ROOT = pathlib.Path(__file__).parents[2]
 SIZES = (
     "video_audio_loss",
@@ -29,37 +32,47 @@ from tests.models.tiny import tiny_batch
 from tests.training.steps import flat, model_with, train, values_of
 from keras_vatt.losses import AsymmetricNCE
 
-form, weights, stem = sys.argv[1:]
-# Keys' biases have no gradient but rounding, which a smaller epsilon makes a step of.
-optimizer = keras.optimizers.Adam(1e-3, epsilon=1e-4)
-# At VATT's temperature of 0.07 rounding alone changes gradient norms by 1e-4.
-loss = AsymmetricNCE(temperature=0.5)
-model = model_with(optimizer, form=form, harmonizer="realign", loss=loss)
-with np.load(weights) as start:
-    model.set_weights([start[name] for name in start.files])
-logs = [train(model, tiny_batch(16, seed=seed)) for seed in range(3)]
-np.save(stem + ".npy", flat(values_of(model.trainable_variables)))
-open(stem + ".json", "w").write(json.dumps(logs))
+def run(form, stem):
+    # Keys' biases have no gradient but rounding, which a smaller epsilon makes a step of.
+    optimizer = keras.optimizers.Adam(1e-3, epsilon=1e-4)
+    # At VATT's temperature of 0.07 rounding alone changes gradient norms by 1e-4.
+    loss = AsymmetricNCE(temperature=0.5)
+    model = model_with(optimizer, form=form, harmonizer="realign", loss=loss)
+    with np.load(f"{folder}/{form}.npz") as start:
+        model.set_weights([start[name] for name in start.files])
+    logs = [train(model, tiny_batch(16, seed=seed)) for seed in range(3)]
+    np.save(stem + ".npy", flat(values_of(model.trainable_variables)))
+    open(stem + ".json", "w").write(json.dumps(logs))
+
+
+backend, folder = sys.argv[1:]
+for form in ("agnostic", "specific"):
+    run(form, f"{folder}/{backend}-{form}")
 """
 
 
-@pytest.mark.skipif(
-    keras.config.backend() != "jax", reason="one backend starts the other two"
-)
-@pytest.mark.parametrize("form", ["agnostic", "specific"])
-def test_three_steps_are_the_same_on_every_backend(form, tmp_path):
-    weights = tmp_path / "start.npz"
-    np.savez(weights, *model_with(form=form).get_weights())
-    runs = {}
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with the logs and weights of both forms on every backend."""
+    folder = tmp_path_factory.mktemp("runs")
+    for form in ("agnostic", "specific"):
+        np.savez(folder / f"{form}.npz", *model_with(form=form).get_weights())
     for backend in ("jax", "tensorflow", "torch"):
         environment = {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
-        stem = tmp_path / backend
         subprocess.run(
-            [sys.executable, "-c", _RUN, form, weights, stem],
+            [sys.executable, "-c", _RUN, backend, folder],
             env=os.environ | environment,
             check=True,
             capture_output=True,
         )
+    return folder
+
+
+@pytest.mark.parametrize("form", ["agnostic", "specific"])
+def test_three_steps_are_the_same_on_every_backend(form, folder):
+    runs = {}
+    for backend in ("jax", "tensorflow", "torch"):
+        stem = folder / f"{backend}-{form}"
         logs = json.loads(stem.with_suffix(".json").read_text())
         runs[backend] = logs, np.load(stem.with_suffix(".npy"))
     logs, weights = runs["jax"]
