@@ -33,7 +33,7 @@ from tests.training.steps import flat, model_with, train, values_of
 from keras_vatt.losses import AsymmetricNCE
 
 def run(form, stem):
-    # Keys' biases have no gradient but rounding, which a smaller epsilon makes a step of.
+    # Biases of keys have no gradient but rounding: a smaller epsilon makes it a step.
     optimizer = keras.optimizers.Adam(1e-3, epsilon=1e-4)
     # At VATT's temperature of 0.07 rounding alone changes gradient norms by 1e-4.
     loss = AsymmetricNCE(temperature=0.5)
