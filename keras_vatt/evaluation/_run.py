@@ -17,6 +17,7 @@ from keras_vatt.evaluation._errors import EvaluationError
 from keras_vatt.evaluation._linear_probe import evaluate_linear_probe
 from keras_vatt.evaluation._retrieval import evaluate_retrieval
 from keras_vatt.evaluation._zero_shot import evaluate_zero_shot
+from keras_vatt.inference._errors import FeatureStoreError
 from keras_vatt.inference._feature_store import FeatureStore
 from keras_vatt.models._backbone import VATTBackbone
 from keras_vatt.models._classifier import (
@@ -95,7 +96,11 @@ def _evaluate(model, splits, settings, folder, keep):
     def open_store(name):
         return FeatureStore(folder / "features" / name if keep else None)
 
-    results, findings = _EVALUATIONS[settings.task](model, splits, settings, open_store)
+    evaluation = _EVALUATIONS[settings.task]
+    try:
+        results, findings = evaluation(model, splits, settings, open_store)
+    except FeatureStoreError as error:
+        raise EvaluationError(str(error)) from error
     missing = [f for read in splits.values() for f in read.missing]
     findings = list(dict.fromkeys([*missing, *findings]))
     report = CorpusReport(_num_used(splits, findings), tuple(findings))

@@ -10,7 +10,7 @@ import safetensors.numpy
 
 from keras_vatt._files import atomic_write
 from keras_vatt._untrusted import parse_json, regular_file
-from keras_vatt.evaluation._errors import EvaluationError
+from keras_vatt.inference._errors import FeatureStoreError
 
 # Clips and seconds after which features are written: what a crash can cost.
 _MAX_CLIPS = 256
@@ -36,7 +36,7 @@ class FeatureStore:
             why and how.
 
     Raises:
-        EvaluationError: if a file in the folder is damaged.
+        FeatureStoreError: if a file in the folder is damaged.
     """
 
     def __init__(self, folder=None):
@@ -93,7 +93,7 @@ class FeatureStore:
         return max(numbers, default=-1) + 1
 
     def _read(self, path):
-        regular_file(self._folder, path.name, EvaluationError, _MAX_BYTES)
+        regular_file(self._folder, path.name, FeatureStoreError, _MAX_BYTES)
         try:
             with safetensors.safe_open(path, "numpy") as file:
                 metadata = file.metadata()
@@ -103,7 +103,7 @@ class FeatureStore:
             self._features |= _by_key(keys, tensors)
             self.short |= short
         except _DAMAGE as error:
-            raise EvaluationError(
+            raise FeatureStoreError(
                 f"{path} is damaged ({error}): delete it, and its features are "
                 "computed again"
             ) from error

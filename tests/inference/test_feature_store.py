@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from keras_vatt.evaluation._errors import EvaluationError
+from keras_vatt.inference._errors import FeatureStoreError
 from keras_vatt.inference._feature_store import FeatureStore
 
 pytestmark = pytest.mark.once
@@ -42,7 +42,7 @@ def test_a_half_written_file_is_no_harm_and_a_damaged_one_is_named(tmp_path):
     (tmp_path / ".000001.safetensors.partial").write_bytes(b"half")
     assert "a clip" in FeatureStore(tmp_path)
     (tmp_path / "000000.safetensors").write_bytes(b"damaged")
-    with pytest.raises(EvaluationError, match=r"000000\.safetensors is damaged"):
+    with pytest.raises(FeatureStoreError, match=r"000000\.safetensors is damaged"):
         FeatureStore(tmp_path)
 
 
@@ -88,7 +88,7 @@ def test_features_of_another_form_are_named(tmp_path, tensors, metadata):
     path = tmp_path / "000000.safetensors"
     safetensors.numpy.save_file(tensors, path, metadata)
     with pytest.raises(
-        EvaluationError, match=r"000000\.safetensors is damaged.*delete"
+        FeatureStoreError, match=r"000000\.safetensors is damaged.*delete"
     ):
         FeatureStore(tmp_path)
 
@@ -106,5 +106,5 @@ def test_only_regular_files_of_the_folder_are_read(kind, tmp_path):
         path.symlink_to(tmp_path / "outside")
     else:
         (os.mkfifo if kind == "pipe" else os.mkdir)(path)
-    with pytest.raises(EvaluationError, match="leads out|no regular file"):
+    with pytest.raises(FeatureStoreError, match="leads out|no regular file"):
         FeatureStore(folder)
