@@ -1,7 +1,7 @@
 """Compare decoded clips of 110 kinds of media file with the `ffmpeg` program.
 
-    PYTHONPATH=.:tests python benchmarks/ffmpeg_agreement.py --json after.json
-    PYTHONPATH=.:tests python benchmarks/ffmpeg_agreement.py --compare before.json
+    PYTHONPATH=. python benchmarks/ffmpeg_agreement.py --json after.json
+    PYTHONPATH=. python benchmarks/ffmpeg_agreement.py --compare before.json
 
 The files and windows are those of the tests. One line per file: wrong frames out of
 those of four windows and the largest difference of a frame in levels of 255; the
@@ -13,8 +13,9 @@ import json
 import pathlib
 import tempfile
 
-from data._ffmpeg_cases import AUDIOS, VIDEOS, write_case
-from data._ffmpeg_comparison import (
+from keras_vatt.data import MediaError, decode_frames, decode_waveform
+from tests.data._ffmpeg_cases import AUDIOS, VIDEOS, write_case
+from tests.data._ffmpeg_comparison import (
     SPEC,
     audio_starts,
     frame_difference,
@@ -22,8 +23,6 @@ from data._ffmpeg_comparison import (
     video_starts,
     waveform_noise,
 )
-
-from keras_vatt.data import MediaError, decode_frames, decode_waveform
 
 
 def main():

@@ -1,6 +1,6 @@
 """Decode damaged media files through every entry point, each in a process of its own.
 
-    KERAS_BACKEND=torch PYTHONPATH=.:tests python benchmarks/fuzz_media.py --count 500
+    KERAS_BACKEND=torch PYTHONPATH=. python benchmarks/fuzz_media.py --count 500
 
 Valid files of 13 formats are damaged at random: flipped bytes, header fields,
 truncation, swapped, repeated and zeroed blocks. A child of this process reads each

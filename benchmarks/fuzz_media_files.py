@@ -2,7 +2,8 @@
 
 import av
 import numpy as np
-from data._media import numbered_picture, write_media
+
+from tests.data._media import numbered_picture, write_media
 
 _VIDEOS = {
     "a.mp4": {},

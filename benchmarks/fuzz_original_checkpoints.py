@@ -2,7 +2,7 @@
 
     KERAS_BACKEND=torch python benchmarks/fuzz_original_checkpoints.py --output results
 
-The kinds of damage are those of `tests/checkpoints/damages.py`, seeded. `--library`
+The kinds of damage are those of `tests/conversion/damages.py`, seeded. `--library`
 names another checkout whose keras_vatt converts the same files, for a comparison.
 (Linux only.)
 
@@ -81,8 +81,8 @@ def _measure(arguments):
 
 def _make_cases(folder, count, seed):
     """Writes the damaged checkpoints, and returns the names of their damages."""
-    sys.path[:0] = [str(_ROOT), str(_ROOT / "tests")]
-    from checkpoints.damages import copy_checkpoint, damage, write_other
+    sys.path.insert(0, str(_ROOT))
+    from tests.conversion.damages import copy_checkpoint, damage, write_other
 
     source = _GOLDEN / "ckpt-100000"
     write_other(source, folder / "other")
@@ -100,7 +100,7 @@ def _try_all(folder, seconds):
     # Imported once, here: the process of a case starts as a copy of this one.
     import tensorflow as tf  # noqa: F401
 
-    from keras_vatt.conversion._convert import convert  # noqa: F401
+    from keras_vatt.conversion import convert  # noqa: F401
 
     source = _GOLDEN / "ckpt-100000"
     reference = _in_child(lambda: _converted(source, folder, is_reference=True), 600)
@@ -160,7 +160,7 @@ def _converted(prefix, folder, is_reference=False):
     import keras
     import numpy as np
 
-    from keras_vatt.conversion._convert import convert
+    from keras_vatt.conversion import convert
 
     config = json.loads((_GOLDEN / "config.json").read_text())
     with tempfile.TemporaryDirectory() as name:

@@ -91,7 +91,7 @@ def _load(folder):
 
 
 def _convert(prefix, preset):
-    from keras_vatt.conversion._convert import convert
+    from keras_vatt.conversion import convert
 
     before = _peak_of_start()
     convert(prefix, preset, pathlib.Path(prefix).with_name("converted"))
