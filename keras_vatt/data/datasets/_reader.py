@@ -87,11 +87,11 @@ def read_labeled_dataset(name, folder, split=None, modality=None):
     import pathlib
     from keras_vatt.data.datasets import read_labeled_dataset
 
-    pathlib.Path("sounds/test/dog").mkdir(parents=True)
-    pathlib.Path("sounds/test/dog/bark.wav").touch()
-    sounds = read_labeled_dataset("folders", "sounds")
-    sounds.class_names  # ("dog",)
-    sounds.test[0].labels  # (0,)
+    pathlib.Path("recordings/test/dog").mkdir(parents=True)
+    pathlib.Path("recordings/test/dog/bark.wav").touch()
+    recordings = read_labeled_dataset("folders", "recordings")
+    recordings.class_names  # ("dog",)
+    recordings.test[0].labels  # (0,)
     ```
     """
     if name not in _READERS:

@@ -68,10 +68,10 @@ def map_slices(function, slices):
 
 
 def pullback(model, function, inputs, updates, num_uses):
-    """Runs a function forward; returns its outputs and the way back.
+    """Runs a function forward; returns its outputs and its VJP.
 
-    Same contract as in `jax.py` of this package. Each has a tape of its own, so that
-    walking one backward can't touch another one.
+    Same contract as in `jax.py` of this package. Each call has its own tape, so that
+    the backward pass of one can't touch that of another.
     """
     variables = [variable.value for variable in model.trainable_variables]
     leaves = tf.nest.flatten(inputs)
