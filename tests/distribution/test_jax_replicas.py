@@ -138,7 +138,9 @@ def test_groups_depend_on_their_number_and_not_on_the_devices(case, num_devices)
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, GROUPED | {"num_groups": 8}], ids=["plain", "groups"]
+    "arguments",
+    [{}, {"harmonizer": "realign"}, GROUPED | {"num_groups": 8}],
+    ids=["plain", "realign", "groups"],
 )
 def test_non_finite_gradient_on_one_device_skips_the_step_on_all(arguments):
     with data_parallel(4):
