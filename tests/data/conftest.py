@@ -1,10 +1,8 @@
 """Media files that several tests read; each is made once."""
 
 import os
-import pathlib
 
 import filelock
-import keras
 import numpy as np
 import pytest
 
@@ -12,17 +10,6 @@ from keras_vatt.data import Segment
 from tests.data._corpus import write_corpus
 from tests.data._ffmpeg_cases import AUDIOS, VIDEOS, write_case
 from tests.data._media import clicks, noisy_picture, numbered_picture, write_media
-
-# Files, captions and arrays have nothing to do with the backend: their tests run once,
-# on PyTorch. The others are those that run a model or `fit`.
-_WITH_BACKEND = {
-    "test_clip_windows.py",
-    "test_data_imports.py",
-    "test_data_pipeline.py",
-}
-if keras.config.backend() != "torch":
-    tests = pathlib.Path(__file__).parent.glob("test_*.py")
-    collect_ignore = [test.name for test in tests if test.name not in _WITH_BACKEND]
 
 CLICK_TIMES = np.arange(0.5, 8.0, 0.5)
 

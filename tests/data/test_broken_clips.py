@@ -20,6 +20,8 @@ from keras_vatt.data import _clips as clips
 from tests.data._corpus import SPEC, tokenize
 from tests.data._media import numbers_in
 
+pytestmark = pytest.mark.once
+
 ERRORS = {
     "library": av.error.ArgumentError(22, "Invalid argument"),
     "value": ValueError("a weird picture"),

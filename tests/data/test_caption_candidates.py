@@ -5,6 +5,8 @@ import pytest
 
 from keras_vatt.data import Segment, nearest_captions
 
+pytestmark = pytest.mark.once
+
 
 def segments_at(centres, captions=None):
     captions = captions or [f"caption {number}" for number in range(len(centres))]

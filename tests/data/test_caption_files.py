@@ -6,6 +6,8 @@ import pytest
 
 from keras_vatt.data import Problem, Segment, read_corpus
 
+pytestmark = pytest.mark.once
+
 VTT = "WEBVTT\n\n00:01.000 --> 00:02.500\n{}\n"
 SRT = "00:00:01,000 --> 00:00:02,500\n{}\n"
 

@@ -9,6 +9,8 @@ from keras_vatt.data import ClipSpec, probe
 from keras_vatt.data.decoding._raw_clips import raw_waveform
 from tests.data._media import numbered_picture, write_media
 
+pytestmark = pytest.mark.once
+
 RATE = 48_000
 
 

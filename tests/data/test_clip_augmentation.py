@@ -7,6 +7,8 @@ import pytest
 
 from keras_vatt.data import ClipAugmentation
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def element():

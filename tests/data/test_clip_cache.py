@@ -19,6 +19,8 @@ from keras_vatt.data import (
 )
 from tests.data._corpus import SPEC, tokenize
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def source(corpus):

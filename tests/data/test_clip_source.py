@@ -17,6 +17,8 @@ from keras_vatt.data import (
 from tests.data._corpus import SPEC, tokenize
 from tests.data._media import numbered_picture, numbers_in, write_media
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def source(corpus):

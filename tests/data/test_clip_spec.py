@@ -6,6 +6,8 @@ import pytest
 
 from keras_vatt.data import ClipSpec
 
+pytestmark = pytest.mark.once
+
 
 def test_the_defaults_are_the_pre_training_input_of_vatt():
     spec = ClipSpec()

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.once
+
 _PROGRAM = """
 import gc, io
 import numpy as np

@@ -7,7 +7,10 @@ import pytest
 
 from keras_vatt.data import Problem, Segment, read_corpus
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links of Unix")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.platform == "win32", reason="links of Unix"),
+]
 
 
 @pytest.fixture

@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+
 from keras_vatt.data import CorpusReport, Finding, Problem
+
+pytestmark = pytest.mark.once
 
 REPORT = CorpusReport(
     7,

@@ -11,6 +11,8 @@ from keras_vatt.data import CachedClips, ClipSource, build_cache, make_dataset
 from keras_vatt.data._cache import CacheError, find_cache_error
 from tests.data._corpus import SPEC, tokenize
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def cache(corpus, tmp_path):

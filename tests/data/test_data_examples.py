@@ -9,6 +9,8 @@ import pytest
 import keras_vatt.data
 from keras_vatt.data.demo import _moving_shapes as moving_shapes
 
+pytestmark = pytest.mark.once
+
 DOCUMENTED = [getattr(keras_vatt.data, name) for name in keras_vatt.data.__all__]
 DOCUMENTED.append(moving_shapes.render_moving_shape)
 EXAMPLES = {

@@ -6,6 +6,8 @@ import pytest
 from keras_vatt.data import ClipSpec, MediaError, Problem, decode_frames
 from tests.data._media import numbered_picture, numbers_in, write_media
 
+pytestmark = pytest.mark.once
+
 SPEC = ClipSpec(num_frames=16, frames_per_second=10.0, frame_size=32)
 
 

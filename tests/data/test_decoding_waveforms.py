@@ -8,6 +8,8 @@ import pytest
 from keras_vatt.data import ClipSpec, MediaError, Problem, decode_waveform
 from tests.data._media import centre_of_click, clicks, numbered_picture, write_media
 
+pytestmark = pytest.mark.once
+
 SPEC = ClipSpec()
 RATE = 48_000
 

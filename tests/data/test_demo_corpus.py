@@ -27,6 +27,8 @@ from keras_vatt.data.demo._moving_shapes import (
     render_moving_shape,
 )
 
+pytestmark = pytest.mark.once
+
 SPEC = ClipSpec(num_frames=24, frame_size=64)
 
 

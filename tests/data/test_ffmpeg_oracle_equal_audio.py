@@ -8,7 +8,7 @@ from keras_vatt.data import ClipSpec, MediaSegment, decode_waveform
 from tests.data._ffmpeg_content import recording
 from tests.data._ffmpeg_program import ffmpeg, needs_ffmpeg
 
-pytestmark = needs_ffmpeg
+pytestmark = [pytest.mark.once, needs_ffmpeg]
 SPEC = ClipSpec(num_frames=8, frame_size=32, sampling_rate=48_000)
 RATE, SECONDS = 44_100, 64
 # Name of the file and options of its encoder.

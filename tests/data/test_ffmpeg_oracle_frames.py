@@ -14,7 +14,7 @@ from tests.data._ffmpeg_comparison import (
 )
 from tests.data._ffmpeg_program import decoded_video, ffmpeg, needs_ffmpeg
 
-pytestmark = needs_ffmpeg
+pytestmark = [pytest.mark.once, needs_ffmpeg]
 
 
 def assert_same_frames(path, frames, start):

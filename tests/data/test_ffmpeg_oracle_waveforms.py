@@ -24,7 +24,7 @@ from tests.data._ffmpeg_program import (
     window,
 )
 
-pytestmark = needs_ffmpeg
+pytestmark = [pytest.mark.once, needs_ffmpeg]
 NAMES = [*AUDIOS, *filter(has_audio, VIDEOS)]
 TRUE_NAMES = [name for name in NAMES if true_waveform(name)]
 

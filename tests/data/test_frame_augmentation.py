@@ -9,6 +9,8 @@ import tensorflow as tf
 from keras_vatt.data import FrameAugmentation
 from keras_vatt.data._frame_augmentation import change_colors
 
+pytestmark = pytest.mark.once
+
 NOTHING = {"area": (1.0, 1.0), "aspect": (1.0, 1.0), "mirror": 0.0, "color": 0.0}
 
 

@@ -10,6 +10,8 @@ from keras_vatt.data.datasets import labeled_datasets, read_labeled_dataset
 from tests.data import _labeled_datasets as layouts
 from tests.data._media import clicks, write_media
 
+pytestmark = pytest.mark.once
+
 LAYOUTS = {
     "ucf101": layouts.ucf101,
     "hmdb51": layouts.hmdb51,

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from keras_vatt.data import Problem, Segment, read_corpus, write_manifest
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def folder(tmp_path):

@@ -6,6 +6,8 @@ import pytest
 
 from keras_vatt.data import Problem, read_corpus
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def folder(tmp_path):

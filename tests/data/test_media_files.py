@@ -20,6 +20,8 @@ from keras_vatt.data import (
 )
 from tests.data._media import noisy_picture, numbered_picture, numbers_in, write_media
 
+pytestmark = pytest.mark.once
+
 SPEC = ClipSpec(num_frames=16, frame_size=32)
 
 

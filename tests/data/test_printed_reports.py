@@ -2,10 +2,14 @@
 
 import logging
 
+import pytest
+
 from keras_vatt import Provenance
 from keras_vatt.data import CorpusReport, Finding, MediaError, Problem
 from keras_vatt.evaluation import RetrievalMetrics, write_evaluation
 from keras_vatt.storage._model_card import CardFacts, write_card
+
+pytestmark = pytest.mark.once
 
 HOSTILE = "a\x1b[2Jb\rc\u202ed\udcff"
 ESCAPED = r"a\x1b[2Jb\rc\u202ed\udcff"

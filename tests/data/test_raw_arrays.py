@@ -14,6 +14,8 @@ import torch
 from keras_vatt.data import ClipSpec, decode_waveform
 from keras_vatt.data.decoding._raw_clips import is_raw, raw_frames, raw_waveform
 
+pytestmark = pytest.mark.once
+
 RATE, COUNT = 8_000, 2_000
 SPEC = ClipSpec(4, 4.0, 8, sampling_rate=RATE, audio_samples=COUNT)
 

@@ -4,6 +4,8 @@ import pytest
 
 from keras_vatt.data import Cue, read_subtitles
 
+pytestmark = pytest.mark.once
+
 LINES = [
     ("hello everyone welcome", 0.24, 2.389),
     ("to the kitchen where we", 2.399, 4.789),

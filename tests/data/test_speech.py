@@ -9,6 +9,8 @@ import pytest
 from keras_vatt.data import Utterance, synthesize_speech
 from keras_vatt.data.demo import _speech as speech
 
+pytestmark = pytest.mark.once
+
 UTTERANCES = [
     Utterance("red circle moving left", "en-us", 150, 40),
     Utterance("a purple star, up", "en-us+f2", 180, 60),

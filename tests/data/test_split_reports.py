@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+
 from keras_vatt.data import CorpusReport, Finding, Problem, read_corpus
+
+pytestmark = pytest.mark.once
 
 ROW = Finding(Problem.MALFORMED, "rows.csv, line 3", "has no `path`")
 TRAIN = CorpusReport(5, (Finding(Problem.CORRUPT, "a.mp4", "is damaged"),))

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from keras_vatt.data import Cue, read_subtitles
 
+pytestmark = pytest.mark.once
+
 VTT = """WEBVTT - a talk
 
 STYLE

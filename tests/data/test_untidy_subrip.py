@@ -4,6 +4,8 @@ import pytest
 
 from keras_vatt.data import Cue, read_subtitles
 
+pytestmark = pytest.mark.once
+
 TIDY = """1
 00:00:01,000 --> 00:00:02,500
 chop the onion

@@ -6,11 +6,9 @@ import pathlib
 import subprocess
 import sys
 
-import keras
 import pytest
 
-if keras.config.backend() != "jax":
-    pytest.skip("once is enough", allow_module_level=True)
+pytestmark = pytest.mark.once
 
 FOLDER = pathlib.Path(__file__).parent
 NAMES = ("all-reduce", "reduce-scatter", "all-gather", "all-to-all")

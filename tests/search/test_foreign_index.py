@@ -12,7 +12,10 @@ import safetensors.numpy
 from keras_vatt.cli.main import main
 from keras_vatt.search import MediaIndex, MediaIndexError, embed_folder
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links of Unix")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.platform == "win32", reason="links of Unix"),
+]
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from keras_vatt.search._media_files import file_inside, find_media
 from tests.data._media import write_media
 from tests.search.small import tone, write_video
 
+pytestmark = pytest.mark.once
+
 unix = pytest.mark.skipif(sys.platform == "win32", reason="links of Unix")
 
 

@@ -18,6 +18,8 @@ from keras_vatt.search._windows import cut_files
 from tests.data._media import write_media
 from tests.search.small import SPEC, tone, write_video
 
+pytestmark = pytest.mark.once
+
 WEEKS = 2_160_000.0  # 600 hours.
 ERRORS = {
     "library": av.error.ArgumentError(22, "Invalid argument"),

@@ -21,6 +21,8 @@ uvicorn = pytest.importorskip("uvicorn")
 from keras_vatt.search._cards import clock, result_cards  # noqa: E402
 from keras_vatt.search._page import HOST, make_app  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _DRIVER = shutil.which("chromedriver")
 needs_chromium = pytest.mark.skipif(

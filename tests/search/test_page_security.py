@@ -23,6 +23,8 @@ from keras_vatt.search import _page as page  # noqa: E402
 from keras_vatt.search import _page_queries as page_queries  # noqa: E402
 from keras_vatt.search._cards import result_cards  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 BASE = f"http://{page.HOST}:7860"
 SECRET = b"a secret of the user of the server"
 

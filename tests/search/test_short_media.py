@@ -12,6 +12,8 @@ from keras_vatt.search import MediaIndex, MediaIndexError, embed_folder, read_re
 from tests.data._media import write_media
 from tests.search.small import SPEC, tone, write_video
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def short(tmp_path):

@@ -7,6 +7,8 @@ from keras_vatt.search import MediaIndexError
 from tests.data._media import write_media
 from tests.search.small import tone
 
+pytestmark = pytest.mark.once
+
 SILENCE = np.zeros(8_000, np.float32)
 
 

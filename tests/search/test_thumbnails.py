@@ -15,6 +15,8 @@ from keras_vatt.search import _thumbnails as thumbnails
 from keras_vatt.search._thumbnails import thumbnail
 from tests.search.small import write_video
 
+pytestmark = pytest.mark.once
+
 
 def test_a_video_without_frames_is_named(tmp_path, monkeypatch):
     path = write_video(tmp_path / "talk.mp4")

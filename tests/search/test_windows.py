@@ -12,6 +12,8 @@ from keras_vatt.search._windows import DecodingRules, cut_files, decode_windows
 from tests.data._media import numbers_in
 from tests.search.small import SPEC, write_video
 
+pytestmark = pytest.mark.once
+
 BOTH = ("video", "audio")
 READABLE = dataclasses.replace(SPEC, frame_size=16)
 
