@@ -125,7 +125,6 @@ def test_an_evaluation_is_that_of_the_list_without_broken_files(
     assert model.clip_report.used == 7 - len(broken)
 
 
-@pytest.mark.once
 def test_each_validation_is_that_of_the_list_without_broken_files(tmp_path):
     files = write_files(tmp_path / "files", broken=[3, 4], missing=[5, 6])
     good = [number for number in range(7) if number < 3]
@@ -161,7 +160,6 @@ def test_several_steps_in_one_execution_leave_broken_files_out(tmp_path):
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 
-@pytest.mark.once
 def test_callbacks_of_an_evaluation_are_called_for_its_batches(tmp_path, model):
     files = write_files(tmp_path / "files", broken=[3, 4, 5, 6])
     seen = []

@@ -34,7 +34,6 @@ def test_logs_of_training_and_validation_reach_the_history():
     assert np.isfinite([history[name] for name in history]).all()
 
 
-@pytest.mark.once
 def test_the_best_weights_come_back(tmp_path):
     callbacks = [
         keras.callbacks.EarlyStopping("loss", patience=1, restore_best_weights=True),
@@ -66,7 +65,6 @@ def test_the_learning_rate_can_be_scheduled():
 LATE = keras.optimizers.schedules.PiecewiseConstantDecay([1], [1.0, -1.0])
 
 
-@pytest.mark.once
 def test_an_interrupted_fit_resumes_from_its_backup_at_the_step_of_the_curriculum(
     tmp_path,
 ):
@@ -161,7 +159,6 @@ def test_a_saved_model_keeps_that_its_loss_is_not_scaled(tmp_path):
     assert not isinstance(again.optimizer, keras.optimizers.LossScaleOptimizer)
 
 
-@pytest.mark.once
 def test_an_error_in_a_loop_keeps_the_weights(tmp_path):
     model = model_with("adam", harmonizer="realign")
     without_audio = {n: v for n, v in tiny_batch().items() if n != "audio"}
@@ -184,7 +181,6 @@ def test_an_error_in_a_loop_keeps_the_weights(tmp_path):
     assert np.isfinite(fit(model, epochs=1)["loss"]).all()
 
 
-@pytest.mark.once
 def test_an_error_in_validation_keeps_what_was_trained():
     model = model_with("adam", harmonizer="realign")
     without_audio = {n: v for n, v in tiny_batch().items() if n != "audio"}

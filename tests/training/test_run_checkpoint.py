@@ -105,7 +105,6 @@ def test_a_lost_run_comes_to_the_same_result_and_logs(
     assert len(checkpoint.history) == EPOCHS
 
 
-@pytest.mark.once
 def test_averaged_weights_do_not_get_into_the_epochs_that_follow(tmp_path):
     def adam():
         return keras.optimizers.Adam(use_ema=True, ema_momentum=0.5)

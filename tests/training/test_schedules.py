@@ -7,8 +7,6 @@ import pytest
 from keras_vatt.training import warmup_cosine
 from keras_vatt.training._schedules import warn_of_a_long_schedule
 
-pytestmark = pytest.mark.once
-
 
 def expected_rate(step, peak, end, warmup_steps, total_steps):
     if step < warmup_steps:

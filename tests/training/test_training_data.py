@@ -8,8 +8,6 @@ import keras_vatt
 from tests.models.tiny import tiny_batch
 from tests.training.steps import model_with, values_of
 
-pytestmark = pytest.mark.once
-
 BACKEND = keras.config.backend()
 
 
