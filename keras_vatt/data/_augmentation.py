@@ -9,7 +9,7 @@ import numpy as np
 class ClipAugmentation:
     """Noise on the sound, and on request mirrored pictures.
 
-    Colour jitter and normalisation are cheaper on the device, where the frames are
+    Color jitter and normalization are cheaper on the device, where the frames are
     needed as floats anyway; frames stay uint8 here.
 
     Args:

@@ -212,7 +212,7 @@ class CachedClips:
         return make_element(decoded, self.spec, self.tokenize, self.candidates)
 
     def decode(self, index):
-        """Read one clip without tokenising it.
+        """Read one clip without tokenizing it.
 
         Args:
             index: int, the number of the clip.

@@ -1,4 +1,4 @@
-"""Clips of a corpus by number: decoded, tokenised, masked where something lacks."""
+"""Clips of a corpus by number: decoded, tokenized, masked where something lacks."""
 
 import collections
 import concurrent.futures
@@ -110,7 +110,7 @@ class ClipSource:
     `text_mask` are zero.
 
     Args:
-        segments: List of `Segment`. All segments of a file together: neighbouring
+        segments: List of `Segment`. All segments of a file together: neighboring
             captions are taken from the list.
         spec: `ClipSpec`.
         tokenize: Callable from a list of n strings to an integer array of shape
@@ -218,7 +218,7 @@ class ClipSource:
         return make_element(decoded, self.spec, self.tokenize, self.candidates)
 
     def decode(self, index, epoch=0):
-        """Decode one clip without tokenising it.
+        """Decode one clip without tokenizing it.
 
         Args:
             index: int, the number of the clip.

@@ -12,12 +12,12 @@ _FACTORS = (0.6, 1.4)  # Of saturation and of contrast.
 
 @dataclasses.dataclass(frozen=True)
 class FrameAugmentation:
-    """Crop, mirror and colour jitter, the same for all frames of a clip.
+    """Crop, mirror and color jitter, the same for all frames of a clip.
 
     VATT's fine-tuning on video. A part of the frame of random size, shape and place is
     resized to the whole frame. Brightness, saturation, contrast and hue are changed, in
     that order, by at most 32/255, factors from 0.6 to 1.4 (twice) and 0.2 of the
-    colour circle; colours that leave the range are cut off after each of these. Unlike
+    color circle; colors that leave the range are cut off after each of these. Unlike
     the original, which crops the whole picture, this crops frames that the
     preprocessor has cropped to a square already.
 
@@ -28,7 +28,7 @@ class FrameAugmentation:
             to `(0.5, 2.0)`.
         mirror: float, probability that a clip is mirrored left to right. Defaults to
             `0.5`.
-        color: float, probability that the colours of a clip are changed. Defaults to
+        color: float, probability that the colors of a clip are changed. Defaults to
             `0.8`.
 
     Raises:
@@ -121,14 +121,14 @@ class FrameAugmentation:
 
 
 def change_colors(frames, brightness, saturation, contrast, hue):
-    """Frames in other colours.
+    """Frames in other colors.
 
     Args:
         frames: uint8 array of shape `(frames, height, width, 3)`.
         brightness: float that is added to channels in [0, 1].
         saturation: float by which the saturation is multiplied.
-        contrast: float by which the distance from a frame's mean colour is multiplied.
-        hue: float by which the colour circle, of length 1, is turned.
+        contrast: float by which the distance from a frame's mean color is multiplied.
+        hue: float by which the color circle, of length 1, is turned.
 
     Returns:
         uint8 array of the same shape.

@@ -56,7 +56,7 @@ def read_subtitles(path, max_bytes=MAX_SUBTITLE_BYTES):
 
     Returns:
         Tuple of a list of `Cue`, by start time, and of the number of cues left out:
-        those without words, and those whose times can't be read or run backwards.
+        those without words, and those whose times can't be read or run backward.
 
     Raises:
         ValueError: If the file is not in the format of its suffix, if its text

@@ -39,7 +39,7 @@ def read_segments(settings, output):
             seed=settings.seed,
             misaligned_audio=settings.misaligned_audio,
             misaligned_text=settings.misaligned_text,
-            workers=settings.threads,
+            num_workers=settings.threads,
         )
     segments, findings = read_corpus(
         source, settings.allow_outside, settings.caption_language
@@ -82,7 +82,7 @@ def open_train_clips(settings, segments, folder, spec, tokenizer):
         candidates=settings.candidates,
         training=not settings.cache,
         seed=settings.seed,
-        threads=settings.threads,
+        num_workers=settings.threads,
         short_clips=settings.short_clips,
         on_error=settings.on_error,
     )
@@ -96,7 +96,7 @@ def open_test_clips(settings, segments, folder, spec, tokenizer):
         spec,
         tokenizer,
         candidates=1,
-        threads=settings.threads,
+        num_workers=settings.threads,
         short_clips=settings.short_clips,
         on_error=settings.on_error,
     )
@@ -106,7 +106,7 @@ def open_test_clips(settings, segments, folder, spec, tokenizer):
 def _decoded_once(source, settings, folder):
     if not settings.cache or not len(source):
         return source
-    build_cache(source, folder, workers=settings.threads)
+    build_cache(source, folder, num_workers=settings.threads)
     return CachedClips(folder, source.tokenize)
 
 

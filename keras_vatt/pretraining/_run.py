@@ -219,7 +219,7 @@ def _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks):
             seed=settings.seed,
             start_step=start_step,
             augment=ClipAugmentation(settings.noise, settings.mirror),
-            threads=settings.threads,
+            num_workers=settings.threads,
             shard_index=process,
             shard_count=num_processes,
         )

@@ -41,8 +41,8 @@ def clicks(times, seconds, rate, height=0.8):
     return (height * waveform).astype(np.float32)
 
 
-def centre_of_click(waveform, near, rate):
-    """Return where a click lies, in samples, as the centre of its energy."""
+def center_of_click(waveform, near, rate):
+    """Return where a click lies, in samples, as the center of its energy."""
     first = round(near * rate) - 150
     energy = waveform[first : first + 301].astype(np.float64) ** 2
     return (energy * np.arange(first, first + 301)).sum() / energy.sum()

@@ -63,7 +63,7 @@ def test_an_error_that_nobody_foresaw_is_the_finding_of_its_file(broken, request
 
 def test_training_goes_on_without_a_broken_clip(broken):
     source = broken()
-    batches = iter(make_dataset(source, 4, training=True, threads=1))
+    batches = iter(make_dataset(source, 4, training=True, num_workers=1))
     assert len(next(batches)["video"]) == 4
     assert source.report.count(Problem.CORRUPT) == 1
 

@@ -29,9 +29,9 @@ def build(source, folder, **options):
     return build_cache(source, folder, progress=False, **options)
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_cached_clips_are_the_decoded_ones_up_to_rounding(source, tmp_path, workers):
-    report = build(source, tmp_path / "cache", workers=workers)
+@pytest.mark.parametrize("num_workers", [1, 3])
+def test_cached_clips_are_the_decoded_ones_up_to_rounding(source, tmp_path, num_workers):
+    report = build(source, tmp_path / "cache", num_workers=num_workers)
     cached = CachedClips(tmp_path / "cache", tokenize)
     assert report == source.report
     assert len(cached) == len(source) == 7
@@ -152,7 +152,7 @@ def test_a_killed_build_is_not_taken_for_a_cache(source, corpus, tmp_path):
             return super().decode(index, epoch)
 
     watched = Watched(corpus, SPEC, tokenize, candidates=3)
-    build(watched, tmp_path / "cache", workers=1)
+    build(watched, tmp_path / "cache", num_workers=1)
     assert list((tmp_path / "killed").iterdir())
     with pytest.raises(FileNotFoundError, match="no complete cache"):
         CachedClips(tmp_path / "killed", tokenize)
@@ -217,7 +217,7 @@ def test_cached_clips_survive_pickling_and_are_batched(source, tmp_path):
     build(source, tmp_path)
     cached = CachedClips(tmp_path, tokenize)
     copy = pickle.loads(pickle.dumps(cached))
-    batch = next(iter(make_dataset(copy, 6, training=False, threads=3)))
+    batch = next(iter(make_dataset(copy, 6, training=False, num_workers=3)))
     for index in range(6):
         for key, value in cached[index].items():
             np.testing.assert_array_equal(batch[key][index], value)

@@ -106,7 +106,7 @@ def test_candidates_are_the_nearest_captions_of_the_same_file(source):
     [
         (1.0, 1.8, 10),  # exactly a clip
         (1.0, 3.0, 16),  # longer: its middle
-        (2.0, 2.2, 17),  # shorter: widened around its centre
+        (2.0, 2.2, 17),  # shorter: widened around its center
         (0.0, 0.2, 0),  # at the start of the file
         (3.9, 4.0, 32),  # at its end
         (None, None, 16),  # the whole file
@@ -163,8 +163,8 @@ def test_training_crops_along_the_longer_side(tmp_path):
     crops = [source.clip(0, epoch)["video"].mean() for epoch in range(20)]
     assert min(crops) < 70
     assert max(crops) > 180
-    centred = ClipSource(segments, SPEC, tokenize)[0]["video"].mean()
-    assert centred == pytest.approx(127, abs=6)
+    centered = ClipSource(segments, SPEC, tokenize)[0]["video"].mean()
+    assert centered == pytest.approx(127, abs=6)
 
 
 def test_a_file_may_be_one_frame_period_shorter_than_a_clip(tmp_path):

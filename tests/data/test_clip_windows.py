@@ -69,12 +69,12 @@ def test_windows_of_an_array_are_those_of_a_file():
     assert numbers_in(windows[1]) == [55, 57, 60, 62]
 
 
-def test_three_crops_are_start_centre_and_end_of_the_longer_side(wide):
+def test_three_crops_are_start_center_and_end_of_the_longer_side(wide):
     crops = raw_frames(wide, SPEC, num_crops=3)
     assert crops.shape == (3, 4, 64, 64, 3)
     np.testing.assert_array_equal(crops[:, 0, 0, 0, 0], [0, 32, 64])
-    (centre,) = raw_frames(wide, SPEC)
-    np.testing.assert_array_equal(crops[1], centre)
+    (center,) = raw_frames(wide, SPEC)
+    np.testing.assert_array_equal(crops[1], center)
 
 
 def test_crops_of_a_window_are_adjacent(media_file):

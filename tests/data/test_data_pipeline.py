@@ -59,9 +59,9 @@ def test_a_remainder_is_dropped_so_that_no_batch_has_a_clip_twice():
     assert set(itertools.chain(*batches)) == set(range(7))
 
 
-@pytest.mark.parametrize("threads", [0, 1, 3])
-def test_the_order_depends_on_the_seed_alone(threads):
-    dataset = make_dataset(Numbers(20), 4, training=True, seed=5, threads=threads)
+@pytest.mark.parametrize("num_workers", [0, 1, 3])
+def test_the_order_depends_on_the_seed_alone(num_workers):
+    dataset = make_dataset(Numbers(20), 4, training=True, seed=5, num_workers=num_workers)
     batches = indices(take(dataset, 12))
     assert batches == indices(take(make_dataset(Numbers(20), 4, True, seed=5), 12))
     assert batches != indices(take(make_dataset(Numbers(20), 4, True, seed=6), 12))
@@ -134,7 +134,7 @@ def test_other_errors_are_not_swallowed():
 
 def test_little_is_read_ahead():
     source = Numbers(1000)
-    iterator = iter(make_dataset(source, 4, training=True, threads=2))
+    iterator = iter(make_dataset(source, 4, training=True, num_workers=2))
     next(iterator)
     assert len(source.reads) <= 4 + 4 + 2
 
@@ -143,9 +143,9 @@ def test_augmentation_depends_on_seed_epoch_and_clip():
     def augment(element, generator):
         return element | {"draw": generator.uniform()}
 
-    def draws(seed, threads):
+    def draws(seed, num_workers):
         dataset = make_dataset(
-            Numbers(6), 3, training=True, seed=seed, augment=augment, threads=threads
+            Numbers(6), 3, training=True, seed=seed, augment=augment, num_workers=num_workers
         )
         return {
             (int(index), int(epoch)): float(draw)
@@ -155,10 +155,10 @@ def test_augmentation_depends_on_seed_epoch_and_clip():
             )
         }
 
-    once = draws(1, threads=0)
+    once = draws(1, num_workers=0)
     assert len(set(once.values())) == 24
-    assert draws(1, threads=3) == once
-    assert draws(2, threads=0) != once
+    assert draws(1, num_workers=3) == once
+    assert draws(2, num_workers=0) != once
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ def test_clips_of_files_are_batched_alike_for_any_number_of_threads(many_clips):
     source = ClipSource(many_clips, SPEC, tokenize, candidates=2, training=True)
     augment = ClipAugmentation(noise=0.1, mirror=0.5)
 
-    def batches(threads, start_step=0):
+    def batches(num_workers, start_step=0):
         dataset = make_dataset(
-            source, 4, True, 9, start_step, augment=augment, threads=threads
+            source, 4, True, 9, start_step, augment=augment, num_workers=num_workers
         )
         return take(dataset, 5 - start_step)
 

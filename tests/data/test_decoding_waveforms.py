@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_vatt.data import ClipSpec, MediaError, Problem, decode_waveform
-from tests.data._media import centre_of_click, clicks, numbered_picture, write_media
+from tests.data._media import center_of_click, clicks, numbered_picture, write_media
 
 SPEC = ClipSpec()
 RATE = 48_000
@@ -17,7 +17,7 @@ def click_errors(waveform, start, times, rate=RATE):
     inside = [t for t in times if start + 0.1 < t < start + len(waveform) / rate - 0.1]
     assert len(inside) >= 3
     errors = [
-        centre_of_click(waveform, time - start, rate) - (time - start) * rate
+        center_of_click(waveform, time - start, rate) - (time - start) * rate
         for time in inside
     ]
     return np.abs(errors)

@@ -20,7 +20,7 @@ from keras_vatt.data import (
 )
 from keras_vatt.data.demo import _corpus as demo_corpus
 from keras_vatt.data.demo._moving_shapes import (
-    COLOURS,
+    COLORS,
     COMBINATIONS,
     MOTIONS,
     Appearance,
@@ -76,13 +76,13 @@ def test_every_clip_of_the_corpus_can_be_used(demo):
 
 def test_the_picture_shows_its_combination(demo):
     for segment in read_corpus(demo)[0]:
-        colour, _, motion = segment.extra["picture"].split()
+        color, _, motion = segment.extra["video"].split()
         frames, _ = decode_clip(segment.path, 0.1, SPEC)
-        centres, seen = _follow(frames.astype(float))
-        others = {name: np.array(rgb) for name, rgb in COLOURS.items()}
-        nearest = min(others, key=lambda name: _colour_distance(seen, others[name]))
-        assert nearest == colour
-        moved = centres[-1] - centres[0]
+        centers, seen = _follow(frames.astype(float))
+        others = {name: np.array(rgb) for name, rgb in COLORS.items()}
+        nearest = min(others, key=lambda name: _color_distance(seen, others[name]))
+        assert nearest == color
+        moved = centers[-1] - centers[0]
         expected = np.array(MOTIONS[motion])
         assert moved @ expected > 6  # of shape and track together
         assert np.abs(moved).min() < 3
@@ -93,7 +93,7 @@ def test_every_shape_looks_different():
     pictures = {
         combination.shape: render_moving_shape(combination, appearance, 1, 64)[0]
         for combination in COMBINATIONS
-        if (combination.colour, combination.motion) == ("blue", "up")
+        if (combination.color, combination.motion) == ("blue", "up")
     }
     areas = {
         shape: (picture != 20).any(-1).mean() for shape, picture in pictures.items()
@@ -108,7 +108,7 @@ def test_the_sound_is_the_speech_of_its_combination(demo):
     plans = demo_corpus._plan_train(16, 0, 0.5, 0.5)
     waveforms, rate = synthesize_speech([plan.utterance for plan in plans])
     for plan, speech in list(zip(plans, waveforms, strict=True))[::3]:
-        assert all(word in plan.utterance.text for word in str(plan.sound).split())
+        assert all(word in plan.utterance.text for word in str(plan.audio).split())
         _, heard = decode_clip(demo / plan.path, 0.0, SPEC)
         assert np.abs(heard).max() == pytest.approx(plan.loudness, rel=0.3)
         spoken = np.interp(
@@ -137,11 +137,11 @@ def test_the_truth_is_in_the_manifest(demo):
     segments = read_corpus(demo)[0]
     for segment in segments:
         extra = segment.extra
-        assert extra["audio_aligned"] == (extra["sound"] == extra["picture"])
-        assert extra["text_aligned"] == (extra["text"] == extra["picture"])
+        assert extra["audio_aligned"] == (extra["audio"] == extra["video"])
+        assert extra["text_aligned"] == (extra["text"] == extra["video"])
     test = [segment for segment in segments if segment.split == "test"]
     assert all(s.extra["audio_aligned"] and s.extra["text_aligned"] for s in test)
-    assert len({segment.extra["picture"] for segment in test}) == len(test)
+    assert len({segment.extra["video"] for segment in test}) == len(test)
 
 
 def test_misalignment_has_the_given_shares_independently(tmp_path):
@@ -164,13 +164,13 @@ def test_misalignment_of_none_or_all_is_exact(tmp_path, share, aligned):
 def test_misalignment_changes_nothing_else(tmp_path):
     clean, noisy = plans_of(tmp_path), plans_of(tmp_path, misaligned_audio=0.5)
     for one, other in zip(clean, noisy, strict=True):
-        assert one.extra["picture"] == other.extra["picture"]
+        assert one.extra["video"] == other.extra["video"]
         assert one.caption == other.caption
 
 
 def test_training_draws_all_combinations_evenly(tmp_path):
     segments = plans_of(tmp_path, count=6000)
-    counts = collections.Counter(segment.extra["picture"] for segment in segments)
+    counts = collections.Counter(segment.extra["video"] for segment in segments)
     assert len(counts) == 120
     assert max(counts.values()) < 85
     assert min(counts.values()) > 22
@@ -178,13 +178,13 @@ def test_training_draws_all_combinations_evenly(tmp_path):
 
 def test_the_test_split_has_each_combination_before_any_twice():
     plans = demo_corpus._plan_test(130, 0)
-    assert len({plan.picture for plan in plans[:120]}) == 120
+    assert len({plan.video for plan in plans[:120]}) == 120
     assert len({(plan.appearance, plan.utterance) for plan in plans}) == 130
 
 
 def test_the_bytes_depend_on_the_arguments_not_on_the_workers(demo, tmp_path):
     options = {"misaligned_audio": 0.5, "misaligned_text": 0.5, "progress": False}
-    again = make_demo_corpus(tmp_path / "again", 24, 8, workers=3, **options)
+    again = make_demo_corpus(tmp_path / "again", 24, 8, num_workers=3, **options)
     files = sorted(path.relative_to(demo) for path in demo.rglob("*") if path.is_file())
     assert files == sorted(
         p.relative_to(again) for p in again.rglob("*") if p.is_file()
@@ -273,16 +273,16 @@ def test_a_short_list_of_settings_tells_what_a_folder_holds(demo):
 
 
 def _follow(frames):
-    """The centre of the shape in each frame, as (column, row), and its colour."""
+    """The center of the shape in each frame, as (column, row), and its color."""
     background = np.median(frames, axis=(0, 1, 2))
     inside = np.abs(frames - background).max(axis=-1) > 60
     rows, columns = np.mgrid[: frames.shape[1], : frames.shape[2]]
-    centres = [(columns[mask].mean(), rows[mask].mean()) for mask in inside]
-    return np.array(centres), np.median(frames[inside], axis=0)
+    centers = [(columns[mask].mean(), rows[mask].mean()) for mask in inside]
+    return np.array(centers), np.median(frames[inside], axis=0)
 
 
-def _colour_distance(seen, colour):
-    return np.linalg.norm(seen / np.linalg.norm(seen) - colour / np.linalg.norm(colour))
+def _color_distance(seen, color):
+    return np.linalg.norm(seen / np.linalg.norm(seen) - color / np.linalg.norm(color))
 
 
 def _likeness(heard, spoken):

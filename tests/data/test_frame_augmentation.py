@@ -1,4 +1,4 @@
-"""Frames are cropped, mirrored and recoloured as a clip, as TensorFlow would do it."""
+"""Frames are cropped, mirrored and recolored as a clip, as TensorFlow would do it."""
 
 import json
 

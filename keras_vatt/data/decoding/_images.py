@@ -30,7 +30,7 @@ def raw_images(images, size, num_crops=1):
             array `(images, height, width, 3)`.
         size: int, height and width in pixels.
         num_crops: int. Crops of each image, spread evenly along its longer side; `1`
-            is the centre. Defaults to `1`.
+            is the center. Defaults to `1`.
 
     Returns:
         NumPy array of uint8, shape `(images * num_crops, size, size, 3)`, RGB, the

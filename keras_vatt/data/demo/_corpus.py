@@ -1,6 +1,6 @@
 """A corpus of real mp4 files in which picture, sound and caption correspond.
 
-Made on the user's machine: a coloured shape that moves, a voice that names it, and a
+Made on the user's machine: a colored shape that moves, a voice that names it, and a
 caption. A parameter misaligns a share of the sounds, another one a share of the
 captions, as in videos from the web; the truth is kept in the manifest.
 """
@@ -27,11 +27,11 @@ from keras_vatt.data.demo._moving_shapes import (
 from keras_vatt.data.demo._speech import Utterance, synthesize_speech
 
 CAPTIONS = (
-    "a {colour} {shape} moving {motion}",
-    "the {shape} is {colour} and it moves {motion}",
-    "{motion} goes the {colour} {shape}",
+    "a {color} {shape} moving {motion}",
+    "the {shape} is {color} and it moves {motion}",
+    "{motion} goes the {color} {shape}",
 )
-_SENTENCE = "{colour} {shape}, {motion}"
+_SENTENCE = "{color} {shape}, {motion}"
 _VOICES = ("en-us", "en-us+m3", "en-us+f2")
 
 _FRAMES_PER_SECOND = 10
@@ -45,7 +45,7 @@ _COMPRESSION = 6.0
 # Clips whose speech is made by one process of the synthesizer. The speech of a clip
 # depends on the clips before it in its block, so this is part of the corpus.
 _BLOCK = 16
-_FORMAT_VERSION = 4
+_FORMAT_VERSION = 5
 _SETTINGS = "demo_corpus.json"
 _MANIFEST = "manifest.jsonl"
 
@@ -64,7 +64,7 @@ def make_demo_corpus(
     """Make a corpus of short videos, each showing, saying and captioning one thing.
 
     A clip lasts 2.6 seconds (10 frames per second, H.264; 48 kHz mono, AAC) and is one
-    of 6 colours x 5 shapes x 4 motions: "a red star moving left". Position, size,
+    of 6 colors x 5 shapes x 4 motions: "a red star moving left". Position, size,
     speed, shades, voice, speaking rate, pitch and the wording of the caption vary.
 
     Training clips are drawn uniformly from the 120 combinations. The test split has
@@ -141,8 +141,8 @@ class _Plan:
 
     path: str
     split: str
-    picture: Combination
-    sound: Combination
+    video: Combination
+    audio: Combination
     text: Combination
     caption: str
     appearance: Appearance
@@ -152,11 +152,11 @@ class _Plan:
 
     def to_segment(self, folder):
         truth = {
-            "picture": str(self.picture),
-            "sound": str(self.sound),
+            "video": str(self.video),
+            "audio": str(self.audio),
             "text": str(self.text),
-            "audio_aligned": self.sound == self.picture,
-            "text_aligned": self.text == self.picture,
+            "audio_aligned": self.audio == self.video,
+            "text_aligned": self.text == self.video,
         }
         path = str(folder / self.path)
         return Segment(path, 0.0, _DURATION, self.caption, self.split, truth)
@@ -197,10 +197,10 @@ def _plan_train(count, seed, misaligned_audio, misaligned_text):
     plans = []
     for index in range(count):
         generator = np.random.default_rng((seed, 0, index))
-        picture = COMBINATIONS[generator.integers(len(COMBINATIONS))]
-        sound = _misalign(picture, misaligned_audio, generator)
-        text = _misalign(picture, misaligned_text, generator)
-        plans.append(_plan("train", index, picture, sound, text, generator))
+        video = COMBINATIONS[generator.integers(len(COMBINATIONS))]
+        audio = _misalign(video, misaligned_audio, generator)
+        text = _misalign(video, misaligned_text, generator)
+        plans.append(_plan("train", index, video, audio, text, generator))
     return plans
 
 
@@ -209,8 +209,8 @@ def _plan_test(count, seed):
     plans = []
     for index in range(count):
         generator = np.random.default_rng((seed, 1, index))
-        picture = COMBINATIONS[order[index % len(order)]]
-        plans.append(_plan("test", index, picture, picture, picture, generator))
+        video = COMBINATIONS[order[index % len(order)]]
+        plans.append(_plan("test", index, video, video, video, generator))
     return plans
 
 
@@ -223,7 +223,7 @@ def _misalign(combination, probability, generator):
     return other if generator.uniform() < probability else combination
 
 
-def _plan(split, index, picture, sound, text, generator):
+def _plan(split, index, video, audio, text, generator):
     size, reach = generator.uniform((0.34, 0.85), (0.40, 1.0))
     column, row = generator.uniform(0.42, 0.58, size=2)
     appearance = Appearance(
@@ -235,7 +235,7 @@ def _plan(split, index, picture, sound, text, generator):
         shade=int(generator.integers(10, 90)),
     )
     utterance = Utterance(
-        text=_SENTENCE.format(**dataclasses.asdict(sound)),
+        text=_SENTENCE.format(**dataclasses.asdict(audio)),
         voice=_VOICES[generator.integers(len(_VOICES))],
         rate=int(generator.integers(150, 165)),
         pitch=int(generator.integers(45, 55)),
@@ -244,8 +244,8 @@ def _plan(split, index, picture, sound, text, generator):
     return _Plan(
         path=f"{split}/{index:06d}.mp4",
         split=split,
-        picture=picture,
-        sound=sound,
+        video=video,
+        audio=audio,
         text=text,
         caption=template.format(**dataclasses.asdict(text)),
         appearance=appearance,
@@ -294,7 +294,7 @@ def _make_block(folder, block, frame_size):
     for plan, waveform in zip(block, waveforms, strict=True):
         encode_clip(
             folder / plan.path,
-            render_moving_shape(plan.picture, plan.appearance, _NUM_FRAMES, frame_size),
+            render_moving_shape(plan.video, plan.appearance, _NUM_FRAMES, frame_size),
             _FRAMES_PER_SECOND,
             _to_track(waveform, rate, plan),
             _SAMPLING_RATE,

@@ -1,4 +1,4 @@
-"""Pictures of the demo corpus: a coloured shape that moves across the frame."""
+"""Pictures of the demo corpus: a colored shape that moves across the frame."""
 
 import dataclasses
 import itertools
@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-COLOURS = {
+COLORS = {
     "red": (225, 40, 40),
     "orange": (245, 140, 30),
     "yellow": (240, 225, 60),
@@ -29,21 +29,21 @@ class Combination:
     """What a demo clip shows, says or is captioned with.
 
     Args:
-        colour: str, a key of `COLOURS`.
+        color: str, a key of `COLORS`.
         shape: str, one of `SHAPES`.
         motion: str, a key of `MOTIONS`.
     """
 
-    colour: str
+    color: str
     shape: str
     motion: str
 
     def __str__(self):
-        return f"{self.colour} {self.shape} {self.motion}"
+        return f"{self.color} {self.shape} {self.motion}"
 
 
 COMBINATIONS = tuple(
-    itertools.starmap(Combination, itertools.product(COLOURS, SHAPES, MOTIONS))
+    itertools.starmap(Combination, itertools.product(COLORS, SHAPES, MOTIONS))
 )
 
 
@@ -57,8 +57,8 @@ class Appearance:
             frame, `1` at the right edge.
         row: float in `[0, 1]`, the same from the upper edge to the lower.
         reach: float in `[0, 1]`, how much of the way to the edge it goes.
-        brightness: float in `[0, 1]`, factor of its colour.
-        shade: int in `[0, 255]`, grey of the background.
+        brightness: float in `[0, 1]`, factor of its color.
+        shade: int in `[0, 255]`, gray of the background.
     """
 
     size: float
@@ -70,10 +70,10 @@ class Appearance:
 
 
 def render_moving_shape(combination, appearance, num_frames, frame_size):
-    """Draw the frames of a shape that moves towards an edge of the frame.
+    """Draw the frames of a shape that moves toward an edge of the frame.
 
     It starts fast and slows down until it stands still in the last frame, and leaves
-    a track of its colour, half as strong.
+    a track of its color, half as strong.
 
     Args:
         combination: `Combination`.
@@ -99,7 +99,7 @@ def render_moving_shape(combination, appearance, num_frames, frame_size):
     """
     size = round(appearance.size * frame_size)
     coverage = _draw(combination.shape, size)[..., np.newaxis]
-    colour = np.array(COLOURS[combination.colour]) * appearance.brightness
+    color = np.array(COLORS[combination.color]) * appearance.brightness
     frames = np.empty((num_frames, frame_size, frame_size, 3), np.uint8)
     track = np.zeros((frame_size, frame_size, 1))
     corners = _path(combination.motion, appearance, num_frames) * frame_size
@@ -108,7 +108,7 @@ def render_moving_shape(combination, appearance, num_frames, frame_size):
         track[here] = np.maximum(track[here], _TRACK * coverage)
         covered = track.copy()
         covered[here] = np.maximum(covered[here], coverage)
-        frame[:] = np.round(appearance.shade + covered * (colour - appearance.shade))
+        frame[:] = np.round(appearance.shade + covered * (color - appearance.shade))
     return frames
 
 
