@@ -1,4 +1,4 @@
-"""A cache gives the clips that decoding gives, or it isn't there."""
+"""A cache returns the clips that decoding returns, or it does not exist."""
 
 import json
 import os
@@ -30,7 +30,9 @@ def build(source, folder, **options):
 
 
 @pytest.mark.parametrize("num_workers", [1, 3])
-def test_cached_clips_are_the_decoded_ones_up_to_rounding(source, tmp_path, num_workers):
+def test_cached_clips_are_the_decoded_ones_up_to_rounding(
+    source, tmp_path, num_workers
+):
     report = build(source, tmp_path / "cache", num_workers=num_workers)
     cached = CachedClips(tmp_path / "cache", tokenize)
     assert report == source.report
@@ -76,7 +78,7 @@ def test_the_report_is_kept(source, tmp_path):
     assert cached.report.count(Problem.SILENT) == 2
 
 
-def test_a_clip_that_can_not_be_decoded_is_left_out(tmp_path, noisy_video):
+def test_a_clip_that_can_not_be_decoded_is_skipped(tmp_path, noisy_video):
     path = tmp_path / "cut.mp4"
     path.write_bytes(noisy_video.read_bytes()[: noisy_video.stat().st_size // 2])
     segments = [Segment(str(path), t, t + 1.0, f"at {t}") for t in (0.5, 6.0, 1.5)]
@@ -191,7 +193,7 @@ def test_an_index_without_its_records_is_refused(source, corpus, tmp_path):
         CachedClips(tmp_path / "whole", tokenize)
 
 
-def test_a_cache_of_another_version_is_built_anew(source, tmp_path):
+def test_a_cache_of_another_version_is_built_again(source, tmp_path):
     build(source, tmp_path)
     index = json.loads((tmp_path / "cache.json").read_text())
     index["format_version"] += 1

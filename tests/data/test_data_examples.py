@@ -19,7 +19,7 @@ EXAMPLES = {
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
-    """One folder for all examples: they share the demo corpus."""
+    """One folder for all examples, so that the demo corpus is generated once."""
     return tmp_path_factory.mktemp("examples")
 
 

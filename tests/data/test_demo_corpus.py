@@ -1,4 +1,4 @@
-"""The demo corpus is real media, deterministic, and true to its manifest."""
+"""The demo corpus has real media, is deterministic, and agrees with its manifest."""
 
 import builtins
 import collections
@@ -74,7 +74,7 @@ def test_every_clip_of_the_corpus_can_be_used(demo):
     assert source.report.findings == ()
 
 
-def test_the_picture_shows_its_combination(demo):
+def test_the_frames_show_their_combination(demo):
     for segment in read_corpus(demo)[0]:
         color, _, motion = segment.extra["video"].split()
         frames, _ = decode_clip(segment.path, 0.1, SPEC)
@@ -90,21 +90,19 @@ def test_the_picture_shows_its_combination(demo):
 
 def test_every_shape_looks_different():
     appearance = Appearance(0.4, 0.5, 0.5, 0.9, 1.0, 20)
-    pictures = {
+    images = {
         combination.shape: render_moving_shape(combination, appearance, 1, 64)[0]
         for combination in COMBINATIONS
         if (combination.color, combination.motion) == ("blue", "up")
     }
-    areas = {
-        shape: (picture != 20).any(-1).mean() for shape, picture in pictures.items()
-    }
+    areas = {shape: (image != 20).any(-1).mean() for shape, image in images.items()}
     assert len(areas) == 5
     assert np.diff(sorted(areas.values())).min() > 0.001
     # A disc covers pi / 4 of its square, a square all of it.
     assert areas["circle"] / areas["square"] == pytest.approx(np.pi / 4, abs=0.05)
 
 
-def test_the_sound_is_the_speech_of_its_combination(demo):
+def test_the_audio_is_the_speech_of_its_combination(demo):
     plans = demo_corpus._plan_train(16, 0, 0.5, 0.5)
     waveforms, rate = synthesize_speech([plan.utterance for plan in plans])
     for plan, speech in list(zip(plans, waveforms, strict=True))[::3]:
@@ -133,7 +131,7 @@ def test_captions_name_their_combination(demo):
         assert all(word in segment.caption for word in segment.extra["text"].split())
 
 
-def test_the_truth_is_in_the_manifest(demo):
+def test_the_ground_truth_is_in_the_manifest(demo):
     segments = read_corpus(demo)[0]
     for segment in segments:
         extra = segment.extra
@@ -144,7 +142,7 @@ def test_the_truth_is_in_the_manifest(demo):
     assert len({segment.extra["video"] for segment in test}) == len(test)
 
 
-def test_misalignment_has_the_given_shares_independently(tmp_path):
+def test_misalignment_has_the_given_probabilities_independently(tmp_path):
     segments = plans_of(tmp_path, misaligned_audio=0.3, misaligned_text=0.6)
     audio = np.array([not segment.extra["audio_aligned"] for segment in segments])
     text = np.array([not segment.extra["text_aligned"] for segment in segments])
@@ -153,10 +151,10 @@ def test_misalignment_has_the_given_shares_independently(tmp_path):
     assert (audio & text).mean() == pytest.approx(0.18, abs=0.035)
 
 
-@pytest.mark.parametrize(("share", "aligned"), [(0.0, True), (1.0, False)])
-def test_misalignment_of_none_or_all_is_exact(tmp_path, share, aligned):
-    options = {"misaligned_audio": share, "misaligned_text": share, "count": 300}
-    segments = plans_of(tmp_path, **options)
+@pytest.mark.parametrize(("probability", "aligned"), [(0.0, True), (1.0, False)])
+def test_misalignment_of_none_or_all_is_exact(tmp_path, probability, aligned):
+    options = {"misaligned_audio": probability, "misaligned_text": probability}
+    segments = plans_of(tmp_path, count=300, **options)
     assert {s.extra["audio_aligned"] for s in segments} == {aligned}
     assert {s.extra["text_aligned"] for s in segments} == {aligned}
 
@@ -182,7 +180,7 @@ def test_the_test_split_has_each_combination_before_any_twice():
     assert len({(plan.appearance, plan.utterance) for plan in plans}) == 130
 
 
-def test_the_bytes_depend_on_the_arguments_not_on_the_workers(demo, tmp_path):
+def test_the_bytes_do_not_depend_on_the_number_of_workers(demo, tmp_path):
     options = {"misaligned_audio": 0.5, "misaligned_text": 0.5, "progress": False}
     again = make_demo_corpus(tmp_path / "again", 24, 8, num_workers=3, **options)
     files = sorted(path.relative_to(demo) for path in demo.rglob("*") if path.is_file())
@@ -193,14 +191,14 @@ def test_the_bytes_depend_on_the_arguments_not_on_the_workers(demo, tmp_path):
         assert (again / path).read_bytes() == (demo / path).read_bytes()
 
 
-def test_a_corpus_that_is_there_is_used_as_it_is(demo):
+def test_an_existing_corpus_is_used_unchanged(demo):
     before = {path: path.stat().st_mtime_ns for path in demo.rglob("*")}
     options = {"misaligned_audio": 0.5, "misaligned_text": 0.5, "progress": False}
     assert make_demo_corpus(demo, 24, 8, **options) == demo
     assert {path: path.stat().st_mtime_ns for path in demo.rglob("*")} == before
 
 
-def test_a_half_made_corpus_is_completed(demo, tmp_path):
+def test_an_incomplete_corpus_is_completed(demo, tmp_path):
     half = tmp_path / "half"
     shutil.copytree(demo, half)
     (half / "manifest.jsonl").unlink()
@@ -226,10 +224,10 @@ def test_a_failing_clip_leaves_no_manifest(tmp_path, monkeypatch):
 
 
 def test_another_corpus_or_other_files_are_never_overwritten(demo, tmp_path):
-    with pytest.raises(ValueError, match="holds another demo corpus"):
+    with pytest.raises(ValueError, match="has another demo corpus"):
         make_demo_corpus(demo, 24, 8, seed=1, progress=False)
     (tmp_path / "thesis.txt").write_text("do not lose")
-    with pytest.raises(ValueError, match="holds something else"):
+    with pytest.raises(ValueError, match="has other files"):
         make_demo_corpus(tmp_path, 4, 2, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -266,7 +264,7 @@ def test_a_missing_package_is_named_with_its_remedy(tmp_path, monkeypatch, packa
         make_demo_corpus(tmp_path / "new", 2, 2, progress=False)
 
 
-def test_a_short_list_of_settings_tells_what_a_folder_holds(demo):
+def test_a_file_of_the_folder_has_the_settings_of_the_corpus(demo):
     settings = json.loads((demo / "demo_corpus.json").read_text())
     assert settings["misaligned_audio"] == 0.5
     assert settings["train_clips"] == 24

@@ -1,4 +1,4 @@
-"""Manifests and folders are read row by row; what is wrong is named, never trusted."""
+"""Manifests and folders are read row by row; invalid rows are reported."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Pictures of the demo corpus: a colored shape that moves across the frame."""
+"""Frames of the demo corpus: a colored shape that moves across the frame."""
 
 import dataclasses
 import itertools
@@ -18,15 +18,15 @@ SHAPES = ("circle", "square", "triangle", "star", "cross")
 # Direction as (column, row) on the screen.
 MOTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
-# Shapes are drawn this much larger and scaled down, for smooth edges.
+# Factor by which shapes are drawn larger and then scaled down, for smooth edges.
 _OVERSAMPLING = 4
-# How strong the track of a shape is beside the shape itself.
+# Opacity of the track of a shape, relative to the shape.
 _TRACK = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Combination:
-    """What a demo clip shows, says or is captioned with.
+    """Content of the video, the audio or the caption of a demo clip.
 
     Args:
         color: str, a key of `COLORS`.
@@ -49,16 +49,17 @@ COMBINATIONS = tuple(
 
 @dataclasses.dataclass(frozen=True)
 class Appearance:
-    """How a combination looks in one clip.
+    """Appearance of a combination in one clip.
 
     Args:
-        size: float in `(0, 1)`, height and width of the shape as a share of the frame.
-        column: float in `[0, 1]`, where it starts: `0` is at the left edge of the
-            frame, `1` at the right edge.
-        row: float in `[0, 1]`, the same from the upper edge to the lower.
-        reach: float in `[0, 1]`, how much of the way to the edge it goes.
-        brightness: float in `[0, 1]`, factor of its color.
-        shade: int in `[0, 255]`, gray of the background.
+        size: float in `(0, 1)`. Height and width of the shape, as a fraction of the
+            frame.
+        column: float in `[0, 1]`. Start position: `0` is at the left edge of the frame,
+            `1` at the right edge.
+        row: float in `[0, 1]`. The same from the upper edge to the lower one.
+        reach: float in `[0, 1]`. Fraction of the distance to the edge that it moves.
+        brightness: float in `[0, 1]`. Factor of its color.
+        shade: int in `[0, 255]`. Gray level of the background.
     """
 
     size: float
@@ -70,10 +71,10 @@ class Appearance:
 
 
 def render_moving_shape(combination, appearance, num_frames, frame_size):
-    """Draw the frames of a shape that moves toward an edge of the frame.
+    """Renders a shape that moves toward an edge of the frame.
 
-    It starts fast and slows down until it stands still in the last frame, and leaves
-    a track of its color, half as strong.
+    It starts fast and slows down until it stops in the last frame, and leaves a track
+    of its color with half its opacity.
 
     Args:
         combination: `Combination`.
@@ -113,7 +114,7 @@ def render_moving_shape(combination, appearance, num_frames, frame_size):
 
 
 def _path(motion, appearance, num_frames):
-    """Return the left and upper end of the shape in each frame, shape `(frames, 2)`."""
+    """Returns the left and upper end of the shape in each frame, `(frames, 2)`."""
     direction = np.array(MOTIONS[motion])
     free = 1 - appearance.size
     start = free * np.array((appearance.column, appearance.row))
@@ -124,12 +125,12 @@ def _path(motion, appearance, num_frames):
 
 
 def _draw(shape, size):
-    """Return the share of each pixel that a shape covers, shape `(size, size)`."""
+    """Returns the fraction of each pixel that a shape covers, `(size, size)`."""
     try:
         from PIL import Image, ImageDraw
     except ImportError as error:
         raise ImportError(
-            "Pictures need Pillow, which is not installed: "
+            "The demo corpus needs Pillow. Install it with: "
             'pip install "keras-vatt[demo]"'
         ) from error
     large = size * _OVERSAMPLING
@@ -145,7 +146,7 @@ def _draw(shape, size):
 
 
 def _corners(shape):
-    """Return the corners of a polygon within the unit square, as `(column, row)`."""
+    """Returns the corners of a polygon in the unit square, as `(column, row)`."""
     if shape == "square":
         return (0, 0), (1, 0), (1, 1), (0, 1)
     if shape == "triangle":
