@@ -31,7 +31,7 @@ def test_a_file_imports_no_backend_and_no_other_package(path):
     roots = {name.split(".")[0] for name in imports}
     assert not roots & {"keras", "keras_nlp", "keras_hub", "tensorflow", "jax", "torch"}
     own = {name for name in imports if name.split(".")[0] == "keras_vatt"}
-    assert all(name.startswith(("keras_vatt.data.", "keras_vatt._")) for name in own)
+    assert all(name.startswith(("keras_vatt.data", "keras_vatt._")) for name in own)
 
 
 def test_the_modules_that_all_packages_share_import_no_package():

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-_PROCESS = pathlib.Path(__file__).with_name("_espeak_process.py")
+_PROCESS = pathlib.Path(__file__).with_name("_espeak.py")
 
 
 @dataclasses.dataclass(frozen=True)
