@@ -79,7 +79,7 @@ def is_short(start, end, spec):
 
 
 def check_not_refused(media, start, end, spec, short_clips):
-    """Raises a `MediaError` about a short clip if `short_clips` is `"error"`."""
+    """Raises a `MediaError` where short clips are refused."""
     if short_clips == "error":
         reason = f"lasts {end - start:.2f} s, a clip {spec.duration:.2f} s"
         raise media.error(Problem.TOO_SHORT, reason)

@@ -102,8 +102,8 @@ def resample(frames, positions, rate):
         NumPy array of float32, shape `(samples,)`.
     """
     own_rate = frames[0].sample_rate
-    # Resampling starts at a time at which both rates have a sample, so that the result
-    # does not depend on the start of decoding.
+    # Resampling starts on a sample of both rates, so that the result does not depend on
+    # the start of decoding.
     period = own_rate // math.gcd(own_rate, rate)
     origin = int(positions[0]) // period * period
     if origin < positions[0]:

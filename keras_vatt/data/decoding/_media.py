@@ -141,12 +141,12 @@ class Media:
 
     @property
     def has_video(self) -> bool:
-        """Whether there is a video stream that can be decoded."""
+        """`True` if there is a video stream that can be decoded."""
         return self._container.video is not None
 
     @property
     def has_audio(self) -> bool:
-        """Whether there is an audio stream that can be decoded."""
+        """`True` if there is an audio stream that can be decoded."""
         return self._container.audio is not None
 
     def info(self) -> MediaInfo:
