@@ -1,8 +1,7 @@
 """A cache of decoded clips on disk, for corpora that are read many times."""
 
-import collections
-import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -27,6 +26,7 @@ from keras_vatt.data._clip_source import ClipSource
 from keras_vatt.data._clip_spec import ClipSpec
 from keras_vatt.data._manifest import Segment
 from keras_vatt.data._report import CorpusReport
+from keras_vatt.data.decoding._decode_ahead import decode_ahead
 from keras_vatt.data.decoding._file_errors import MediaError
 
 _RECORDS = "clips.array_record"
@@ -331,7 +331,7 @@ def _write_records(source, path, num_workers, progress):
     stored = []
     writer = ArrayRecordWriter(str(path), _WRITER_OPTIONS)
     try:
-        decoded = _decode_all(source, num_workers or os.cpu_count())
+        decoded = _decode_all(source, num_workers)
         bar = tqdm.tqdm(decoded, "caching clips", len(source), disable=not progress)
         for segment, clip in bar:
             if clip is None:
@@ -346,24 +346,18 @@ def _write_records(source, path, num_workers, progress):
 
 def _decode_all(source, num_workers):
     """Yields each segment with its clip, or with `None` if that can't be decoded."""
-    with concurrent.futures.ThreadPoolExecutor(num_workers) as pool:
-        waiting = collections.deque()
-        for index in range(len(source)):
-            waiting.append(pool.submit(_try_to_decode, source, index))
-            # Decoding must not run far ahead of writing: clips are large.
-            if len(waiting) > 2 * num_workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    decode = functools.partial(_try_to_decode, source)
+    for index, clip in decode_ahead(range(len(source)), decode, num_workers):
+        yield source.segments[index], clip.result()
 
 
 def _try_to_decode(source, index):
     try:
-        return source.segments[index], source.decode(index)
+        return source.decode(index)
     except MediaError:  # The source has added it to its report.
         if source.on_error == "raise":
             raise
-        return source.segments[index], None
+        return None
 
 
 def _pack(clip, spec):
