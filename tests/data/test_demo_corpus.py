@@ -19,6 +19,7 @@ from keras_vatt.data import (
     synthesize_speech,
 )
 from keras_vatt.data.demo import _corpus as demo_corpus
+from keras_vatt.data.demo._clip_plans import plan_test, plan_train
 from keras_vatt.data.demo._moving_shapes import (
     COLORS,
     COMBINATIONS,
@@ -41,7 +42,7 @@ def demo(tmp_path_factory):
 def plans_of(folder, **options):
     """The segments of a corpus, planned but not rendered."""
     settings = {"seed": 0, "misaligned_audio": 0.0, "misaligned_text": 0.0} | options
-    train = demo_corpus._plan_train(settings.pop("count", 2000), **settings)
+    train = plan_train(settings.pop("count", 2000), **settings)
     return [plan.to_segment(folder) for plan in train]
 
 
@@ -103,7 +104,7 @@ def test_every_shape_looks_different():
 
 
 def test_the_audio_is_the_speech_of_its_combination(demo):
-    plans = demo_corpus._plan_train(16, 0, 0.5, 0.5)
+    plans = plan_train(16, 0, 0.5, 0.5)
     waveforms, rate = synthesize_speech([plan.utterance for plan in plans])
     for plan, speech in list(zip(plans, waveforms, strict=True))[::3]:
         assert all(word in plan.utterance.text for word in str(plan.audio).split())
@@ -175,7 +176,7 @@ def test_training_draws_all_combinations_evenly(tmp_path):
 
 
 def test_the_test_split_has_each_combination_before_any_twice():
-    plans = demo_corpus._plan_test(130, 0)
+    plans = plan_test(130, 0)
     assert len({plan.video for plan in plans[:120]}) == 120
     assert len({(plan.appearance, plan.utterance) for plan in plans}) == 130
 

@@ -10,7 +10,7 @@ from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.abstasks.zeroshot_classification import AbsTaskZeroShotClassification
 from PIL import Image
 
-from keras_vatt.data.demo._corpus import CAPTIONS
+from keras_vatt.data.demo._clip_plans import CAPTIONS
 from keras_vatt.data.demo._moving_shapes import (
     COLORS,
     COMBINATIONS,

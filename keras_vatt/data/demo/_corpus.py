@@ -6,7 +6,6 @@ web; the manifest has the ground truth.
 """
 
 import concurrent.futures
-import dataclasses
 import json
 import os
 import pathlib
@@ -16,27 +15,18 @@ import numpy as np
 import tqdm
 
 from keras_vatt._files import atomic_write
-from keras_vatt.data._manifest import Segment, write_manifest
+from keras_vatt.data._manifest import write_manifest
 from keras_vatt.data.decoding._encoding import encode_clip
-from keras_vatt.data.demo._moving_shapes import (
-    COMBINATIONS,
-    Appearance,
-    Combination,
-    render_moving_shape,
+from keras_vatt.data.demo._clip_plans import (
+    DURATION,
+    FRAMES_PER_SECOND,
+    NUM_FRAMES,
+    plan_test,
+    plan_train,
 )
-from keras_vatt.data.demo._speech import Utterance, synthesize_speech
+from keras_vatt.data.demo._moving_shapes import render_moving_shape
+from keras_vatt.data.demo._speech import synthesize_speech
 
-CAPTIONS = (
-    "a {color} {shape} moving {motion}",
-    "the {shape} is {color} and it moves {motion}",
-    "{motion} goes the {color} {shape}",
-)
-_SENTENCE = "{color} {shape}, {motion}"
-_VOICES = ("en-us", "en-us+m3", "en-us+f2")
-
-_FRAMES_PER_SECOND = 10
-_NUM_FRAMES = 26
-_DURATION = _NUM_FRAMES / _FRAMES_PER_SECOND
 _SAMPLING_RATE = 48_000
 
 # Gain of the compressor; the loudest sample of its output is just below 1.
@@ -125,40 +115,13 @@ def make_demo_corpus(
     _check(settings)
     folder = pathlib.Path(folder)
     _claim(folder, settings)
-    plans = _plan_train(train_clips, seed, misaligned_audio, misaligned_text)
-    plans += _plan_test(test_clips, seed)
+    plans = plan_train(train_clips, seed, misaligned_audio, misaligned_text)
+    plans += plan_test(test_clips, seed)
     _make_missing(folder, plans, frame_size, num_workers or os.cpu_count(), progress)
     if not (folder / _MANIFEST).is_file():
         segments = [plan.to_segment(folder) for plan in plans]
         write_manifest(folder / _MANIFEST, segments)
     return folder
-
-
-@dataclasses.dataclass(frozen=True)
-class _Plan:
-    """All parameters of one clip."""
-
-    path: str
-    split: str
-    video: Combination
-    audio: Combination
-    text: Combination
-    caption: str
-    appearance: Appearance
-    utterance: Utterance
-    loudness: float
-    delay: float
-
-    def to_segment(self, folder):
-        truth = {
-            "video": str(self.video),
-            "audio": str(self.audio),
-            "text": str(self.text),
-            "audio_aligned": self.audio == self.video,
-            "text_aligned": self.text == self.video,
-        }
-        path = str(folder / self.path)
-        return Segment(path, 0.0, _DURATION, self.caption, self.split, truth)
 
 
 def _check(settings):
@@ -190,68 +153,6 @@ def _claim(folder, settings):
         raise ValueError(f"{str(folder)!r} has other files. Choose a new folder.")
     with atomic_write(marker) as partial:
         partial.write_text(json.dumps(settings), encoding="utf-8")
-
-
-def _plan_train(count, seed, misaligned_audio, misaligned_text):
-    plans = []
-    for index in range(count):
-        generator = np.random.default_rng((seed, 0, index))
-        video = COMBINATIONS[generator.integers(len(COMBINATIONS))]
-        audio = _misalign(video, misaligned_audio, generator)
-        text = _misalign(video, misaligned_text, generator)
-        plans.append(_plan("train", index, video, audio, text, generator))
-    return plans
-
-
-def _plan_test(count, seed):
-    order = np.random.default_rng((seed, 2)).permutation(len(COMBINATIONS))
-    plans = []
-    for index in range(count):
-        generator = np.random.default_rng((seed, 1, index))
-        video = COMBINATIONS[order[index % len(order)]]
-        plans.append(_plan("test", index, video, video, video, generator))
-    return plans
-
-
-def _misalign(combination, probability, generator):
-    """Returns another combination with a probability, otherwise the same one."""
-    # Always drawn, so that the draws that follow don't depend on the probability.
-    further = generator.integers(1, len(COMBINATIONS))
-    position = COMBINATIONS.index(combination)
-    other = COMBINATIONS[(position + further) % len(COMBINATIONS)]
-    return other if generator.uniform() < probability else combination
-
-
-def _plan(split, index, video, audio, text, generator):
-    size, reach = generator.uniform((0.34, 0.85), (0.40, 1.0))
-    column, row = generator.uniform(0.42, 0.58, size=2)
-    appearance = Appearance(
-        size=size,
-        column=column,
-        row=row,
-        reach=reach,
-        brightness=generator.uniform(0.8, 1.0),
-        shade=int(generator.integers(10, 90)),
-    )
-    utterance = Utterance(
-        text=_SENTENCE.format(**dataclasses.asdict(audio)),
-        voice=_VOICES[generator.integers(len(_VOICES))],
-        rate=int(generator.integers(150, 165)),
-        pitch=int(generator.integers(45, 55)),
-    )
-    template = CAPTIONS[generator.integers(len(CAPTIONS))]
-    return _Plan(
-        path=f"{split}/{index:06d}.mp4",
-        split=split,
-        video=video,
-        audio=audio,
-        text=text,
-        caption=template.format(**dataclasses.asdict(text)),
-        appearance=appearance,
-        utterance=utterance,
-        loudness=generator.uniform(0.7, 0.95),
-        delay=generator.uniform(0.1, 0.15),
-    )
 
 
 def _make_missing(folder, plans, frame_size, num_workers, progress):
@@ -293,8 +194,8 @@ def _make_block(folder, block, frame_size):
     for plan, waveform in zip(block, waveforms, strict=True):
         encode_clip(
             folder / plan.path,
-            render_moving_shape(plan.video, plan.appearance, _NUM_FRAMES, frame_size),
-            _FRAMES_PER_SECOND,
+            render_moving_shape(plan.video, plan.appearance, NUM_FRAMES, frame_size),
+            FRAMES_PER_SECOND,
             _to_track(waveform, rate, plan),
             _SAMPLING_RATE,
         )
@@ -306,7 +207,7 @@ def _to_track(speech, rate, plan):
     # Dynamic range compression as in broadcast speech: soft parts become louder.
     speech = np.tanh(_COMPRESSION * speech / np.abs(speech).max())
     speech *= plan.loudness
-    track = np.zeros(round(_DURATION * _SAMPLING_RATE), np.float32)
+    track = np.zeros(round(DURATION * _SAMPLING_RATE), np.float32)
     first = round(plan.delay * _SAMPLING_RATE)
     track[first : first + len(speech)] = speech
     return track
