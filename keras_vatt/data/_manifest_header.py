@@ -59,7 +59,7 @@ def renamed_columns(header):
     wanted = [name for name in _LIKELY_NAMES if name not in header]
     meant = ((name, _meant(name, header)) for name in wanted)
     return [
-        f"the column `{column}` is not read: if it is the `{name}`, rename it"
+        f"the column `{column}` is not read: rename it to `{name}` to use it"
         for name, column in meant
         if column is not None
     ]

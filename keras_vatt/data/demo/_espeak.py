@@ -1,10 +1,10 @@
 """Script that synthesizes speech with espeak-ng: utterances in, 16-bit samples out.
 
-`keras_vatt.data.demo._speech` runs this file as a script, with the standard library
-only, and never imports it. The library has state that can't be reset (the position in a
-table of pitch variations, the gain), so the samples of an utterance depend on all
-utterances before it in the same process. With one process per list of utterances, they
-depend on that list only.
+`_speech.py` runs this file as a script, with the standard library only, and never
+imports it. The library has state that can't be reset (the position in a table of pitch
+variations, the gain), so the samples of an utterance depend on all utterances before it
+in the same process. With one process per list of utterances, they depend on that list
+only.
 
 Reads a JSON object from standard input: `library` and `data` (paths), `utterances`
 (objects with `text`, `voice`, `rate`, `pitch`). Writes the sampling rate, then for
