@@ -13,6 +13,7 @@ import tqdm
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from array_record.python.array_record_module import ArrayRecordWriter
 
+from keras_vatt._errors import KerasVATTError
 from keras_vatt._files import atomic_write, scratch_folder
 from keras_vatt._os_errors import os_errors_at
 from keras_vatt.data._clip import Clip
@@ -40,7 +41,7 @@ _FULL_SCALE = 32767
 _INDEX_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
-class CacheError(ValueError):
+class CacheError(KerasVATTError, ValueError):
     """A cache of decoded clips is damaged: it has to be deleted and built again.
 
     Args:

@@ -4,6 +4,7 @@ import itertools
 import json
 import pathlib
 
+from keras_vatt._errors import KerasVATTError
 from keras_vatt._untrusted import (
     contained_path,
     read_object,
@@ -31,7 +32,7 @@ _MAX_PLOT_BYTES = 64_000_000
 _MAX_PLOTS = 100
 
 
-class PresetError(ValueError):
+class PresetError(KerasVATTError, ValueError):
     """A preset that can't be found, read, written or used as asked."""
 
 

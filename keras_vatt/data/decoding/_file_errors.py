@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import av
 
 from keras_vatt._choices import check_choice
+from keras_vatt._errors import KerasVATTError
 from keras_vatt._printable import printable_line
 from keras_vatt.data._report import Problem
 
@@ -16,7 +17,7 @@ ON_ERROR = ("skip", "raise")
 LIBRARY_ERRORS = (av.FFmpegError, OSError, ValueError, ArithmeticError, LookupError)
 
 
-class MediaError(Exception):
+class MediaError(KerasVATTError):
     """A media file, or a part of it, cannot be used.
 
     Args:
