@@ -1,5 +1,8 @@
-"""The error of an evaluation that a user can mend."""
+"""The error of evaluations."""
 
 
 class EvaluationError(Exception):
-    """Settings, a preset or a set that don't go together; its message is one line."""
+    """Settings, a preset or a dataset that don't fit together.
+
+    The message is one line, which a user can act on.
+    """

@@ -33,8 +33,8 @@ class EvaluationSettings:
             `"repeat"`, `"pad"` or `"error"`, which leaves them out. Defaults to
             `"repeat"`.
         batch_size: int, windows that run at a time. Defaults to `32`.
-        threads: int, clips that are decoded at a time. Defaults to `None`, the number
-            of processors.
+        num_workers: int. Number of threads that decode clips. Defaults to `None`, the
+            number of processors.
         limit: int, evaluate on so many clips, evenly spread over the set (and train a
             probe on so many). Defaults to `None`, all.
         output: string, the folder of the report. Defaults to `None`, none.
@@ -53,7 +53,7 @@ class EvaluationSettings:
     templates: tuple[str, ...] = ("{}",)
     short_clips: str = "repeat"
     batch_size: int = 32
-    threads: int | None = None
+    num_workers: int | None = None
     limit: int | None = None
     output: str | None = None
     progress: bool = True
@@ -68,11 +68,6 @@ class EvaluationSettings:
     def num_windows(self):
         """Windows of a test clip, an int."""
         return 1 if self.modality == "image" else self.windows
-
-    @property
-    def num_threads(self):
-        """Clips that are decoded at a time, an int."""
-        return self.threads or os.cpu_count() or 1
 
     def results_depend_on(self):
         """The settings that features and results depend on, a dict of JSON types."""
