@@ -11,15 +11,15 @@ from keras_vatt.data.decoding._raw_clips import is_raw
 from keras_vatt.data.decoding._short_clips import check_short_clips
 from keras_vatt.inference._batch_dtypes import as_batch
 from keras_vatt.inference._checked_inputs import ChecksInputs
+from keras_vatt.inference._clip_lists import encode_clips
 from keras_vatt.inference._clip_reader import ClipReader, log_skipped, report_of
 from keras_vatt.inference._pooled_encoder import EncoderCache
-from keras_vatt.inference._raw_batches import ClipBatches, RawBatches
+from keras_vatt.inference._raw_batches import ClipBatches
 from keras_vatt.models._backbone import VATTBackbone
 from keras_vatt.models._clip_shapes import predicts_shape
 from keras_vatt.models._keras_hub import Task
 from keras_vatt.models._preset_task import TaskFromPreset
 from keras_vatt.models._quantization import QuantizesBackbone
-from keras_vatt.models._tower import default_clip_shape
 from keras_vatt.models._tower_export import ExportsTowers
 from keras_vatt.training._finite import check_finite
 from keras_vatt.training._kept_weights import KeepsWeights
@@ -135,13 +135,14 @@ class VATTTask(
         reader = self._clip_reader(
             kind, inputs, num_windows, num_crops, short_clips, on_error
         )
-        rows_per_clip = num_windows * num_crops
-        batches = RawBatches(reader, batch_size=batch_size, rows_per_clip=rows_per_clip)
-        shape = default_clip_shape(self, kind)
-        with self._reading(batches), predicts_shape(encoder, shape):
-            values = encoder.predict(batches, verbose=0)[output]
-        values = values.reshape(-1, rows_per_clip, values.shape[-1])
-        return blanked(values, reader.skipped)
+
+        def encode(kind, batch):
+            with predicts_shape(encoder, batch.shape[1:]):
+                return encoder.predict(batch, batch_size=len(batch), verbose=0)
+
+        clips_per_batch = max(1, batch_size // (num_windows * num_crops))
+        with self._reading(reader):
+            return encode_clips(reader, kind, encode, clips_per_batch)[output]
 
     def _is_raw(self, kind, given):
         """Returns whether an input needs the preprocessor."""
@@ -191,13 +192,14 @@ class VATTTask(
         )
 
     @contextlib.contextmanager
-    def _reading(self, *datasets):
-        """Runs a loop over datasets, with the errors and the report of raw clips."""
-        batches = [data for data in datasets if isinstance(data, ClipBatches)]
-        if not batches:
+    def _reading(self, *sources):
+        """Runs a loop over `ClipReader`s or datasets, and reports on raw clips."""
+        batches = [data for data in sources if isinstance(data, ClipBatches)]
+        readers = [data for data in sources if isinstance(data, ClipReader)]
+        readers += [data.reader for data in batches]
+        if not readers:
             yield
             return
-        readers = [data.reader for data in batches]
         try:
             with contextlib.ExitStack() as stack:
                 for data in batches:

@@ -11,7 +11,8 @@ import numpy as np
 from keras_vatt.data.decoding._raw_clips import is_raw
 from keras_vatt.harmonization import Harmonizer
 from keras_vatt.inference._batch_dtypes import as_batch
-from keras_vatt.inference._raw_batches import RawBatches
+from keras_vatt.inference._clip_lists import encode_clips
+from keras_vatt.inference._clip_reader import ClipReader
 from keras_vatt.layers import FactorizedBridgeHead
 from keras_vatt.losses import AsymmetricNCE, ContrastiveLoss
 from keras_vatt.losses._contrastive import rounded_mask, valid_clips
@@ -19,7 +20,7 @@ from keras_vatt.models._backbone import VATTBackbone
 from keras_vatt.models._clip_shapes import predicts_shape
 from keras_vatt.models._layouts import encoder_layout_map
 from keras_vatt.models._preprocessor import VATTPreprocessor
-from keras_vatt.models._task import VATTTask, blanked
+from keras_vatt.models._task import VATTTask
 from keras_vatt.training import Branch, BranchLoss, HarmonizedModel
 from keras_vatt.training._finite import check_finite
 
@@ -182,31 +183,30 @@ class VATT(HarmonizedModel, VATTTask):
         given = {m: x for m, x in given.items() if x is not None}
         if not given:
             raise ValueError("Pass at least one of video, audio and text to `encode`.")
-        batches = {
-            modality: self._encoder_batches(
-                modality, inputs, batch_size, short_clips, on_error
-            )
+        sources = {
+            modality: self._encoder_source(modality, inputs, short_clips, on_error)
             for modality, inputs in given.items()
         }
-        with self._reading(*batches.values()):
-            return {m: self._encode_batches(m, of) for m, of in batches.items()}
+        with self._reading(*sources.values()):
+            return {
+                modality: self._encode_source(modality, source, batch_size)
+                for modality, source in sources.items()
+            }
 
-    def _encoder_batches(self, modality, given, batch_size, short_clips, on_error):
-        """Makes batches of one modality: `RawBatches`, or a list of 1-tuples."""
+    def _encoder_source(self, modality, given, short_clips, on_error):
+        """Returns a `ClipReader` of raw clips, or the array of a batch."""
         if isinstance(given, list) and not given:
             raise ValueError(
                 f"`encode` needs at least one clip. Received: {modality}=[]"
             )
         if is_raw(given) and modality != "text":
-            reader = self._clip_reader(
+            return self._clip_reader(
                 modality, given, short_clips=short_clips, on_error=on_error
             )
-            return RawBatches(reader, batch_size=batch_size)
         inputs = self._as_array(modality, given)
         if modality == "text" and inputs.ndim == 3:
             inputs = inputs.reshape(-1, inputs.shape[-1])
-        starts = range(0, max(len(inputs), 1), batch_size)
-        return [(inputs[start : start + batch_size],) for start in starts]
+        return inputs
 
     def _as_array(self, modality, given):
         if not is_raw(given):
@@ -220,20 +220,24 @@ class VATT(HarmonizedModel, VATTTask):
             )
         return self.preprocessor({modality: given})[modality]
 
-    def _encode_batches(self, modality, batches):
-        outputs = []
-        for index in range(len(batches)):
-            inputs = batches[index][0]
-            with predicts_shape(self, inputs.shape[1:]):
-                outputs.append(self.predict_on_batch({modality: inputs})[modality])
-        values = {
+    def _encode_source(self, modality, source, batch_size):
+        if isinstance(source, ClipReader):
+            outputs = encode_clips(source, modality, self._encode_batch, batch_size)
+            # One window per clip.
+            return {name: values[:, 0] for name, values in outputs.items()}
+        starts = range(0, max(len(source), 1), batch_size)
+        outputs = [
+            self._encode_batch(modality, source[start : start + batch_size])
+            for start in starts
+        ]
+        return {
             name: np.concatenate([batch[name] for batch in outputs])
             for name in outputs[0]
         }
-        if not isinstance(batches, RawBatches):
-            return values
-        skipped = batches.reader.skipped
-        return {name: blanked(rows, skipped) for name, rows in values.items()}
+
+    def _encode_batch(self, modality, batch):
+        with predicts_shape(self, batch.shape[1:]):
+            return self.predict_on_batch({modality: batch})[modality]
 
     def compile(
         self,

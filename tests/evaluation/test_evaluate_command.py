@@ -209,8 +209,8 @@ def test_all_splits_are_probed_and_averaged(capsys, tmp_path):
 def test_an_interrupted_evaluation_decodes_no_clip_twice(
     capsys, tmp_path, folders, monkeypatch
 ):
-    from keras_vatt.inference import _batch_encoder as encoders
     from keras_vatt.inference import _clip_decoder as decoding
+    from keras_vatt.inference import _encoder as encoders
 
     names = tuple(COLOURS)
     save_classifier(tmp_path / "preset", num_classes=3, class_names=names)
@@ -218,17 +218,17 @@ def test_an_interrupted_evaluation_decodes_no_clip_twice(
     arguments += ["--data", folders, "--dataset", "folders", "--windows", 1]
     arguments += ["--crops", 1, "--batch-size", 2]
     assert run(capsys, *arguments, "--output", tmp_path / "whole")[0] == 0
-    encode, batches = encoders.BatchEncoder.encode, []
+    encode, batches = encoders.LogitsEncoder.__call__, []
 
-    def encode_two_batches(self, inputs):
-        batches.append(len(inputs))
+    def encode_two_batches(self, modality, batch):
+        batches.append(len(batch))
         if len(batches) == 3:
             raise KeyboardInterrupt
-        return encode(self, inputs)
+        return encode(self, modality, batch)
 
-    monkeypatch.setattr(encoders.BatchEncoder, "encode", encode_two_batches)
+    monkeypatch.setattr(encoders.LogitsEncoder, "__call__", encode_two_batches)
     assert run(capsys, *arguments, "--output", tmp_path / "out")[0] == 130
-    monkeypatch.setattr(encoders.BatchEncoder, "encode", encode)
+    monkeypatch.setattr(encoders.LogitsEncoder, "__call__", encode)
     decode, decoded = decoding.ClipDecoder.__call__, []
 
     def count(self, segment):
@@ -267,9 +267,9 @@ def test_mistakes_are_named_in_one_line(capsys, tmp_path, folders, corpus):
     classify = ["--task", "classification", *sets, "--preset"]
     retrieve = ["--task", "retrieval", "--data", corpus]
     mistakes = {
-        "tells 4 classes apart, folders has 3": [*classify, tmp_path / "four"],
+        "has 4 classes, folders has 3": [*classify, tmp_path / "four"],
         "no names of its classes": [*classify, tmp_path / "nameless"],
-        "does not know 'blue'": [*classify, tmp_path / "others"],
+        "lacks 'blue'": [*classify, tmp_path / "others"],
         "fine-tuned classifier": [*classify, tmp_path / "vatt"],
         "needs classes: give --dataset": [*probe, "--data", corpus],
         "there is no dataset": [*probe, "--data", corpus, "--dataset", "ucf100"],
