@@ -43,7 +43,7 @@ def evaluate_linear_probe(model, splits, settings, open_store):
     windows = ClipDecoder(
         modality, spec, settings.num_windows, settings.num_crops, rule
     )
-    # All splits at once: they share their clips.
+    # All splits at once, since they have the same clips.
     features, findings = {}, []
     for name, parts, decoder in (("train", train, middle), ("test", test, windows)):
         segments = [clip.segment for clips in parts.values() for clip in clips]

@@ -89,7 +89,7 @@ class FeatureStore:
             self.flush()
 
     def findings_of(self, clip: MediaSegment) -> list[Finding]:
-        """Returns the stored `Finding` of a clip, also one of an earlier run."""
+        """Returns the stored findings of a clip, including those of an earlier run."""
         reason = self._short.get(self._key_of(clip))
         if reason is None:
             return []

@@ -89,8 +89,8 @@ def embed(
 ) -> list[Finding]:
     """Encodes items in batches of one size, and adds their outputs to a store.
 
-    Worker threads decode about one batch ahead. A batch that lacks examples is padded:
-    another shape would be compiled anew. Items that the store has are skipped, which
+    Worker threads decode about one batch ahead. The last batch is padded, since
+    another shape would be compiled again. Items that the store has are skipped, which
     resumes an interrupted run.
 
     Args:

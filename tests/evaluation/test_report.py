@@ -80,7 +80,7 @@ def test_the_tables_have_a_line_a_task(tmp_path):
     assert "(" not in lines["video->text"]
     assert "frozen (svm probe)" in lines
     assert "95 % intervals" in text
-    assert "left out of mAP" in text
+    assert "excluded from mAP" in text
     assert report["results"]["frozen"]["regularization"] == 6e-5
 
 

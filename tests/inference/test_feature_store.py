@@ -114,7 +114,7 @@ def test_features_of_another_form_are_named(tmp_path, tensors, metadata):
     path = tmp_path / "000000.safetensors"
     safetensors.numpy.save_file(tensors, path, metadata)
     with pytest.raises(
-        FeatureStoreError, match=r"000000\.safetensors is damaged.*delete"
+        FeatureStoreError, match=r"000000\.safetensors is damaged.*Delete"
     ):
         FeatureStore(tmp_path)
 
