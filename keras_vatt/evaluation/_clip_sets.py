@@ -66,8 +66,8 @@ def _read_dataset(settings, split):
 def _read_corpus(settings):
     if settings.task != "retrieval":
         raise EvaluationError(
-            f"--task {settings.task} needs classes: give --dataset, such as 'folders' for "
-            "train/<class>/* and test/<class>/*"
+            f"--task {settings.task} needs classes: give --dataset, such as 'folders' "
+            "for train/<class>/* and test/<class>/*"
         )
     try:
         segments, findings = read_corpus(settings.data)
