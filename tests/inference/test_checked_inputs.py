@@ -110,7 +110,7 @@ def test_images_of_another_layout_are_refused():
 
 
 def test_frames_from_0_to_1_raise_a_warning(model):
-    with pytest.warns(UserWarning, match="no value below 0"):
+    with pytest.warns(UserWarning, match="no negative value"):
         model.encode(video=VIDEO / 2 + 0.5)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
