@@ -13,7 +13,7 @@ from tests.data._corpus import write_corpus
 from tests.data._ffmpeg_cases import AUDIOS, VIDEOS, write_case
 from tests.data._media import clicks, noisy_picture, numbered_picture, write_media
 
-# Files, captions and arrays have nothing to do with the backend: their tests run once,
+# Files, captions and arrays don't depend on the backend: their tests run once,
 # on PyTorch. The others are those that run a model or `fit`.
 _WITH_BACKEND = {
     "test_clip_windows.py",
@@ -47,13 +47,13 @@ def steady_video(media_folder):
 @pytest.fixture(scope="session")
 def silent_video(media_folder):
     """4 seconds without an audio stream."""
-    pictures = [numbered_picture(number) for number in range(40)]
-    return write_media(media_folder / "mute.mp4", pictures, np.arange(40) / 10)
+    images = [numbered_picture(number) for number in range(40)]
+    return write_media(media_folder / "mute.mp4", images, np.arange(40) / 10)
 
 
 @pytest.fixture(scope="session")
 def noisy_video(media_folder):
-    """8 seconds of 25 noisy frames, the index in front of 80 kB of pictures."""
+    """8 seconds of 25 noisy frames, the index before 80 kB of frames."""
     return write_media(
         media_folder / "noisy.mp4",
         [noisy_picture(number) for number in range(200)],

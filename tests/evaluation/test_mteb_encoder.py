@@ -38,7 +38,7 @@ def test_mteb_retrieves_videos_by_captions(encoder, tmp_path):
 
 
 def test_mteb_classifies_pictures_by_captions(encoder):
-    assert score_of(tasks.NamedPictures(), encoder) > 2 / len(tasks.COLOURS)
+    assert score_of(tasks.NamedPictures(), encoder) > 2 / len(tasks.COLORS)
 
 
 def test_sounds_come_as_files_or_as_samples(encoder):

@@ -249,8 +249,8 @@ def test_a_frozen_backbone_stays_as_it_is_and_runs_as_in_inference(kind):
     [
         ([0, 1, 3], False, "from 0 to 2"),
         ([0, 1, -1], False, "from -1 to 1"),
-        ([0.5, 1, 2], False, "Labels are classes"),
-        (["a", "b", "c"], False, "Labels are classes"),
+        ([0.5, 1, 2], False, "Labels must be classes"),
+        (["a", "b", "c"], False, "Labels must be classes"),
         (np.zeros((3, 4)), False, r"shape \(3, 4\)"),
         ([0, 1, 2], True, "row of 3 numbers"),
         (np.full((3, 3), 2), True, "from 2 to 2"),

@@ -19,7 +19,7 @@ OPTIONS = {
     "--batch-size": 4,
     "--devices": "one",
     "--harmonizer": "none",
-    "--threads": 1,
+    "--num-workers": 1,
 }
 
 
