@@ -115,7 +115,7 @@ class VATTBackbone(
         self.layer_norm_epsilon = layer_norm_epsilon
         self.rematerialize = rematerialize
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         if self.built:
             return
         self._build_stems()

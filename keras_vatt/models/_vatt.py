@@ -99,7 +99,7 @@ class VATT(HarmonizedModel, VATTTask):
         )
         self.build(None)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         if not self.bridge_head.built:
             self.bridge_head.build(
                 {
@@ -406,7 +406,7 @@ class VATT(HarmonizedModel, VATTTask):
             )
         return weights
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any] | None:
         config = super().get_compile_config()
         if config is not None:
             config["loss"] = keras.saving.serialize_keras_object(self.contrastive_loss)
