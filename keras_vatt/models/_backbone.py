@@ -115,7 +115,7 @@ class VATTBackbone(
         self.layer_norm_epsilon = layer_norm_epsilon
         self.rematerialize = rematerialize
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         if self.built:
             return
         self._build_stems()
@@ -401,9 +401,8 @@ def _check_rank(modality, shape):
 def _check_extent(modality, shape, stem):
     if None in shape[1:]:
         raise ValueError(
-            "A compiled TensorFlow function takes clips of one shape, and this batch "
-            f"of '{modality}' has another shape than the first one. Call "
-            "`model.make_predict_function(force=True)` before the shape changes."
+            f"A compiled TensorFlow function takes '{modality}' of one shape. Use "
+            "clips of one shape, or compile the model again before the shape changes."
         )
     if 0 in stem.grid(shape):
         raise ValueError(

@@ -59,7 +59,7 @@ class VATTClassifier(ClassifierLoops, VATTTask):
         self.multi_label = bool(multi_label)
         self.build(None)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         if self.built:
             return
         self.output_dropout = SeededDropout(

@@ -1,5 +1,7 @@
 """The optimizer, loss and metrics that a classifier is compiled with by default."""
 
+from typing import Any, Self
+
 import keras
 from keras import ops
 
@@ -66,16 +68,16 @@ class TopKAccuracy(keras.metrics.MeanMetricWrapper):
         y_pred: `(clips, num_classes)`, logits or probabilities.
     """
 
-    def __init__(self, k=1, name=None, dtype=None):
+    def __init__(self, k: int = 1, name: str | None = None, dtype: Any = None):
         super().__init__(_is_in_top_k, name=name or f"top_{k}", dtype=dtype, k=k)
         self.k = k
         self._direction = "up"
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"k": self.k, "name": self.name, "dtype": self.dtype}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
 
 

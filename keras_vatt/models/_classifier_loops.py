@@ -187,7 +187,7 @@ class ClassifierLoops(ClassifierInputs):
         video clip.
 
         Args:
-            x: raw clips, a single one or a list: paths, bytes,
+            x: a raw clip or a list of raw clips: paths, bytes,
                 `keras_vatt.data.MediaSegment`s, or tuples of an array and its rate
                 (images: paths, bytes, or uint8 arrays); or an array of clips or a
                 dataset.

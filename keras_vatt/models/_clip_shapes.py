@@ -7,10 +7,10 @@ import keras
 
 @contextlib.contextmanager
 def predicts_shape(model, shape):
-    """Uses a predict function of its own for each clip shape, on TensorFlow.
+    """Uses a separate predict function for each clip shape, on TensorFlow.
 
     Keras traces its predict function again for a second shape with unknown axes, from
-    which VATT can't compute the patch grid. The other backends need nothing.
+    which VATT can't compute the patch grid. Other backends handle several shapes.
 
     Args:
         model: a `keras.Model`.

@@ -87,8 +87,8 @@ class VATTTask(
         Args:
             kind: string. `"video"`, `"audio"`, `"image"` (computed by the video
                 encoder) or `"text"`.
-            inputs: raw clips, images or strings, a single one or a list; or the array
-                of a batch. See `keras_vatt.VATTPreprocessor`.
+            inputs: a raw clip, image or string or a list of them; or the array of a
+                batch. See `keras_vatt.VATTPreprocessor`.
             output: string. `"features_pooled"` of the backbone; or an embedding of a
                 `keras_vatt.VATT`: `"to_audio"` or `"to_text"` of video and images,
                 `"to_video"` of audio and text. Defaults to `"features_pooled"`.

@@ -100,7 +100,7 @@ class VATT(HarmonizedModel, VATTTask):
         )
         self.build(None)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         if not self.bridge_head.built:
             self.bridge_head.build(
                 {
@@ -146,11 +146,11 @@ class VATT(HarmonizedModel, VATTTask):
 
         Args:
             video: array of shape `(clips, frames, height, width, 3)`, float in [-1, 1]
-                or uint8 in [0, 255]; or raw clips, a single one or a list: paths,
+                or uint8 in [0, 255]; or a raw clip or a list of raw clips: paths,
                 `keras_vatt.data.MediaSegment`s, bytes, or tuples of frames and their
                 rate. Defaults to `None`.
-            audio: array of shape `(clips, samples, 1)`, float in [-1, 1]; or raw clips,
-                a single one or a list: paths, `keras_vatt.data.MediaSegment`s, bytes,
+            audio: array of shape `(clips, samples, 1)`, float in [-1, 1]; or a raw clip
+                or a list of raw clips: paths, `keras_vatt.data.MediaSegment`s, bytes,
                 or tuples of samples and their rate. Defaults to `None`.
             text: int array of word ids, 0 = padding, of shape `(rows, words)` or
                 `(batch, candidates, words)`; or a string or a list of strings.
@@ -410,7 +410,7 @@ class VATT(HarmonizedModel, VATTTask):
             )
         return weights
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any] | None:
         config = super().get_compile_config()
         if config is not None:
             config["loss"] = keras.saving.serialize_keras_object(self.contrastive_loss)

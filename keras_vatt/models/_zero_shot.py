@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import scipy.special
 
 from keras_vatt.models._best_classes import best_classes
 from keras_vatt.models._tokenizer import PADDING, UNKNOWN
+from keras_vatt.models._vatt import VATT
 
 
 def zero_shot_classify(
-    model: keras.Model,
+    model: VATT,
     label_texts: Sequence[str],
     video: Any = None,
     audio: Any = None,

@@ -53,8 +53,8 @@ class WeightsMismatchError(PresetError):
         if len(problems) > _MAX_SHOWN:
             shown += f"\n  and {len(problems) - _MAX_SHOWN:,} more"
         super().__init__(
-            f"The weights {str(path)!r} do not fit the model in {len(problems)} "
-            f"tensors:\n{shown}"
+            f"The weights {str(path)!r} don't fit the model. {len(problems)} problems "
+            f"with tensors:\n{shown}"
         )
         self.problems = problems
 
@@ -112,7 +112,7 @@ class StoredTensor:
     shape: tuple[int, ...]
     dtype: str
 
-    def read(self):
+    def read(self) -> np.ndarray:
         """Reads the values as a NumPy array.
 
         It doesn't use the library's memory map, whose pages stay in memory until the

@@ -1,4 +1,4 @@
-"""The real client of the Hub carries presets there and back, or says what is wrong."""
+"""Presets on the Hub, by its real client: round trips and errors."""
 
 import pathlib
 
@@ -85,7 +85,7 @@ def test_files_that_the_new_preset_does_not_have_are_removed(hub, model):
     assert keras_vatt.VATT.from_preset(URI).preprocessor.tokenizer is None
 
 
-def test_a_pull_request_leaves_the_branch_alone(hub, model):
+def test_a_pull_request_does_not_change_the_branch(hub, model):
     model.push_to_hub(REPOSITORY)
     before = hub.repositories[REPOSITORY].branches["main"][-1]
     model.set_weights([weight + 1 for weight in model.get_weights()])
@@ -152,7 +152,7 @@ def test_an_error_of_the_server_is_one_line(hub, model):
     assert "\n" not in str(caught.value)
 
 
-def test_a_truncated_download_is_an_error_and_then_mended(hub, model):
+def test_a_truncated_download_is_an_error_and_can_be_repeated(hub, model):
     model.push_to_hub(REPOSITORY)
     hub.truncate = 5000
     with pytest.raises(PresetError, match="Try again"):
@@ -174,7 +174,7 @@ def test_a_repository_that_is_no_preset_is_named(hub):
         keras_vatt.VATT.from_preset("hf://tester/thesis")
 
 
-def test_saving_a_downloaded_model_leaves_the_cache_alone(hub, model, tmp_path):
+def test_saving_a_downloaded_model_does_not_change_the_cache(hub, model, tmp_path):
     model.push_to_hub(REPOSITORY)
     again = keras_vatt.VATT.from_preset(URI)
     cache = pathlib.Path(constants.HF_HUB_CACHE)

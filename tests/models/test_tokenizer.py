@@ -149,7 +149,7 @@ def test_a_vocabulary_has_a_million_words_at_most():
 
 @pytest.mark.parametrize("words", [[1, 2], [None], [["a"]]])
 def test_words_are_strings(words):
-    with pytest.raises(ValueError, match="are strings"):
+    with pytest.raises(ValueError, match="must be strings"):
         VATTTokenizer(["<pad>", "<bos>", "<eos>", "<unk>", *words])
 
 

@@ -32,7 +32,7 @@ def model(preset):
 
 
 def saved_source(model, folder):
-    """The source that a saved preset and its card say; results must agree with it."""
+    """Returns the source in a saved preset; its card and results must agree."""
     model.save_to_preset(folder)
     card = (folder / "README.md").read_text()
     provenance = type(model).from_preset(folder).provenance
@@ -59,6 +59,12 @@ def test_a_change_that_leaves_the_sum_voids_the_record(model, tmp_path):
     values = np.array(keras.ops.convert_to_numpy(kernel))
     kernel.assign(values[::-1])
     assert saved_source(model, tmp_path / "next") == "trained further from a garden"
+
+
+def test_a_license_under_its_old_key_is_read():
+    config = RECORD.get_config()
+    config["licence"] = config.pop("license")
+    assert keras_vatt.Provenance.from_config(config) == RECORD
 
 
 @pytest.mark.parametrize("settings", [{}, {"max_shard_size": 1e-5}])
@@ -121,7 +127,7 @@ def test_lora_voids_the_record_once_it_changes_a_kernel(model, tmp_path):
     assert saved_source(model, tmp_path / "next") == "trained further from a garden"
 
 
-def test_quantization_voids_the_record_and_is_said(model, tmp_path):
+def test_quantization_voids_the_record_and_is_named(model, tmp_path):
     model.quantize("int8")
     assert saved_source(model, tmp_path / "next") == "quantized from a garden"
     again = keras_vatt.VATT.from_preset(tmp_path / "next")
