@@ -1,14 +1,23 @@
 """An encoder for the Massive Text Embedding Benchmark and its media tasks."""
 
+from __future__ import annotations
+
 import importlib
 import itertools
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_vatt.data.decoding._dataset_entries import clip_of_entry, is_dataset_entry
 from keras_vatt.data.decoding._short_clips import check_short_clips
 from keras_vatt.inference._common_spaces import common_spaces, fuse
 from keras_vatt.version import __version__
+
+if typing.TYPE_CHECKING:
+    from keras_vatt.models import VATT
 
 # The tower of each modality. An image is a video whose frames are all the same.
 _BRANCHES = {"text": "text", "audio": "audio", "video": "video", "image": "video"}
@@ -59,10 +68,10 @@ class MTEBEncoder:
 
     def __init__(
         self,
-        model,
-        name="keras_vatt/vatt",
-        features="features_pooled",
-        short_clips="repeat",
+        model: VATT,
+        name: str = "keras_vatt/vatt",
+        features: str = "features_pooled",
+        short_clips: str = "repeat",
     ):
         if model.preprocessor is None:
             raise ValueError(
@@ -77,14 +86,14 @@ class MTEBEncoder:
 
     def encode(
         self,
-        inputs,
+        inputs: Iterable[Mapping[str, list]],
         *,
-        task_metadata,
-        hf_split=None,
-        hf_subset=None,
-        prompt_type=None,
+        task_metadata: Any,
+        hf_split: str | None = None,
+        hf_subset: str | None = None,
+        prompt_type: str | None = None,
         **kwargs,
-    ):
+    ) -> np.ndarray:
         """Computes embeddings of the entries of a dataset.
 
         Args:
@@ -114,11 +123,13 @@ class MTEBEncoder:
         ]
         return np.concatenate(rows)
 
-    def similarity(self, embeddings1, embeddings2):
+    def similarity(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> Any:
         """Computes the cosines of all pairs, a torch tensor."""
         return _similarity_functions().cos_sim(embeddings1, embeddings2)
 
-    def similarity_pairwise(self, embeddings1, embeddings2):
+    def similarity_pairwise(
+        self, embeddings1: ArrayLike, embeddings2: ArrayLike
+    ) -> Any:
         """Computes the cosines of corresponding rows, a torch tensor."""
         return _similarity_functions().pairwise_cos_sim(embeddings1, embeddings2)
 

@@ -34,7 +34,7 @@ class EvaluationBatches(ClipBatches):
         return math.ceil(len(self._usable) / self._clips_per_batch)
 
     def __getitem__(self, index):
-        # On TensorFlow, an iterator that is no longer used may still request batches.
+        # On TensorFlow, an abandoned iterator may still request batches.
         with self._lock, self._noted_failure():
             first = index * self._clips_per_batch
             numbers = self._verified(first)

@@ -1,4 +1,4 @@
-"""Probes: what they are told, what they do with windows, what they may not see."""
+"""Options of probes, their windows, and their independence of the test set."""
 
 import keras
 import numpy as np
@@ -222,7 +222,7 @@ def _several_labels(seed, num_clips=40):
     return features, labels
 
 
-def test_several_labels_a_clip_have_a_regression_each():
+def test_several_labels_per_clip_have_a_regression_each():
     train, train_labels = _several_labels(0)
     test, test_labels = _several_labels(1)
     settings = {"multi_label": True, "regularization": 1.0}

@@ -1,4 +1,4 @@
-"""The files that an evaluation leaves."""
+"""The files that an evaluation writes."""
 
 import json
 import pathlib
@@ -58,7 +58,7 @@ def test_the_json_file_has_all_numbers_intervals_facts_and_versions(tmp_path):
     }
 
 
-def test_the_tables_have_a_line_a_task(tmp_path):
+def test_the_tables_have_a_line_per_task(tmp_path):
     ranks = retrieval_ranks(np.eye(20), np.eye(20))
     train = np.eye(5)[np.arange(10) % 5]
     probe = linear_probe(

@@ -1,4 +1,4 @@
-"""What a model would take for something else is refused before a step, everywhere."""
+"""Every entry point refuses batches that the model would misinterpret."""
 
 import warnings
 

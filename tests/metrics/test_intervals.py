@@ -95,7 +95,7 @@ def test_classification_intervals_are_around_the_metrics():
         assert low < points[name] < high
 
 
-def test_several_labels_a_clip_have_no_accuracy():
+def test_several_labels_per_clip_have_no_accuracy():
     labels = np.random.default_rng(0).integers(0, 2, (30, 4))
     intervals = classification_intervals(np.ones((30, 4)), labels, multi_label=True)
     assert list(intervals) == ["mean_average_precision", "roc_auc", "d_prime"]
