@@ -230,8 +230,8 @@ def _common_length(arrays):
     lengths = {len(array) for array in arrays}
     if len(lengths) != 1:
         raise ValueError(
-            "There must be at least one array, and all must have one value per "
-            f"example. Received lengths: {[len(array) for array in arrays]}"
+            "There must be at least one array, all with one value per example. "
+            f"Received lengths: {[len(array) for array in arrays]}"
         )
     return lengths.pop()
 

@@ -79,7 +79,7 @@ def test_the_tables_have_a_line_per_task(tmp_path):
     assert "1.0000 (1.0000 to 1.0000)" in lines["text->video"]
     assert "(" not in lines["video->text"]
     assert "frozen (svm probe)" in lines
-    assert "95 % intervals" in text
+    assert "95 % confidence intervals" in text
     assert "excluded from mAP" in text
     assert report["results"]["frozen"]["regularization"] == 6e-5
 

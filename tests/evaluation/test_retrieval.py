@@ -72,7 +72,7 @@ def test_more_candidates_than_queries_make_it_harder():
     ],
 )
 def test_what_cannot_be_ranked_is_refused(queries, candidates):
-    with pytest.raises(ValueError, match="must be"):
+    with pytest.raises(ValueError, match="must"):
         retrieval_metrics(queries, candidates)
 
 
@@ -206,7 +206,7 @@ def test_an_unknown_task_is_refused():
 
 
 def test_nothing_to_evaluate_is_an_error():
-    with pytest.raises(ValueError, match="no clip"):
+    with pytest.raises(ValueError, match="at least one clip"):
         zero_shot_retrieval(_LookUp(6), [])
 
 

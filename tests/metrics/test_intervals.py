@@ -150,9 +150,9 @@ def test_what_no_resample_defines_is_nan():
 @pytest.mark.parametrize(
     ("values", "settings", "message"),
     [
-        ({"a": [1, 2], "b": [1]}, {}, "one value an example"),
+        ({"a": [1, 2], "b": [1]}, {}, "one value per example"),
         ({}, {}, "at least one array"),
-        ({"a": []}, {}, "no example"),
+        ({"a": []}, {}, "at least one example"),
         ({"a": [1, 2]}, {"confidence": 95}, "between 0 and 1"),
         ({"a": [1, 2]}, {"num_resamples": 0}, "at least 1"),
     ],
