@@ -225,7 +225,7 @@ def test_captions_with_more_words_than_the_model_are_refused():
 @pytest.mark.parametrize("modality", ["text", "audio", "video"])
 def test_a_single_number_is_refused(model, modality, given):
     for entry_point in ("encode", "extract_features"):
-        with pytest.raises(ValueError, match=f"A batch of {modality} is"):
+        with pytest.raises(ValueError, match=f"A batch of {modality} must be an array"):
             ENTRY_POINTS[entry_point](model, modality, given)
 
 
