@@ -1,44 +1,30 @@
 """VATT: contrastive pre-training, and embeddings of video, audio and text."""
 
 import functools
-import numbers
 from collections.abc import Mapping
 from typing import Any, Self
 
 import keras
-import numpy as np
 
-from keras_vatt.data.decoding._raw_clips import is_raw
 from keras_vatt.harmonization import Harmonizer
-from keras_vatt.inference._batch_dtypes import as_batch
-from keras_vatt.inference._clip_lists import encode_clips
-from keras_vatt.inference._clip_reader import ClipReader
 from keras_vatt.layers import FactorizedBridgeHead
 from keras_vatt.losses import AsymmetricNCE, ContrastiveLoss
-from keras_vatt.losses._contrastive import rounded_mask, valid_clips
 from keras_vatt.models._backbone import VATTBackbone
-from keras_vatt.models._clip_shapes import predicts_shape
 from keras_vatt.models._layouts import encoder_layout_map
+from keras_vatt.models._modality_pairs import (
+    PAIRS,
+    checked_weights,
+    pair_mask,
+    valid_clips_of_pair,
+)
 from keras_vatt.models._preprocessor import VATTPreprocessor
 from keras_vatt.models._task import VATTTask
+from keras_vatt.models._vatt_encoding import EncodesClips
 from keras_vatt.training import Branch, BranchLoss, HarmonizedModel
-from keras_vatt.training._finite import check_finite
-
-# The losses, in the order of the Gram matrix: the modality and the embedding of each
-# side, and the masks of the valid pairs.
-_PAIRS = {
-    "video_audio": (("video", "to_audio"), ("audio", "to_video"), ("audio_mask",)),
-    "video_text": (("video", "to_text"), ("text", "to_video"), ("text_mask",)),
-    "audio_text": (
-        ("audio", "to_video"),
-        ("text", "to_video"),
-        ("audio_mask", "text_mask"),
-    ),
-}
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
-class VATT(HarmonizedModel, VATTTask):
+class VATT(EncodesClips, HarmonizedModel, VATTTask):
     """Video-Audio-Text Transformer, pre-trained by contrastive losses.
 
     A backbone computes features of video, audio and text, and a bridge head maps them
@@ -130,115 +116,6 @@ class VATT(HarmonizedModel, VATTTask):
         embeddings = self.bridge_head(pooled, training=training)
         return {m: features[m] | embeddings[m] for m in features}
 
-    def encode(
-        self,
-        video: Any = None,
-        audio: Any = None,
-        text: Any = None,
-        batch_size: int = 32,
-        short_clips: str = "repeat",
-        on_error: str = "skip",
-    ) -> dict[str, dict[str, np.ndarray]]:
-        """Computes features and embeddings in inference mode, as NumPy arrays.
-
-        Raw clips are decoded batch by batch. See `extract_features` for several windows
-        per clip. The modalities may have different numbers of clips.
-
-        Args:
-            video: array of shape `(clips, frames, height, width, 3)`, float in [-1, 1]
-                or uint8 in [0, 255]; or a raw clip or a list of raw clips: paths,
-                `keras_vatt.data.MediaSegment`s, bytes, or tuples of frames and their
-                rate. Defaults to `None`.
-            audio: array of shape `(clips, samples, 1)`, float in [-1, 1]; or a raw clip
-                or a list of raw clips: paths, `keras_vatt.data.MediaSegment`s, bytes,
-                or tuples of samples and their rate. Defaults to `None`.
-            text: int array of word ids, 0 = padding, of shape `(rows, words)` or
-                `(batch, candidates, words)`; or a string or a list of strings.
-                Defaults to `None`.
-            batch_size: int. Number of clips or rows per batch. Defaults to `32`.
-            short_clips: string. Rule for raw video and audio shorter than the model's
-                clips: `"repeat"`, `"pad"` or `"error"`; see `VATTVideoConverter.call`.
-                Defaults to `"repeat"`.
-            on_error: string. `"skip"` logs a file that can't be used, adds it to
-                `clip_report` and continues; `"raise"` raises its error. Defaults to
-                `"skip"`.
-
-        Returns:
-            Dict like that of `call`, of NumPy arrays, with NaN for clips that were
-            skipped.
-
-        Raises:
-            ValueError: if there is no input or an empty list, an input has the wrong
-                rank or values that are not finite, or the model has no preprocessor or
-                vocabulary for raw inputs.
-            keras_vatt.data.MediaError: if no clip of a modality can be used, or with
-                `on_error="raise"` if any clip can't be used.
-
-        Example:
-        ```python
-        model.encode(video="clip.mp4", audio="clip.mp4", text="a red star")
-        ```
-        """
-        given = {"video": video, "audio": audio, "text": text}
-        given = {m: x for m, x in given.items() if x is not None}
-        if not given:
-            raise ValueError("Pass at least one of video, audio and text to `encode`.")
-        sources = {
-            modality: self._encoder_source(modality, inputs, short_clips, on_error)
-            for modality, inputs in given.items()
-        }
-        with self._reading(*sources.values()):
-            return {
-                modality: self._encode_source(modality, source, batch_size)
-                for modality, source in sources.items()
-            }
-
-    def _encoder_source(self, modality, given, short_clips, on_error):
-        """Returns a `ClipReader` of raw clips, or the array of a batch."""
-        if isinstance(given, list) and not given:
-            raise ValueError(
-                f"`encode` needs at least one clip. Received: {modality}=[]"
-            )
-        if is_raw(given) and modality != "text":
-            return self._clip_reader(
-                modality, given, short_clips=short_clips, on_error=on_error
-            )
-        inputs = self._as_array(modality, given)
-        if modality == "text" and inputs.ndim == 3:
-            inputs = inputs.reshape(-1, inputs.shape[-1])
-        return inputs
-
-    def _as_array(self, modality, given):
-        if not is_raw(given):
-            batch = as_batch(modality, given)
-            check_finite(modality, batch)
-            return batch
-        if self.preprocessor is None:
-            raise ValueError(
-                f"This model has no preprocessor for raw {modality}: pass arrays, or "
-                "set `model.preprocessor`."
-            )
-        return self.preprocessor({modality: given})[modality]
-
-    def _encode_source(self, modality, source, batch_size):
-        if isinstance(source, ClipReader):
-            outputs = encode_clips(source, modality, self._encode_batch, batch_size)
-            # One window per clip.
-            return {name: values[:, 0] for name, values in outputs.items()}
-        starts = range(0, max(len(source), 1), batch_size)
-        outputs = [
-            self._encode_batch(modality, source[start : start + batch_size])
-            for start in starts
-        ]
-        return {
-            name: np.concatenate([batch[name] for batch in outputs])
-            for name in outputs[0]
-        }
-
-    def _encode_batch(self, modality, batch):
-        with predicts_shape(self, batch.shape[1:]):
-            return self.predict_on_batch({modality: batch})[modality]
-
     def compile(
         self,
         optimizer: keras.optimizers.Optimizer | str = "adam",
@@ -280,7 +157,9 @@ class VATT(HarmonizedModel, VATTTask):
                 "`loss` must be a keras_vatt.losses.ContrastiveLoss, such as "
                 f"keras_vatt.losses.SymmetricNCE(). Received: loss={loss!r}"
             )
-        self.pair_weights = self._checked_weights(loss_weights)
+        self.pair_weights = checked_weights(
+            loss_weights, self.backbone.modalities, self.bridge_head
+        )
         super().compile(
             optimizer=optimizer, harmonizer=harmonizer, num_groups=num_groups, **kwargs
         )
@@ -302,12 +181,12 @@ class VATT(HarmonizedModel, VATTTask):
         return [
             BranchLoss(
                 name=f"{pair}_loss",
-                branches=tuple(modality for modality, _ in _PAIRS[pair][:2]),
+                branches=tuple(modality for modality, _ in PAIRS[pair][:2]),
                 weight=weight / total,
                 per_sample=lambda outputs, batch, pair=pair: self._contrast(
                     pair, outputs, batch
                 ),
-                is_valid=functools.partial(_valid_clips, pair),
+                is_valid=functools.partial(valid_clips_of_pair, pair),
             )
             for pair, weight in self.pair_weights.items()
         ]
@@ -365,50 +244,10 @@ class VATT(HarmonizedModel, VATTTask):
         return self.bridge_head({modality: pooled}, training=training)[modality]
 
     def _contrast(self, pair, outputs, batch):
-        (first, to_second), (second, to_first), _ = _PAIRS[pair]
+        (first, to_second), (second, to_first), _ = PAIRS[pair]
         return self.contrastive_loss.per_clip(
-            outputs[first][to_second], outputs[second][to_first], _mask(pair, batch)
+            outputs[first][to_second], outputs[second][to_first], pair_mask(pair, batch)
         )
-
-    def _checked_weights(self, loss_weights):
-        modalities = self.backbone.modalities
-        if loss_weights is None:
-            loss_weights = {
-                f"video_{other}": 1.0
-                for other in ("audio", "text")
-                if other in modalities and "video" in modalities
-            }
-        if not isinstance(loss_weights, dict) or not all(
-            pair in _PAIRS and _is_weight(weight)
-            for pair, weight in loss_weights.items()
-        ):
-            raise ValueError(
-                f"`loss_weights` must be a dict from {list(_PAIRS)} to finite "
-                f"non-negative numbers. Received: loss_weights={loss_weights}"
-            )
-        weights = {
-            pair: float(loss_weights[pair])
-            for pair in _PAIRS
-            if loss_weights.get(pair, 0) > 0
-        }
-        for pair in weights:
-            if not set(pair.split("_")) <= set(modalities):
-                raise ValueError(
-                    f"The loss '{pair}' needs modalities that this model does not "
-                    f"have. It has: {modalities}"
-                )
-        if not weights:
-            raise ValueError(
-                "At least one loss must have a positive weight. "
-                f"Received: loss_weights={loss_weights}"
-            )
-        together = self.bridge_head.embeds_audio_and_text_together
-        if "audio_text" in weights and not together:
-            raise ValueError(
-                "An audio-text loss needs a common space of audio and text: make the "
-                "model with `bridge_head=keras_vatt.layers.JointBridgeHead()`."
-            )
-        return weights
 
     def get_compile_config(self) -> dict[str, Any] | None:
         config = super().get_compile_config()
@@ -428,37 +267,3 @@ class VATT(HarmonizedModel, VATTTask):
         if isinstance(config.get("bridge_head"), dict):
             config["bridge_head"] = keras.layers.deserialize(config["bridge_head"])
         return super().from_config(config)
-
-
-def _is_weight(value):
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return is_number and 0 <= value < float("inf")
-
-
-def _mask(pair, batch):
-    """Returns the mask of a pair, (batch, 1) or (batch, candidates), or `None`."""
-    mask = None
-    for name in _PAIRS[pair][2]:
-        if batch.get(name) is None:
-            continue
-        factor = rounded_mask(batch[name])
-        _check_mask(name, tuple(factor.shape))
-        if len(factor.shape) == 1:
-            factor = factor[:, None]
-        mask = factor if mask is None else mask * factor
-    return mask
-
-
-def _check_mask(name, shape):
-    has_candidates = name == "text_mask"
-    if len(shape) == 1 or (len(shape) == 2 and (has_candidates or shape[1] == 1)):
-        return
-    alternative = " or (batch, candidates)" if has_candidates else ""
-    raise ValueError(
-        f"'{name}' must have the shape (batch,){alternative}. Received: shape={shape}"
-    )
-
-
-def _valid_clips(pair, batch):
-    mask = _mask(pair, batch)
-    return None if mask is None else valid_clips(mask)

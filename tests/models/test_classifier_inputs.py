@@ -245,7 +245,7 @@ def test_a_list_that_holds_no_raw_clips_is_refused(clips, loop, models):
 
 
 def test_less_than_one_window_is_refused(models):
-    with pytest.raises(ValueError, match="at least one window"):
+    with pytest.raises(ValueError, match="must be at least 1"):
         models["audio"].predict(raw_clips("audio", 1), num_windows=0)
 
 

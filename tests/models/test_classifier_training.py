@@ -158,7 +158,7 @@ def test_what_can_not_be_augmented_or_mixed_is_refused():
     with pytest.raises(ValueError, match="Weights of clips"):
         model.fit(arrays, [0, 1, 2], sample_weight=np.ones(3), mixup=Mixup())
     batches = RawBatches(ClipReader(arrays, np.stack), labels=np.arange(3))
-    with pytest.raises(ValueError, match="give `y`"):
+    with pytest.raises(ValueError, match="pass `y`"):
         model.fit(batches, mixup=Mixup())
     with pytest.raises(ValueError, match="a list or an array"):
         model.fit(batches, [0, 1, 2], mixup=Mixup())
