@@ -49,11 +49,11 @@ def caption_of(combination, template=0):
     return CAPTIONS[template].format(**dataclasses.asdict(combination))
 
 
-class CaptionedColours(AbsTaskClassification):
-    """Which colour a caption names: all words are known to the tiny preset."""
+class CaptionedColors(AbsTaskClassification):
+    """Classify the color that a caption names, in words of the tiny preset."""
 
     metadata = make_metadata(
-        "CaptionedColours", "Classification", ["text"], "t2c", "accuracy"
+        "CaptionedColors", "Classification", ["text"], "t2c", "accuracy"
     )
 
     def load_data(self, **kwargs):
@@ -104,11 +104,11 @@ class CaptionsToVideos(AbsTaskRetrieval):
         self.data_loaded = True
 
 
-class NamedPictures(AbsTaskZeroShotClassification):
-    """Which colour a picture has, by the captions of the colours."""
+class NamedImages(AbsTaskZeroShotClassification):
+    """Classify the color of an image by the captions of the colors."""
 
     metadata = make_metadata(
-        "NamedPictures",
+        "NamedImages",
         "ZeroShotClassification",
         ["image", "text"],
         "i2t",
@@ -127,4 +127,4 @@ class NamedPictures(AbsTaskZeroShotClassification):
         self.data_loaded = True
 
     def get_candidate_labels(self):
-        return [f"a {colour} star moving right" for colour in COLORS]
+        return [f"a {color} star moving right" for color in COLORS]

@@ -3,6 +3,7 @@
 import math
 
 from keras_vatt.data._report import Problem
+from keras_vatt.data.decoding._filled_clips import note_filled
 from keras_vatt.data.decoding._frames import decode_crops
 from keras_vatt.data.decoding._short_clips import lengthen
 from keras_vatt.data.decoding._waveform import decode_samples
@@ -80,6 +81,7 @@ def is_short(start, end, spec):
 
 def check_not_refused(media, start, end, spec, short_clips):
     """Raises a `MediaError` where short clips are refused."""
+    reason = f"lasts {end - start:.2f} s, a clip {spec.duration:.2f} s"
     if short_clips == "error":
-        reason = f"lasts {end - start:.2f} s, a clip {spec.duration:.2f} s"
         raise media.error(Problem.TOO_SHORT, reason)
+    note_filled(reason)

@@ -6,6 +6,7 @@ import numbers
 import av
 import numpy as np
 
+from keras_vatt.data.decoding._filled_clips import note_filled
 from keras_vatt.data.decoding._frames import FrameResizer
 from keras_vatt.data.decoding._short_clips import lengthen
 from keras_vatt.data.decoding._windows import window_starts
@@ -44,11 +45,12 @@ def frames_of_array(source, spec, num_windows, crops, short_clips, position=None
     duration = len(frames) / rate
     # As for files, the last frame may last for one more period.
     is_short = duration + spec.frame_period < spec.duration
-    if is_short and short_clips == "error":
-        raise ValueError(
+    if is_short:
+        reason = (
             f"A raw video of {len(frames)} frames at {rate:g} per second lasts "
-            f"{duration:.2f} s, a clip {spec.duration:.2f} s."
+            f"{duration:.2f} s, a clip {spec.duration:.2f} s"
         )
+        _refuse_or_note(reason, short_clips)
     present = max(1, math.ceil(duration * spec.frames_per_second - _TOLERANCE))
     present = present if is_short else spec.num_frames
     starts = window_starts(0.0, duration, spec.duration, num_windows, position)
@@ -90,13 +92,20 @@ def waveforms_of_array(source, spec, num_windows, short_clips, position=None):
     mono = channels.mean(axis=1).astype(np.float32)
     mono = np.clip(_resampled(mono, rate, spec.sampling_rate), -1.0, 1.0)
     count = spec.audio_samples
-    if len(mono) < count and short_clips == "error":
-        raise ValueError(
+    if len(mono) < count:
+        reason = (
             f"A raw audio clip of {len(samples)} samples at {rate:g} Hz lasts "
-            f"{len(samples) / rate:.2f} s, a clip {count / spec.sampling_rate:.2f} s."
+            f"{len(samples) / rate:.2f} s, a clip {count / spec.sampling_rate:.2f} s"
         )
+        _refuse_or_note(reason, short_clips)
     starts = window_starts(0, len(mono), count, num_windows, position).astype(int)
     return np.stack([lengthen(mono[start:], count, short_clips) for start in starts])
+
+
+def _refuse_or_note(reason, short_clips):
+    if short_clips == "error":
+        raise ValueError(f"{reason}.")
+    note_filled(reason)
 
 
 def as_numpy(array):
