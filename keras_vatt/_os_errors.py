@@ -6,6 +6,8 @@ import os
 import pathlib
 import re
 
+from keras_vatt._errors import KerasVATTError
+
 # What a full disk, missing rights or a broken link make of a valid call.
 _NAMES = "ENOSPC EDQUOT EFBIG EROFS EACCES EPERM EIO ELOOP ENAMETOOLONG ENOTDIR EISDIR"
 _NAMES += " ENOENT EEXIST EMFILE ENFILE ENOMEM ESTALE ENODEV ENXIO"
@@ -59,8 +61,8 @@ def errno_of(error):
     """
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno if error.errno in ENVIRONMENT else None
-    if type(error).__module__.partition(".")[0] == "keras_vatt":
-        return None  # Our own errors say what to do.
+    if isinstance(error, KerasVATTError):
+        return None  # It says what to do.
     text = str(error)
     found = _NUMBER.search(text)
     if found is not None:

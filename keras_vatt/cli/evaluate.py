@@ -87,9 +87,9 @@ def add_arguments(parser):
         "--batch-size", default=32, type=_count, help="windows that run at a time"
     )
     parser.add_argument(
-        "--threads",
+        "--num-workers",
         type=_count,
-        help="clips that are decoded at a time; the number of processors if not given",
+        help="threads that decode clips; by default the number of processors",
     )
     parser.add_argument(
         "--limit",
@@ -106,7 +106,7 @@ def add_arguments(parser):
 def run(arguments):
     """Run the command."""
     # It loads a backend: `keras-vatt --help` should not wait for it.
-    from keras_vatt.evaluation._run import evaluate
+    from keras_vatt.evaluation import evaluate
 
     given = vars(arguments).copy()
     for name in ("command", "run"):

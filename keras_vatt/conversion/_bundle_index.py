@@ -15,6 +15,7 @@ import ml_dtypes  # noqa: F401 Makes NumPy know bfloat16 and float8.
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from keras_vatt._errors import KerasVATTError
 from keras_vatt.conversion._bundle_messages import Entry, Header
 from keras_vatt.conversion._sorted_table import table_records
 
@@ -49,7 +50,7 @@ _HEADER_KEY = b""
 _PIECE_MARK = b"\x00"
 
 
-class DamagedIndexError(ValueError):
+class DamagedIndexError(KerasVATTError, ValueError):
     """The records of an index contradict each other or the files."""
 
 

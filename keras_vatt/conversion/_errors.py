@@ -1,7 +1,9 @@
 """Errors of reading the checkpoints of the original code."""
 
+from keras_vatt._errors import KerasVATTError
 
-class CheckpointMismatchError(ValueError):
+
+class CheckpointMismatchError(KerasVATTError, ValueError):
     """A checkpoint and a model do not fit: says all that is wrong.
 
     Attributes:
@@ -17,7 +19,7 @@ class CheckpointMismatchError(ValueError):
         self.problems = problems
 
 
-class DamagedCheckpointError(ValueError):
+class DamagedCheckpointError(KerasVATTError, ValueError):
     """The files of a checkpoint are damaged, incomplete or of another form.
 
     Args:

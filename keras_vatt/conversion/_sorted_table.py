@@ -9,6 +9,7 @@ the memory and the time that a table can take.
 
 import dataclasses
 
+from keras_vatt._errors import KerasVATTError
 from keras_vatt.conversion._masked_checksum import masked_checksum
 
 # The checkpoint of the largest published model has some thousand records, with keys
@@ -23,7 +24,7 @@ _UNCOMPRESSED = 0
 _MAX_VARINT_BYTES = 10
 
 
-class DamagedTableError(ValueError):
+class DamagedTableError(KerasVATTError, ValueError):
     """The bytes are no sorted table, or a damaged one."""
 
 

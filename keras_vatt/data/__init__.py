@@ -1,39 +1,39 @@
-"""From video files with captions to batches for `fit`.
+"""The data pipeline: reads, decodes and batches video files with captions for `fit`.
 
-A corpus is read into segments (`read_corpus`), whose clips are decoded by number
-(`ClipSource`), perhaps once and for all (`build_cache`, `CachedClips`), and batched
-(`make_dataset`). `make_demo_corpus` makes a corpus to try it with.
+`read_corpus` reads the segments of a corpus. `ClipSource` decodes their clips by index;
+`build_cache` decodes them once, and `CachedClips` reads them from disk. `make_dataset`
+makes batches of either. `make_demo_corpus` generates a corpus to start with.
 """
 
+from keras_vatt.data import datasets
 from keras_vatt.data._augmentation import ClipAugmentation
-from keras_vatt.data._cache import CachedClips, build_cache
+from keras_vatt.data._cache import CachedClips, CacheError, build_cache
 from keras_vatt.data._captions import nearest_captions
+from keras_vatt.data._clip import Clip, decode_clip
+from keras_vatt.data._clip_source import ClipSource
 from keras_vatt.data._clip_spec import ClipSpec
-from keras_vatt.data._clips import Clip, ClipSource, decode_clip
 from keras_vatt.data._frame_augmentation import FrameAugmentation
 from keras_vatt.data._manifest import Segment, read_corpus, write_manifest
-from keras_vatt.data._pipeline import make_dataset
+from keras_vatt.data._pipeline import ClipReader, make_dataset
 from keras_vatt.data._report import CorpusReport, Finding, Problem
 from keras_vatt.data._subtitles import Cue, read_subtitles
 from keras_vatt.data.decoding._encoding import encode_clip
+from keras_vatt.data.decoding._file_errors import MediaError
 from keras_vatt.data.decoding._frames import decode_frames
 from keras_vatt.data.decoding._limits import MediaLimits, media_limits, set_media_limits
-from keras_vatt.data.decoding._media import (
-    Media,
-    MediaError,
-    MediaInfo,
-    open_media,
-    probe,
-)
+from keras_vatt.data.decoding._media import Media, open_media, probe
+from keras_vatt.data.decoding._media_info import MediaInfo
 from keras_vatt.data.decoding._media_segment import MediaSegment
 from keras_vatt.data.decoding._waveform import decode_waveform
 from keras_vatt.data.demo._corpus import make_demo_corpus
 from keras_vatt.data.demo._speech import Utterance, synthesize_speech
 
 __all__ = [
+    "CacheError",
     "CachedClips",
     "Clip",
     "ClipAugmentation",
+    "ClipReader",
     "ClipSource",
     "ClipSpec",
     "CorpusReport",
@@ -49,6 +49,7 @@ __all__ = [
     "Segment",
     "Utterance",
     "build_cache",
+    "datasets",
     "decode_clip",
     "decode_frames",
     "decode_waveform",

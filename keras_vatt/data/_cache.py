@@ -1,8 +1,7 @@
-"""Clips decoded once and kept on disk, for corpora that are read many times."""
+"""A cache of decoded clips on disk, for corpora that are read many times."""
 
-import collections
-import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -14,34 +13,43 @@ import tqdm
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from array_record.python.array_record_module import ArrayRecordWriter
 
+from keras_vatt._errors import KerasVATTError
 from keras_vatt._files import atomic_write, scratch_folder
 from keras_vatt._os_errors import os_errors_at
+from keras_vatt.data._clip import Clip
+from keras_vatt.data._clip_elements import (
+    Element,
+    Tokenize,
+    find_wordless_captions,
+    make_element,
+)
+from keras_vatt.data._clip_source import ClipSource
 from keras_vatt.data._clip_spec import ClipSpec
-from keras_vatt.data._clips import Clip, find_wordless_captions, make_element
 from keras_vatt.data._manifest import Segment
 from keras_vatt.data._report import CorpusReport
-from keras_vatt.data.decoding._media import MediaError
+from keras_vatt.data.decoding._decode_ahead import decode_ahead
+from keras_vatt.data.decoding._file_errors import MediaError
 
 _RECORDS = "clips.array_record"
 _INDEX = "cache.json"
-# Counted up when the layout of the records or of the index changes, or decoding does.
+# Incremented if the layout of the records or of the index changes, or decoding does.
 _FORMAT_VERSION = 2
-# One clip a record, so that any clip can be read alone.
+# One clip per record, so that clips are read individually.
 _WRITER_OPTIONS = "group_size:1,zstd:1"
 _FULL_SCALE = 32767
-# What a damaged index makes of the code that reads it.
+# Exceptions of code that reads a damaged index.
 _INDEX_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
-class CacheError(ValueError):
-    """A cache that is damaged: it has to be deleted and built again.
+class CacheError(KerasVATTError, ValueError):
+    """A cache of decoded clips is damaged: it has to be deleted and built again.
 
     Args:
-        path: path of the damaged file.
-        reason: string or exception.
+        path: str or path of the damaged file.
+        reason: str or exception.
     """
 
-    def __init__(self, path, reason):
+    def __init__(self, path: str | os.PathLike[str], reason: str | Exception) -> None:
         path = pathlib.Path(path)
         super().__init__(
             f"The cache of decoded clips {str(path)!r} is damaged ({reason}): delete "
@@ -49,16 +57,16 @@ class CacheError(ValueError):
         )
 
 
-def find_cache_error(error):
-    """Returns what is wrong with a cache, if that is why a training loop failed.
+def find_cache_error(error: BaseException) -> str | None:
+    """Returns the message of the `CacheError` that made a training loop fail.
 
-    TensorFlow's pipelines raise errors of their own, which quote the first one.
+    TensorFlow's pipelines raise their own errors, which quote the original one.
 
     Args:
-        error: exception.
+        error: Exception.
 
     Returns:
-        String, the message of a `CacheError`; `None` for other errors.
+        A string, the message of a `CacheError`; `None` for other errors.
     """
     if isinstance(error, CacheError):
         return str(error)
@@ -70,34 +78,39 @@ def find_cache_error(error):
     return None
 
 
-def build_cache(source, folder, workers=None, progress=True):
-    """Decode every clip of a source once and store it in a folder.
+def build_cache(
+    source: ClipSource,
+    folder: str | os.PathLike[str],
+    num_workers: int | None = None,
+    progress: bool = True,
+) -> CorpusReport:
+    """Decodes every clip of a source once and stores it in a folder.
 
-    Reading a stored clip takes a small part of the time of decoding it. Clips are
-    stored with fixed windows in the middle of their segments: training from a cache
-    has no jitter in time or in space. Waveforms are stored with 16 bits; that
-    rounding is the only difference to decoding.
+    Reading a stored clip takes a small fraction of the time of decoding it. Clips are
+    cut from the middle of their segments: training from a cache has no jitter in time
+    or in space. Waveforms are stored with 16 bits; that rounding is the only difference
+    to decoding.
 
-    A folder that already has a cache of the same clips (the same specification, rows
-    of the manifest, sizes and times of change of the files) is left as it is, and a
-    cache whose files are cut or missing is built again. A build that is interrupted
+    A folder that already has a cache of the same clips (the same specification,
+    segments, sizes and modification times of the files) is used unchanged, and a cache
+    whose files are truncated or missing is built again. A build that is interrupted
     leaves no cache; if it is killed, the next build removes its folder `.partial-*`.
 
     Args:
         source: `ClipSource` with `training=False`.
-        folder: str or path of a folder for this cache alone; made if it is missing.
-        workers: int, clips decoded at the same time, by threads: decoding releases
-            the interpreter lock. `None` stands for the number of processors. Defaults
-            to `None`.
+        folder: str or path of a folder for this cache alone; created if it is missing.
+        num_workers: int, number of clips that are decoded in parallel, in threads:
+            decoding releases the global interpreter lock. Defaults to `None`, the
+            number of processors.
         progress: bool, whether to show a progress bar. Defaults to `True`.
 
     Returns:
-        The `CorpusReport` of the build: clips that can't be decoded are left out.
+        The `CorpusReport` of the build: clips that can't be decoded are skipped.
 
     Raises:
         MediaError: If a clip can't be decoded and `source.on_error` is `"raise"`.
         ValueError: If `source` cuts clips at random.
-        OSError: If the cache can't be written, such as on a full disk.
+        OSError: If the cache can't be written, for example on a full disk.
 
     Example: see `CachedClips`.
     """
@@ -105,13 +118,13 @@ def build_cache(source, folder, workers=None, progress=True):
         raise ValueError("A cache needs a `ClipSource` with `training=False`.")
     folder = pathlib.Path(folder)
     fingerprint = _fingerprint(source)
-    index = _index_of_sound_cache(folder, fingerprint)
+    index = _index_of_intact_cache(folder, fingerprint)
     if index is not None:
         return _updated_report(index, source, folder)
     folder.mkdir(parents=True, exist_ok=True)
     with scratch_folder(folder, ".partial-", (_RECORDS, _INDEX)) as partial:
         with os_errors_at(folder / _RECORDS):
-            clips = _write_records(source, partial / _RECORDS, workers, progress)
+            clips = _write_records(source, partial / _RECORDS, num_workers, progress)
         index = {
             "format_version": _FORMAT_VERSION,
             "fingerprint": fingerprint,
@@ -120,7 +133,7 @@ def build_cache(source, folder, workers=None, progress=True):
             "report": source.report.to_dict(),
             "clips": clips,
         }
-        # The index goes first and comes last: without it there is no cache.
+        # The index is deleted first and written last: without it there is no cache.
         (folder / _INDEX).unlink(missing_ok=True)
         os.replace(partial / _RECORDS, folder / _RECORDS)
         with atomic_write(folder / _INDEX) as file:
@@ -132,16 +145,16 @@ class CachedClips:
     """The clips of a cache, with the same elements as a `ClipSource`.
 
     Args:
-        folder: str or path of a folder that `build_cache` has filled.
+        folder: str or path of a folder that `build_cache` wrote.
         tokenize: Callable from a list of n strings to an integer array of shape
             `(n, words)`.
         candidates: int, captions for each clip, at most as many as the cache was
-            built with; `None` for as many. Defaults to `None`.
+            built with. Defaults to `None`, for as many.
 
     Raises:
         FileNotFoundError: If the folder has no complete cache.
-        CacheError: If the cache is damaged, a `ValueError`. A clip whose record is
-            damaged raises it when it is read.
+        CacheError: If the cache is damaged. Damaged records raise it when they are
+            read. It is a `ValueError`.
         ValueError: If the cache has fewer `candidates`.
 
     Example:
@@ -162,12 +175,17 @@ class CachedClips:
     ```
     """
 
-    def __init__(self, folder, tokenize, candidates=None):
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        tokenize: Tokenize,
+        candidates: int | None = None,
+    ) -> None:
         folder = pathlib.Path(folder)
         index = _read_index(folder)
         if index is None:
             raise FileNotFoundError(
-                f"There is no complete cache of this version in {str(folder)!r}. Make "
+                f"There is no complete cache of this version in {str(folder)!r}. Build "
                 "one with `build_cache`."
             )
         self.tokenize = tokenize
@@ -186,24 +204,25 @@ class CachedClips:
                 f"Received: candidates={candidates}"
             )
         wordless = find_wordless_captions(self.segments, tokenize)
-        # The build may have found the same, with its own tokenizer.
+        # The build may have found the same captions, with its tokenizer.
         findings = tuple(dict.fromkeys((*built.findings, *wordless)))
         self.report = dataclasses.replace(built, findings=findings)
         self._path = folder / _RECORDS
         self._records = _open_records(self._path, len(self._clips))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._clips)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Element:
         return self.clip(index)
 
-    def clip(self, index, epoch=0):
-        """Return one element, see `ClipSource`.
+    def clip(self, index: int, epoch: int = 0) -> Element:
+        """Returns one element, see `ClipSource`.
 
         Args:
-            index: int, the number of the clip.
-            epoch: int. A cached clip is the same in every epoch. Defaults to `0`.
+            index: int. Index of the clip.
+            epoch: int. Not used: a cached clip is the same in every epoch. Defaults to
+                `0`.
 
         Returns:
             A dict of NumPy arrays.
@@ -211,17 +230,17 @@ class CachedClips:
         decoded = self.decode(index)
         return make_element(decoded, self.spec, self.tokenize, self.candidates)
 
-    def decode(self, index):
-        """Read one clip without tokenising it.
+    def decode(self, index: int) -> Clip:
+        """Reads one clip without tokenizing it.
 
         Args:
-            index: int, the number of the clip.
+            index: int. Index of the clip.
 
         Returns:
             A `keras_vatt.data.Clip`.
 
         Raises:
-            CacheError: If its record is damaged: records have checksums.
+            CacheError: If its record is damaged.
         """
         stored = self._clips[index]
         captions = stored["captions"][: self.candidates]
@@ -233,7 +252,7 @@ class CachedClips:
 
 
 def _read_index(folder):
-    """Return the index of a cache, `None` where there is none of this version."""
+    """Returns the index of a cache, or `None` if there is none of this version."""
     path = folder / _INDEX
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
@@ -244,8 +263,8 @@ def _read_index(folder):
         raise CacheError(path, error) from error
 
 
-def _index_of_sound_cache(folder, fingerprint):
-    """Returns the index of a cache of the same clips, `None` if it must be built."""
+def _index_of_intact_cache(folder, fingerprint):
+    """Returns the index of a cache of the same clips, or `None` if it must be built."""
     try:
         index = _read_index(folder)
         if index is None or index["fingerprint"] != fingerprint:
@@ -258,9 +277,9 @@ def _index_of_sound_cache(folder, fingerprint):
 
 
 def _updated_report(index, source, folder):
-    """Returns the report of a cache with the files that are left out by now.
+    """Returns the report of a cache, updated with the files that are skipped now.
 
-    They are no part of the cache: files that can't be used may come and go.
+    Skipped files are not a part of the cache, so they may have changed since then.
     """
     source.recall(CorpusReport.from_dict(index["report"]).findings)
     report = source.report.to_dict()
@@ -284,12 +303,12 @@ def _open_records(path, count):
 def _checked_clip(stored):
     captions = stored["captions"]
     if not isinstance(captions, list) or not isinstance(stored["has_audio"], bool):
-        raise TypeError(f"{stored!r} is no clip")
+        raise TypeError(f"{stored!r} is not a clip")
     return stored
 
 
 def _fingerprint(source):
-    """Return a digest of everything that the content of a cache depends on."""
+    """Returns a digest of everything that the content of a cache depends on."""
     clips = []
     for index, segment in enumerate(source.segments):
         row = dataclasses.asdict(segment)
@@ -300,20 +319,20 @@ def _fingerprint(source):
 
 
 def _stamp(path):
-    """Returns size and time of change of a file; zeros if it is gone by now."""
+    """Returns the size and the modification time of a file; zeros if it is missing."""
     try:
         status = os.stat(path)
-    except OSError:  # Decoding reports it.
+    except OSError:  # Decoding reports the error.
         return 0, 0
     return status.st_size, status.st_mtime_ns
 
 
-def _write_records(source, path, workers, progress):
-    """Write the records; return what the index says of each clip."""
+def _write_records(source, path, num_workers, progress):
+    """Writes the records; returns the entry of each clip in the index."""
     stored = []
     writer = ArrayRecordWriter(str(path), _WRITER_OPTIONS)
     try:
-        decoded = _decode_all(source, workers or os.cpu_count())
+        decoded = _decode_all(source, num_workers)
         bar = tqdm.tqdm(decoded, "caching clips", len(source), disable=not progress)
         for segment, clip in bar:
             if clip is None:
@@ -326,26 +345,20 @@ def _write_records(source, path, workers, progress):
     return stored
 
 
-def _decode_all(source, workers):
-    """Yield each segment with its clip, or with `None` where that can't be decoded."""
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        waiting = collections.deque()
-        for index in range(len(source)):
-            waiting.append(pool.submit(_try_to_decode, source, index))
-            # Decoding must not run far ahead of writing: clips are large.
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+def _decode_all(source, num_workers):
+    """Yields each segment with its clip, or with `None` if that can't be decoded."""
+    decode = functools.partial(_try_to_decode, source)
+    for index, clip in decode_ahead(range(len(source)), decode, num_workers):
+        yield source.segments[index], clip.result()
 
 
 def _try_to_decode(source, index):
     try:
-        return source.segments[index], source.decode(index)
-    except MediaError:  # The source has put it into its report.
+        return source.decode(index)
+    except MediaError:  # The source has added it to its report.
         if source.on_error == "raise":
             raise
-        return source.segments[index], None
+        return None
 
 
 def _pack(clip, spec):
@@ -357,7 +370,7 @@ def _pack(clip, spec):
 def _unpack(record, spec):
     size = math.prod(spec.video_shape)
     if len(record) != size + 2 * spec.audio_samples:
-        raise ValueError("a record has another size than a clip")
+        raise ValueError("a record does not have the size of a clip")
     frames = np.frombuffer(record, np.uint8, size).reshape(spec.video_shape)
     samples = np.frombuffer(record, "<i2", offset=size)
     return frames, samples / np.float32(_FULL_SCALE)

@@ -15,7 +15,7 @@ from keras_vatt.data._subtitles import SUBTITLE_SUFFIXES, read_subtitles
 # A language tag, such as `en`, `en-US`, `zh-Hans` or YouTube's `en-orig`.
 _LANGUAGE = re.compile(r"([a-z]{2,3})([-_][a-z0-9_-]{1,40})?", re.IGNORECASE)
 _QUALIFIERS = {"auto", "cc", "default", "hi", "sdh"}
-# The id of a video of YouTube at the end of a name, as yt-dlp writes it.
+# The id of a YouTube video at the end of a name, as yt-dlp writes it.
 _BRACKETED_ID = re.compile(r"\[([\w-]{11})\]$")
 
 
@@ -26,7 +26,7 @@ class CaptionFiles:
     `talk.vtt`, `talk.en.vtt`, `talk.mp4.vtt` or `talk.mp4.en.vtt`; a CSV file
     `talk.csv` with the columns `start,end,text`; or the entry `talk` of a
     `caption.json`, in its folder or in one above it. The first that can be read is
-    taken, in this order. Of several languages, `language` comes first, then its
+    used, in this order. Of several languages, `language` comes first, then its
     regional variants, then a file without a language, then the others in
     alphabetical order.
 
@@ -34,8 +34,8 @@ class CaptionFiles:
         root: `pathlib.Path` of the corpus.
         videos: list of `pathlib.Path`, all videos of the corpus.
         paths: list of `pathlib.Path`, all other files that may have captions.
-        language: string, such as `"en"`.
-        max_bytes: int, the largest file of captions that is read.
+        language: str, such as `"en"`.
+        max_bytes: int, size of the largest file of captions that is read.
     """
 
     def __init__(self, root, videos, paths, language, max_bytes):
@@ -55,13 +55,13 @@ class CaptionFiles:
             video: `pathlib.Path`, one of the videos.
 
         Returns:
-            List of `Cue`; empty where there are none. What is wrong with a caption
-            file is added to `findings`.
+            List of `Cue`; empty if there are none. Problems of caption files are added
+            to `findings`.
         """
         return self._in_subtitles(video) or self._in_csv(video) or self._in_table(video)
 
     def _assign_subtitles(self, videos, paths):
-        """Gives each subtitle file to the videos that it is named for."""
+        """Assigns each subtitle file to the videos with its name."""
         videos_by_name = collections.defaultdict(list)
         for video in videos:
             for name in {video.stem, video.name}:
@@ -72,7 +72,11 @@ class CaptionFiles:
             names = map(path.with_name, _video_names(path.stem))
             owner = next(filter(videos_by_name.get, names), None)
             if owner is None:
-                self._add(Problem.IGNORED, path, "no video of this name is beside it")
+                self._add(
+                    Problem.IGNORED,
+                    path,
+                    "there is no video of this name in its folder",
+                )
             for video in videos_by_name.get(owner, ()):
                 self._subtitles[video].append(path)
 
@@ -124,7 +128,7 @@ class CaptionFiles:
             self._add(Problem.MALFORMED, where, str(error))
             return []
         if left_out:
-            reason = f"{left_out} cues without words or with times that can't be read"
+            reason = f"{left_out} cues without words or with invalid times"
             self._add(Problem.MALFORMED, where, reason)
         return cues
 

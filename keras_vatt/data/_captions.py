@@ -1,25 +1,31 @@
-"""Which captions belong to a clip: its own, and the nearest ones in time."""
+"""Caption candidates of a clip: its own caption, and the nearest ones in time."""
 
 import bisect
 import heapq
 import itertools
+from collections.abc import Sequence
+
+from keras_vatt.data._manifest import Segment
 
 
-def nearest_captions(segments, index, candidates):
+def nearest_captions(
+    segments: Sequence[Segment], index: int, candidates: int
+) -> list[str]:
     """Returns the caption candidates of a segment for the MIL-NCE loss.
 
-    Speech often names a thing a little before or after it is seen, so MIL-NCE
-    (arXiv 1912.06430) takes several captions as possible positives: the segment's
-    own caption, then those whose segments lie nearest, by the distance between
-    centers; of two equally near ones the earlier comes first.
+    Speech often names a thing a little before or after it is visible, so MIL-NCE
+    (arXiv 1912.06430) takes several captions as possible positives: the caption of the
+    segment, then those of the nearest segments, by the distance between centers; of two
+    at the same distance the earlier comes first.
 
-    A file with fewer captions repeats them in the same order: a repeated true
-    caption is no wrong positive. (The original code pads with empty text.)
+    The captions of a file with too few of them are repeated in the same order: a
+    repeated true caption is not a wrong positive. (The original code pads with empty
+    text.)
 
     Args:
         segments: List of `Segment` of one file, in any order.
-        index: int, the segment in that list.
-        candidates: int, the number of captions wanted; VATT is pre-trained with `5`.
+        index: int, index of the segment in that list.
+        candidates: int, number of captions; VATT is pre-trained with `5`.
 
     Returns:
         List of `candidates` strings. Empty if the segment itself has no caption.
@@ -37,7 +43,7 @@ def nearest_captions(segments, index, candidates):
 
 
 class CaptionOrder:
-    """The captions of one file, ordered once to find the nearest ones of each.
+    """The captions of one file, sorted once to find the nearest ones of each segment.
 
     Args:
         segments: List of `Segment` of one file, in any order.
@@ -68,7 +74,7 @@ class CaptionOrder:
         return [captions[i % len(captions)] for i in range(candidates)]
 
     def _earlier(self, end, count):
-        """Yields entries before a place by falling time; at one time, in order."""
+        """Yields earlier entries, the latest first; those of one time in order."""
         while end > 0:
             center = self._order[end - 1][0]
             start = bisect.bisect_left(self._order, (center, -1))

@@ -1,38 +1,49 @@
-"""Names and labels of classes, checked before anything is trained on them."""
+"""Checks of class names and labels before training."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 
-def check_class_names(names, num_classes):
-    """Names of classes as a tuple of strings, `None` if there are none.
+def check_class_names(
+    names: Sequence[str] | None, num_classes: int
+) -> tuple[str, ...] | None:
+    """Checks the names of classes.
+
+    Args:
+        names: Sequence of strings, or `None`.
+        num_classes: int.
+
+    Returns:
+        Tuple of strings, or `None` if `names` is `None`.
 
     Raises:
-        ValueError: if they are no strings, or not one for each class.
+        ValueError: If they are not strings, or not one per class.
     """
     if names is None:
         return None
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
         raise ValueError(
-            f"`class_names` is a sequence of strings. Received: {names!r:.200}"
+            f"`class_names` must be a sequence of strings. Received: {names!r:.200}"
         )
     if len(names) != num_classes:
         raise ValueError(
-            "`class_names` has a name for each class. Received: "
+            "`class_names` must have one name per class. Received: "
             f"{len(names)} names for num_classes={num_classes}"
         )
     return tuple(names)
 
 
-def check_labels(labels, num_classes, multi_label):
-    """Refuse labels that don't fit the classes, as far as they lie open.
+def check_labels(labels: object, num_classes: int, multi_label: bool) -> None:
+    """Raises a `ValueError` if labels don't fit the classes.
 
     Args:
-        labels: list or NumPy array; anything else (`None`, a tensor) passes.
+        labels: List or NumPy array. Other types, such as tensors, are not checked.
         num_classes: int.
-        multi_label: bool.
+        multi_label: bool. Whether a clip may have several classes.
 
     Raises:
-        ValueError: if classes are out of range, or rows have another length.
+        ValueError: If classes are out of range, or rows have another length.
     """
     if not isinstance(labels, list | np.ndarray):
         return
@@ -42,29 +53,29 @@ def check_labels(labels, num_classes, multi_label):
         return
     if multi_label:
         raise ValueError(
-            f"With `multi_label` each clip has a row of {num_classes} numbers, 1 for "
-            "each of its labels and 0 elsewhere. Received: labels of shape "
+            f"With `multi_label`, each clip must have a row of {num_classes} numbers: "
+            "1 for each of its classes, 0 elsewhere. Received: labels of shape "
             f"{labels.shape}{_range_of(labels)}"
         )
     is_column = labels.ndim == 1 or (labels.ndim == 2 and labels.shape[1] == 1)
     is_whole = np.issubdtype(labels.dtype, np.number) and (labels % 1 == 0).all()
     if not (is_column and is_whole and _in_range(labels, num_classes)):
         raise ValueError(
-            f"Labels are classes from 0 to {num_classes - 1}, or rows of "
+            f"Labels must be classes from 0 to {num_classes - 1}, or rows of "
             f"{num_classes} probabilities. Received: labels of {labels.dtype} of shape "
             f"{labels.shape}{_range_of(labels)}"
         )
 
 
-def label_rows(labels, num_classes):
-    """Labels as rows with a number for each class.
+def label_rows(labels: object, num_classes: int) -> np.ndarray:
+    """Converts labels to rows with one number per class.
 
     Args:
-        labels: classes of shape `(clips,)` or `(clips, 1)`, or such rows.
+        labels: Array of classes, shape `(clips,)` or `(clips, 1)`, or such rows.
         num_classes: int.
 
     Returns:
-        float32 NumPy array of shape `(clips, num_classes)`.
+        NumPy array of float32, shape `(clips, num_classes)`.
     """
     labels = np.asarray(labels)
     if labels.ndim == 2 and labels.shape[1] == num_classes:

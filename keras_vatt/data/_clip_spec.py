@@ -1,4 +1,6 @@
-"""What one clip is: how many frames, how often, how large, how much sound."""
+"""The shape of a clip: its frames, their rate and size, and its audio samples."""
+
+from __future__ import annotations
 
 import dataclasses
 import math
@@ -9,21 +11,19 @@ class ClipSpec:
     """The shape of a clip, with all times in seconds.
 
     The defaults are the pre-training input of VATT (arXiv 2104.11178, section 4):
-    32 frames at 10 frames per second and the 3.2 seconds of sound that go with
-    them. Frames are chosen by time, so a video of any frame rate gives a clip of the
-    same duration. (The original code strides over stored frames instead, and so
-    reads 2.56 seconds of a 25 fps video beside 3.2 seconds of sound.)
+    32 frames at 10 frames per second and the same 3.2 seconds of audio. Frames are
+    chosen by time, so a video of any frame rate gives a clip of the same duration. (The
+    original code strides over stored frames instead, and so pairs 2.56 seconds of a
+    25 fps video with 3.2 seconds of audio.)
 
     Args:
         num_frames: int, frames in a clip. Defaults to `32`.
-        frames_per_second: float, how many of them show one second. Defaults to
-            `10.0`.
+        frames_per_second: float, rate of the frames of the clip. Defaults to `10.0`.
         frame_size: int, height and width of a frame in pixels. Defaults to `224`.
-        sampling_rate: int, samples of the waveform per second, in hertz. Defaults to
-            `48_000`.
-        audio_samples: int, samples in a waveform. `None` stands for the samples of
-            the same seconds, `num_frames / frames_per_second * sampling_rate`
-            rounded to the nearest integer. Defaults to `None`.
+        sampling_rate: int, rate of the waveform, in hertz. Defaults to `48_000`.
+        audio_samples: int, samples in a waveform. Defaults to `None`, for a waveform
+            as long as the frames: `num_frames / frames_per_second * sampling_rate`
+            samples, rounded to the nearest integer.
 
     Raises:
         ValueError: If a number is not positive or not finite, or if a count is not
@@ -46,7 +46,7 @@ class ClipSpec:
     sampling_rate: int = 48_000
     audio_samples: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_positive("frames_per_second", self.frames_per_second)
         object.__setattr__(self, "frames_per_second", float(self.frames_per_second))
         for name in ("num_frames", "frame_size", "sampling_rate"):
@@ -57,27 +57,27 @@ class ClipSpec:
         _check_count("audio_samples", self.audio_samples)
 
     @property
-    def duration(self):
-        """Seconds that the frames of a clip show, a float."""
+    def duration(self) -> float:
+        """Duration of the frames of a clip, in seconds."""
         return self.num_frames / self.frames_per_second
 
     @property
-    def frame_period(self):
-        """Seconds from one frame of a clip to the next, a float."""
+    def frame_period(self) -> float:
+        """Time from one frame of a clip to the next, in seconds."""
         return 1.0 / self.frames_per_second
 
     @property
-    def video_shape(self):
+    def video_shape(self) -> tuple[int, int, int, int]:
         """Shape of the frames of a clip: `(num_frames, size, size, 3)`."""
         return (self.num_frames, self.frame_size, self.frame_size, 3)
 
-    def get_config(self):
-        """Return the arguments that make this specification, as a dict."""
+    def get_config(self) -> dict:
+        """Returns the arguments of this specification as a dict."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_config(cls, config):
-        """Make a specification from what `get_config` returned."""
+    def from_config(cls, config: dict) -> ClipSpec:
+        """Creates a specification from the result of `get_config`."""
         return cls(**config)
 
 

@@ -1,4 +1,4 @@
-"""The files of a folder of videos, and those that are not read, with the reason."""
+"""Finds the files of a folder of videos, and reports those that are not read."""
 
 import dataclasses
 import os
@@ -15,13 +15,13 @@ _HINT = "If you trust this corpus, pass `allow_outside=True` or `--allow-outside
 
 @dataclasses.dataclass
 class FolderContent:
-    """Videos and findings of a folder.
+    """Videos, caption files and findings of a folder.
 
     Args:
-        videos: dict from the real path of each video, a string, to the `pathlib.Path`
-            by which it was found.
-        captions: list of `pathlib.Path`, files that may have captions.
-        findings: list of `Finding`, media files that are not read.
+        videos: Dict from the real path of each video, a string, to the `pathlib.Path`
+            at which it was found.
+        captions: List of `pathlib.Path`. Files that may have captions.
+        findings: List of `Finding`. Media files that are not read.
     """
 
     videos: dict = dataclasses.field(default_factory=dict)
@@ -29,27 +29,27 @@ class FolderContent:
     findings: list = dataclasses.field(default_factory=list)
 
     def ignore(self, path, reason, problem=Problem.IGNORED):
-        """Adds a finding: a file that is not read."""
+        """Adds a finding about a file that is not read."""
         self.findings.append(Finding(problem, str(path), reason))
 
 
 def find_files(root, allow_outside):
     """Finds the videos and the caption files under a folder, in alphabetical order.
 
-    Hidden files and folders are left out. Links to files are followed if they lead to
-    a file of the folder that is not taken anyway. With `allow_outside` links to other
-    places are followed as well, those of folders once each.
+    Hidden files and folders are skipped. Links to files of the folder are followed, but
+    each file is used once. With `allow_outside`, links to other places are followed
+    too, each folder once.
 
     Args:
         root: `pathlib.Path` of a folder.
-        allow_outside: bool, whether links may lead out of it.
+        allow_outside: bool. Whether links may lead out of it.
 
     Returns:
         A `FolderContent`.
     """
     content = FolderContent()
     paths = sorted(_walk(root, allow_outside, content))
-    # Links last: a file that two names lead to is taken by its own name.
+    # Links come last, so that a file is used under its own name.
     for path in sorted(paths, key=os.path.islink):
         if _is_wanted(path, content) and _is_readable(
             path, root, allow_outside, content
@@ -60,7 +60,7 @@ def find_files(root, allow_outside):
 
 
 def outside_reason(what):
-    """Returns the reason for which a path that leads out of a corpus is refused."""
+    """Returns why a path that leads out of a corpus is rejected."""
     return f"{what} outside the folder of the corpus. {_HINT}"
 
 
@@ -85,13 +85,13 @@ def _is_followed(path, target, root, allow_outside, seen, content):
     """Returns whether a link to a folder is followed; if not, adds a finding."""
     real_root = os.path.realpath(root)
     if pathlib.Path(target).is_relative_to(real_root):
-        reason = "is a link to a folder of the corpus, which is read by its own name"
+        reason = "is a link to a folder of the corpus, which is read under its own name"
     elif not allow_outside:
         reason = outside_reason("is a link to a folder")
     elif pathlib.Path(real_root).is_relative_to(target):
         reason = "is a link to a folder that the corpus is in"
     elif target in seen:
-        reason = "is a link to a folder that is read by another name"
+        reason = "is a link to a folder that is read under another name"
     else:
         return True
     content.ignore(path, reason)
@@ -115,7 +115,7 @@ def _is_readable(path, root, allow_outside, content):
     if not os.path.exists(path):
         content.ignore(path, "is a link to a file that doesn't exist", Problem.MISSING)
     elif not os.path.isfile(path):
-        content.ignore(path, "is no regular file")
+        content.ignore(path, "is not a regular file")
     elif not allow_outside and leads_outside(root, path):
         content.ignore(path, outside_reason("is a link to a file"))
     else:

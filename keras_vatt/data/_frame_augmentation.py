@@ -1,38 +1,44 @@
-"""Random changes to the frames of a clip, drawn on the host, for fine-tuning."""
+"""Random augmentation of the frames of a clip on the host, for fine-tuning."""
+
+from __future__ import annotations
 
 import dataclasses
 
 import av
 import numpy as np
 
-_ATTEMPTS = 100  # To draw a crop that fits into the frame.
+# Attempts to draw a crop that fits into the frame.
+_ATTEMPTS = 100
+# Largest change of brightness, and of hue as a fraction of the color circle.
 _BRIGHTNESS, _HUE = 32 / 255, 0.2
-_FACTORS = (0.6, 1.4)  # Of saturation and of contrast.
+# Range of the factors of saturation and of contrast.
+_FACTORS = (0.6, 1.4)
 
 
 @dataclasses.dataclass(frozen=True)
 class FrameAugmentation:
-    """Crop, mirror and colour jitter, the same for all frames of a clip.
+    """Random crop, horizontal flip and color jitter, equal for all frames of a clip.
 
-    VATT's fine-tuning on video. A part of the frame of random size, shape and place is
-    resized to the whole frame. Brightness, saturation, contrast and hue are changed, in
-    that order, by at most 32/255, factors from 0.6 to 1.4 (twice) and 0.2 of the
-    colour circle; colours that leave the range are cut off after each of these. Unlike
-    the original, which crops the whole picture, this crops frames that the
-    preprocessor has cropped to a square already.
+    This is the augmentation of VATT's fine-tuning on video. A crop of random area,
+    aspect ratio and position is resized to the whole frame. Then brightness,
+    saturation, contrast and hue are changed, in this order: by at most 32/255, by two
+    factors from 0.6 to 1.4, and by at most 0.2 of the color circle. Colors are clipped
+    to their range after each step. Unlike the original, which crops the full frame of
+    the video, this class crops frames that the preprocessor has already cropped to a
+    square.
 
     Args:
-        area: tuple of floats, the least and the largest part of the frame. Defaults to
-            `(0.08, 1.0)`.
-        aspect: tuple of floats, the least and the largest width over height. Defaults
-            to `(0.5, 2.0)`.
-        mirror: float, probability that a clip is mirrored left to right. Defaults to
-            `0.5`.
-        color: float, probability that the colours of a clip are changed. Defaults to
+        area: Tuple of floats. Smallest and largest area of the crop, as fractions of
+            the frame. Defaults to `(0.08, 1.0)`.
+        aspect: Tuple of floats. Smallest and largest aspect ratio (width over height)
+            of the crop. Defaults to `(0.5, 2.0)`.
+        horizontal_flip: float. Probability that a clip is flipped horizontally.
+            Defaults to `0.5`.
+        color: float. Probability that the colors of a clip are changed. Defaults to
             `0.8`.
 
     Raises:
-        ValueError: if a probability or a range is impossible.
+        ValueError: If a probability or a range is invalid.
 
     Example:
     ```python
@@ -47,44 +53,46 @@ class FrameAugmentation:
 
     area: tuple[float, float] = (0.08, 1.0)
     aspect: tuple[float, float] = (0.5, 2.0)
-    mirror: float = 0.5
+    horizontal_flip: float = 0.5
     color: float = 0.8
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("area", "aspect"):
             low, high = getattr(self, name)
             if not 0 < low <= high or (name == "area" and high > 1):
                 raise ValueError(
-                    f"`{name}` must be a range of positive numbers, of areas up to 1. "
-                    f"Received: {name}={getattr(self, name)}"
+                    f"`{name}` must be a range of positive numbers (at most 1 for "
+                    f"`area`). Received: {name}={getattr(self, name)}"
                 )
-        for name in ("mirror", "color"):
+        for name in ("horizontal_flip", "color"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(
                     f"`{name}` must lie in [0, 1]. Received: {getattr(self, name)}"
                 )
 
-    def __call__(self, frames, generator):
-        """A changed copy of a clip.
+    def __call__(
+        self, frames: np.ndarray, generator: np.random.Generator
+    ) -> np.ndarray:
+        """Returns an augmented copy of a clip.
 
         Args:
-            frames: uint8 array of shape `(frames, height, width, 3)`.
+            frames: NumPy array of uint8, shape `(frames, height, width, 3)`.
             generator: `numpy.random.Generator`, the only source of randomness.
 
         Returns:
-            uint8 array of the same shape.
+            NumPy array of uint8 and of the same shape.
 
         Raises:
-            ValueError: if `frames` is of another kind.
+            ValueError: If `frames` has another dtype or shape.
         """
         frames = np.asarray(frames)
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
             raise ValueError(
-                "Frames to augment are uint8 of shape (frames, height, width, 3). "
+                "`frames` must be uint8 of shape (frames, height, width, 3). "
                 f"Received: {frames.dtype} of shape {frames.shape}"
             )
         frames = _resized(self._crop(frames, generator), frames.shape[1:3])
-        if generator.uniform() < self.mirror:
+        if generator.uniform() < self.horizontal_flip:
             frames = frames[:, :, ::-1]
         if generator.uniform() >= self.color:
             return np.ascontiguousarray(frames)
@@ -96,13 +104,13 @@ class FrameAugmentation:
             hue=generator.uniform(-_HUE, _HUE),
         )
 
-    def get_config(self):
-        """Return the arguments that make this augmentation, as a dict."""
+    def get_config(self) -> dict:
+        """Returns the arguments of this augmentation as a dict."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_config(cls, config):
-        """Make an augmentation from what `get_config` returned."""
+    def from_config(cls, config: dict) -> FrameAugmentation:
+        """Creates an augmentation from the result of `get_config`."""
         ranges = {name: tuple(config[name]) for name in ("area", "aspect")}
         return cls(**config | ranges)
 
@@ -121,17 +129,17 @@ class FrameAugmentation:
 
 
 def change_colors(frames, brightness, saturation, contrast, hue):
-    """Frames in other colours.
+    """Changes the colors of frames.
 
     Args:
-        frames: uint8 array of shape `(frames, height, width, 3)`.
-        brightness: float that is added to channels in [0, 1].
-        saturation: float by which the saturation is multiplied.
-        contrast: float by which the distance from a frame's mean colour is multiplied.
-        hue: float by which the colour circle, of length 1, is turned.
+        frames: NumPy array of uint8, shape `(frames, height, width, 3)`.
+        brightness: float. Offset of the channels, which lie in [0, 1].
+        saturation: float. Factor of the saturation.
+        contrast: float. Factor of the distance from the mean color of a frame.
+        hue: float. Rotation of the hue; 1 is the whole color circle.
 
     Returns:
-        uint8 array of the same shape.
+        NumPy array of uint8 and of the same shape.
     """
     from matplotlib import colors  # Slow to import.
 
@@ -145,7 +153,7 @@ def change_colors(frames, brightness, saturation, contrast, hue):
 
 
 def _saturated(images, factor):
-    """Multiply the saturation, up to the most there is, at the same hue and value."""
+    """Multiplies the saturation, up to its maximum, at the same hue and value."""
     value = images.max(axis=-1, keepdims=True)
     spread = value - images.min(axis=-1, keepdims=True)
     most = value / np.maximum(spread, 1e-6)

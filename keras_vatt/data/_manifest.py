@@ -1,4 +1,4 @@
-"""Corpora of captioned videos: manifests, and folders with subtitles."""
+"""Reads corpora of captioned videos: manifests, and folders with subtitles."""
 
 import csv
 import dataclasses
@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pathlib
+from collections.abc import Iterable
 
 from keras_vatt._files import atomic_write
 from keras_vatt.data._caption_files import CaptionFiles
@@ -53,46 +54,47 @@ class Segment:
 
 
 def read_corpus(
-    source,
-    allow_outside=False,
-    caption_language="en",
-    max_subtitle_bytes=MAX_SUBTITLE_BYTES,
-):
-    """Reads which segments of which files make up a corpus.
+    source: str | os.PathLike[str],
+    allow_outside: bool = False,
+    caption_language: str = "en",
+    max_subtitle_bytes: int = MAX_SUBTITLE_BYTES,
+) -> tuple[list[Segment], list[Finding]]:
+    """Reads the segments of a corpus from a manifest or a folder.
 
     A manifest has one row per segment: `path` (relative to the manifest), `start` and
     `end` in seconds, `caption`, `split`; only `path` is required, and further columns
     are kept in `Segment.extra`. It is JSON Lines (`.jsonl`, one object per line) or CSV
     (`.csv`, with a header), in UTF-8.
 
-    In a folder, `manifest.jsonl` or `manifest.csv` is read if there is one. Otherwise
-    every video under it is taken, in alphabetical order, with the captions next to it:
+    If a folder has a `manifest.jsonl` or `manifest.csv`, that is read. Otherwise the
+    corpus has every video of the folder tree, in alphabetical order, with the captions
+    next to it:
 
-    | captions of `talk.mp4` | what they are |
+    | captions of `talk.mp4` | format |
     |---|---|
     | `talk.vtt`, `talk.srt` | WebVTT or SubRip; its cues are the segments |
     | `talk.en.vtt`, `talk.en-US.srt`, `talk.mp4.vtt` | the same, as yt-dlp names them |
     | `talk.csv` | a table with the columns `start`, `end` and `text` |
     | `caption.json` | HowTo100M's captions of all videos, by their ids |
 
-    The first that can be read is taken. Of several languages, `caption_language` comes
+    The first that can be read is used. Of several languages, `caption_language` comes
     first, then its regional variants, then a file without a language, then the others
     in alphabetical order; the findings name the files that are not read. A video
     without captions is a single segment.
 
     Rows and files that can't be read, and media files that are not read (audio, formats
-    that are not supported, links that lead out of the folder), are left out and
-    reported. Hidden files and folders are left out silently.
+    that are not supported, links that lead out of the folder), are skipped and
+    reported. Hidden files and folders are skipped silently.
 
     Args:
         source: str or path of a manifest or of a folder.
         allow_outside: bool, whether files may lie outside the folder of the corpus:
             absolute paths, paths through `..`, links to other places. Only for
             corpora that you trust. Defaults to `False`.
-        caption_language: str, the language tag of the captions that are preferred.
-            Defaults to `"en"`.
-        max_subtitle_bytes: int, the largest caption file of one video that is read.
-            Defaults to 16 MiB.
+        caption_language: str, language tag of the preferred captions. Defaults to
+            `"en"`.
+        max_subtitle_bytes: int, size of the largest caption file of one video that is
+            read. Defaults to 16 MiB.
 
     Returns:
         Tuple of a list of `Segment` and of a list of `keras_vatt.data.Finding`, the
@@ -101,7 +103,7 @@ def read_corpus(
     Raises:
         FileNotFoundError: If there is no such file or folder.
         ValueError: If a row of a manifest leads out of its folder and `allow_outside`
-            is not set, if a CSV manifest has no `path` column, or if the suffix of a
+            is `False`, if a CSV manifest has no `path` column, or if the suffix of a
             manifest is unknown.
 
     Example:
@@ -128,15 +130,18 @@ def read_corpus(
     return _read_manifest(source, allow_outside)
 
 
-def write_manifest(path, segments):
+def write_manifest(path: str | os.PathLike[str], segments: Iterable[Segment]) -> None:
     """Writes segments to a manifest that `read_corpus` reads.
 
-    The file appears at once when it is complete, or not at all.
+    The write is atomic.
 
     Args:
         path: str or path of the manifest, ending in `.jsonl`. Files in its folder are
             written with relative paths.
         segments: Iterable of `Segment`.
+
+    Raises:
+        ValueError: If the path does not end in `.jsonl`.
 
     Example:
     ```python
@@ -147,7 +152,7 @@ def write_manifest(path, segments):
     """
     path = pathlib.Path(path).absolute()
     if path.suffix != ".jsonl":
-        raise ValueError(f"A manifest is written to a `.jsonl` file. Received: {path}")
+        raise ValueError(f"`path` must end in `.jsonl`. Received: {path}")
     with (
         atomic_write(path) as partial,
         partial.open("w", encoding="utf-8", newline="\n") as file,
@@ -189,8 +194,8 @@ def _read_manifest(manifest, allow_outside):
 def _rows_of(manifest, findings):
     """Yields the line number and the content of each row: JSON text, or a dict."""
     if manifest.suffix not in (".jsonl", ".csv"):
-        raise ValueError(f"A manifest ends in .jsonl or .csv. Received: {manifest}")
-    # What is no UTF-8 becomes a lone surrogate, which marks the row as malformed.
+        raise ValueError(f"A manifest must end in .jsonl or .csv. Received: {manifest}")
+    # Invalid UTF-8 becomes a lone surrogate, which marks the row as malformed.
     with manifest.open(
         encoding="utf-8-sig", errors="surrogateescape", newline=""
     ) as file:
@@ -213,7 +218,7 @@ def _csv_rows(file, manifest, findings):
         for row in reader:
             yield reader.line_num, row
     except csv.Error as error:
-        # Such as a quote that is never closed: where rows end is unknown from here.
+        # For example an unclosed quote: the ends of the following rows are unknown.
         reason = f"{manifest}, line {reader.line_num}: {error}"
         raise ValueError(reason) from error
 

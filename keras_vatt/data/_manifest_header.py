@@ -1,4 +1,4 @@
-"""Columns of a manifest: which are needed, and which were probably meant."""
+"""The header of a manifest: missing columns, and columns with a likely other name."""
 
 _LIKELY_NAMES = {
     "path": ("video", "file", "filepath", "filename", "video_path", "file_path"),
@@ -10,14 +10,14 @@ _MOST_SHOWN = 200
 
 
 def check_header(header, manifest):
-    """Refuses the header of a CSV manifest that has no `path` column.
+    """Raises a `ValueError` if a CSV manifest has no `path` column.
 
     Args:
-        header: list of strings, the names of the columns.
-        manifest: path, for the message.
+        header: List of strings. Names of the columns.
+        manifest: Path of the manifest, for the message.
 
     Raises:
-        ValueError: If there is no such column. It shows the header.
+        ValueError: If there is no such column. The message shows the header.
     """
     if "path" in header:
         return
@@ -25,14 +25,14 @@ def check_header(header, manifest):
 
 
 def missing_column(name, found):
-    """Returns a message that says which column is missing, and which was meant.
+    """Returns a message that names a missing column, and the column to rename.
 
     Args:
-        name: string, the column.
-        found: collection of strings, all available columns.
+        name: str. Name of the missing column.
+        found: Collection of strings. Names of the available columns.
 
     Returns:
-        String.
+        A string.
     """
     if not found:
         return f"has no `{name}` column: it is empty"
@@ -42,7 +42,7 @@ def missing_column(name, found):
         (line,) = found
         delimiter = next((char for char in ";\t|" if char in line), None)
         if delimiter is not None:
-            return f"{message}: separate them by commas instead of {delimiter!r}"
+            return f"{message}: separate them with commas instead of {delimiter!r}"
     meant = _meant(name, found)
     return message if meant is None else f"{message}: rename `{meant}` to `{name}`"
 
@@ -51,7 +51,7 @@ def renamed_columns(header):
     """Returns a message for each column that is ignored because of its name.
 
     Args:
-        header: list of strings, the names of the columns.
+        header: List of strings. Names of the columns.
 
     Returns:
         List of strings.
@@ -59,8 +59,7 @@ def renamed_columns(header):
     wanted = [name for name in _LIKELY_NAMES if name not in header]
     meant = ((name, _meant(name, header)) for name in wanted)
     return [
-        f"the column `{column}` is not read: rename it to `{name}`, if that is what "
-        "it is"
+        f"the column `{column}` is not read: rename it to `{name}` to use it"
         for name, column in meant
         if column is not None
     ]

@@ -1,74 +1,82 @@
-"""Batches of clips in a Grain dataset, as `keras.Model.fit` takes them."""
+"""A Grain dataset with batches of clips, for `keras.Model.fit`."""
 
 import dataclasses
 import functools
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import grain
 import numpy as np
 
-from keras_vatt.data.decoding._media import MediaError
+from keras_vatt.data.decoding._file_errors import MediaError
+
+
+class ClipReader(Protocol):
+    """Source of elements, such as `ClipSource` and `CachedClips`."""
+
+    def __len__(self) -> int:
+        """Returns the number of clips."""
+
+    def clip(self, index: int, epoch: int = 0) -> Any:
+        """Returns the element of a clip."""
 
 
 def make_dataset(
-    source,
-    batch_size,
-    training,
-    seed=0,
-    start_step=0,
-    augment=None,
-    threads=None,
-    shard_index=0,
-    shard_count=1,
-):
-    """Make a dataset of batches for `fit`, `evaluate` or `predict`, on any backend.
+    source: ClipReader,
+    batch_size: int,
+    training: bool,
+    seed: int = 0,
+    start_step: int = 0,
+    augment: Callable[[Any, np.random.Generator], Any] | None = None,
+    num_workers: int | None = None,
+    shard_index: int = 0,
+    shard_count: int = 1,
+) -> grain.IterDataset:
+    """Creates a dataset of batches for `fit`, `evaluate` or `predict`.
 
-    In training the dataset never ends, so `fit` needs `steps_per_epoch`. Every
-    `len(source) // batch_size` batches the clips are shuffled anew; what is left over
-    in a pass is dropped, so that no batch holds a clip twice. Batch `n` of a run
-    depends on the arguments and on `n` alone: a run that is taken up at `start_step`
-    sees what the uninterrupted run would have seen.
+    The dataset works with any backend. In training it never ends, so `fit` needs
+    `steps_per_epoch`. The clips are shuffled again every `len(source) // batch_size`
+    batches; the remainder of a pass is dropped, so that no batch has a clip twice.
+    Batch `n` of a run depends only on the arguments and on `n`: a run that resumes at
+    `start_step` gets the batches of an uninterrupted run.
 
     Otherwise the dataset is one pass in order, and the last batch may be smaller.
-    (Keras then warns that it ran out of data, as it can't know the number of batches.
-    With `steps` given to `evaluate` or `predict` it doesn't.)
+    (Keras then warns that it ran out of data, since it doesn't know the number of
+    batches, unless `evaluate` or `predict` gets `steps`.)
 
-    A clip that can't be decoded is named in `source.report`. In training the next
-    clip of the source takes its place; otherwise it is left out of its batch. A source
-    with `on_error="raise"` ends the pass instead.
+    A clip that can't be decoded is added to `source.report`. In training the next clip
+    of the source replaces it; otherwise it is missing from its batch. A source with
+    `on_error="raise"` ends the pass instead.
 
-    Clips are read by threads: decoding, reading and copying release the interpreter
-    lock. At most one batch is read ahead.
+    Clips are read in threads, since decoding, reading and copying release the global
+    interpreter lock. At most one batch is read ahead.
 
     Args:
-        source: `ClipSource`, `CachedClips`, or anything with a length and a method
+        source: `ClipSource`, `CachedClips`, or any object with a length and a method
             `clip(index, epoch)` that returns arrays in dicts or tuples or raises a
-            `MediaError`. Its attribute `on_error`, if it has one, is `"skip"` or
-            `"raise"`.
-        batch_size: int, clips in a batch, over all shards.
-        training: bool, see above.
-        seed: int, for the order of the clips and for `augment`. Defaults to `0`.
-        start_step: int, the first batch. Defaults to `0`.
+            `MediaError`. Its optional attribute `on_error` is `"skip"` or `"raise"`.
+        batch_size: int. Number of clips of a batch, over all shards.
+        training: bool. Whether the dataset is shuffled and infinite.
+        seed: int. Seed of the order of the clips and of `augment`. Defaults to `0`.
+        start_step: int. Index of the first batch. Defaults to `0`.
         augment: Callable `(element, generator)` that returns a changed element, such
-            as `ClipAugmentation`, or `None`. The generator is determined by the
-            seed, the epoch and the clip. Defaults to `None`.
-        threads: int, clips read at the same time. `None` stands for the number of
-            processors. Defaults to `None`.
-        shard_index: int, which part of each batch this process reads. Defaults to
-            `0`.
-        shard_count: int, the number of processes. Process `i` gets the i-th of
+            as `ClipAugmentation`. The generator depends on the seed, the epoch and the
+            clip. Defaults to `None`.
+        num_workers: int. Number of clips that are read in parallel. Defaults to
+            `None`, the number of processors.
+        shard_index: int. Shard of each batch that this process reads. Defaults to `0`.
+        shard_count: int. Number of processes. Process `i` gets the i-th of
             `shard_count` equal slices of each batch. (With `keras.distribution`,
             pass `auto_shard_dataset=False`.) Defaults to `1`.
 
     Returns:
-        A `grain.IterDataset` of batches: elements whose arrays have one axis more.
+        A `grain.IterDataset` of batches: elements whose arrays have a batch axis.
 
     Raises:
         ValueError: If the batch can't be divided among the shards, or if the source
-            has no full batch to train on.
+            has fewer clips than a batch in training.
 
     Example:
     ```python
@@ -92,7 +100,8 @@ def make_dataset(
     if batch_size % shard_count or not 0 <= shard_index < shard_count:
         raise ValueError(
             f"A batch of {batch_size} can't be divided among {shard_count} shards, or "
-            f"there is no shard {shard_index}."
+            f"there is no shard {shard_index}. Pass a multiple of `shard_count` as "
+            "`batch_size`, and a smaller `shard_index` than that."
         )
     if training and len(source) < batch_size:
         raise ValueError(
@@ -101,22 +110,24 @@ def make_dataset(
         )
     per_shard = batch_size // shard_count
     steps = sys.maxsize // per_shard if training else -(-len(source) // batch_size)
-    threads = os.cpu_count() if threads is None else threads
+    num_workers = os.cpu_count() if num_workers is None else num_workers
     reader = _Reader(
         source, batch_size, training, seed, augment, shard_index, per_shard
     )
     positions = grain.MapDataset.range(start_step * per_shard, steps * per_shard)
-    # Grain's own default would read 500 clips ahead.
-    options = grain.ReadOptions(threads, prefetch_buffer_size=max(per_shard, threads))
+    # By default, Grain would read 500 clips ahead.
+    options = grain.ReadOptions(
+        num_workers, prefetch_buffer_size=max(per_shard, num_workers)
+    )
     elements = positions.map(reader).to_iter_dataset(options)
     return elements.batch(per_shard, drop_remainder=training)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Reader:
-    """Reads the element at each position of what one shard sees."""
+    """Reads the element at each position of one shard."""
 
-    source: Any
+    source: ClipReader
     batch_size: int
     training: bool
     seed: int
@@ -137,15 +148,15 @@ class _Reader:
         for further in range(len(self.source)):
             try:
                 return self._read((index + further) % len(self.source), epoch)
-            except MediaError as error:  # The source has put it into its report.
+            except MediaError as error:  # The source has added it to its report.
                 self._raise_if_wanted(error)
-        raise RuntimeError("No clip of the source can be decoded: see its `report`.")
+        raise RuntimeError("No clip of the source can be decoded. See its `report`.")
 
     def _read_or_drop(self, index):
         try:
-            # Grain leaves out what is None.
+            # Grain drops elements that are `None`.
             return self._read(index, 0) if index < len(self.source) else None
-        except MediaError as error:  # The source has put it into its report.
+        except MediaError as error:  # The source has added it to its report.
             self._raise_if_wanted(error)
             return None
 
@@ -157,7 +168,7 @@ class _Reader:
         element = self.source.clip(index, epoch)
         if self.augment is None:
             return element
-        # The source draws from (seed, epoch, index); these are other numbers.
+        # The source draws from (seed, epoch, index): the 1 gives independent numbers.
         generator = np.random.default_rng((self.seed, epoch, index, 1))
         return self.augment(element, generator)
 

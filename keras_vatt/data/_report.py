@@ -1,17 +1,21 @@
-"""What was wrong with a corpus, and what was done about it."""
+"""Reports of the problems of a corpus, and of their consequences."""
+
+from __future__ import annotations
 
 import collections
 import dataclasses
 import enum
 import json
+import os
 import pathlib
+from collections.abc import Iterable, Mapping
 
 from keras_vatt._files import atomic_write
 from keras_vatt._printable import printable_line
 
 
 class Problem(enum.StrEnum):
-    """What can be wrong with a file, a clip or a row of a manifest."""
+    """Kinds of problems of a file, a clip or a row of a manifest."""
 
     MISSING = "missing"
     CORRUPT = "corrupt"
@@ -25,10 +29,10 @@ class Problem(enum.StrEnum):
     IGNORED = "ignored"
 
     @property
-    def consequence(self):
-        """Returns what happens to the clip: skipped, repeated, or a modality masked.
+    def consequence(self) -> str:
+        """Consequence for the clip: it is skipped or repeated, or a modality is masked.
 
-        A file that is ignored is none of the corpus in the first place.
+        A file that is ignored is not a part of the corpus: it is not read.
         """
         if self is Problem.SHORT:
             return "repeated or padded"
@@ -45,10 +49,9 @@ class Finding:
 
     Args:
         problem: A `Problem`.
-        where: str, the file, and the line or the seconds within it.
-        reason: str, what exactly is wrong.
-        split: str, the split that it belongs to, such as `"test"`; `None` where that
-            is unknown. Defaults to `None`.
+        where: str. The file, and the line or the seconds within it.
+        reason: str. Description of the problem.
+        split: str. Split of the clip, such as `"test"`. Defaults to `None`, unknown.
     """
 
     problem: Problem
@@ -59,15 +62,15 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class CorpusReport:
-    """How many clips of a corpus are used, and every problem by name.
+    """The number of used clips of a corpus, and all problems that were found.
 
-    Printing a report gives a summary; `findings` has everything.
+    Printing a report gives a summary; `findings` has all problems.
 
     Args:
-        used: int, the clips that remain.
+        used: int. Number of clips that can be used.
         findings: Tuple of `Finding`, in the order in which they were found.
-        used_by_split: dict from the name of a split to its clips that remain. Defaults
-            to `None`, for a corpus without splits.
+        used_by_split: Dict from the name of a split to the number of its clips that can
+            be used. Defaults to `None`, for a corpus without splits.
 
     Example:
     ```python
@@ -86,12 +89,14 @@ class CorpusReport:
     used_by_split: dict[str, int] | None = None
 
     @classmethod
-    def of_splits(cls, findings, reports):
-        """Makes one report of the reports of several splits.
+    def of_splits(
+        cls, findings: Iterable[Finding], reports: Mapping[str, CorpusReport]
+    ) -> CorpusReport:
+        """Merges the reports of several splits.
 
         Args:
-            findings: list of `Finding` of the corpus as a whole.
-            reports: dict from the name of a split to its `CorpusReport`.
+            findings: Iterable of `Finding` about the corpus as a whole.
+            reports: Dict from the name of a split to its `CorpusReport`.
 
         Returns:
             A `CorpusReport`, whose findings name their splits.
@@ -104,16 +109,16 @@ class CorpusReport:
         used = {split: report.used for split, report in reports.items()}
         return cls(sum(used.values()), (*findings, *of_splits), used)
 
-    def count(self, problem):
-        """Return how many findings there are of one `Problem`."""
+    def count(self, problem: Problem | str) -> int:
+        """Returns the number of findings of one `Problem`."""
         return self.counts.get(Problem(problem), 0)
 
     @property
-    def counts(self):
-        """Findings per problem, a dict that leaves out problems never found."""
+    def counts(self) -> dict[Problem, int]:
+        """Number of findings per problem, without problems that were not found."""
         return dict(collections.Counter(finding.problem for finding in self.findings))
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [f"clips used: {self.used}"]
         if self.used_by_split:
             parts = (f"{count} {name}" for name, count in self.used_by_split.items())
@@ -123,16 +128,16 @@ class CorpusReport:
             lines.extend(_examples_of(problem, self.findings))
         return "\n".join(lines)
 
-    def to_dict(self):
-        """Return the report as a dict of JSON types."""
+    def to_dict(self) -> dict:
+        """Returns the report as a dict of JSON types."""
         counts = {str(problem): count for problem, count in self.counts.items()}
         splits = {} if self.used_by_split is None else {"splits": self.used_by_split}
         findings = [_to_row(finding) for finding in self.findings]
         return {"used": self.used, **splits, "counts": counts, "findings": findings}
 
     @classmethod
-    def from_dict(cls, data):
-        """Make a report from what `to_dict` returned."""
+    def from_dict(cls, data: dict) -> CorpusReport:
+        """Creates a report from the result of `to_dict`."""
         findings = (
             Finding(
                 Problem(row["problem"]), row["where"], row["reason"], row.get("split")
@@ -141,8 +146,8 @@ class CorpusReport:
         )
         return cls(data["used"], tuple(findings), data.get("splits"))
 
-    def save(self, path):
-        """Write the whole report to a JSON file.
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the report to a JSON file. The write is atomic.
 
         Args:
             path: str or path of the file.
@@ -152,8 +157,8 @@ class CorpusReport:
             partial.write_text(text + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, path):
-        """Read a report that `save` wrote.
+    def load(cls, path: str | os.PathLike[str]) -> CorpusReport:
+        """Reads a report that `save` wrote.
 
         Args:
             path: str or path of the file.

@@ -1,28 +1,27 @@
-"""Captions that roll up, such as YouTube's automatic ones: each line said once.
+"""Roll-up captions, such as YouTube's automatic ones, with each line kept once.
 
-They show the line that is spoken below the one before it. So a file has each line
-several times: while it is spoken, for 10 ms when it is complete, and again above the
-next line.
+They show the current line below the previous one. So a file has each line several
+times: while it is spoken, for 10 ms when it is complete, and again above the next line.
 """
 
 import dataclasses
 
-# Seconds: a cue this short only holds what was shown.
+# Seconds: a cue of at most this length only repeats the lines that were shown.
 _LONGEST_HOLD = 0.05
-# Seconds between two cues of which the second may carry lines over.
+# Largest gap, in seconds, between two cues of which the second may repeat lines.
 _LARGEST_GAP = 0.1
-# A screen of rolling captions has two or three.
+# Roll-up captions show two or three lines.
 _MOST_LINES = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class ShownLines:
-    """Lines that are shown for some time.
+    """Lines that are shown together.
 
     Args:
-        start: float, seconds.
-        end: float, seconds.
-        lines: tuple of strings, none of them empty.
+        start: float. Start time in seconds.
+        end: float. End time in seconds.
+        lines: Tuple of strings, none of them empty.
     """
 
     start: float
@@ -31,18 +30,18 @@ class ShownLines:
 
 
 def merge_rolling(cues):
-    """Removes the lines that a cue carries over from the one before.
+    """Removes the lines that a cue repeats from the previous one.
 
-    Captions are taken to roll if a cue of at most 50 ms repeats what was shown, or if
-    at least half of the cues carry lines over. Others are returned as they are: people
-    do repeat themselves.
+    Captions count as roll-up captions if a cue of at most 50 ms repeats the lines that
+    were shown, or if at least half of the cues repeat lines. Others are returned
+    unchanged, since people do repeat themselves.
 
     Args:
-        cues: list of `ShownLines`, ordered by start.
+        cues: List of `ShownLines`, sorted by start.
 
     Returns:
-        List of `ShownLines`. A cue that only holds the lines of the one before
-        is merged into it.
+        List of `ShownLines`. A cue that only repeats the lines of the previous one is
+        merged into it.
     """
     carried = [0, *map(_carried_lines, cues, cues[1:])]
     if not _are_rolling(cues, carried):
@@ -58,7 +57,7 @@ def merge_rolling(cues):
 
 
 def _carried_lines(before, cue):
-    """Number of lines at the end of a cue with which the next one begins."""
+    """Returns the number of lines at the end of a cue that the next one repeats."""
     if cue.start > before.end + _LARGEST_GAP:
         return 0
     most = min(len(before.lines), len(cue.lines), _MOST_LINES)

@@ -1,4 +1,4 @@
-"""SubRip files as they are found: without index lines, or with untidy ones."""
+"""Converts SubRip, with or without valid index lines, to WebVTT."""
 
 import re
 
@@ -11,18 +11,18 @@ _ARROW = "-->"
 def subrip_to_webvtt(text):
     r"""Converts SubRip to WebVTT, which has no index lines.
 
-    A cue begins at a line of two times: with or without hours, with a comma or a dot
+    A cue begins at a line with two times: with or without hours, with a comma or a dot
     before the milliseconds. Its text ends at the next such line, so that blank lines
-    and missing index lines do no harm.
+    and missing index lines don't matter.
 
     Args:
-        text: string, without a byte order mark.
+        text: str without a byte order mark.
 
     Returns:
-        String. A cue whose times can't be read is left out.
+        A string, without cues whose times are invalid.
 
     Raises:
-        ValueError: if no line has times, or the text is WebVTT.
+        ValueError: If no line has times, or the text is WebVTT.
 
     Example:
     ```python
@@ -55,7 +55,7 @@ def _webvtt_time(hours, minutes, seconds, fraction):
 
 
 def _caption(lines, is_followed):
-    """Returns the text of a cue: no blank lines, nor the index of the next cue."""
+    """Returns the text of a cue without blank lines and the index of the next cue."""
     filled = [number for number, line in enumerate(lines) if line.strip()]
     if filled and is_followed is not None and _is_index(lines, filled[-1]):
         filled.pop()
@@ -65,7 +65,7 @@ def _caption(lines, is_followed):
 def _is_index(lines, number):
     """Returns whether the last line before the times of a cue is its index.
 
-    A number right below other lines and above a blank line is the end of a caption.
+    A number directly below other lines and above a blank line ends a caption.
     """
     if not lines[number].strip().isdecimal():
         return False

@@ -1,9 +1,10 @@
-"""Captions with times from WebVTT and SubRip files."""
+"""Reads captions with times from WebVTT and SubRip files."""
 
 import codecs
 import dataclasses
 import html
 import io
+import os
 import pathlib
 import re
 
@@ -17,8 +18,8 @@ SUBTITLE_SUFFIXES = (".vtt", ".srt")
 MAX_SUBTITLE_BYTES = 16 * 2**20
 
 _TIMES_ARROW = "-->"
-# Formatting that some SubRip files take over from another format: {\an8}.
-# It has no brace inside: text of many opening braces takes linear time.
+# Formatting of another format in some SubRip files: {\an8}. The pattern allows no brace
+# inside, so that text of many opening braces takes linear time.
 _OVERRIDE_TAG = re.compile(r"\{\\[^{}]*\}")
 
 
@@ -27,9 +28,9 @@ class Cue:
     """One caption of a subtitle file.
 
     Args:
-        start: float, seconds at which it appears.
-        end: float, seconds at which it disappears.
-        caption: str, its words in one line, without tags.
+        start: float. Time at which it appears, in seconds.
+        end: float. Time at which it disappears, in seconds.
+        caption: str. Its text in one line, without tags.
     """
 
     start: float
@@ -37,26 +38,27 @@ class Cue:
     caption: str
 
 
-def read_subtitles(path, max_bytes=MAX_SUBTITLE_BYTES):
+def read_subtitles(
+    path: str | os.PathLike[str], max_bytes: int = MAX_SUBTITLE_BYTES
+) -> tuple[list[Cue], int]:
     r"""Reads the cues of a WebVTT (`.vtt`) or SubRip (`.srt`) file.
 
     Tags, cue settings, styles and comments are dropped, and the lines of a cue are
-    joined. Cues may overlap: each is kept as it is. Captions that roll up, such as
-    YouTube's automatic ones, have each line several times: it is kept once, in the
-    cue in which it is spoken.
+    joined. Cues may overlap. Roll-up captions, such as YouTube's automatic ones, have
+    each line several times: it is kept once, in the cue in which it is spoken.
 
-    SubRip is read without index lines too, with blank lines anywhere, and with times
-    such as `00:01.500`.
+    SubRip files may lack index lines, and may have blank lines anywhere and times such
+    as `00:01.500`.
 
     Args:
-        path: str or path, its suffix tells the format. UTF-8, or the encoding of its
-            byte order mark.
-        max_bytes: int, the largest file that is read: each megabyte takes about a
-            second. Defaults to 16 MiB.
+        path: str or path of the file; its suffix is the format. The encoding is UTF-8,
+            or that of the byte order mark.
+        max_bytes: int, size of the largest file that is read: each megabyte takes about
+            a second. Defaults to 16 MiB.
 
     Returns:
-        Tuple of a list of `Cue`, by start time, and of the number of cues left out:
-        those without words, and those whose times can't be read or run backwards.
+        Tuple of a list of `Cue`, sorted by start, and of the number of skipped cues:
+        those without words, and those with invalid times.
 
     Raises:
         ValueError: If the file is not in the format of its suffix, if its text
@@ -88,14 +90,14 @@ def read_subtitles(path, max_bytes=MAX_SUBTITLE_BYTES):
 
 
 def read_caption_text(path, max_bytes):
-    """Reads a text file of captions, up to a size.
+    """Reads a text file of captions of limited size.
 
     Args:
         path: `pathlib.Path`.
-        max_bytes: int, the largest file that is read.
+        max_bytes: int, size of the largest file that is read.
 
     Returns:
-        String, without a byte order mark.
+        A string without a byte order mark.
 
     Raises:
         ValueError: If the file is larger, or its text can't be decoded.
@@ -123,5 +125,5 @@ def _to_lines(caption):
 def _unescaped(text):
     try:
         return html.unescape(text)
-    except ValueError:  # The number of a character has thousands of digits.
+    except ValueError:  # A character reference with thousands of digits.
         return text

@@ -1,4 +1,4 @@
-"""The authors' "linear" evaluation: a bottleneck of 128 units on frozen features."""
+"""The "linear" evaluation of the VATT authors, with a bottleneck of 128 units."""
 
 import functools
 
@@ -21,7 +21,7 @@ def bottleneck_probabilities(
     seed,
     verbose,
 ):
-    """Train the probe; return the probabilities of the test features."""
+    """Trains the probe, and computes the probabilities of the test features."""
     model = bottleneck_probe(num_classes, seed)
     batches = _ShuffledBatches(train_features, train_labels, batch_size, epochs, seed)
     model.fit(batches, shuffle=False, verbose=verbose)
@@ -31,7 +31,7 @@ def bottleneck_probabilities(
 
 
 def bottleneck_probe(num_classes, seed):
-    """The probe, compiled as the authors do."""
+    """Makes the probe, with the loss and the optimizer of the authors."""
     glorot_normal = keras.initializers.GlorotNormal
     model = keras.Sequential(
         [
@@ -53,11 +53,11 @@ def bottleneck_probe(num_classes, seed):
 
 
 class _ShuffledBatches(keras.utils.PyDataset):
-    """The batches of all epochs, each epoch in another order, on all backends the same.
+    """The batches of all epochs, shuffled in the same order on all backends.
 
-    `fit` would shuffle arrays by the global generator of the backend, which a probe
-    has no business to seed. And it takes longer to begin an epoch than to pass through
-    a small train set: so all epochs are one to it.
+    `fit` would shuffle arrays with the global random generator of the backend, which a
+    probe should not seed. All epochs are one to `fit`, since starting an epoch takes
+    longer than an epoch of a small train set.
     """
 
     def __init__(self, features, labels, batch_size, epochs, seed):

@@ -1,17 +1,14 @@
-"""A fine-tuned classifier on the test clips of a set."""
+"""Evaluation of a fine-tuned classifier on the test clips of a dataset."""
 
 import numpy as np
 
-from keras_vatt.evaluation._class_scores import class_results
-from keras_vatt.evaluation._clip_sets import some_of
+from keras_vatt.evaluation._class_scores import check_classes, evaluate_classes
 from keras_vatt.evaluation._errors import EvaluationError
-from keras_vatt.inference._batch_encoder import BatchEncoder
-from keras_vatt.inference._clip_decoder import ClipDecoder
-from keras_vatt.inference._embed_clips import embed_clips
+from keras_vatt.inference._encoder import LogitsEncoder
 
 
 def evaluate_classification(classifier, splits, settings, open_store):
-    """Logits averaged over windows and crops, against the labels.
+    """Computes the metrics of logits that are averaged over windows and crops.
 
     Args:
         classifier: `keras_vatt.VATTVideoClassifier`, `VATTAudioClassifier` or
@@ -24,60 +21,41 @@ def evaluate_classification(classifier, splits, settings, open_store):
         Tuple of a dict from split to `EvaluationResult`, and a list of `Finding`.
 
     Raises:
-        EvaluationError: if the classes of the preset are not those of the set.
+        EvaluationError: if the preset has other classes than the dataset.
     """
     orders = {s: class_order(classifier, read) for s, read in splits.items()}
-    tests = {s: some_of(read.test, settings.limit) for s, read in splits.items()}
-    features, findings = embed_clips(
-        [clip.segment for clips in tests.values() for clip in clips],
-        ClipDecoder(
-            settings.modality,
-            classifier.preprocessor.clip_spec,
-            settings.num_windows,
-            settings.num_crops,
-            settings.short_clips,
-        ),
-        BatchEncoder(classifier),
-        open_store(settings.modality),
-        settings,
-        "test clips",
-    )
-    logits = {
-        split: {
-            clip.segment: features[clip.segment]["logits"][:, orders[split]]
-            for clip in clips
-            if clip.segment in features
-        }
-        for split, clips in tests.items()
-    }
-    return class_results(logits, tests, splits), findings
+
+    def logits_of(split, outputs):
+        return outputs["logits"][:, orders[split]]
+
+    encode = LogitsEncoder(classifier)
+    return evaluate_classes(classifier, encode, logits_of, splits, settings, open_store)
 
 
 def class_order(classifier, read):
-    """For each class of a set, its place among the logits.
+    """Returns the index of the logit of each class of a dataset.
 
     Args:
-        classifier: with `num_classes`, and `class_names` where it knows them.
+        classifier: has `num_classes`, and may have `class_names`.
         read: `LabeledDataset`.
 
     Returns:
         int array of shape `(classes,)`.
 
     Raises:
-        EvaluationError: if numbers or names of classes differ.
+        EvaluationError: if the number or the names of the classes differ.
     """
+    check_classes(read)
     given, expected = classifier.num_classes, len(read.class_names)
-    if not expected:
-        raise EvaluationError(f"{read.name} has captions, not classes")
     if given != expected:
         raise EvaluationError(
-            f"the preset tells {given} classes apart, {read.name} has {expected}"
+            f"the preset has {given} classes, {read.name} has {expected}"
         )
     names = getattr(classifier, "class_names", None)
     if names is None and read.name == "folders":
         raise EvaluationError(
-            "the preset has no names of its classes, so that nobody knows which folder "
-            "is which: load the classifier, and save it with `class_names`"
+            "the preset has no names of its classes, so that they can't be matched "
+            "with the folders: load the classifier, and save it with `class_names`"
         )
     if names is None:
         return np.arange(given)
@@ -85,12 +63,12 @@ def class_order(classifier, read):
     unknown = [name for name in read.class_names if _plain(name) not in places]
     if unknown or len(places) < given:
         raise EvaluationError(
-            f"the preset has other classes than {read.name}, in which it does not "
-            f"know {(unknown or list(read.class_names))[0]!r}"
+            f"the preset has other classes than {read.name}: it lacks "
+            f"{(unknown or list(read.class_names))[0]!r}"
         )
     return np.array([places[_plain(name)] for name in read.class_names])
 
 
 def _plain(name):
-    """`"Apply_Eye makeup"` and `"ApplyEyeMakeup"` are one class."""
+    """Returns one name for spellings such as "Apply_Eye makeup", "ApplyEyeMakeup"."""
     return "".join(filter(str.isalnum, str(name).casefold())) or str(name)

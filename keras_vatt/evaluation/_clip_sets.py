@@ -1,4 +1,4 @@
-"""The clips that are evaluated on: of a set of the field, or of a corpus."""
+"""Reads the clips of an evaluation: of a dataset with labels, or of a corpus."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from keras_vatt.evaluation._errors import EvaluationError
 
 
 def read_splits(settings):
-    """The sets of all splits that are asked for.
+    """Reads the splits of an evaluation.
 
     Args:
         settings: `EvaluationSettings`.
@@ -23,30 +23,38 @@ def read_splits(settings):
         Dict from split, an int, to `LabeledDataset`.
 
     Raises:
-        EvaluationError: if the data or the set can't be read.
+        EvaluationError: if the data or the dataset can't be read.
     """
     if settings.dataset is None:
         return {1: _read_corpus(settings)}
     if settings.dataset not in labeled_datasets():
         raise EvaluationError(
-            f"there is no dataset {settings.dataset!r}; there are: "
+            f"there is no dataset {settings.dataset!r}. The datasets are: "
             f"{', '.join(labeled_datasets())}"
         )
     splits = [settings.split]
     if settings.split == "all":
         splits = range(1, labeled_datasets()[settings.dataset] + 1)
-    return {split: _read_set(settings, split) for split in splits}
+    return {split: _read_dataset(settings, split) for split in splits}
 
 
 def some_of(clips, limit):
-    """So many clips, evenly spread: lists are often in the order of classes."""
+    """Selects clips that are evenly spaced: lists are often sorted by class.
+
+    Args:
+        clips: list.
+        limit: int. Number of clips. `None` stands for all.
+
+    Returns:
+        List.
+    """
     if limit is None or limit >= len(clips):
         return clips
     chosen = np.linspace(0, len(clips) - 1, limit).round().astype(int)
     return [clips[index] for index in chosen]
 
 
-def _read_set(settings, split):
+def _read_dataset(settings, split):
     try:
         return read_labeled_dataset(
             settings.dataset, settings.data, split, settings.modality
@@ -58,7 +66,7 @@ def _read_set(settings, split):
 def _read_corpus(settings):
     if settings.task != "retrieval":
         raise EvaluationError(
-            f"--task {settings.task} needs classes: give --dataset, which is 'folders' "
+            f"--task {settings.task} needs classes: give --dataset, such as 'folders' "
             "for train/<class>/* and test/<class>/*"
         )
     try:

@@ -1,5 +1,10 @@
-"""The error of an evaluation that a user can mend."""
+"""The error of evaluations."""
+
+from keras_vatt._errors import KerasVATTError
 
 
-class EvaluationError(Exception):
-    """Settings, a preset or a set that don't go together; its message is one line."""
+class EvaluationError(KerasVATTError):
+    """Settings, a preset or a dataset that don't fit together.
+
+    The message is one line, which a user can act on.
+    """

@@ -1,26 +1,24 @@
-"""A classifier trained on frozen features."""
+"""Evaluation of features by a probe: a linear classifier trained on frozen features."""
 
 import numpy as np
 
-from keras_vatt.evaluation import (
-    EvaluationResult,
-    classification_intervals,
-    linear_probe,
-    mean_over_splits,
-)
+from keras_vatt.evaluation._class_scores import check_classes
+from keras_vatt.evaluation._clip_features import clip_features, stacked
 from keras_vatt.evaluation._clip_sets import some_of
 from keras_vatt.evaluation._errors import EvaluationError
-from keras_vatt.inference._batch_encoder import TOWERS, BatchEncoder
+from keras_vatt.evaluation._probes import linear_probe
+from keras_vatt.evaluation._report import EvaluationResult
 from keras_vatt.inference._clip_decoder import ClipDecoder
-from keras_vatt.inference._embed_clips import embed_clips, stacked
-from keras_vatt.inference._pooled_encoder import PooledEncoder
+from keras_vatt.inference._encoder import TOWERS, VATTEncoder
+from keras_vatt.metrics._intervals import classification_intervals
+from keras_vatt.metrics._splits import mean_over_splits
 
 
 def evaluate_linear_probe(model, splits, settings, open_store):
-    """A probe on the pooled features of each split, and the mean over splits.
+    """Computes the metrics of a probe on pooled features, per split and as a mean.
 
-    It trains on the middle of each train clip, without augmentation, and tests on
-    several windows of each test clip, as VATT does.
+    As in VATT, a probe trains on the middle of each train clip without augmentation,
+    and is tested on several windows of each test clip.
 
     Args:
         model: a VATT task with backbone and preprocessor.
@@ -32,26 +30,26 @@ def evaluate_linear_probe(model, splits, settings, open_store):
         Tuple of a dict from split to `EvaluationResult`, and a list of `Finding`.
 
     Raises:
-        EvaluationError: if the set can't be probed.
+        EvaluationError: if the dataset can't be probed.
     """
     modality = settings.modality
     _check(model, splits, modality)
     train = {s: some_of(read.train, settings.limit) for s, read in splits.items()}
     test = {s: some_of(read.test, settings.limit) for s, read in splits.items()}
-    encoder = BatchEncoder(PooledEncoder(model.backbone, modality))
+    encode = VATTEncoder(model.backbone)
     spec = model.preprocessor.clip_spec
     rule = settings.short_clips
     middle = ClipDecoder(modality, spec, 1, 1, rule)
     windows = ClipDecoder(
         modality, spec, settings.num_windows, settings.num_crops, rule
     )
-    # All splits at once: their clips are the same.
+    # All splits at once, since they have the same clips.
     features, findings = {}, []
     for name, parts, decoder in (("train", train, middle), ("test", test, windows)):
         segments = [clip.segment for clips in parts.values() for clip in clips]
         store = open_store(f"{modality}_{name}")
-        features[name], found = embed_clips(
-            segments, decoder, encoder, store, settings, f"{name} clips"
+        features[name], found = clip_features(
+            segments, decoder, encode, store, settings, f"{name} clips"
         )
         findings += found
     results, metrics = {}, []
@@ -67,15 +65,15 @@ def evaluate_linear_probe(model, splits, settings, open_store):
 def _check(model, splits, modality):
     if TOWERS[modality] not in model.backbone.modalities:
         raise EvaluationError(
-            f"the preset has no {modality}, it has {list(model.backbone.modalities)}"
+            f"the preset has no {modality} input, only "
+            f"{', '.join(model.backbone.modalities)}"
         )
     for read in splits.values():
-        if not read.class_names:
-            raise EvaluationError(f"{read.name} has captions, not classes")
+        check_classes(read)
         if read.multi_label:
             raise EvaluationError(
-                f"clips of {read.name} have several classes, which a probe can't "
-                "learn: fine-tune a classifier and use --task classification"
+                f"clips of {read.name} have several classes, for which there is no "
+                "probe: fine-tune a classifier and use --task classification"
             )
 
 

@@ -1,8 +1,13 @@
-"""Probes: how well a simple classifier tells classes apart by frozen features."""
+"""Probes: simple classifiers that are trained on frozen features."""
+
+from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_vatt.evaluation._bottleneck_probe import bottleneck_probabilities
 from keras_vatt.evaluation._scikit_probes import (
@@ -20,16 +25,16 @@ _METHODS = ("logistic_regression", "vatt", "svm")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ProbeResult:
-    """What a probe found.
+    """The result of a probe.
 
     Args:
         metrics: `ClassificationMetrics` of the test clips.
         probabilities: float64 array of shape `(clips, classes)`, averaged over the
-            windows of each clip. With `method="svm"` these are margins, which are no
+            windows of each clip. With `method="svm"`, margins instead of
             probabilities.
-        method: string, the method of the probe.
-        regularization: float, scikit-learn's `C` that was used (a smaller one
-            regularizes more), or `None` with `method="vatt"`.
+        method: string. Method of the probe.
+        regularization: float. The `C` of scikit-learn (a smaller one regularizes more);
+            `None` with `method="vatt"`.
     """
 
     metrics: ClassificationMetrics
@@ -39,35 +44,35 @@ class ProbeResult:
 
 
 def linear_probe(
-    train_features,
-    train_labels,
-    test_features,
-    test_labels,
-    method="logistic_regression",
-    seed=1,
-    multi_label=False,
-    num_classes=None,
-    regularization=None,
-    epochs=1000,
-    batch_size=64,
-    top_k=(1, 5),
-    verbose=0,
-):
-    """Train a classifier on frozen features, and test it.
+    train_features: ArrayLike,
+    train_labels: ArrayLike,
+    test_features: ArrayLike,
+    test_labels: ArrayLike,
+    method: Literal["logistic_regression", "vatt", "svm"] = "logistic_regression",
+    seed: int = 1,
+    multi_label: bool = False,
+    num_classes: int | None = None,
+    regularization: float | None = None,
+    epochs: int = 1000,
+    batch_size: int = 64,
+    top_k: Iterable[int] = (1, 5),
+    verbose: int | str = 0,
+) -> ProbeResult:
+    """Trains a classifier on frozen features, and tests it.
 
-    - `"logistic_regression"`: multinomial logistic regression with an L2 penalty on
-      features standardized by the mean and deviation of the train set. Its `C` is
-      the one with the best accuracy in 5-fold cross-validation on the train set (of
-      equals the smallest); the test set has no part in it.
-    - `"vatt"`: what the authors' code calls linear evaluation, though it is a
-      bottleneck: a layer of 128 units without activation, dropout of 0.9, and a
-      softmax layer with an L2 penalty of 0.1, trained by Adam at a rate of 5e-4 on
-      features as they are (`vatt/utils/eval/evaluators.py` of google-research).
+    - `"logistic_regression"`: multinomial logistic regression with an L2 penalty, on
+      features that are standardized by the mean and standard deviation of the train
+      set. Its `C` is the one with the best accuracy in 5-fold cross-validation on the
+      train set (the smallest of equals). The test set has no influence on it.
+    - `"vatt"`: the "linear" evaluation of the authors, which has a bottleneck: a layer
+      of 128 units without activation, dropout of 0.9, and a softmax layer with an L2
+      penalty of 0.1, trained by Adam with a learning rate of 5e-4 on features that are
+      not standardized (`vatt/utils/eval/evaluators.py` of google-research).
     - `"svm"`: scikit-learn's `LinearSVC(C=6e-5)` on standardized features. The
-      authors' code has it in a comment, on features as they are.
+      authors' code has it in a comment, on features that are not standardized.
 
-    Test clips may have several windows, whose probabilities (margins of the SVM) are
-    averaged; the paper's have 4. It trains on one window of each clip.
+    The probe trains on one window per clip. Test clips may have several windows, 4 in
+    the paper, whose probabilities (margins of the SVM) are averaged.
 
     Args:
         train_features: float array of shape `(clips, dim)`, such as
@@ -75,31 +80,31 @@ def linear_probe(
         train_labels: int array of shape `(clips,)`. With `multi_label`, 0s and 1s of
             shape `(clips, classes)`.
         test_features: float array of shape `(clips, dim)` or `(clips, windows, dim)`.
-        test_labels: as `train_labels`.
-        method: `"logistic_regression"`, `"vatt"` or `"svm"`. Defaults to
+        test_labels: see `train_labels`.
+        method: string. `"logistic_regression"`, `"vatt"` or `"svm"`. Defaults to
             `"logistic_regression"`.
-        seed: int. The result is the same for the same seed, but for rounding that may
-            depend on the machine. Defaults to 1, as in the authors' code.
-        multi_label: bool, whether a clip has any number of classes; only for logistic
-            regression, which is then one for each class against the rest, with the
-            `C` of the best mean average precision. Defaults to `False`.
-        num_classes: int, or `None` for one more than the highest label. Defaults to
-            `None`.
-        regularization: float, `C` of scikit-learn. Defaults to `None`:
+        seed: int. The same seed gives the same result, except for rounding that may
+            depend on the machine. Defaults to `1`, as in the authors' code.
+        multi_label: bool. Whether a clip may have any number of classes. Only for
+            logistic regression, which then has one classifier per class, and the `C`
+            with the best mean average precision. Defaults to `False`.
+        num_classes: int. Number of classes. Defaults to `None`, one more than the
+            highest label.
+        regularization: float. The `C` of scikit-learn. Defaults to `None`:
             cross-validation for logistic regression, 6e-5 for the SVM.
-        epochs: int, passes over the train set with `"vatt"`. Defaults to 1000.
-        batch_size: int, with `"vatt"`. Defaults to 64.
-        top_k: ints, the `k` of top-k accuracy. Defaults to `(1, 5)`.
-        verbose: `verbose` of `keras.Model.fit`, with `"vatt"`; 1 shows progress over
-            all epochs. Defaults to 0.
+        epochs: int. Number of epochs of `"vatt"`. Defaults to `1000`.
+        batch_size: int. Number of clips per batch of `"vatt"`. Defaults to `64`.
+        top_k: ints. The `k` of top-k accuracy. Defaults to `(1, 5)`.
+        verbose: `verbose` of `keras.Model.fit` for `"vatt"`; `1` shows the progress of
+            all epochs. Defaults to `0`.
 
     Returns:
         `ProbeResult`.
 
     Raises:
-        ValueError: if shapes or labels don't fit, a feature is not finite, the train
-            set has only one class, no class has two train clips to choose
-            `regularization` by, or an option is not for the method.
+        ValueError: if shapes or labels don't match, a feature is not finite, the train
+            set has only one class, no class has the two train clips that
+            cross-validation needs, or the method does not have an option.
 
     Example:
     ```python
@@ -120,7 +125,7 @@ def linear_probe(
     test_features = _checked_features(test_features, "test_features", (2, 3))
     if train_features.shape[-1] != test_features.shape[-1]:
         raise ValueError(
-            "Train and test features must be of one size. Received: "
+            "Train and test features must have the same size. Received: "
             f"{train_features.shape[-1]} and {test_features.shape[-1]}"
         )
     check = _checked_multi_hot if multi_label else _checked_labels
@@ -149,11 +154,11 @@ def _check_options(method, multi_label, regularization, epochs, batch_size):
         raise ValueError(f"`method` must be one of {_METHODS}. Received: {method!r}")
     if method == "vatt" and regularization is not None:
         raise ValueError(
-            '`regularization` is not for `method="vatt"`, whose penalty is fixed.'
+            '`method="vatt"` has a fixed penalty. Pass `regularization=None`.'
         )
     if multi_label and method != "logistic_regression":
         raise ValueError(
-            '`multi_label=True` is only for `method="logistic_regression"`. '
+            '`multi_label=True` needs `method="logistic_regression"`. '
             f"Received: {method!r}"
         )
     if epochs < 1 or batch_size < 1:
@@ -168,7 +173,7 @@ def _checked_features(features, name, dimensions):
     if features.ndim not in dimensions or 0 in features.shape:
         shapes = "`(clips, dim)`" + (" or `(clips, windows, dim)`" * (3 in dimensions))
         raise ValueError(
-            f"`{name}` must have shape {shapes}, at least one of each. "
+            f"`{name}` must have shape {shapes} with at least one of each. "
             f"Received shape: {features.shape}"
         )
     features = features.astype(np.float64)
@@ -194,7 +199,7 @@ def _checked_multi_hot(labels, features, name):
     if labels.ndim != 2 or labels.shape[1] < 2 or not np.isin(labels, (0, 1)).all():
         raise ValueError(
             f"With `multi_label=True`, `{name}` must be 0s and 1s of shape "
-            "`(clips, classes)`, at least two classes, as `multi_hot` makes them. "
+            "`(clips, classes)` with at least two classes (see `multi_hot`). "
             f"Received: {labels.dtype} of shape {labels.shape}"
         )
     if len(labels) != len(features):

@@ -1,4 +1,6 @@
-"""What an evaluation leaves for its reader: a JSON file and tables in Markdown."""
+"""Writes the report of an evaluation, as JSON and as tables in Markdown."""
+
+from __future__ import annotations
 
 import dataclasses
 import enum
@@ -8,6 +10,8 @@ import math
 import os
 import pathlib
 import platform
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,7 +24,7 @@ from keras_vatt.metrics._ranking import RetrievalMetrics
 from keras_vatt.version import __version__
 
 _PACKAGES = ("keras", "numpy", "scipy", "scikit-learn", "jax", "tensorflow", "torch")
-# Such as the names of thousands of missing clips.
+# Characters. Longer cells, such as the names of many missing clips, are cut.
 _LONGEST_CELL = 300
 _CLASSIFICATION_COLUMNS = {
     "mAP": "mean_average_precision",
@@ -43,36 +47,43 @@ _RETRIEVAL_COLUMNS = {
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationResult:
-    """Metrics with their intervals, for a report.
+    """Metrics and their confidence intervals.
 
     Args:
         metrics: `ClassificationMetrics`, `RetrievalMetrics` or `ProbeResult`.
-        intervals: dict from the name of a metric to `(low, high)`, as
-            `classification_intervals` and `retrieval_intervals` give them. Defaults to
-            none.
-        confidence: float, of the intervals. Defaults to 0.95.
+        intervals: dict from the name of a metric to `(low, high)`, see
+            `classification_intervals` and `retrieval_intervals`. Defaults to an empty
+            dict.
+        confidence: float. Confidence of the intervals. Defaults to `0.95`.
     """
 
     metrics: ClassificationMetrics | RetrievalMetrics | ProbeResult
-    intervals: dict = dataclasses.field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     confidence: float = 0.95
 
 
-def write_evaluation(folder, results, facts=None):
-    """Write `evaluation.json` and `evaluation.md` into a folder.
+def write_evaluation(
+    folder: str | os.PathLike,
+    results: Mapping[
+        str,
+        EvaluationResult | ClassificationMetrics | RetrievalMetrics | ProbeResult,
+    ],
+    facts: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Writes `evaluation.json` and `evaluation.md` to a folder, atomically.
 
-    The JSON file has all numbers; NaN and infinity are `null` there. The Markdown file
-    has a table of the classifications and one of the retrievals. Each file is written
-    aside and then renamed, so that no reader sees half of it.
+    The JSON file has all numbers, with `null` for NaN and infinity. The Markdown file
+    has a table of classification results and one of retrieval results.
 
     Args:
-        folder: str or path, made if it is not there. Reports in it are replaced.
+        folder: string or path. It is created if it is missing; earlier reports in it
+            are replaced.
         results: dict from the name of a task, such as `"ucf101 split 1"` or
             `"text->video"`, to `EvaluationResult`, or to metrics without intervals:
             `ClassificationMetrics`, `RetrievalMetrics` or `ProbeResult`.
-        facts: dict of JSON types, NumPy numbers, paths and dataclasses: what was
-            evaluated, and how. Such as the preset, the set, its split, the number of
-            windows, and how many clips were missing or corrupt. Defaults to `None`.
+        facts: dict of JSON types, NumPy numbers, paths and dataclasses. Facts about
+            the evaluation, such as the preset, the dataset, its split, and the numbers
+            of windows and of missing or corrupt clips. Defaults to `None`.
 
     Returns:
         Dict, the content of the JSON file: `"facts"`, `"versions"` and `"results"`.
@@ -251,9 +262,9 @@ def _explanation(rows):
     if confidences:
         levels = ", ".join(f"{100 * confidence:g} %" for confidence in confidences)
         lines.append(
-            f"In brackets: {levels} intervals, by the percentile bootstrap over clips "
-            "or queries."
+            f"In parentheses: {levels} confidence intervals, by the percentile "
+            "bootstrap over clips or queries."
         )
     if any(row["metrics"].get("num_classes_without_positives") for row in rows):
-        lines.append("Classes without positives are left out of mAP, ROC-AUC and d'.")
+        lines.append("Classes without positives are excluded from mAP, ROC-AUC and d'.")
     return [line for text in lines for line in (text, "")]

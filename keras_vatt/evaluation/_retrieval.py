@@ -1,30 +1,27 @@
-"""Zero-shot retrieval among the test clips of a set."""
+"""Evaluation of zero-shot retrieval among the test clips of a dataset."""
 
 import numpy as np
 
 from keras_vatt.data._report import Finding, Problem
-from keras_vatt.evaluation import (
-    EvaluationResult,
-    retrieval_intervals,
-    retrieval_ranks,
-)
+from keras_vatt.evaluation._clip_features import clip_features, stacked
 from keras_vatt.evaluation._clip_sets import some_of
 from keras_vatt.evaluation._errors import EvaluationError
-from keras_vatt.inference._batch_encoder import BatchEncoder
+from keras_vatt.evaluation._report import EvaluationResult
 from keras_vatt.inference._clip_decoder import ClipDecoder
-from keras_vatt.inference._embed_clips import embed_clips, stacked
-from keras_vatt.inference._pooled_encoder import PooledEncoder
+from keras_vatt.inference._encoder import VATTEncoder
+from keras_vatt.metrics._intervals import retrieval_intervals
+from keras_vatt.metrics._ranking import retrieval_ranks
 
 
 def evaluate_retrieval(model, splits, settings, open_store):
-    """Text and video, and sound and video, each asking for the other.
+    """Computes retrieval metrics between video and text, and video and audio.
 
-    Candidates are all test videos that can be decoded; each caption asks, and each
-    video that has sound. Both averages over windows are reported.
+    Candidates are all test videos that can be decoded. Queries are all captions, and
+    the audio of each video that has any. Both averages over windows are reported.
 
     Args:
         model: `keras_vatt.VATT`.
-        splits: dict from split to `LabeledDataset`; the first one is evaluated.
+        splits: dict from split to `LabeledDataset`; only the first one is evaluated.
         settings: `EvaluationSettings`.
         open_store: function from a name to a `FeatureStore`.
 
@@ -32,7 +29,7 @@ def evaluate_retrieval(model, splits, settings, open_store):
         Tuple of a dict from task to `EvaluationResult`, and a list of `Finding`.
 
     Raises:
-        EvaluationError: if there is nothing to ask with.
+        EvaluationError: if there are no queries.
     """
     clips = next(iter(splits.values())).test
     segments = some_of(list(dict.fromkeys(c.segment for c in clips)), settings.limit)
@@ -53,8 +50,8 @@ def evaluate_retrieval(model, splits, settings, open_store):
         results |= _audio_results(audio, video)
     if not results:
         raise EvaluationError(
-            "nothing can be asked for: no clip has a caption that the model can read, "
-            "and none has sound"
+            "there are no queries: no clip has a caption with words of the model's "
+            "vocabulary, and none has audio"
         )
     return results, findings + unread
 
@@ -68,18 +65,13 @@ def _embed(model, modality, segments, settings, open_store):
         settings.short_clips,
         refuse_silence=True,
     )
-    return embed_clips(
-        segments,
-        decoder,
-        BatchEncoder(PooledEncoder(model.backbone, modality, model.bridge_head)),
-        open_store(modality),
-        settings,
-        modality,
-    )
+    encode = VATTEncoder(model.backbone, model.bridge_head)
+    store = open_store(modality)
+    return clip_features(segments, decoder, encode, store, settings, modality)
 
 
 def _captions(model, clips, video):
-    """The captions that ask, with their segments; and findings for empty ones."""
+    """Returns segments with the word ids of their captions, and findings."""
     given = [clip for clip in clips if clip.caption and clip.segment in video]
     if not given or "text" not in model.backbone.modalities:
         return [], []
@@ -92,7 +84,7 @@ def _captions(model, clips, video):
         if row.any():
             captions.append((clip.segment, row))
         else:
-            reason = f"no word of the caption can be read: {clip.caption!r}"
+            reason = f"no word of the caption is in the vocabulary: {clip.caption!r}"
             where = str(clip.segment.path)
             unread.append(Finding(Problem.NO_CAPTION, where, reason))
     return captions, unread
@@ -106,20 +98,20 @@ def _text_results(model, captions, video, settings):
     text_ids = np.array([numbers[segment] for segment, _ in captions])
     videos = stacked(video, video, "to_text")
     video_ids = np.arange(len(videos))
-    asking = np.unique(text_ids)
+    queried = np.unique(text_ids)
     return _results("text->video", texts, videos, text_ids, video_ids) | _results(
-        "video->text", videos[asking], texts, video_ids[asking], text_ids
+        "video->text", videos[queried], texts, video_ids[queried], text_ids
     )
 
 
 def _audio_results(audio, video):
     numbers = {segment: number for number, segment in enumerate(video)}
-    sounds = stacked(audio, audio, "to_video")
-    sound_ids = np.array([numbers[segment] for segment in audio])
+    audios = stacked(audio, audio, "to_video")
+    audio_ids = np.array([numbers[segment] for segment in audio])
     videos = stacked(video, video, "to_audio")
     video_ids = np.arange(len(videos))
-    return _results("audio->video", sounds, videos, sound_ids, video_ids) | _results(
-        "video->audio", videos[sound_ids], sounds, sound_ids, sound_ids
+    return _results("audio->video", audios, videos, audio_ids, video_ids) | _results(
+        "video->audio", videos[audio_ids], audios, audio_ids, audio_ids
     )
 
 

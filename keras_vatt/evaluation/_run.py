@@ -1,4 +1,4 @@
-"""An evaluation from its settings to its report."""
+"""Runs an evaluation from its settings to its report."""
 
 import dataclasses
 import json
@@ -10,12 +10,13 @@ import keras
 from keras_vatt._files import atomic_write
 from keras_vatt._untrusted import read_object
 from keras_vatt.data._report import CorpusReport, Problem
-from keras_vatt.evaluation import write_evaluation
 from keras_vatt.evaluation._classification import evaluate_classification
 from keras_vatt.evaluation._clip_sets import read_splits
 from keras_vatt.evaluation._errors import EvaluationError
 from keras_vatt.evaluation._linear_probe import evaluate_linear_probe
+from keras_vatt.evaluation._report import write_evaluation
 from keras_vatt.evaluation._retrieval import evaluate_retrieval
+from keras_vatt.evaluation._settings import EvaluationSettings
 from keras_vatt.evaluation._zero_shot import evaluate_zero_shot
 from keras_vatt.inference._errors import FeatureStoreError
 from keras_vatt.inference._feature_store import FeatureStore
@@ -42,13 +43,13 @@ _CLASSIFIERS = {
 }
 _SETTINGS = "settings.json"
 _MAX_SETTINGS_BYTES = 4_000_000
-# How many clips that were left out are named in the report; all are in its own file.
+# Largest number of skipped clips that the report names; `data_report.json` has all.
 _MAX_NAMED = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class _BackboneAlone:
-    """Any preset has these; a probe needs no more."""
+    """The parts that a probe needs; every preset has them."""
 
     backbone: VATTBackbone
     preprocessor: VATTPreprocessor
@@ -61,24 +62,35 @@ class _BackboneAlone:
         return self.backbone.dtype_policy
 
 
-def evaluate(settings):
-    """Evaluate a preset on a set.
+def evaluate(settings: EvaluationSettings) -> tuple[dict, str]:
+    """Evaluates a preset on a dataset.
 
-    With `output` that folder then holds `evaluation.json`, `evaluation.md`,
-    `data_report.json` (every clip that was missing, corrupt or short) and `features/`.
-    The same evaluation into the same folder resumes where an earlier one was
-    interrupted.
+    If `settings.output` is given, that folder contains `evaluation.json`,
+    `evaluation.md`, `data_report.json` (every clip that was missing, corrupt or short)
+    and `features/`. The same evaluation with the same folder resumes an earlier one
+    that was interrupted.
 
     Args:
         settings: `EvaluationSettings`.
 
     Returns:
-        Tuple of the report of `keras_vatt.evaluation.write_evaluation`, and its text
-        in Markdown.
+        Tuple of the report, a dict (see `write_evaluation`), and of the same report as
+        Markdown.
 
     Raises:
-        EvaluationError: if the settings, the preset and the set don't go together, or
-            the folder holds another evaluation.
+        EvaluationError: if the settings, the preset and the dataset don't fit together,
+            the folder has the results of another evaluation, or its features are
+            damaged.
+
+    Example:
+    ```python
+    from keras_vatt.data import make_demo_corpus
+    from keras_vatt.evaluation import EvaluationSettings, evaluate
+
+    corpus = make_demo_corpus("demo", train_clips=2, test_clips=8, progress=False)
+    settings = EvaluationSettings("retrieval", "vatt_tiny_agnostic", str(corpus))
+    report, text = evaluate(settings)
+    ```
     """
     splits = read_splits(settings)
     modality = settings.modality or next(iter(splits.values())).modality
@@ -110,7 +122,7 @@ def _evaluate(model, splits, settings, folder, keep):
 
 
 def _load(settings):
-    """The model of a preset, of the class that the task needs."""
+    """Loads the model of a preset, of the class that the task needs."""
     try:
         if settings.task == "linear-probe":
             return _BackboneAlone(
@@ -128,14 +140,14 @@ def _load(settings):
         raise EvaluationError(f"{error}{hint}") from error
     if model.preprocessor is None:
         raise EvaluationError(
-            f"the preset {settings.preset!r} does not say what its clips are: it has "
-            "no preprocessor"
+            f"the preset {settings.preset!r} has no preprocessor, which defines its "
+            "clips"
         )
     return model
 
 
 def _claim(folder, settings, model):
-    """Mark a folder as the place of this evaluation, unless it holds another."""
+    """Marks a folder as that of this evaluation, unless it has another one."""
     facts = settings.results_depend_on() | {
         "weights": weights_sha256(model),
         "clips": model.preprocessor.clip_spec.get_config(),
@@ -148,7 +160,7 @@ def _claim(folder, settings, model):
         differing = [name for name in facts if found.get(name) != facts[name]]
         if differing:
             raise EvaluationError(
-                f"{str(folder)!r} holds an evaluation with other settings "
+                f"{str(folder)!r} has an evaluation with other settings "
                 f"({', '.join(differing)}): choose another --output"
             )
         return
@@ -164,7 +176,7 @@ def _num_clips(splits):
 
 
 def _num_used(splits, findings):
-    """Test clips that could be decoded; some of them may be used without sound."""
+    """Counts the test clips that could be decoded, some of them without audio."""
     left_out = {f.where for f in findings if f.problem.consequence == "skipped"}
     return sum(str(s.path) not in left_out for s in _test_segments(splits))
 

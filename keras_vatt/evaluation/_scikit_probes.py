@@ -1,4 +1,4 @@
-"""The linear probes that scikit-learn fits, on standardized features."""
+"""Linear probes of scikit-learn, on standardized features."""
 
 import warnings
 
@@ -12,7 +12,7 @@ from sklearn.svm import LinearSVC
 
 from keras_vatt.metrics._classification import classification_metrics
 
-# scikit-learn's `C` that cross-validation tries.
+# Values of `C` that cross-validation tries.
 _REGULARIZATIONS = tuple(10.0**power for power in range(-5, 3))
 _SVM_REGULARIZATION = 6e-5
 _NUM_FOLDS = 5
@@ -21,7 +21,7 @@ _NUM_FOLDS = 5
 def logistic_regression_scores(
     train_features, train_labels, test_features, num_classes, regularization, seed
 ):
-    """Probabilities of the test features, and the `C` that was used."""
+    """Computes the probabilities of the test features, and returns them with `C`."""
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     if regularization is None:
         largest = np.bincount(train_labels).max()
@@ -46,7 +46,7 @@ def logistic_regression_scores(
 def one_vs_rest_scores(
     train_features, train_labels, test_features, regularization, seed
 ):
-    """The same with a logistic regression for each of several labels a clip."""
+    """Computes probabilities by a logistic regression per class, for several labels."""
     each = OneVsRestClassifier(LogisticRegression(max_iter=2000))
     classifier = make_pipeline(StandardScaler(), each)
     name = "onevsrestclassifier__estimator__C"
@@ -72,7 +72,7 @@ def one_vs_rest_scores(
 def svm_scores(
     train_features, train_labels, test_features, num_classes, regularization, seed
 ):
-    """Margins of the test features, and the `C` that was used."""
+    """Computes the margins of the test features, and returns them with `C`."""
     if regularization is None:
         regularization = _SVM_REGULARIZATION
     svm = LinearSVC(C=regularization, random_state=seed)
@@ -87,16 +87,16 @@ def svm_scores(
 
 
 def _best_regularization(classifier, name, features, labels, folds, scoring=None):
-    """Of equals the smallest `C`."""
+    """Returns the best `C` of a cross-validation, the smallest of equals."""
     grid = {name: _REGULARIZATIONS}
     search = GridSearchCV(classifier, grid, cv=folds, scoring=scoring, refit=False)
     with warnings.catch_warnings():
-        # A class may have fewer clips than there are folds: some folds then lack it.
+        # A class with fewer clips than folds is absent from some folds.
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         return search.fit(features, labels).best_params_[name]
 
 
 def _mean_precision(classifier, features, labels):
     metrics = classification_metrics(classifier.predict_proba(features), labels, True)
-    # A fold that has no class to rank says nothing of any `C`.
+    # A fold without a class to rank counts the same for every `C`.
     return np.nan_to_num(metrics.mean_average_precision)

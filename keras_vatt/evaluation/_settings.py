@@ -1,4 +1,6 @@
-"""What an evaluation is told."""
+"""The settings of an evaluation."""
+
+from __future__ import annotations
 
 import dataclasses
 import os
@@ -9,36 +11,37 @@ METHODS = ("logistic_regression", "vatt", "svm")
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSettings:
-    """The settings of an evaluation.
-
-    Crops and windows are final once `modality` is given.
+    """The settings of `evaluate`.
 
     Args:
-        task: string, one of `TASKS`.
-        preset: string, the model: a built-in preset, a folder, or `hf://owner/name`.
-        data: string, the folder of the set; for retrieval also a manifest or a folder
-            of videos as `keras_vatt.data.read_corpus` reads it.
-        dataset: string, a name of `keras_vatt.data.datasets.labeled_datasets`.
-            Defaults to `None`, a corpus of captioned videos.
-        split: int, or `"all"` for the mean over the splits. Defaults to `1`.
-        windows: int, windows of a test clip; an image is one. Defaults to `4`.
-        crops: int, crops of a window of video, or of an image. Defaults to `None`: 3 of
-            video in classification, as VATT does, else 1.
-        method: string, the probe. Defaults to `"logistic_regression"`.
-        modality: string, `"video"`, `"audio"` or `"image"`. Defaults to `None`, that of
+        task: string. `"retrieval"`, `"zero-shot"`, `"linear-probe"` or
+            `"classification"`.
+        preset: string. A built-in preset, a folder, or `hf://owner/name`.
+        data: string. Folder of the dataset; for retrieval also a manifest or a folder
+            of videos, see `keras_vatt.data.read_corpus`.
+        dataset: string. Name of a dataset, see
+            `keras_vatt.data.datasets.labeled_datasets`. Defaults to `None`, a corpus of
+            captioned videos.
+        split: int. Number of the split, or `"all"` for the mean over the splits.
+            Defaults to `1`.
+        windows: int. Number of windows per test clip; images have one. Defaults to `4`.
+        crops: int. Number of crops per window of video, or per image. Defaults to
+            `None`: 3 for the classification of video, as in VATT, otherwise 1.
+        method: string. The probe, see `linear_probe`. Defaults to
+            `"logistic_regression"`.
+        modality: string. `"video"`, `"audio"` or `"image"`. Defaults to `None`, that of
             the dataset.
-        templates: tuple of strings with `{}` where the name of a class goes, for
-            zero-shot classification. Defaults to `("{}",)`.
-        short_clips: string, the rule for clips that are shorter than the model's:
-            `"repeat"`, `"pad"` or `"error"`, which leaves them out. Defaults to
-            `"repeat"`.
-        batch_size: int, windows that run at a time. Defaults to `32`.
-        threads: int, clips that are decoded at a time. Defaults to `None`, the number
-            of processors.
-        limit: int, evaluate on so many clips, evenly spread over the set (and train a
-            probe on so many). Defaults to `None`, all.
-        output: string, the folder of the report. Defaults to `None`, none.
-        progress: bool. Whether to show bars. Defaults to `True`.
+        templates: tuple of strings, for zero-shot classification. The name of a class
+            replaces `{}`. Defaults to `("{}",)`.
+        short_clips: string. Rule for clips that are shorter than the model's:
+            `"repeat"`, `"pad"` or `"error"`, which skips them. Defaults to `"repeat"`.
+        batch_size: int. Number of windows per batch. Defaults to `32`.
+        num_workers: int. Number of threads that decode clips. Defaults to `None`, the
+            number of processors.
+        limit: int. Number of clips to evaluate on, and to train a probe on, evenly
+            spaced in the list of the dataset. Defaults to `None`, all.
+        output: string. Folder of the report. Defaults to `None`, no files.
+        progress: bool. Whether to show progress bars. Defaults to `True`.
     """
 
     task: str
@@ -53,29 +56,27 @@ class EvaluationSettings:
     templates: tuple[str, ...] = ("{}",)
     short_clips: str = "repeat"
     batch_size: int = 32
-    threads: int | None = None
+    num_workers: int | None = None
     limit: int | None = None
     output: str | None = None
     progress: bool = True
 
     @property
-    def num_crops(self):
-        """Crops of a window of video, an int."""
+    def num_crops(self) -> int:
+        """Number of crops per window of video, or per image.
+
+        It is final once `modality` is given.
+        """
         is_tested = self.task == "classification" and self.modality != "image"
         return self.crops or (3 if is_tested else 1)
 
     @property
-    def num_windows(self):
-        """Windows of a test clip, an int."""
+    def num_windows(self) -> int:
+        """Number of windows per test clip; it is final once `modality` is given."""
         return 1 if self.modality == "image" else self.windows
 
-    @property
-    def num_threads(self):
-        """Clips that are decoded at a time, an int."""
-        return self.threads or os.cpu_count() or 1
-
-    def results_depend_on(self):
-        """The settings that features and results depend on, a dict of JSON types."""
+    def results_depend_on(self) -> dict:
+        """Returns the settings that the results depend on, a dict of JSON types."""
         names = ["task", "preset", "modality", "limit", "short_clips"]
         names += ["dataset", "split"] if self.dataset else []
         names += ["method"] if self.task == "linear-probe" else []

@@ -1,10 +1,23 @@
-"""Zero-shot retrieval: find the video that a text or a sound belongs to, and back."""
+"""Zero-shot retrieval between video and text, and between video and audio."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import numpy as np
 
-from keras_vatt.metrics._ranking import retrieval_ranks
+from keras_vatt.metrics._ranking import (
+    RetrievalMetrics,
+    RetrievalRanks,
+    retrieval_ranks,
+)
 
-# Which embedding of the queries is compared with which one of the candidates.
+if typing.TYPE_CHECKING:
+    from keras_vatt.models import VATT
+
+# Pairs of the embedding of the queries and that of the candidates.
 _TASKS = {
     "text->video": (("text", "to_video"), ("video", "to_text")),
     "video->text": (("video", "to_text"), ("text", "to_video")),
@@ -14,38 +27,37 @@ _TASKS = {
 
 
 def zero_shot_retrieval(
-    model,
-    dataset,
-    tasks=("text->video", "audio->video"),
-    num_windows=1,
-    window_average="embedding",
-    all_captions=False,
-):
-    """Retrieval between video and text, and video and audio, by a pre-trained model.
+    model: VATT,
+    dataset: Iterable[Mapping[str, np.ndarray]],
+    tasks: Iterable[str] = ("text->video", "audio->video"),
+    num_windows: int = 1,
+    window_average: Literal["embedding", "similarity"] = "embedding",
+    all_captions: bool = False,
+) -> dict[str, RetrievalMetrics]:
+    """Computes retrieval metrics of a pre-trained model.
 
     Args:
         model: `keras_vatt.VATT`.
-        dataset: iterable of batches as `keras_vatt.data.make_dataset` gives them
-            with `training=False`. Only the modalities of `tasks` must be there. All
-            clips are evaluated, those of a smaller last batch too.
-        tasks: strings, of `"text->video"`, `"video->text"`, `"audio->video"` and
+        dataset: iterable of batches, see `keras_vatt.data.make_dataset` with
+            `training=False`. Only the modalities of `tasks` are required. All clips
+            are evaluated, including those of a smaller last batch.
+        tasks: strings. Any of `"text->video"`, `"video->text"`, `"audio->video"` and
             `"video->audio"`. Defaults to `("text->video", "audio->video")`.
-        num_windows: int. `video` and `audio` of a batch have this many rows a clip,
-            one after the other. Defaults to 1.
-        window_average: `"embedding"` or `"similarity"`, see `retrieval_metrics`.
-            Defaults to `"embedding"`.
-        all_captions: bool. Of several captions of a clip only the first is used; with
-            `True` all are, but for those that are empty: each asks for its video, and
-            a video has found its text if it has found any of its captions. Defaults
-            to `False`.
+        num_windows: int. Number of adjacent examples per clip in `video` and `audio` of
+            a batch. Defaults to `1`.
+        window_average: string. `"embedding"` or `"similarity"`, see
+            `retrieval_metrics`. Defaults to `"embedding"`.
+        all_captions: bool. Whether all captions of a clip are used that are not empty,
+            not only the first. Each caption is then a query, and a video matches any
+            of its captions. Defaults to `False`.
 
     Returns:
-        Dict from task to `RetrievalMetrics`. Where videos are the candidates they are
-        all videos. Clips without a caption, or without sound, neither ask for their
-        video nor are asked for. A task of which no clip can ask is left out.
+        Dict from task to `RetrievalMetrics`. All videos are candidates. Clips without
+        a caption (or without audio) are neither queries nor candidates of text (or
+        audio). A task without queries is omitted.
 
     Raises:
-        ValueError: if there is no clip at all, a task is unknown, a batch does not fit
+        ValueError: if there is no clip, a task is unknown, a batch does not match
             `num_windows`, or an embedding is not finite.
     """
     ranks = zero_shot_ranks(
@@ -55,32 +67,32 @@ def zero_shot_retrieval(
 
 
 def zero_shot_ranks(
-    model,
-    dataset,
-    tasks=("text->video", "audio->video"),
-    num_windows=1,
-    window_average="embedding",
-    all_captions=False,
-):
-    """The ranks of which `zero_shot_retrieval` is a summary, such as for intervals.
+    model: VATT,
+    dataset: Iterable[Mapping[str, np.ndarray]],
+    tasks: Iterable[str] = ("text->video", "audio->video"),
+    num_windows: int = 1,
+    window_average: Literal["embedding", "similarity"] = "embedding",
+    all_captions: bool = False,
+) -> dict[str, RetrievalRanks]:
+    """Computes the ranks behind `zero_shot_retrieval`, for confidence intervals.
 
     Args:
-        model: as in `zero_shot_retrieval`.
-        dataset: as in `zero_shot_retrieval`.
-        tasks: as in `zero_shot_retrieval`.
-        num_windows: as in `zero_shot_retrieval`.
-        window_average: as in `zero_shot_retrieval`.
-        all_captions: as in `zero_shot_retrieval`.
+        model: see `zero_shot_retrieval`.
+        dataset: see `zero_shot_retrieval`.
+        tasks: see `zero_shot_retrieval`.
+        num_windows: see `zero_shot_retrieval`.
+        window_average: see `zero_shot_retrieval`.
+        all_captions: see `zero_shot_retrieval`.
 
     Returns:
         Dict from task to `RetrievalRanks`.
 
     Raises:
-        ValueError: as `zero_shot_retrieval`.
+        ValueError: see `zero_shot_retrieval`.
     """
     unknown = [task for task in tasks if task not in _TASKS]
     if unknown:
-        raise ValueError(f"Tasks are {list(_TASKS)}. Received: {unknown}")
+        raise ValueError(f"`tasks` must be of {list(_TASKS)}. Received: {unknown}")
     places = {place for task in tasks for place in _TASKS[task]}
     embeddings, present = _embed(model, dataset, places, num_windows, all_captions)
     results = {}
@@ -99,8 +111,8 @@ def zero_shot_ranks(
     return results
 
 
-def format_retrieval(results):
-    """Return the results of `zero_shot_retrieval` as a table of text."""
+def format_retrieval(results: Mapping[str, RetrievalMetrics]) -> str:
+    """Formats the results of `zero_shot_retrieval` as a table of text."""
     header = f"{'task':<14}{'R@1':>8}{'R@5':>8}{'R@10':>8}{'MedR':>8}{'MeanR':>8}"
     lines = [f"{header}{'queries':>10}{'candidates':>12}"]
     for task, metrics in results.items():
@@ -115,25 +127,25 @@ def format_retrieval(results):
 
 
 def _side(embeddings, present, place, wanted):
-    """Embeddings of the wanted clips, and the clip of each; all captions are apart."""
+    """Returns the embeddings of some clips, one per caption, and their clips."""
     if place[0] == "text":
         return embeddings[place][present["text"]], np.nonzero(present["text"])[0]
     return embeddings[place][wanted], np.flatnonzero(wanted)
 
 
 def _embed(model, dataset, places, num_windows, all_captions):
-    """Embeddings of all clips, without keeping the features of all tokens.
+    """Computes the embeddings of all clips, without the features of tokens.
 
     Returns:
         Dict from place to array of shape `(clips, windows or captions, dim)`, and dict
-        from modality to bool array of shape `(clips, 1 or captions)`: which are there.
+        from modality to bool array of shape `(clips, 1 or captions)`: those present.
     """
     modalities = sorted({modality for modality, _ in places})
     embeddings = {place: [] for place in places}
     present = {modality: [] for modality in modalities}
     full_size = None
     for batch in dataset:
-        inputs = _rows_of_clips(batch, modalities, num_windows, all_captions)
+        inputs = _clips_of_batch(batch, modalities, num_windows, all_captions)
         size = len(inputs[modalities[0]])
         full_size = full_size or size
         outputs = model.encode(**{m: _filled_up(inputs[m], full_size) for m in inputs})
@@ -148,40 +160,40 @@ def _embed(model, dataset, places, num_windows, all_captions):
                 is_there = is_there & (inputs["text"] != 0).any(axis=-1)
             present[modality].append(is_there)
     if full_size is None:
-        raise ValueError("There is no clip to evaluate.")
+        raise ValueError("`dataset` must have at least one clip. Received: none")
     return (
         {place: np.concatenate(parts) for place, parts in embeddings.items()},
         {modality: np.concatenate(parts) for modality, parts in present.items()},
     )
 
 
-def _rows_of_clips(batch, modalities, num_windows, all_captions):
-    """Inputs of shape `(clips, windows or captions, ...)`."""
+def _clips_of_batch(batch, modalities, num_windows, all_captions):
+    """Returns inputs of shape `(clips, windows or captions, ...)`."""
     inputs = {modality: np.asarray(batch[modality]) for modality in modalities}
     for modality, rows in inputs.items():
         if modality == "text":
             inputs["text"] = rows if all_captions else rows[:, :1]
         elif len(rows) % num_windows:
             raise ValueError(
-                f"A batch has {len(rows)} rows of {modality}, which can't be "
-                f"{num_windows} windows for each clip. Pass the `num_windows` of the "
-                "dataset."
+                f"A batch has {len(rows)} examples of {modality}, which is not a "
+                f"multiple of {num_windows} windows per clip. Pass the `num_windows` "
+                "of the dataset."
             )
         else:
             inputs[modality] = rows.reshape(-1, num_windows, *rows.shape[1:])
     sizes = {modality: len(rows) for modality, rows in inputs.items()}
     if len(set(sizes.values())) > 1:
         raise ValueError(
-            f"With {num_windows} windows a clip, the modalities of a batch have "
+            f"With {num_windows} windows per clip, the modalities of a batch have "
             f"different numbers of clips: {sizes}"
         )
     return inputs
 
 
 def _filled_up(rows, num_clips):
-    """All rows in one axis, with the last clip repeated up to `num_clips`.
+    """Flattens clips and windows to one axis, padded with the last clip.
 
-    A last batch of another size would be compiled anew.
+    A last batch of another size would be compiled again.
     """
     rows = np.concatenate([rows, np.repeat(rows[-1:], num_clips - len(rows), 0)])
     return rows.reshape(-1, *rows.shape[2:])

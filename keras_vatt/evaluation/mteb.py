@@ -1,56 +1,59 @@
-"""VATT as a model of the Massive Text Embedding Benchmark and its media tasks."""
+"""An encoder for the Massive Text Embedding Benchmark and its media tasks."""
+
+from __future__ import annotations
 
 import importlib
 import itertools
-from concurrent import futures
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_vatt.data.decoding._dataset_entries import clip_of_entry, is_dataset_entry
-from keras_vatt.data.decoding._raw_clips import raw_frames, raw_waveform
 from keras_vatt.data.decoding._short_clips import check_short_clips
 from keras_vatt.inference._common_spaces import common_spaces, fuse
 from keras_vatt.version import __version__
 
-# An image is a video that stands still.
+if typing.TYPE_CHECKING:
+    from keras_vatt.models import VATT
+
+# The tower of each modality. An image is a video whose frames are all the same.
 _BRANCHES = {"text": "text", "audio": "audio", "video": "video", "image": "video"}
-# The spaces of a bridge head in the order in which they are preferred.
+# The spaces of a bridge head, in order of preference.
 _SPACES = ("joint", "video_text", "video_audio")
 
 
 class MTEBEncoder:
-    """A pre-trained VATT as an encoder that `mteb.evaluate` takes (mteb 2).
+    """An encoder for `mteb.evaluate` (mteb 2), from a pre-trained VATT.
 
-    An entry of several modalities, such as a video with its audio, is compared by all
-    that it can be compared by: of their vectors, the mean of the unit vectors is taken
-    and normalized again.
+    The vector of an entry with several modalities, such as a video with its audio, is
+    the normalized mean of the unit vectors of those modalities that can be compared:
 
     - If queries and documents have the same modalities, `features` are compared.
-    - Otherwise the embeddings of one space of the bridge head are. A
-      `keras_vatt.layers.FactorizedBridgeHead` has a space of video and text, where
-      audio doesn't count, and one of video and audio. In that of a
-      `keras_vatt.layers.JointBridgeHead`, all modalities count.
-    - If there is no such space, `features` of the modalities that both have are.
+    - Otherwise the embeddings of one space of the bridge head are compared. A
+      `keras_vatt.layers.FactorizedBridgeHead` has a space of video and text, without
+      audio, and a space of video and audio. A `keras_vatt.layers.JointBridgeHead` has
+      one space of all modalities.
+    - If there is no such space, `features` of the common modalities are compared.
 
-    An image is a video that stands still.
-
-    Media are decoded as everywhere in this library, in its middle where longer than a
-    clip; torchcodec, with which `datasets` decodes, is not needed.
+    Images are encoded as videos whose frames are all the same. Media files are decoded
+    by this library, without torchcodec; from longer ones, the middle is encoded.
 
     Args:
         model: `keras_vatt.VATT`, with a preprocessor.
-        name: string, under which mteb stores results, as `"owner/name"`. Defaults to
-            `"keras_vatt/vatt"`.
-        features: string, the output of `model.encode` for tasks of one modality.
-            Defaults to `"features_pooled"`.
-        short_clips: string. What is done with a clip shorter than the model's:
-            `"repeat"` starts over from its beginning, `"pad"` appends black frames and
+        name: string. Name under which mteb stores results, as `"owner/name"`. Defaults
+            to `"keras_vatt/vatt"`.
+        features: string. Output of `model.encode` for tasks of one modality. Defaults
+            to `"features_pooled"`.
+        short_clips: string. Rule for clips that are shorter than the model's:
+            `"repeat"` starts again from the beginning, `"pad"` appends black frames and
             silence, `"error"` raises an error. Defaults to `"repeat"`.
 
     Raises:
         ImportError: if mteb is not installed.
-        ValueError: if the model can't take raw media and strings, or `short_clips` is
-            no rule.
+        ValueError: if the model has no preprocessor, or `short_clips` is unknown.
 
     Example:
     ```python
@@ -65,15 +68,15 @@ class MTEBEncoder:
 
     def __init__(
         self,
-        model,
-        name="keras_vatt/vatt",
-        features="features_pooled",
-        short_clips="repeat",
+        model: VATT,
+        name: str = "keras_vatt/vatt",
+        features: str = "features_pooled",
+        short_clips: str = "repeat",
     ):
         if model.preprocessor is None:
             raise ValueError(
-                "mteb gives strings and media, for which this model has no "
-                "preprocessor: set `model.preprocessor`."
+                "This model has no preprocessor for the strings and media of mteb: set "
+                "`model.preprocessor`."
             )
         check_short_clips(short_clips)
         self.model = model
@@ -83,24 +86,25 @@ class MTEBEncoder:
 
     def encode(
         self,
-        inputs,
+        inputs: Iterable[Mapping[str, list]],
         *,
-        task_metadata,
-        hf_split=None,
-        hf_subset=None,
-        prompt_type=None,
+        task_metadata: Any,
+        hf_split: str | None = None,
+        hf_subset: str | None = None,
+        prompt_type: str | None = None,
         **kwargs,
-    ):
-        """Embeddings of the entries of a data set.
+    ) -> np.ndarray:
+        """Computes embeddings of the entries of a dataset.
 
         Args:
             inputs: a DataLoader of mteb, or any iterable of batches: dicts of lists
                 with `"text"`, `"image"`, `"audio"` or `"video"`.
             task_metadata: the `TaskMetadata` of the task.
-            hf_split: string, not used.
-            hf_subset: string, not used.
-            prompt_type: whether they are queries or documents. Defaults to `None`.
-            **kwargs: `batch_size`, and others that are not used.
+            hf_split: string. Not used.
+            hf_subset: string. Not used.
+            prompt_type: whether the entries are queries or documents. Defaults to
+                `None`.
+            **kwargs: other arguments of mteb. Not used.
 
         Returns:
             float32 array of shape `(entries, dim)`. Rows of several modalities have
@@ -119,16 +123,18 @@ class MTEBEncoder:
         ]
         return np.concatenate(rows)
 
-    def similarity(self, embeddings1, embeddings2):
-        """Cosines of all pairs, a torch tensor `(embeddings1, embeddings2)`."""
+    def similarity(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> Any:
+        """Computes the cosines of all pairs, a torch tensor."""
         return _similarity_functions().cos_sim(embeddings1, embeddings2)
 
-    def similarity_pairwise(self, embeddings1, embeddings2):
-        """Cosines of corresponding rows, a torch tensor `(embeddings,)`."""
+    def similarity_pairwise(
+        self, embeddings1: ArrayLike, embeddings2: ArrayLike
+    ) -> Any:
+        """Computes the cosines of corresponding rows, a torch tensor."""
         return _similarity_functions().pairwise_cos_sim(embeddings1, embeddings2)
 
     def _place(self, batch, task, prompt_type):
-        """Returns the columns of a batch that count, with the output of each."""
+        """Returns the columns of a batch to encode, with the output of each."""
         given = {m for m in task.modalities if m in batch}
         if prompt_type is None or task.category is None:
             sides = (given, set(task.modalities) - given)
@@ -143,7 +149,7 @@ class MTEBEncoder:
         return {m: outputs[_BRANCHES[m]] for m in columns if _BRANCHES[m] in outputs}
 
     def _outputs(self, queries, documents, here):
-        """Returns the outputs to take of the modalities that count on one side."""
+        """Returns the outputs of the modalities to encode on one side."""
         side = (queries, documents)[here]
         if documents and queries != documents:
             spaces = common_spaces(self.model)
@@ -156,8 +162,8 @@ class MTEBEncoder:
         if not side:
             raise ValueError(
                 f"This model has no space of both {' and '.join(sorted(queries))} and "
-                f"{' and '.join(sorted(documents))}: only one with a "
-                "`keras_vatt.layers.JointBridgeHead` can do this task."
+                f"{' and '.join(sorted(documents))}: this task needs a model with a "
+                "`keras_vatt.layers.JointBridgeHead`."
             )
         return dict.fromkeys(side, self.features)
 
@@ -178,7 +184,7 @@ class MTEBEncoder:
         return fuse([part for part in parts if part is not None]).astype(np.float32)
 
     def _encode_present(self, column, entries, output):
-        """Rows of the entries that are there, and of zeros; `None` if none is there."""
+        """Encodes a column, with zeros for missing entries; `None` if all are."""
         numbers = [n for n, entry in enumerate(entries) if entry is not None]
         if not numbers:
             return None
@@ -189,41 +195,31 @@ class MTEBEncoder:
 
     def _encode_column(self, column, entries, output):
         inputs = [_RAW[column](entry) for entry in entries]
-        if column in ("audio", "video"):
-            inputs = self._decode(column, inputs)
-        return self.model.extract_features(column, inputs, output)[:, 0]
-
-    def _decode(self, column, sources):
-        spec = self.model.preprocessor.clip_spec
-        decode = {"audio": raw_waveform, "video": raw_frames}[column]
-
-        def decode_one(source):
-            return decode(source, spec, short_clips=self.short_clips)
-
-        with futures.ThreadPoolExecutor() as pool:
-            clips = np.concatenate(list(pool.map(decode_one, sources)))
-        return clips[..., np.newaxis] if column == "audio" else clips
+        features = self.model.extract_features(
+            column, inputs, output, short_clips=self.short_clips, on_error="raise"
+        )
+        return features[:, 0]
 
 
 def _clip(entry):
-    """A raw clip of what `datasets` gives; see `clip_of_entry`."""
+    """Returns a raw clip from an entry of `datasets`; see `clip_of_entry`."""
     if isinstance(entry, str | bytes) or is_dataset_entry(entry):
         return clip_of_entry(entry)
     raise ValueError(
-        "A clip is a dict of `bytes`, `path`, or `array` and `sampling_rate`. "
+        "A clip must be a dict of `bytes`, `path`, or `array` and `sampling_rate`. "
         f"Received: {type(entry).__name__}"
     )
 
 
-def _picture(entry):
+def _image(entry):
     return np.asarray(entry.convert("RGB"))
 
 
-_RAW = {"text": str, "audio": _clip, "video": _clip, "image": _picture}
+_RAW = {"text": str, "audio": _clip, "video": _clip, "image": _image}
 
 
 def _undecoded_batches(inputs):
-    """The batches of a loader, with media as the files they come from."""
+    """Yields the batches of a loader, with media as undecoded files."""
     dataset = getattr(inputs, "dataset", None)
     if dataset is None:
         yield from inputs

@@ -1,4 +1,4 @@
-"""Checks of dtypes and axes of batches, before other numbers reach a model."""
+"""Checks of the dtypes and the axes of batches, before they reach a model."""
 
 import numpy as np
 
@@ -10,23 +10,23 @@ _FRAMES = (
     "float in [-1, 1] or uint8 in [0, 255]",
     "Scale other integers first.",
 )
-# Of each kind of input: the dtypes, what they mean, and what to do with others.
+# By kind of input: the dtypes, their meaning, and advice about other dtypes.
 _DTYPES = {
     "video": _FRAMES,
     "image": _FRAMES,
     "audio": (
         _FLOATS,
         "float in [-1, 1]",
-        "Divide integers by the largest of their dtype, or give a tuple of the samples "
-        "and their rate, which does it.",
+        "Divide integers by the maximum of their dtype, or pass a tuple of the samples "
+        "and their rate, which is scaled.",
     ),
     "text": (
         frozenset(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
         "integer word ids",
-        "Strings go through a preprocessor with a vocabulary.",
+        "Strings need a preprocessor with a vocabulary.",
     ),
 }
-# Axes of a batch, the channels last, and how many channels there are.
+# Axes of a batch, channels last, and the number of channels.
 _AXES = {
     "video": ("clips", "frames", "height", "width", "3"),
     "image": ("images", "height", "width", "3"),
@@ -36,76 +36,77 @@ _CHANNELS = {"video": 3, "image": 3, "audio": 1}
 _ADVICE = {
     "video": "Frames are RGB.",
     "image": "Images are RGB.",
-    "audio": "Average the channels, or give a list of tuples of the samples and their "
-    "rate, which does it.",
+    "audio": "Average the channels, or pass a list of tuples of the samples and their "
+    "rate, which are averaged.",
 }
 
 
 def as_batch(kind, given):
-    """Returns the array of a batch whose dtype means what the model takes it for.
+    """Converts a batch to a NumPy array, and checks its dtype.
 
     Args:
-        kind: string, `"video"`, `"image"`, `"audio"` or `"text"`.
+        kind: string. `"video"`, `"image"`, `"audio"` or `"text"`.
         given: array or tensor of any framework, or nested lists of numbers.
 
     Returns:
         NumPy array.
 
     Raises:
-        ValueError: if it makes no array, or one of a dtype that `kind` doesn't have.
+        ValueError: if it can't be converted, or `kind` does not have its dtype.
     """
     try:
         array = as_numpy(given)
     except ValueError as error:
         raise ValueError(
-            f"A batch of {kind} is one array: all its clips have the same shape. "
+            f"A batch of {kind} must be one array, with clips of the same shape. "
             f"Received: {error}"
         ) from error
     if array.ndim == 0 and array.dtype != object:
         raise ValueError(
-            f"A batch of {kind} is an array with an axis of clips. Received: "
+            f"A batch of {kind} must be an array with an axis of clips. Received: "
             f"{type(given).__name__} {given!r:.100}"
         )
     if isinstance(given, list) and array.dtype == np.float64:
-        array = array.astype(np.float32)  # Python has no other floats.
+        array = array.astype(np.float32)  # Python floats are 64-bit.
     check_dtype(kind, array.dtype)
     return array
 
 
 def check_dtype(kind, dtype):
-    """Refuses a dtype that the model would take for something else.
+    """Raises an error for a dtype that the model would misinterpret.
 
     Args:
         kind: see `as_batch`.
         dtype: dtype of NumPy or of a backend.
 
     Raises:
-        ValueError: if `kind` doesn't have it.
+        ValueError: if `kind` does not have it.
     """
     name = dtype_name(dtype)
     allowed, meaning, advice = _DTYPES[kind]
     if name not in allowed:
         raise ValueError(
-            f"A batch of {kind} is {meaning}. Received: an array of {name}. {advice}"
+            f"A batch of {kind} must be {meaning}. Received: an array of {name}. "
+            f"{advice}"
         )
 
 
 def check_channels(kind, shape):
-    """Refuses a batch whose channels are not on the last axis.
+    """Raises an error if the channels of a batch are not on the last axis.
 
     Args:
         kind: see `as_batch`.
         shape: tuple of ints, `None` for unknown ones.
 
     Raises:
-        ValueError: if video or images are not RGB, or audio is not mono, there.
+        ValueError: if the last axis is not RGB (video, images) or mono (audio).
     """
     channels = _CHANNELS.get(kind)
     if channels is None or len(shape) != len(_AXES[kind]):
         return
     if shape[-1] in (channels, None):
         return
-    # Where layouts with the channels first have them: before or after the time.
+    # In layouts with the channels first, they are before or after the time.
     found = [axis for axis in range(1, len(shape) - 2) if shape[axis] == channels]
     found = found or ([1] if kind == "audio" and shape[1] == 1 else [])
     advice = (
@@ -114,8 +115,8 @@ def check_channels(kind, shape):
         else _ADVICE[kind]
     )
     raise ValueError(
-        f"A batch of {kind} has the shape ({', '.join(_AXES[kind])}). Received: shape "
-        f"{tuple(shape)}. {advice}"
+        f"A batch of {kind} must have shape ({', '.join(_AXES[kind])}). Received: "
+        f"shape {tuple(shape)}. {advice}"
     )
 
 
@@ -125,10 +126,10 @@ def dtype_name(dtype):
 
 
 def has_numbers(given):
-    """Whether something is an array whose dtype can be checked.
+    """Returns whether an input is an array whose dtype can be checked.
 
     Args:
-        given: anything that Keras' loops take: arrays, datasets, tensors.
+        given: any input of Keras' loops: array, dataset, tensor.
 
     Returns:
         bool.

@@ -1,4 +1,4 @@
-"""Checks of the values of batches, before numbers of another scale reach a model."""
+"""Checks of the values of batches, before they reach a model."""
 
 import sys
 import warnings
@@ -9,22 +9,22 @@ import numpy as np
 from keras_vatt.data.decoding._raw_arrays import as_numpy, check_peak
 from keras_vatt.inference._batch_dtypes import check_channels, check_dtype, dtype_name
 
-# Frames lie in [-1, 1]; interpolation and augmentation overshoot it a little.
+# Frames lie in [-1, 1], except for overshoots of interpolation and augmentation.
 _LARGEST_PIXEL = 1.5
-# That of 32-bit integers.
+# The largest value of 32-bit integers.
 _LARGEST_SCALE = 2.0**32
 
 
 def check_batch(kind, batch, vocabulary_size=None):
-    """Refuses an array that the model would take for something else.
+    """Raises an error for a batch that the model would misinterpret.
 
     Args:
-        kind: string, `"video"`, `"image"`, `"audio"` or `"text"`.
+        kind: string. `"video"`, `"image"`, `"audio"` or `"text"`.
         batch: array or concrete tensor.
-        vocabulary_size: int. Number of word ids; of other kinds it has no meaning.
+        vocabulary_size: int. Number of word ids, for text.
 
     Raises:
-        ValueError: if its dtype, its channels or its values are not those of `kind`.
+        ValueError: if `kind` does not have its dtype, channels or values.
     """
     check_dtype(kind, batch.dtype)
     check_channels(kind, tuple(batch.shape))
@@ -32,17 +32,17 @@ def check_batch(kind, batch, vocabulary_size=None):
 
 
 def check_values(kind, batch, vocabulary_size=None):
-    """Refuses word ids beyond the vocabulary, and floats of another scale than [-1, 1].
+    """Raises an error for unknown word ids, and for floats outside of [-1, 1].
 
-    Frames without a value below 0 may be meant as [0, 1], and raise a warning.
+    Frames without a negative value may have the scale [0, 1], and raise a warning.
 
     Args:
         kind: see `check_batch`.
-        batch: array or concrete tensor of a dtype that `kind` has.
+        batch: array or concrete tensor with a dtype of `kind`.
         vocabulary_size: see `check_batch`.
 
     Raises:
-        ValueError: if the model would take the values for something else.
+        ValueError: if the model would misinterpret the values.
     """
     is_uint8 = dtype_name(batch.dtype) == "uint8"
     if 0 in batch.shape or (is_uint8 and kind != "text"):
@@ -59,7 +59,7 @@ def check_values(kind, batch, vocabulary_size=None):
 
 
 def is_concrete(tensor):
-    """Returns whether a tensor has values, outside of a program that is compiled.
+    """Returns whether a tensor has values, as outside of a compiled program.
 
     Args:
         tensor: array, tensor of any framework, or `keras.KerasTensor`.
@@ -85,7 +85,7 @@ def _of_tensorflow(tensor):
 def _of_torch(tensor):
     torch = sys.modules["torch"]
     is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    # Fake tensors of an export are of a class of their own.
+    # Exporting uses subclasses, such as `FakeTensor`.
     is_plain = type(tensor) in (torch.Tensor, torch.nn.Parameter)
     return is_plain and not tensor.is_meta and not is_traced
 
@@ -94,7 +94,7 @@ _CONCRETE = {"jax": _of_jax, "tensorflow": _of_tensorflow, "torch": _of_torch}
 
 
 def _extremes(batch):
-    """The smallest and the largest value, computed where the batch lies."""
+    """Computes the smallest and the largest value, on the device of the batch."""
     batch = batch if hasattr(batch, "min") else as_numpy(batch)
     return float(batch.min()), float(batch.max())
 
@@ -112,13 +112,13 @@ def _check_word_ids(low, high, vocabulary_size):
 def _check_pixels(kind, low, high):
     if max(-low, high) > _LARGEST_PIXEL:
         raise ValueError(
-            f"A batch of {kind} of floats lies in [-1, 1]. Received: values from "
-            f"{low:g} to {high:g}. Give values in [0, 255] as uint8, or scale them by "
+            f"A batch of {kind} of floats must lie in [-1, 1]. Received: values from "
+            f"{low:g} to {high:g}. Pass values in [0, 255] as uint8, or scale them by "
             "`x / 127.5 - 1`."
         )
     if low >= 0 and high > 0:
         warnings.warn(
-            f"A batch of {kind} of floats lies in [-1, 1], and this one has no value "
-            "below 0. If it lies in [0, 1], scale it by `x * 2 - 1`.",
+            f"A batch of {kind} of floats must lie in [-1, 1], and this one has no "
+            "negative value. If it lies in [0, 1], scale it by `x * 2 - 1`.",
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""Loops that look at each batch on the host, before a compiled step takes it."""
+"""Keras' loops with a check of each batch on the host."""
 
 import contextlib
 
@@ -12,15 +12,15 @@ _KINDS = ("video", "image", "audio", "text")
 
 
 class ChecksInputs:
-    """Mixin that refuses batches which the model would take for something else.
+    """Mixin that raises errors for batches which the model would misinterpret.
 
-    Compiled programs can't raise errors: word ids beyond the vocabulary give NaN on
-    JAX, and on a GPU zeros or the end of the process. So arrays are checked before a
-    loop of Keras begins, and the batches of datasets as they come. The mixin stands
-    before the class whose loops it checks.
+    Compiled programs can't raise errors: unknown word ids give NaN on JAX, and zeros or
+    a crash on a GPU. So arrays are checked before a loop of Keras starts, and the
+    batches of datasets one by one. The mixin is a base class in front of the one whose
+    loops it checks.
 
-    `input_kind` says what kind of input the model takes if it is not a dict, and
-    `vocabulary_size`, of the model or its backbone, which word ids there are.
+    `input_kind` is the kind of an input that is not a dict. `vocabulary_size`, of the
+    model or its backbone, is the number of word ids.
     """
 
     input_kind = None
@@ -35,7 +35,7 @@ class ChecksInputs:
             weight = kwargs.get("sample_weight")
             x = self._checked(stack, x, y, weight, **options)
             if isinstance(x, CheckedData):
-                # Its adapter applies them already.
+                # Its adapter has already applied them.
                 kwargs.pop("class_weight", None)
             validation = kwargs.get("validation_data")
             if validation is not None:
@@ -44,7 +44,7 @@ class ChecksInputs:
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """See `keras.Model.evaluate`."""
-        if kwargs.get("_use_cached_eval_dataset"):  # Then `fit` checks it.
+        if kwargs.get("_use_cached_eval_dataset"):  # `fit` has checked it.
             return super().evaluate(x, y, *args, **kwargs)
         with contextlib.ExitStack() as stack:
             x = self._checked(stack, x, y, kwargs.get("sample_weight"))

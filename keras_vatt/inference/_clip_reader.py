@@ -1,4 +1,4 @@
-"""Decoding the raw clips of a list, with a record of those that can't be used."""
+"""Decodes the raw clips of a list, and records those that can't be used."""
 
 import logging
 import os
@@ -7,6 +7,7 @@ import threading
 from keras_vatt._printable import printable_line
 from keras_vatt.data._report import CorpusReport, Finding, Problem
 from keras_vatt.data.decoding._file_errors import check_on_error
+from keras_vatt.data.decoding._filled_clips import filled_clips
 from keras_vatt.data.decoding._media import MediaError
 from keras_vatt.data.decoding._media_segment import MediaSegment
 from keras_vatt.data.decoding._short_clips import filled_reason
@@ -15,25 +16,25 @@ _LOGGER = logging.getLogger(__name__)
 _MAX_NAMES = 5
 
 
-class SkippedClipError(Exception):
-    """A clip can't be used; it has been logged and recorded."""
+class SkippedClipError(MediaError):
+    """A clip can't be used, which its reader has logged and recorded."""
 
 
 class ClipReader:
-    """Decodes the clips of a list by their numbers, from any thread.
+    """Decodes the clips of a list by their numbers, in any thread.
 
     Args:
         clips: sequence of raw clips, or an array of decoded ones.
         convert: function from a list of clips to an array. With `short_clips` it takes
             the keywords `short_clips` and `position`; see `VATTPreprocessor.call`.
-        short_clips: string. `"repeat"`, `"pad"` or `"error"`. Defaults to `None`, the
-            clips have no length in time.
+        short_clips: string. `"repeat"`, `"pad"` or `"error"`. Defaults to `None`, for
+            clips without a duration.
         on_error: string. `"skip"` logs and records a file that can't be used, `"raise"`
             raises its `MediaError`. Defaults to `"raise"`.
         has_files: bool. Whether strings are paths. Defaults to `True`.
 
     Raises:
-        ValueError: if there are no clips, or `on_error` is something else.
+        ValueError: if there are no clips, or `on_error` is unknown.
         keras_vatt.data.MediaError: if files are missing: all of them, or any with
             `on_error="raise"`.
     """
@@ -43,11 +44,11 @@ class ClipReader:
     ):
         check_on_error(on_error)
         if len(clips) == 0:
-            raise ValueError("There are no clips: the list is empty.")
+            raise ValueError("The list of clips is empty.")
         self._clips = clips
         self._convert = convert
         self._short_clips = short_clips
-        self._skips = on_error == "skip"
+        self.on_error = on_error
         self._lock = threading.Lock()
         self._errors = _missing(clips) if has_files else {}
         self._short = {}
@@ -58,7 +59,7 @@ class ClipReader:
 
     @property
     def skipped(self):
-        """Numbers of the clips that can't be used, as far as clips were decoded."""
+        """List of the numbers of the clips that were decoded and can't be used."""
         return sorted(self._errors)
 
     @property
@@ -68,7 +69,7 @@ class ClipReader:
 
     @property
     def findings(self):
-        """A `Finding` for each clip that was skipped, repeated or padded."""
+        """List of a `Finding` for each clip that was skipped, repeated or padded."""
         with self._lock:
             short, skipped = (
                 dict(self._short),
@@ -81,31 +82,31 @@ class ClipReader:
         """Decodes one clip.
 
         Args:
-            number: int, its place in the list.
+            number: int. Index in the list.
             position: float in [0, 1], see `VATTPreprocessor.call`. Defaults to `None`.
 
         Returns:
             NumPy array of the clip's rows.
 
         Raises:
-            SkippedClipError: if the file can't be used, and such files are skipped.
-            keras_vatt.data.MediaError: if it can't be used, and they are not.
-            ValueError: if the clip is nothing that can be converted.
+            keras_vatt.data.MediaError: if the file can't be used. It is a
+                `SkippedClipError` if such files are skipped.
+            ValueError: if the clip can't be converted.
         """
         if number in self._errors:
-            raise SkippedClipError
+            raise self._skipped_error(number)
         try:
             return self._decoded(number, position)
         except ValueError as error:
             raise ValueError(f"Clip {number}: {error}") from error
         except MediaError as error:
-            if not self._skips:
+            if self.on_error == "raise":
                 raise
             self._skip(number, error)
-            raise SkippedClipError from error
+            raise self._skipped_error(number) from error
 
     def read_or_replace(self, number, position=None):
-        """Decodes one clip, or the next of the list that can be used.
+        """Decodes one clip, or the next one of the list that can be used.
 
         Returns:
             Tuple of the number of the clip that was decoded, and its rows.
@@ -122,25 +123,19 @@ class ClipReader:
         raise self.first_error
 
     def _decoded(self, number, position):
-        rule = self._short_clips
-        if rule is None:
+        if self._short_clips is None:
             return self._convert([self._clip(number)])
-        if rule != "error" and number not in self._short:
-            try:
-                return self._in_time(number, "error", position)
-            except (MediaError, ValueError) as error:
-                # A clip that is refused for another reason is refused again below.
-                if getattr(error, "problem", Problem.TOO_SHORT) != Problem.TOO_SHORT:
-                    raise
-                refusal = error
-            rows = self._in_time(number, rule, position)
-            self._short[number] = self._filled(number, refusal)
-            return rows
-        return self._in_time(number, rule, position)
-
-    def _in_time(self, number, rule, position):
-        clips = [self._clip(number)]
-        return self._convert(clips, short_clips=rule, position=position)
+        with filled_clips() as reasons:
+            rows = self._convert(
+                [self._clip(number)], short_clips=self._short_clips, position=position
+            )
+        if reasons:
+            reason = filled_reason(reasons[0], self._short_clips)
+            with self._lock:
+                self._short[number] = Finding(
+                    Problem.SHORT, self._place(number), reason
+                )
+        return rows
 
     def _clip(self, number):
         clip = self._clips[number]
@@ -155,24 +150,23 @@ class ClipReader:
         if is_new:
             _LOGGER.warning("Clip %d is skipped: %s", number, error)
 
-    def _filled(self, number, refusal):
-        reason = getattr(refusal, "reason", str(refusal))
-        reason = filled_reason(reason, self._short_clips)
-        return Finding(Problem.SHORT, self._place(number), reason)
+    def _skipped_error(self, number):
+        error = self._errors[number]
+        return SkippedClipError(error.path, error.problem, error.reason)
 
     def _finding(self, number):
         error = self._errors[number]
         return Finding(error.problem, self._place(number), error.reason)
 
     def _place(self, number):
-        """The path of a clip, or its number where it has none."""
+        """Returns the path of a clip, or its number if it has no path."""
         return _path_of(self._clips[number]) or f"clip {number}"
 
     def _name_missing(self):
         if not self._errors:
             return
         first, *others = (error.path for error in self._errors.values())
-        if self._skips and len(self._errors) < len(self):
+        if self.on_error == "skip" and len(self._errors) < len(self):
             names = _names([first, *others], _MAX_NAMES)
             _LOGGER.warning(
                 "%d of %d files are missing and skipped: %s",
@@ -214,7 +208,7 @@ def log_skipped(readers):
 
 
 def _missing(clips):
-    """A `MediaError` for each path of a list at which there is nothing."""
+    """Returns a `MediaError` by number for each path that does not exist."""
     paths = {number: _path_of(clip) for number, clip in enumerate(clips)}
     return {
         number: MediaError(path, Problem.MISSING, "does not exist")

@@ -1,4 +1,4 @@
-"""The spaces in which modalities are compared, and vectors of several modalities."""
+"""Spaces in which modalities are compared, and vectors of several modalities."""
 
 import numpy as np
 
@@ -9,16 +9,16 @@ _VIDEO_TEXT = {"video": "to_text", "text": "to_video"}
 def common_spaces(model):
     """Returns the spaces into which a model's bridge head embeds several modalities.
 
-    A `keras_vatt.layers.FactorizedBridgeHead` has two: audio is compared with video in
-    the one, text with video in the other, and audio with text in none. A
-    `keras_vatt.layers.JointBridgeHead` has a single one of all modalities.
+    A `keras_vatt.layers.FactorizedBridgeHead` has two spaces, one of video and audio
+    and one of video and text; it can't compare audio with text. A
+    `keras_vatt.layers.JointBridgeHead` has one space of all modalities.
 
     Args:
         model: `keras_vatt.VATT`.
 
     Returns:
-        Dict from a space's name to a dict from the model's modalities in it to the
-        output of `model.encode` that lies in it.
+        Dict from the name of a space to a dict from each modality of the model in that
+        space to the name of its output of `model.encode`.
     """
     if model.bridge_head.embeds_audio_and_text_together:
         spaces = {"joint": _VIDEO_AUDIO | _VIDEO_TEXT}
@@ -31,18 +31,18 @@ def common_spaces(model):
 
 
 def fuse(parts):
-    """Computes one vector of each example out of those of its modalities.
+    """Computes one vector per example from the vectors of its modalities.
 
-    It is the mean of their unit vectors, normalized again. A row of zeros, for a
-    modality that an example lacks, doesn't count. Where the widths differ, zeros are
-    appended to the narrower ones.
+    It is the normalized mean of their unit vectors. A row of zeros stands for a
+    modality that an example lacks, and has no influence. Narrower vectors are padded
+    with zeros.
 
     Args:
         parts: list of arrays of shape `(examples, dim)`, one per modality.
 
     Returns:
-        float64 NumPy array of shape `(examples, dim)`: rows of length 1, or of zeros
-        where every part has zeros.
+        float64 NumPy array of shape `(examples, dim)`. The rows have length 1, or are
+        zero if all parts are.
     """
     width = max(part.shape[1] for part in parts)
     total = sum(_padded(unit_vectors(part), width) for part in parts)
@@ -50,7 +50,7 @@ def fuse(parts):
 
 
 def unit_vectors(vectors):
-    """Computes rows of length 1; a row of zeros stays as it is.
+    """Scales rows to length 1; rows of zeros stay zero.
 
     Args:
         vectors: array of shape `(examples, dim)`.

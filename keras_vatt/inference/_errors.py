@@ -1,5 +1,7 @@
 """Errors of the inference package."""
 
+from keras_vatt._errors import KerasVATTError
 
-class FeatureStoreError(ValueError):
+
+class FeatureStoreError(KerasVATTError, ValueError):
     """Stored features that are damaged. The message says which file to delete."""

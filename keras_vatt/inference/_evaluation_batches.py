@@ -1,4 +1,4 @@
-"""Batches of the clips that can be used, as if the list had no others."""
+"""Batches of the clips of a list that can be used."""
 
 import math
 
@@ -10,17 +10,17 @@ from keras_vatt.inference._raw_batches import ClipBatches
 
 
 class EvaluationBatches(ClipBatches):
-    """Decodes clips in order and leaves out those that the reader skips.
+    """Batches of clips in order, without those that the reader skips.
 
-    The next clips move up, so that losses and metrics are those of a list without the
-    clips that are left out. How many batches there are is known at the last one:
-    the callback of `with_early_end` ends the loop there.
+    The next clips fill the gaps, so that losses and metrics are those of a list without
+    the skipped clips. The number of batches is known only at the last one, where the
+    callback of `with_early_end` stops the loop.
 
     Args:
         reader: `ClipReader` of the clips.
-        labels: array with a row for each clip.
-        sample_weight: array with a weight for each clip. Defaults to `None`.
-        batch_size: int. Defaults to `32`.
+        labels: array with an entry per clip.
+        sample_weight: array with a weight per clip. Defaults to `None`.
+        batch_size: int. Number of clips per batch. Defaults to `32`.
     """
 
     def __init__(self, reader, labels, sample_weight=None, batch_size=32):
@@ -34,7 +34,7 @@ class EvaluationBatches(ClipBatches):
         return math.ceil(len(self._usable) / self._clips_per_batch)
 
     def __getitem__(self, index):
-        # On TensorFlow an iterator that was given up may still ask for batches.
+        # On TensorFlow, an abandoned iterator may still request batches.
         with self._lock, self._noted_failure():
             first = index * self._clips_per_batch
             numbers = self._verified(first)
@@ -43,18 +43,21 @@ class EvaluationBatches(ClipBatches):
             if numbers:
                 rows = [self._decoded.pop(number).result() for number in numbers]
                 self._latest = self._batch(numbers, np.concatenate(rows))
-            # Behind the last batch asks only who reads ahead, and uses none of it.
+            # Only prefetching requests batches after the last one, and drops them.
             return self._latest
 
     def verify(self):
-        """Decodes all clips once, after which the number of batches is exact."""
+        """Decodes all clips once, so that the number of batches is exact."""
         index = 0
         while index < len(self):
             self[index]
             index += 1
 
     def _verified(self, first):
-        """Numbers of the clips of a batch, all usable; and there is a next, or none."""
+        """Returns the numbers of the usable clips of a batch.
+
+        The clip after the batch is checked too, so that the last batch is known.
+        """
         end = first + self._clips_per_batch
         while True:
             numbers = self._usable[first : end + 1]
@@ -78,19 +81,19 @@ class EvaluationBatches(ClipBatches):
 
 
 def with_early_end(callbacks, batches):
-    """Callbacks of a loop, and one that ends an evaluation where its clips end.
+    """Adds a callback that stops an evaluation after its last clip.
 
     Args:
-        callbacks: as Keras takes them: `None`, a callback, a list of callbacks or a
+        callbacks: `None`, a callback, a list of callbacks, or a
             `keras.callbacks.CallbackList`.
-        batches: `EvaluationBatches` that are evaluated.
+        batches: `EvaluationBatches` of the evaluation.
 
     Returns:
         List of `keras.callbacks.Callback`.
     """
     if isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = callbacks.callbacks
-    # A list: Keras then calls them before the next batch, not at some later time.
+    # Keras calls the callbacks of a list before the next batch, not asynchronously.
     return [*keras.tree.flatten(callbacks or []), _StopAtLastBatch(batches)]
 
 

@@ -1,4 +1,4 @@
-"""From a batch of one kind of input to one vector a clip."""
+"""Models that compute one vector per clip."""
 
 import keras
 from keras import ops
@@ -9,31 +9,32 @@ from keras_vatt.training._kept_weights import KeepsWeights
 
 
 def pooled_features(backbone, kind, inputs, training=None):
-    """The pooled features of clips, images or texts.
+    """Computes the pooled features of clips, images or texts.
 
-    An image is a clip that stands still for one temporal patch, as VATT is fine-tuned
-    on ImageNet (arXiv 2104.11178). Of the positions in time it gets the
-    first, which is what a table that is resampled to one row holds. DropToken leaves it
-    whole wherever it has fewer tokens than a clip keeps.
+    An image is encoded as a clip of one temporal patch of equal frames, as in VATT's
+    fine-tuning on ImageNet (arXiv 2104.11178). It gets the first position embedding in
+    time. DropToken keeps all tokens of an image that has fewer of them than a clip
+    keeps.
 
     Args:
         backbone: a VATT backbone.
         kind: string. `"video"`, `"audio"` or `"text"`, see
             `VATTBackbone.encode_modality`; or `"image"`.
-        inputs: of images a `(images, height, width, 3)` tensor, float in [-1, 1] or
-            uint8 in [0, 255].
+        inputs: tensor; for images of shape `(images, height, width, 3)`, float in
+            [-1, 1] or uint8 in [0, 255].
         training: bool. Whether dropout and DropToken are active.
 
     Returns:
-        Tensor of shape `(rows, features_dim)`.
+        Tensor of shape `(examples, features_dim)`.
 
     Raises:
-        ValueError: see `VATTBackbone.encode_modality`; or if images have another rank.
+        ValueError: see `VATTBackbone.encode_modality`; or if images have the wrong
+            rank.
     """
     if kind == "image":
         if len(inputs.shape) != 4:
             raise ValueError(
-                "Images have the shape (images, height, width, 3). "
+                "Images must have shape (images, height, width, 3). "
                 f"Received: shape={tuple(inputs.shape)}"
             )
         check_channels(kind, inputs.shape)
@@ -45,19 +46,20 @@ def pooled_features(backbone, kind, inputs, training=None):
 
 
 class PooledEncoder(KeepsWeights, ChecksInputs, keras.Model):
-    """One vector a clip, as a model: the pooled features, and embeddings of a head.
+    """A model that computes pooled features, and the embeddings of a bridge head.
 
     Args:
         backbone: a VATT backbone.
-        kind: string, see `pooled_features`.
-        bridge_head: whose embeddings are given too. Defaults to `None`.
+        kind: string. See `pooled_features`.
+        bridge_head: a bridge head, whose embeddings are added. Defaults to `None`.
 
     Call arguments:
         inputs: see `pooled_features`.
 
     Returns:
-        Dict from name to float32 tensor of shape `(rows, dim)`: `"features_pooled"`,
-        and with a bridge head `"to_video"`, or `"to_audio"` and `"to_text"`.
+        Dict from name to float32 tensor of shape `(examples, dim)`:
+        `"features_pooled"`, and with a bridge head `"to_video"`, or `"to_audio"` and
+        `"to_text"`.
     """
 
     def __init__(self, backbone, kind, bridge_head=None):
@@ -78,19 +80,19 @@ class PooledEncoder(KeepsWeights, ChecksInputs, keras.Model):
 
 
 class EncoderCache:
-    """The encoders of a model, whose programs are compiled already.
+    """A cache of the encoders of a model with their compiled programs.
 
-    No container and no layer, so that Keras neither tracks nor saves what it holds.
+    It is neither a container nor a layer, so that Keras does not track its content.
     """
 
     def __init__(self):
         self._encoders = {}
 
     def get(self, backbone, kind, bridge_head=None):
-        """The `PooledEncoder` of these arguments.
+        """Returns the `PooledEncoder` of these arguments.
 
-        What one has compiled holds as long as its weights are the same variables: after
-        quantization or LoRA a new one is made.
+        A compiled program is valid as long as the weights are the same variables. After
+        quantization or LoRA, a new encoder is made.
         """
         parts = [backbone] if bridge_head is None else [backbone, bridge_head]
         variables = [id(variable) for part in parts for variable in part.variables]

@@ -1,4 +1,4 @@
-"""Batches of raw clips, decoded as they are needed."""
+"""Datasets that decode raw clips batch by batch, for Keras' loops."""
 
 import math
 import os
@@ -13,62 +13,61 @@ from keras_vatt.training._own_errors import OwnErrors
 
 
 class ClipBatches(OwnErrors, keras.utils.PyDataset):
-    """Base class of datasets that decode clips in threads, with their labels.
+    """Base class of datasets of clips that are decoded in threads, with labels.
 
     Args:
         reader: `ClipReader` of the clips.
-        labels: array with a row for each clip. Defaults to `None`.
-        sample_weight: array with a weight for each clip. Defaults to `None`.
-        clips_per_batch: int. Defaults to `32`.
+        labels: array with an entry per clip. Defaults to `None`.
+        sample_weight: array with a weight per clip. Defaults to `None`.
+        clips_per_batch: int. Number of clips per batch. Defaults to `32`.
 
     Raises:
-        ValueError: if there is another number of labels or weights than of clips.
+        ValueError: if the number of labels or weights is not that of the clips.
     """
 
     def __init__(self, reader, labels=None, sample_weight=None, clips_per_batch=32):
-        # Without workers of Keras': their queue keeps batches that were looked at to
-        # build the model, and hands them out again in the wrong place.
+        # Without Keras' own workers: their queue keeps the batches that build the
+        # model, and returns them again in the wrong place.
         super().__init__()
         self.reader = reader
         self._labels = _rows("labels", labels, len(reader))
         self._sample_weight = _rows("sample_weight", sample_weight, len(reader))
         self._clips_per_batch = clips_per_batch
-        # Decoding leaves Python's lock: the clips of a batch are decoded at once.
+        # Decoding releases the interpreter lock, so threads decode in parallel.
         self._threads = futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1))
         self._lock = threading.Lock()
 
     def _batch(self, numbers, inputs):
-        """The clips of these numbers with their labels and weights, as Keras has it."""
+        """Returns a batch of Keras: clips with their labels and weights."""
         columns = inputs, self._labels, self._sample_weight
         given = [column[numbers] for column in columns[1:] if column is not None]
         return (inputs, *given)
 
 
 class RawBatches(ClipBatches):
-    """Decodes raw clips batch by batch, the next while one is used.
+    """Batches of raw clips. While one is used, the next is decoded.
 
-    What is random in an epoch follows from the seed of `keras.utils.set_random_seed`
-    and from the number of the epoch. A clip that the reader skips is replaced by the
-    next one of the list, with its label and its weight: batches keep their shapes.
+    Random choices depend only on the seed of `keras.utils.set_random_seed` and on the
+    number of the epoch. A clip that the reader skips is replaced by the next one of the
+    list, with its label and weight, so that batches keep their shape.
 
     Args:
         reader: `ClipReader` of the clips.
-        labels: array with a row for each clip. Defaults to `None`.
-        sample_weight: array with a weight for each clip. Defaults to `None`.
-        batch_size: int. Rows of a batch. Defaults to `32`.
-        rows_per_clip: int. Defaults to `1`.
-        shuffle: bool. Whether every epoch has an order of its own. Defaults to
-            `False`.
-        random_windows: bool. Whether each clip is read at a position of its own in
-            every epoch. Defaults to `False`.
-        augmentation: function `(clip, generator)` that gives a changed clip, with a
-            `numpy.random.Generator`. Defaults to `None`.
-        mixup: function `(clips, labels, generator)` that gives changed ones of a batch,
-            such as `keras_vatt.training.Mixup`. Defaults to `None`.
+        labels: array with an entry per clip. Defaults to `None`.
+        sample_weight: array with a weight per clip. Defaults to `None`.
+        batch_size: int. Number of examples per batch. Defaults to `32`.
+        rows_per_clip: int. Number of examples per clip. Defaults to `1`.
+        shuffle: bool. Whether to shuffle the clips in each epoch. Defaults to `False`.
+        random_windows: bool. Whether to read each clip at a random position in each
+            epoch. Defaults to `False`.
+        augmentation: function from a clip and a `numpy.random.Generator` to an
+            augmented clip. Defaults to `None`.
+        mixup: function from the clips, the labels and a generator to mixed clips and
+            labels, such as `keras_vatt.training.Mixup`. Defaults to `None`.
 
     Raises:
-        ValueError: if there is another number of labels or weights than of clips, or
-            there are weights of clips that are to be mixed.
+        ValueError: if the number of labels or weights is not that of the clips, or
+            weights are given with mixup.
     """
 
     def __init__(
@@ -86,9 +85,9 @@ class RawBatches(ClipBatches):
         clips_per_batch = max(1, batch_size // rows_per_clip)
         super().__init__(reader, labels, sample_weight, clips_per_batch)
         if mixup is not None and sample_weight is not None:
-            raise ValueError("Weights of clips have no meaning once they are mixed.")
+            raise ValueError("`sample_weight` can't be combined with mixup.")
         self._augmentation, self._mixup = augmentation, mixup
-        # As Keras' own seeds: `keras.utils.set_random_seed` decides it.
+        # `keras.utils.set_random_seed` seeds it, like Keras' own generators.
         self._random = np.random.default_rng(random.getrandbits(32))
         self._shuffle, self._random_windows = shuffle, random_windows
         self._order = np.arange(len(reader))
@@ -99,7 +98,7 @@ class RawBatches(ClipBatches):
         return math.ceil(len(self.reader) / self._clips_per_batch)
 
     def __getitem__(self, index):
-        # TensorFlow may ask from several threads.
+        # TensorFlow may call this from several threads.
         with self._lock:
             decoded = self._ahead.pop(index, None) or self._start(index)
             self._forget()
@@ -113,8 +112,8 @@ class RawBatches(ClipBatches):
         return self._mixup(*batch, generator)
 
     def on_epoch_begin(self):
-        # Decode the first batch now: an error after this point, and before the first
-        # step, would find the weights taken out of the model on the JAX backend.
+        # Decode the first batch now. On JAX, the weights are not in the model between
+        # this point and the first step, and an error would lose them.
         with self._lock:
             if 0 not in self._ahead:
                 self._forget()
@@ -130,13 +129,13 @@ class RawBatches(ClipBatches):
                 self._order = self._random.permutation(len(self.reader))
 
     def _result(self, decoded):
-        """Numbers of the clips that were decoded, and their rows in one array."""
+        """Returns the numbers of the decoded clips, and their examples in one array."""
         with self._noted_failure():
             numbers, rows = zip(*(clip.result() for clip in decoded), strict=True)
             return list(numbers), np.concatenate(rows)
 
     def _start(self, index):
-        """The futures of the clips of a batch."""
+        """Starts to decode the clips of a batch, and returns their futures."""
         first = index * self._clips_per_batch
         chosen = self._order[first : first + self._clips_per_batch]
         return [
@@ -147,7 +146,7 @@ class RawBatches(ClipBatches):
     def _decode(self, place, epoch_seed):
         position = None
         if self._random_windows:
-            # Another stream of numbers than that of the augmentation.
+            # Independent of the random numbers of the augmentation.
             position = np.random.default_rng((epoch_seed, place, 1)).random()
         number, rows = self.reader.read_or_replace(place, position)
         if self._augmentation is None:
@@ -156,7 +155,7 @@ class RawBatches(ClipBatches):
         return number, np.stack([self._augmentation(row, generator) for row in rows])
 
     def _forget(self):
-        """Drop what was decoded ahead and nobody has asked for."""
+        """Drops the batches that were decoded ahead and not used."""
         for decoded in self._ahead.values():
             for clip in decoded:
                 clip.cancel()
@@ -169,7 +168,7 @@ def _rows(name, values, count):
     values = np.asarray(values)
     if values.ndim == 0 or len(values) != count:
         raise ValueError(
-            f"Every clip has an entry in `{name}`. Received: {count} clips and "
+            f"`{name}` must have an entry per clip. Received: {count} clips and "
             f"{name} of shape {values.shape}"
         )
     return values

@@ -1,34 +1,39 @@
-"""How well clips are classified: accuracy, average precision, ROC-AUC, d-prime."""
+"""Classification metrics: accuracy, average precision, ROC-AUC, d-prime."""
+
+from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassificationMetrics:
-    """How well the classes of clips are told apart.
+    """Metrics of scores of classes, compared with the labels of clips.
 
-    Average precision, ROC-AUC and d-prime are of each class against the rest, then
-    averaged over the classes that have both positive and negative clips; the other
-    classes are left out and counted. They are NaN if no class is left.
+    Average precision, ROC-AUC and d-prime are computed for each class against the
+    rest, and averaged over the classes with both positive and negative clips. The
+    other classes are excluded and counted. If all are excluded, the metrics are NaN.
 
     Args:
-        num_examples: int, clips.
-        num_classes: int, classes that have a score.
-        top_k: dict from `k` to the share of clips whose class is among the `k`
-            highest scores. Empty for several labels a clip.
-        mean_average_precision: float, macro average.
-        roc_auc: float, macro average of the areas under the ROC curves.
-        d_prime: float, `sqrt(2) * ppf(area)` of each class, then averaged, where
-            `ppf` is the inverse of the normal distribution function. An area of
-            exactly 1 (or 0), of which d-prime is infinite, is taken as half a pair
-            of clips less (more): `1 - 1 / (2 * positives * negatives)`.
-        num_classes_without_positives: int, classes of no clip, left out.
-        num_classes_without_negatives: int, classes of all clips, left out.
-        num_classes_with_clipped_d_prime: int, classes whose area was 1 or 0.
+        num_examples: int. Number of clips.
+        num_classes: int. Number of classes with a score.
+        top_k: dict from `k` to the fraction of clips whose class is among the `k`
+            highest scores. Empty for several labels per clip.
+        mean_average_precision: float. Macro average.
+        roc_auc: float. Macro average of the areas under the ROC curves.
+        d_prime: float. Mean over the classes of `sqrt(2) * ppf(area)`, where `ppf` is
+            the inverse of the normal distribution function. An area of exactly 1 has
+            an infinite d-prime; it is replaced by
+            `1 - 1 / (2 * positives * negatives)`, half a pair of clips less. An area
+            of 0 is treated likewise.
+        num_classes_without_positives: int. Number of classes without a clip.
+        num_classes_without_negatives: int. Number of classes that all clips have.
+        num_classes_with_clipped_d_prime: int. Number of classes whose area was 1 or 0.
     """
 
     num_examples: int
@@ -42,52 +47,57 @@ class ClassificationMetrics:
     num_classes_with_clipped_d_prime: int
 
     @property
-    def top_1(self):
-        """Share of clips whose class has the highest score, if it was asked for."""
+    def top_1(self) -> float | None:
+        """Top-1 accuracy; `None` if it was not computed."""
         return self.top_k.get(1)
 
     @property
-    def top_5(self):
-        """Share of clips whose class is among 5 scores, if it was asked for."""
+    def top_5(self) -> float | None:
+        """Top-5 accuracy; `None` if it was not computed."""
         return self.top_k.get(5)
 
 
-def classification_metrics(scores, labels, multi_label=False, top_k=(1, 5)):
-    """Compare scores of classes with the labels of clips.
+def classification_metrics(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    multi_label: bool = False,
+    top_k: Iterable[int] = (1, 5),
+) -> ClassificationMetrics:
+    """Computes metrics of the scores of classes, given the labels of clips.
 
-    The measures of section 4 of the VATT paper (arXiv:2104.11178): top-1 and top-5
-    accuracy for Kinetics, Moments in Time and ImageNet; mAP, AUC and d-prime for
-    AudioSet. They are computed by scikit-learn, class by class.
+    These are the metrics of section 4 of the VATT paper (arXiv:2104.11178): top-1 and
+    top-5 accuracy for Kinetics, Moments in Time and ImageNet; mAP, AUC and d-prime for
+    AudioSet. scikit-learn computes them, class by class.
 
-    Classes that score the same as the class of the clip come before it in half of all
-    orders: top-k accuracy is the expected one, so that a model that gives every class
-    the same score is at chance. If there are no more than `k` classes it is 1.
+    If several classes have the same score, top-k accuracy is its expected value over
+    all orders of them. So a model with equal scores for all classes is at chance. With
+    at most `k` classes, top-k accuracy is 1.
 
-    Mean average precision, ROC-AUC and d-prime rank the clips within each class.
-    For one label a clip they thus depend on whether logits or probabilities are given,
-    as the softmax divides each clip's scores by another sum; what is usual are
-    probabilities. The accuracies, and all measures of several labels a clip under the
-    sigmoid, do not depend on it.
+    Mean average precision, ROC-AUC and d-prime rank the clips within each class. With
+    one label per clip, they differ between logits and probabilities, since the softmax
+    divides the scores of each clip by a different sum. Probabilities are the usual
+    choice. Accuracies, and metrics of several labels per clip under the sigmoid, are
+    the same for both.
 
     Args:
-        scores: float array of shape `(clips, classes)`, logits or probabilities;
-            more is more likely.
-        labels: int array of shape `(clips,)`, the class of each clip. With
-            `multi_label`, 0s and 1s of shape `(clips, classes)` (see `multi_hot`).
-        multi_label: bool, whether a clip has any number of classes. Defaults to
+        scores: float array of shape `(clips, classes)`. Logits or probabilities; a
+            higher score is more likely.
+        labels: int array of shape `(clips,)`. Class of each clip. With `multi_label`,
+            0s and 1s of shape `(clips, classes)` (see `multi_hot`).
+        multi_label: bool. Whether a clip may have any number of classes. Defaults to
             `False`.
-        top_k: ints, the `k` of top-k accuracy. Defaults to `(1, 5)`.
+        top_k: ints. The `k` of top-k accuracy. Defaults to `(1, 5)`.
 
     Returns:
         `ClassificationMetrics`.
 
     Raises:
-        ValueError: if shapes don't fit, there is no clip, a score is not finite or a
-            label is no class.
+        ValueError: if the shapes don't match, there is no clip, a score is not finite
+            or a label is not the index of a class.
 
     Example:
     ```python
-    from keras_vatt.evaluation import classification_metrics
+    from keras_vatt.metrics import classification_metrics
 
     scores = [[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.5, 0.1, 0.4]]
     metrics = classification_metrics(scores, [0, 1, 2], top_k=(1, 2))
@@ -108,25 +118,25 @@ def classification_metrics(scores, labels, multi_label=False, top_k=(1, 5)):
     )
 
 
-def top_k_hits(scores, labels, k):
-    """For each clip, the probability that its class is among the `k` highest scores.
+def top_k_hits(scores: ArrayLike, labels: ArrayLike, k: int) -> np.ndarray:
+    """Computes the probability that the class of a clip is among the `k` best.
 
-    It is 0 or 1 but where other classes score the same as the clip's own.
+    It is 0 or 1, unless other classes have the same score as that of the clip.
 
     Args:
         scores: float array of shape `(clips, classes)`.
         labels: int array of shape `(clips,)`.
-        k: int, at least 1.
+        k: int. At least 1.
 
     Returns:
-        float64 array of shape `(clips,)`; its mean is top-k accuracy.
+        float64 array of shape `(clips,)`, whose mean is top-k accuracy.
 
     Raises:
-        ValueError: as `classification_metrics`, or if `k` is less than 1.
+        ValueError: see `classification_metrics`; or if `k` is less than 1.
 
     Example:
     ```python
-    from keras_vatt.evaluation import top_k_hits
+    from keras_vatt.metrics import top_k_hits
 
     top_k_hits([[0.7, 0.3], [0.7, 0.3], [0.5, 0.5]], [0, 1, 1], k=1)  # [1, 0, 0.5]
     ```
@@ -141,12 +151,12 @@ def top_k_hits(scores, labels, k):
     return np.clip((k - ahead) / tied, 0, 1)
 
 
-def multi_hot(labels, num_classes):
-    """Turn lists of class indices into rows of 0s and 1s.
+def multi_hot(labels: Sequence[Iterable[int]], num_classes: int) -> np.ndarray:
+    """Converts lists of class indices to rows of 0s and 1s.
 
     Args:
-        labels: list of lists of ints, the classes of each clip; may be empty.
-        num_classes: int.
+        labels: list of lists of ints. Classes of each clip, any number of them.
+        num_classes: int. Number of classes.
 
     Returns:
         int8 array of shape `(clips, num_classes)`.
@@ -156,7 +166,7 @@ def multi_hot(labels, num_classes):
 
     Example:
     ```python
-    from keras_vatt.evaluation import multi_hot
+    from keras_vatt.metrics import multi_hot
 
     multi_hot([(0, 2), ()], num_classes=3)  # [[1, 0, 1], [0, 0, 0]]
     ```
@@ -170,7 +180,20 @@ def multi_hot(labels, num_classes):
 
 
 def checked_inputs(scores, labels, multi_label):
-    """Scores as float64 and positives as bool, both `(clips, classes)`, or an error."""
+    """Checks scores and labels.
+
+    Args:
+        scores: see `classification_metrics`.
+        labels: see `classification_metrics`.
+        multi_label: see `classification_metrics`.
+
+    Returns:
+        Tuple of the scores as float64 and of the positives as bool, both of shape
+        `(clips, classes)`.
+
+    Raises:
+        ValueError: see `classification_metrics`.
+    """
     scores = _checked_scores(scores)
     if multi_label:
         return scores, _checked_multi_hot(labels, scores.shape)
@@ -206,7 +229,7 @@ def _checked_scores(scores):
     scores = np.asarray(scores, np.float64)
     if scores.ndim != 2 or 0 in scores.shape:
         raise ValueError(
-            "`scores` must have shape `(clips, classes)`, at least one of each. "
+            "`scores` must have shape `(clips, classes)` with at least one of each. "
             f"Received shape: {scores.shape}"
         )
     bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
@@ -223,7 +246,7 @@ def _checked_classes(labels, shape):
     if labels.shape != shape[:1] or labels.dtype.kind not in "iu":
         raise ValueError(
             f"`labels` must be {shape[0]} ints, one for each row of `scores` (for "
-            "several labels a clip pass `multi_label=True`). "
+            "several labels per clip, pass `multi_label=True`). "
             f"Received: {labels.dtype} of shape {labels.shape}"
         )
     labels = labels.astype(np.int64)
@@ -235,8 +258,8 @@ def _checked_multi_hot(labels, shape):
     labels = np.asarray(labels)
     if labels.shape != shape or not np.isin(labels, (0, 1)).all():
         raise ValueError(
-            f"With `multi_label=True`, `labels` must be 0s and 1s of shape {shape}, as "
-            f"`multi_hot` makes them. Received: {labels.dtype} of shape {labels.shape}"
+            "With `multi_label=True`, `labels` must be 0s and 1s (see `multi_hot`) of "
+            f"shape {shape}. Received: {labels.dtype} of shape {labels.shape}"
         )
     return labels.astype(bool)
 

@@ -1,51 +1,61 @@
-"""How far a metric would move if other clips had been drawn: bootstrap intervals."""
+"""Bootstrap confidence intervals of metrics."""
+
+from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import DegenerateDataWarning, bootstrap
 
 from keras_vatt.metrics._classification import checked_inputs, top_k_hits
+from keras_vatt.metrics._ranking import RetrievalRanks
 from keras_vatt.metrics._resampling import RANKING_METRICS, resampled_ranking_metrics
 
-# Resamples that are in memory at once.
+# Number of resamples in memory at the same time.
 _BATCH = 50
 
 
 def bootstrap_intervals(
-    statistic, *arrays, confidence=0.95, num_resamples=1000, seed=0
-):
-    """Intervals of metrics by the percentile bootstrap over examples.
+    statistic: Callable[..., Mapping[str, float]] | Mapping[str, ArrayLike],
+    *arrays: ArrayLike,
+    confidence: float = 0.95,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, tuple[float, float]]:
+    """Computes intervals of metrics by the percentile bootstrap over examples.
 
-    The examples are drawn anew with replacement, `num_resamples` times, by
-    `scipy.stats.bootstrap`; the interval is between the percentiles of the metric.
-    It tells how much the choice of the evaluated clips matters, not how much another
-    training run would.
+    `scipy.stats.bootstrap` resamples the examples with replacement, `num_resamples`
+    times. The interval lies between two percentiles of the metric. It measures the
+    influence of the choice of the evaluated clips, but not that of another training
+    run.
 
     Args:
-        statistic: a function of the resampled arrays that returns a dict from name to
-            float. Or a dict from name to an array of shape `(examples,)`, values whose
-            mean is the metric; then no arrays follow.
-        *arrays: arrays whose first axis is the examples.
-        confidence: float in (0, 1). Defaults to 0.95.
-        num_resamples: int. Defaults to 1000.
-        seed: int. The intervals are the same for the same seed. Defaults to 0.
+        statistic: function of the resampled arrays that returns a dict from name to
+            float; or a dict from name to an array of shape `(examples,)`, whose mean
+            is the metric.
+        *arrays: arrays whose first axis is that of the examples; none if `statistic`
+            is a dict.
+        confidence: float in (0, 1). Defaults to `0.95`.
+        num_resamples: int. Defaults to `1000`.
+        seed: int. The same seed gives the same intervals. Defaults to `0`.
 
     Returns:
-        Dict from name to `(low, high)`, floats. They are NaN for a single example,
-        and for a metric that no resample defines; resamples that do not define a
-        metric are left out.
+        Dict from name to a tuple of floats `(low, high)`. Resamples in which a metric
+        is undefined are excluded. The interval is NaN if all are, or if there is a
+        single example.
 
     Raises:
-        ValueError: if there is no example, lengths differ, `confidence` is not
+        ValueError: if there is no example, the lengths differ, `confidence` is not
             between 0 and 1, or `num_resamples` is less than 1.
 
     Example:
     ```python
     import numpy as np
 
-    from keras_vatt.evaluation import bootstrap_intervals, top_k_hits
+    from keras_vatt.metrics import bootstrap_intervals, top_k_hits
 
     generator = np.random.default_rng(0)
     scores = generator.normal(size=(100, 4))
@@ -72,42 +82,42 @@ def bootstrap_intervals(
 
 
 def classification_intervals(
-    scores,
-    labels,
-    multi_label=False,
-    top_k=(1, 5),
-    confidence=0.95,
-    num_resamples=1000,
-    seed=0,
-):
-    """Bootstrap intervals of `classification_metrics`, over clips.
+    scores: ArrayLike,
+    labels: ArrayLike,
+    multi_label: bool = False,
+    top_k: Sequence[int] = (1, 5),
+    confidence: float = 0.95,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, tuple[float, float]]:
+    """Computes bootstrap intervals of `classification_metrics`, over clips.
 
-    Average precision, ROC-AUC and d-prime of many resamples are computed together: one
-    by one, thousands of clips and hundreds of classes take hours. In a resample, the
-    classes without positives (or negatives) are left out as they are in the metrics.
+    As in the metrics, classes without positives or negatives are excluded from each
+    resample. The metrics of many resamples are computed at the same time; computed one
+    by one, thousands of clips and hundreds of classes would take hours.
 
-    Average precision leans upwards in resamples, where copies of a positive clip follow
-    one another: of classes with few positives, so does its interval.
+    Average precision is biased upward in resamples, since copies of a positive clip
+    have adjacent ranks. So is its interval for classes with few positives.
 
     Args:
-        scores: as in `classification_metrics`.
-        labels: as in `classification_metrics`.
-        multi_label: as in `classification_metrics`.
-        top_k: as in `classification_metrics`.
-        confidence: as in `bootstrap_intervals`.
-        num_resamples: as in `bootstrap_intervals`.
-        seed: as in `bootstrap_intervals`.
+        scores: see `classification_metrics`.
+        labels: see `classification_metrics`.
+        multi_label: see `classification_metrics`.
+        top_k: see `classification_metrics`.
+        confidence: see `bootstrap_intervals`.
+        num_resamples: see `bootstrap_intervals`.
+        seed: see `bootstrap_intervals`.
 
     Returns:
         Dict from `"top_1"`, `"top_5"` (or other `k`), `"mean_average_precision"`,
         `"roc_auc"` and `"d_prime"` to `(low, high)`.
 
     Raises:
-        ValueError: as `classification_metrics` and `bootstrap_intervals`.
+        ValueError: see `classification_metrics` and `bootstrap_intervals`.
 
     Example:
     ```python
-    from keras_vatt.evaluation import classification_intervals
+    from keras_vatt.metrics import classification_intervals
 
     scores = [[0.7, 0.3], [0.6, 0.4], [0.2, 0.8], [0.9, 0.1]]
     classification_intervals(scores, [0, 0, 1, 1], top_k=(1,))["top_1"]
@@ -126,32 +136,35 @@ def classification_intervals(
 
 
 def retrieval_intervals(
-    ranks, confidence=0.95, num_resamples=1000, seed=0, recalls_at=(1, 5, 10)
-):
-    """Bootstrap intervals of `RetrievalMetrics`, over queries.
+    ranks: RetrievalRanks,
+    confidence: float = 0.95,
+    num_resamples: int = 1000,
+    seed: int = 0,
+    recalls_at: Iterable[int] = (1, 5, 10),
+) -> dict[str, tuple[float, float]]:
+    """Computes bootstrap intervals of `RetrievalMetrics`, over queries.
 
-    The queries are drawn anew; the candidates stay, as with other candidates every
-    rank would be another.
+    Only the queries are resampled: other candidates would change every rank.
 
     Args:
         ranks: `RetrievalRanks`.
-        confidence: as in `bootstrap_intervals`.
-        num_resamples: as in `bootstrap_intervals`.
-        seed: as in `bootstrap_intervals`.
-        recalls_at: ints. Defaults to `(1, 5, 10)`.
+        confidence: see `bootstrap_intervals`.
+        num_resamples: see `bootstrap_intervals`.
+        seed: see `bootstrap_intervals`.
+        recalls_at: ints. The `k` of the recalls. Defaults to `(1, 5, 10)`.
 
     Returns:
         Dict from `"recall_at_1"`, ..., `"median_rank"` and `"mean_rank"` to
         `(low, high)`.
 
     Raises:
-        ValueError: as `bootstrap_intervals`.
+        ValueError: see `bootstrap_intervals`.
 
     Example:
     ```python
     import numpy as np
 
-    from keras_vatt.evaluation import retrieval_intervals, retrieval_ranks
+    from keras_vatt.metrics import retrieval_intervals, retrieval_ranks
 
     queries, candidates = np.random.default_rng(0).normal(size=(2, 50, 8))
     retrieval_intervals(retrieval_ranks(queries, candidates))["recall_at_10"]
@@ -170,7 +183,11 @@ def retrieval_intervals(
 
 
 def _intervals(names, draw, num_examples, confidence, num_resamples, seed):
-    """`draw`: indices `(resamples, examples)` -> values `(names, resamples)`."""
+    """Computes intervals of the metrics of a function that computes resamples.
+
+    `draw` is a function from indices of shape `(resamples, examples)` to metrics of
+    shape `(names, resamples)`.
+    """
     _check_settings(num_examples, confidence, num_resamples)
     if num_examples == 1:
         return dict.fromkeys(names, (float("nan"), float("nan")))
@@ -213,7 +230,7 @@ def _common_length(arrays):
     lengths = {len(array) for array in arrays}
     if len(lengths) != 1:
         raise ValueError(
-            "There must be at least one array, and all must have one value an example. "
+            "There must be at least one array, all with one value per example. "
             f"Received lengths: {[len(array) for array in arrays]}"
         )
     return lengths.pop()
@@ -221,7 +238,7 @@ def _common_length(arrays):
 
 def _check_settings(num_examples, confidence, num_resamples):
     if not num_examples:
-        raise ValueError("There is no example to resample.")
+        raise ValueError("There must be at least one example. Received: none")
     if not 0 < confidence < 1:
         raise ValueError(
             "`confidence` must be between 0 and 1, such as 0.95. "

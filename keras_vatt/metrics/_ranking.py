@@ -1,27 +1,31 @@
-"""The rank of the match of each query among candidates, with ties and windows."""
+"""Retrieval metrics: ranks of the matches of queries, with ties and windows."""
+
+from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 _CHUNK = 1024
-# Equal embeddings may differ by rounding, according to their place in a matrix.
+# Products of equal embeddings may differ by rounding, depending on their row.
 _TIE = 1e-9
 _WINDOW_AVERAGES = ("embedding", "similarity")
 
 
 @dataclasses.dataclass(frozen=True)
 class RetrievalMetrics:
-    """How well the match of each query is found among the candidates.
+    """Metrics of the ranks of the matches of queries among the candidates.
 
     Args:
-        num_queries: int, queries that were asked.
-        num_candidates: int, candidates that each query is compared with.
-        recall_at_1: float, share of queries whose match comes first.
-        recall_at_5: float, share of queries whose match is among the first 5.
-        recall_at_10: float, share of queries whose match is among the first 10.
-        median_rank: float, median rank of the match; 1 is the best.
-        mean_rank: float, mean rank of the match.
+        num_queries: int. Number of queries.
+        num_candidates: int. Number of candidates that each query is compared with.
+        recall_at_1: float. Fraction of queries whose match has rank 1.
+        recall_at_5: float. Fraction of queries whose match is among the first 5.
+        recall_at_10: float. Fraction of queries whose match is among the first 10.
+        median_rank: float. Median rank of the match; 1 is the best.
+        mean_rank: float. Mean rank of the match.
     """
 
     num_queries: int
@@ -35,18 +39,18 @@ class RetrievalMetrics:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RetrievalRanks:
-    """Where the best match of each query comes among the candidates.
+    """Ranks of the best match of each query among the candidates.
 
-    Candidates that are as similar as the best match are ordered at random.
+    Candidates that are as similar as the best match are in random order.
 
     Args:
-        num_candidates: int.
-        ahead: int array of shape `(queries,)`, candidates more similar than the
-            best match.
-        tied: int array of shape `(queries,)`, wrong candidates as similar as the
-            best match.
-        matches: int array of shape `(queries,)`, matches as similar as the best
-            match, itself included.
+        num_candidates: int. Number of candidates.
+        ahead: int array of shape `(queries,)`. Number of candidates that are more
+            similar than the best match.
+        tied: int array of shape `(queries,)`. Number of wrong candidates that are as
+            similar as the best match.
+        matches: int array of shape `(queries,)`. Number of matches that are as similar
+            as the best match, including itself.
     """
 
     num_candidates: int
@@ -55,18 +59,18 @@ class RetrievalRanks:
     matches: np.ndarray
 
     @property
-    def ranks(self):
-        """float64 array of shape `(queries,)`: the expected rank; 1 is the best."""
+    def ranks(self) -> np.ndarray:
+        """float64 array of the expected ranks, shape `(queries,)`; 1 is the best."""
         return self.ahead + 1 + self.tied / (self.matches + 1)
 
-    def hits(self, k):
-        """For each query, the probability that a match is among the first `k`.
+    def hits(self, k: int) -> np.ndarray:
+        """Computes the probability that a match of a query is among the first `k`.
 
         Args:
             k: int.
 
         Returns:
-            float64 array of shape `(queries,)`; its mean is the recall at `k`.
+            float64 array of shape `(queries,)`, whose mean is the recall at `k`.
         """
         # Draw `k - ahead` of the tied candidates: none of them is a match ...
         missed = np.ones(len(self.ahead))
@@ -76,8 +80,8 @@ class RetrievalRanks:
             missed *= np.where(drawn < k - self.ahead, wrong, 1.0)
         return 1 - missed
 
-    def metrics(self):
-        """Return the `RetrievalMetrics` of all queries."""
+    def metrics(self) -> RetrievalMetrics:
+        """Computes the `RetrievalMetrics` of all queries."""
         return RetrievalMetrics(
             num_queries=len(self.ahead),
             num_candidates=self.num_candidates,
@@ -90,46 +94,46 @@ class RetrievalRanks:
 
 
 def retrieval_metrics(
-    queries,
-    candidates,
-    window_average="embedding",
-    query_ids=None,
-    candidate_ids=None,
-):
-    """Rank candidates by cosine similarity; query `i` matches candidate `i`.
+    queries: ArrayLike,
+    candidates: ArrayLike,
+    window_average: Literal["embedding", "similarity"] = "embedding",
+    query_ids: ArrayLike | None = None,
+    candidate_ids: ArrayLike | None = None,
+) -> RetrievalMetrics:
+    """Computes retrieval metrics by cosine similarity.
 
-    Candidates that are as similar as the match (within 1e-9) are ordered at random:
-    recalls and ranks are the expected ones. (Ordering them by index, as argsort
-    does, makes a collapsed model look perfect.) So one of two clips with the same
-    caption is found first in half of all orders.
+    Query `i` matches candidate `i`, unless ids are given. Candidates that are as
+    similar as the match (within 1e-9) are in random order, and recalls and ranks are
+    expected values. (In order of their indices, as argsort does it, a collapsed model
+    would look perfect.) So of two clips with the same caption, either comes first with
+    a probability of one half.
 
     Args:
         queries: float array of shape `(queries, dim)`, or `(queries, windows, dim)`.
         candidates: float array of shape `(candidates, dim)`, at least as many, or
             `(candidates, windows, dim)`.
-        window_average: `"embedding"`: the embeddings of the windows are averaged,
-            then compared (the original's `embd`); or `"similarity"`: each window's
-            embedding is normalized and compared, and the cosines are averaged (its
-            `cosine`). Defaults to `"embedding"`.
-        query_ids: int or string array of shape `(queries,)`. With ids a query
-            matches every candidate of the same id, and the one that ranks best
-            counts: that is how several captions of a video are used. Defaults to
-            `None`.
-        candidate_ids: int or string array of shape `(candidates,)`. Defaults to
-            `None`. Both ids are given, or neither.
+        window_average: string. `"embedding"` averages the embeddings of the windows
+            and compares the means (`embd` in the original code); `"similarity"`
+            averages the cosine similarities of all windows (`cosine` there). Defaults
+            to `"embedding"`.
+        query_ids: int or string array of shape `(queries,)`. A query matches every
+            candidate with the same id, and the rank is that of the best match; this is
+            for several captions per video. Defaults to `None`.
+        candidate_ids: int or string array of shape `(candidates,)`; `None` if
+            `query_ids` is. Defaults to `None`.
 
     Returns:
         `RetrievalMetrics`.
 
     Raises:
-        ValueError: if the shapes don't fit, there is no query, a query has no match,
+        ValueError: if the shapes don't match, there is no query, a query has no match,
             or a number is not finite.
 
     Example:
     ```python
     import numpy as np
 
-    from keras_vatt.evaluation import retrieval_metrics
+    from keras_vatt.metrics import retrieval_metrics
 
     embeddings = np.eye(20)
     retrieval_metrics(embeddings, embeddings).recall_at_1  # 1.0
@@ -138,7 +142,7 @@ def retrieval_metrics(
     videos = np.arange(20) // 2
     retrieval_metrics(
         embeddings, embeddings[::2], query_ids=videos, candidate_ids=np.arange(10)
-    ).recall_at_1  # 0.55: the second captions know nothing
+    ).recall_at_1  # 0.55: the second captions match nothing
     ```
     """
     return retrieval_ranks(
@@ -147,32 +151,32 @@ def retrieval_metrics(
 
 
 def retrieval_ranks(
-    queries,
-    candidates,
-    window_average="embedding",
-    query_ids=None,
-    candidate_ids=None,
-):
-    """The rank of the match of each query, of which `retrieval_metrics` is a summary.
+    queries: ArrayLike,
+    candidates: ArrayLike,
+    window_average: Literal["embedding", "similarity"] = "embedding",
+    query_ids: ArrayLike | None = None,
+    candidate_ids: ArrayLike | None = None,
+) -> RetrievalRanks:
+    """Computes the rank of the match of each query; see also `retrieval_metrics`.
 
     Args:
-        queries: as in `retrieval_metrics`.
-        candidates: as in `retrieval_metrics`.
-        window_average: as in `retrieval_metrics`.
-        query_ids: as in `retrieval_metrics`.
-        candidate_ids: as in `retrieval_metrics`.
+        queries: see `retrieval_metrics`.
+        candidates: see `retrieval_metrics`.
+        window_average: see `retrieval_metrics`.
+        query_ids: see `retrieval_metrics`.
+        candidate_ids: see `retrieval_metrics`.
 
     Returns:
         `RetrievalRanks`.
 
     Raises:
-        ValueError: as `retrieval_metrics`.
+        ValueError: see `retrieval_metrics`.
 
     Example:
     ```python
     import numpy as np
 
-    from keras_vatt.evaluation import retrieval_ranks
+    from keras_vatt.metrics import retrieval_ranks
 
     ranks = retrieval_ranks(np.eye(3), np.eye(3)[[0, 2, 1]])
     ranks.ranks  # [1, 2.5, 2.5]
@@ -183,8 +187,8 @@ def retrieval_ranks(
     candidates = _joined_windows(candidates, "candidates", window_average)
     if queries.shape[1] != candidates.shape[1]:
         raise ValueError(
-            "The embeddings of queries and candidates must be of one size. Received: "
-            f"{queries.shape[1]} and {candidates.shape[1]}"
+            "The embeddings of queries and candidates must have the same size. "
+            f"Received: {queries.shape[1]} and {candidates.shape[1]}"
         )
     query_ids, candidate_ids = _checked_ids(
         query_ids, candidate_ids, len(queries), len(candidates)
@@ -211,7 +215,7 @@ def _compare(similarities, is_match):
 
 
 def _joined_windows(embeddings, name, window_average):
-    """One vector a clip, such that dot products are the similarities of clips."""
+    """Computes one vector per clip, whose dot products are the similarities."""
     if window_average not in _WINDOW_AVERAGES:
         raise ValueError(
             f"`window_average` must be one of {_WINDOW_AVERAGES}. "
@@ -222,7 +226,7 @@ def _joined_windows(embeddings, name, window_average):
         embeddings = embeddings[:, None]
     if embeddings.ndim != 3 or 0 in embeddings.shape[1:]:
         raise ValueError(
-            f"`{name}` must be of shape `(clips, dim)` or `(clips, windows, dim)`. "
+            f"`{name}` must have shape `(clips, dim)` or `(clips, windows, dim)`. "
             f"Received shape: {embeddings.shape}"
         )
     if not np.isfinite(embeddings).all():

@@ -7,24 +7,24 @@ RANKING_METRICS = ("mean_average_precision", "roc_auc", "d_prime")
 
 
 def resampled_ranking_metrics(scores, positives, indices):
-    """The macro averages of `classification_metrics`, for each draw of clips.
+    """Computes the macro averages of `classification_metrics` for many resamples.
 
-    A resample is the same clips with other counts. So the clips of a class are sorted
-    once, and the counts summed down the order. Equal scores are one threshold, as in
-    scikit-learn.
+    A resample has the same clips with other counts. So the clips of a class are sorted
+    only once, and the counts are summed in that order. Equal scores are one threshold,
+    as in scikit-learn.
 
     Args:
         scores: float array of shape `(clips, classes)`.
         positives: bool array of shape `(clips, classes)`.
-        indices: int array of shape `(draws, clips)`, the clips of each draw.
+        indices: int array of shape `(resamples, clips)`. Clips of each resample.
 
     Returns:
-        float64 array of shape `(3, draws)`, in the order of `RANKING_METRICS`. NaN
-        for a draw in which no class has both positives and negatives.
+        float64 array of shape `(3, resamples)`, in the order of `RANKING_METRICS`. NaN
+        for a resample in which no class has both positives and negatives.
     """
     num_clips, num_classes = scores.shape
     counts = [np.bincount(row, minlength=num_clips) for row in indices]
-    # One row a clip: sums then run over whole rows of memory.
+    # One row per clip: cumulative sums then read contiguous memory.
     counts = np.stack(counts, axis=1).astype(np.int32)
     sums = np.zeros((len(RANKING_METRICS), len(indices)))
     used = np.zeros(len(indices))
@@ -40,7 +40,7 @@ def resampled_ranking_metrics(scores, positives, indices):
 def _metrics_of_class(scores, positives, counts):
     order = np.argsort(-scores, kind="stable")
     places = np.flatnonzero(positives[order])
-    # Of the equal scores around each positive: where they begin and end.
+    # Start and end of the run of equal scores around each positive.
     sorted_scores = -scores[order]
     begins = np.searchsorted(sorted_scores, sorted_scores[places], "left")
     ends = np.searchsorted(sorted_scores, sorted_scores[places], "right")
@@ -68,7 +68,7 @@ def _metrics_of_class(scores, positives, counts):
 
 
 def _sums_before(counts):
-    """Sums of the first 0, 1, 2, ... rows."""
+    """Computes the sums of the first 0, 1, 2, ... rows."""
     sums = np.zeros((len(counts) + 1, counts.shape[1]), counts.dtype)
     np.cumsum(counts, axis=0, out=sums[1:])
     return sums

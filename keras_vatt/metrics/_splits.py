@@ -1,4 +1,8 @@
-"""The mean over the splits of a set, as UCF101, HMDB51 and ESC-50 are reported."""
+"""Means over the splits of a dataset, as reported for UCF101, HMDB51 and ESC-50."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,18 +16,20 @@ _COUNTED = (
 )
 
 
-def mean_over_splits(metrics):
-    """Average classification metrics over the splits of a set.
+def mean_over_splits(
+    metrics: Sequence[ClassificationMetrics],
+) -> ClassificationMetrics:
+    """Averages classification metrics over the splits of a dataset.
 
-    Each split has the same weight, whatever its size, as is usual for the 3 splits of
-    UCF101 and HMDB51 and the 5 folds of ESC-50.
+    All splits have the same weight, as is usual for the 3 splits of UCF101 and HMDB51
+    and the 5 folds of ESC-50.
 
     Args:
-        metrics: list of `ClassificationMetrics`, one a split.
+        metrics: list of `ClassificationMetrics`, one per split.
 
     Returns:
-        `ClassificationMetrics`: means of the metrics (NaN if one is NaN), the sum of
-        the clips, and the largest of the counts of left out classes.
+        `ClassificationMetrics`: means of the metrics (NaN if one is NaN), the total
+        number of clips, and the largest numbers of excluded classes.
 
     Raises:
         ValueError: if there is no split, or the splits differ in the number of
@@ -31,7 +37,7 @@ def mean_over_splits(metrics):
 
     Example:
     ```python
-    from keras_vatt.evaluation import classification_metrics, mean_over_splits
+    from keras_vatt.metrics import classification_metrics, mean_over_splits
 
     scores = [[0.9, 0.1], [0.2, 0.8]]
     splits = [classification_metrics(scores, labels) for labels in ([0, 1], [1, 1])]

@@ -39,7 +39,7 @@ def read_segments(settings, output):
             seed=settings.seed,
             misaligned_audio=settings.misaligned_audio,
             misaligned_text=settings.misaligned_text,
-            workers=settings.threads,
+            num_workers=settings.num_workers,
         )
     segments, findings = read_corpus(
         source, settings.allow_outside, settings.caption_language
@@ -53,7 +53,7 @@ def read_segments(settings, output):
     test = [segment for segment in segments if segment.split == "test"]
     train = [segment for segment in segments if segment.split in ("train", None)]
     if not test:
-        train, test = _hold_out(train, settings.test_share, settings.seed)
+        train, test = _hold_out(train, settings.test_fraction, settings.seed)
     if not train:
         reasons = "; ".join(f"{f.where}: {f.reason}" for f in findings[:3])
         raise PretrainingError(
@@ -82,7 +82,7 @@ def open_train_clips(settings, segments, folder, spec, tokenizer):
         candidates=settings.candidates,
         training=not settings.cache,
         seed=settings.seed,
-        threads=settings.threads,
+        num_workers=settings.num_workers,
         short_clips=settings.short_clips,
         on_error=settings.on_error,
     )
@@ -96,7 +96,7 @@ def open_test_clips(settings, segments, folder, spec, tokenizer):
         spec,
         tokenizer,
         candidates=1,
-        threads=settings.threads,
+        num_workers=settings.num_workers,
         short_clips=settings.short_clips,
         on_error=settings.on_error,
     )
@@ -106,7 +106,7 @@ def open_test_clips(settings, segments, folder, spec, tokenizer):
 def _decoded_once(source, settings, folder):
     if not settings.cache or not len(source):
         return source
-    build_cache(source, folder, workers=settings.threads)
+    build_cache(source, folder, num_workers=settings.num_workers)
     return CachedClips(folder, source.tokenize)
 
 

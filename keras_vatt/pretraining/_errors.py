@@ -2,6 +2,7 @@
 
 import contextlib
 
+from keras_vatt._errors import KerasVATTError
 from keras_vatt.data.decoding._media import MediaError
 
 _USER_ERRORS = (
@@ -13,7 +14,7 @@ _USER_ERRORS = (
 )
 
 
-class PretrainingError(ValueError):
+class PretrainingError(KerasVATTError, ValueError):
     """A setting or a file that can't be used; its message is one clear line."""
 
 

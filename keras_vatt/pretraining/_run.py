@@ -218,8 +218,8 @@ def _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks):
             training=True,
             seed=settings.seed,
             start_step=start_step,
-            augment=ClipAugmentation(settings.noise, settings.mirror),
-            threads=settings.threads,
+            augment=ClipAugmentation(settings.noise, settings.horizontal_flip),
+            num_workers=settings.num_workers,
             shard_index=process,
             shard_count=num_processes,
         )

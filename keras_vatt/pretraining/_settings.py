@@ -133,10 +133,10 @@ class PretrainSettings:
         None, "samples of the waveform per second; the preset's if not given", least=1
     )
     noise: float = _setting(
-        0.01, "noise added to a waveform, as a share of its largest sample", least=0
+        0.01, "noise added to a waveform, as a fraction of its largest sample", least=0
     )
-    mirror: float = _setting(
-        0.0, "probability that pictures are mirrored", least=0, most=1
+    horizontal_flip: float = _setting(
+        0.0, "probability that the frames of a clip are flipped", least=0, most=1
     )
     vocabulary: str | None = _setting(
         None, "word vocabulary file; made from the training captions if not given"
@@ -144,9 +144,9 @@ class PretrainSettings:
     max_words: int = _setting(
         65_536, "size of a vocabulary made from captions", least=1
     )
-    test_share: float = _setting(
+    test_fraction: float = _setting(
         0.1,
-        "share of files held out for retrieval where the corpus has no test split",
+        "fraction of files held out for retrieval where the corpus has no test split",
         least=0,
         most=1,
     )
@@ -174,13 +174,13 @@ class PretrainSettings:
     )
     demo_clips: int = _setting(2000, "clips that the demo corpus trains on", least=1)
     misaligned_audio: float = _setting(
-        0.0, "demo corpus: share of clips with another clip's sound", least=0, most=1
+        0.0, "demo corpus: fraction of clips with other audio", least=0, most=1
     )
     misaligned_text: float = _setting(
-        0.0, "demo corpus: share of clips with another clip's caption", least=0, most=1
+        0.0, "demo corpus: fraction of clips with another caption", least=0, most=1
     )
-    threads: int | None = _setting(
-        None, "threads that decode; the number of processors if not given", least=1
+    num_workers: int | None = _setting(
+        None, "decoding threads; the number of processors if not given", least=1
     )
     seed: int = _setting(
         0,

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from keras_vatt._errors import KerasVATTError
 from keras_vatt.training._checksums import find_damage, has_checksums, write_checksums
 
 # A checkpoint of this suffix was damaged. It is never read again.
@@ -17,7 +18,7 @@ DAMAGED = ".damaged"
 _NONE, _NONE_WHOLE = -1, -2
 
 
-class CheckpointError(ValueError):
+class CheckpointError(KerasVATTError, ValueError):
     """A checkpoint that can't be resumed from."""
 
 

@@ -10,7 +10,7 @@ WORDS = 4
 
 
 def tokenize(texts):
-    """Turn each word into its length plus 1, and drop what is no word."""
+    """Turn each word into its length plus 1, and drop other tokens."""
     rows = np.zeros((len(texts), WORDS), np.int32)
     for row, text in zip(rows, texts, strict=True):
         words = [word for word in text.split() if word.isalpha()][:WORDS]
@@ -21,14 +21,14 @@ def tokenize(texts):
 def write_corpus(folder):
     """Write videos of 4 seconds, at 10 frames per second, and name their segments."""
     folder.mkdir(exist_ok=True)
-    pictures = [numbered_picture(number) for number in range(40)]
+    images = [numbered_picture(number) for number in range(40)]
     times = np.arange(40) / 10
     sound = (clicks(np.arange(0.5, 4.0, 0.5), 4.0, 16_000), 16_000)
-    write_media(folder / "talk.mp4", pictures, times, sound, rate=10)
-    write_media(folder / "mute.mp4", pictures, times, rate=10)
+    write_media(folder / "talk.mp4", images, times, sound, rate=10)
+    write_media(folder / "mute.mp4", images, times, rate=10)
     silence = (np.zeros(64_000, np.float32), 16_000)
-    write_media(folder / "quiet.mp4", pictures, times, silence, rate=10)
-    write_media(folder / "brief.mp4", pictures[:5], times[:5], sound, rate=10)
+    write_media(folder / "quiet.mp4", images, times, silence, rate=10)
+    write_media(folder / "brief.mp4", images[:5], times[:5], sound, rate=10)
     write_media(folder / "heard.mp4", sound=sound)
     (folder / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(3_000))
     return [

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tests.data._ffmpeg_content import coded_picture, recording
+from tests.data._ffmpeg_content import coded_image, recording
 from tests.data._ffmpeg_program import ffmpeg
 
 SECONDS = 3
@@ -40,14 +40,14 @@ _MP3 = ("-c:a", "libmp3lame", "-b:a", "160k")
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """How one file is made.
+    """Parameters of one file.
 
     Args:
         output: tuple of str. Options of the encoders and of the container.
-        rate: str. Frames per second of the pictures.
-        size: tuple of ints. Height and width of the pictures.
+        rate: str. Frames per second of the images.
+        size: tuple of ints. Height and width of the images.
         pixel_aspect: float. Width of a pixel over its height.
-        filters: str. Filters of the pictures.
+        filters: str. Filters of the images.
         before: dict with the keys "video" and "audio". Options before an input.
         audio_rate: int. Hertz.
         channels: int. Channels of the audio, `0` for a file without audio.
@@ -83,7 +83,7 @@ def write_case(path, case, has_video):
     Args:
         path: path of the file; its name is a key of `VIDEOS` or `AUDIOS`.
         case: a `Case`, or a function of the path that writes the file.
-        has_video: bool. Whether there are pictures.
+        has_video: bool. Whether there are images.
 
     Returns:
         The path.
@@ -94,11 +94,11 @@ def write_case(path, case, has_video):
     folder = path.parent
     inputs, maps = [], []
     if has_video:
-        pictures = _pictures_file(folder, case)
+        images = _images_file(folder, case)
         height, width = case.size
         inputs += [*case.before.get("video", ()), "-f", "rawvideo", "-pix_fmt", "rgb24"]
         inputs += ["-s", f"{width}x{height}", "-framerate", case.rate]
-        inputs += ["-i", pictures]
+        inputs += ["-i", images]
     if case.channels:
         inputs += [*case.before.get("audio", ()), "-f", "f32le", "-ar", case.audio_rate]
         inputs += ["-ac", case.channels, "-i", _recording_file(folder, case)]
@@ -110,17 +110,17 @@ def write_case(path, case, has_video):
     return path
 
 
-def _pictures_file(folder, case):
+def _images_file(folder, case):
     height, width = case.size
     name = f"{width}x{height}_{case.pixel_aspect}_{round(case.frames_per_second)}.rgb"
     path = folder / name
     if not path.exists():
         count = min(256, round(SECONDS * case.frames_per_second))
-        pictures = (
-            coded_picture(number, height, width, case.pixel_aspect)
+        images = (
+            coded_image(number, height, width, case.pixel_aspect)
             for number in range(count)
         )
-        path.write_bytes(b"".join(picture.tobytes() for picture in pictures))
+        path.write_bytes(b"".join(image.tobytes() for image in images))
     return path
 
 
@@ -159,7 +159,7 @@ def _discontinuous(path):
 
 
 def _changing_size(path):
-    """Joins two parts of one broadcast, the second with larger pictures."""
+    """Joins two parts of one broadcast, the second with larger images."""
     first, second = path.with_name("small.ts"), path.with_name("large.ts")
     write_case(first, Case((*_H264, "-t", "1.6"), channels=0), True)
     output = (*_H264, "-output_ts_offset", "1.6", "-t", "1.6")

@@ -17,7 +17,7 @@ from tests.data._ffmpeg_program import (
     window,
 )
 
-# Wide enough for the blocks of a coded picture; 64 x 48 pixels become 48 x 36, whose
+# Wide enough for the blocks of a coded image; 64 x 48 pixels become 48 x 36, whose
 # crop lies on whole pixels.
 SPEC = ClipSpec(num_frames=8, frames_per_second=10.0, frame_size=36)
 # A frame counts as shown this many seconds before its time stamp: containers such as
@@ -46,12 +46,12 @@ def with_places(names):
 
 @dataclasses.dataclass(frozen=True)
 class FrameDifference:
-    """How far frames are from those of the program.
+    """Differences of frames from those of the program.
 
     Args:
         wrong: int. Frames that are not the ones that are shown.
         levels: float. Largest mean absolute difference of a frame, out of 255.
-        message: str. The numbers in the pictures of both.
+        message: str. The numbers in the images of both.
     """
 
     wrong: int
@@ -60,7 +60,7 @@ class FrameDifference:
 
 
 def has_audio(name):
-    """Whether the file of a case has audio."""
+    """Returns whether the file of a case has audio."""
     case = AUDIOS.get(name) or VIDEOS[name]
     return name.startswith(("cut", "live", "discont")) or (
         name != "changing_size.ts" and (not isinstance(case, Case) or case.channels > 0)
@@ -68,7 +68,7 @@ def has_audio(name):
 
 
 def is_lossless(name):
-    """Whether decoding gives the samples that were encoded."""
+    """Returns whether decoding gives the samples that were encoded."""
     case = AUDIOS.get(name) or VIDEOS[name]
     return isinstance(case, Case) and case.lossless
 
@@ -127,7 +127,7 @@ def frame_difference(path, frames, start):
     ]
     levels = np.minimum(*levels)
     message = f"frames {codes_in(frames)}, ffmpeg {codes_in(choices[0])}"
-    # Two pictures with different numbers differ by 10 levels or more.
+    # Two images with different numbers differ by 10 levels or more.
     return FrameDifference(int((levels > 5).sum()), float(levels.max()), message)
 
 

@@ -1,4 +1,4 @@
-"""Pictures that carry their number, and audio with transients, for the oracle tests."""
+"""Images that carry their number, and audio with transients, for the oracle tests."""
 
 import numpy as np
 
@@ -10,8 +10,8 @@ _DARK = np.array([130, 30, 10])
 _BRIGHT = 120
 
 
-def coded_picture(number, height=48, width=64, pixel_aspect=1.0):
-    """Returns a picture whose central square shows a number as 2 x 4 blocks.
+def coded_image(number, height=48, width=64, pixel_aspect=1.0):
+    """Returns an image whose central square shows a number as 2 x 4 blocks.
 
     Args:
         number: int in [0, 255].
@@ -24,8 +24,8 @@ def coded_picture(number, height=48, width=64, pixel_aspect=1.0):
     """
     across = np.linspace(0, 60, width)
     down = np.linspace(0, 60, height)
-    picture = _DARK + (across + down[:, np.newaxis])[..., np.newaxis]
-    picture = picture.astype(np.uint8)
+    image = _DARK + (across + down[:, np.newaxis])[..., np.newaxis]
+    image = image.astype(np.uint8)
     side = min(height, width * pixel_aspect)
     rows = _edges(height, side, _ROWS)
     columns = _edges(width, side / pixel_aspect, _COLUMNS)
@@ -35,26 +35,26 @@ def coded_picture(number, height=48, width=64, pixel_aspect=1.0):
             slice(rows[row], rows[row + 1]),
             slice(columns[column], columns[column + 1]),
         )
-        picture[block] = _DARK + _BRIGHT * (number >> bit & 1)
-    return picture
+        image[block] = _DARK + _BRIGHT * (number >> bit & 1)
+    return image
 
 
-def code_in(picture):
-    """Reads the number out of the square crop of a coded picture."""
+def code_in(image):
+    """Reads the number out of the square crop of a coded image."""
     number = 0
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     for bit in range(_ROWS * _COLUMNS):
         row, column = divmod(bit, _COLUMNS)
         y = round((row + 0.5) * height / _ROWS)
         x = round((column + 0.5) * width / _COLUMNS)
-        level = picture[y - 1 : y + 1, x - 1 : x + 1].mean()
+        level = image[y - 1 : y + 1, x - 1 : x + 1].mean()
         number |= int(level > _DARK.mean() + _BRIGHT / 2) << bit
     return number
 
 
-def codes_in(pictures):
-    """Reads the numbers out of several pictures."""
-    return [code_in(picture) for picture in pictures]
+def codes_in(images):
+    """Reads the numbers out of several images."""
+    return [code_in(image) for image in images]
 
 
 def recording(seconds, rate, channels=1):

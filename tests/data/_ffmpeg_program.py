@@ -105,7 +105,7 @@ def decoded_audio(path, rate):
         NumPy array of float32, shape `(samples,)`, in [-1, 1]. The first sample is at
         the start of the file; gaps are silent.
     """
-    # Where there is no video, time zero is the first sample: the first packets of some
+    # Without video, time zero is the first sample: the first packets of some
     # codecs (Vorbis, WMA) have none, which the program fills with silence.
     first = ":first_pts=0" if _has_video(path) else ""
     filters = (

@@ -1,4 +1,4 @@
-"""Tiny folders in the layouts of the field's sets; the media are empty files."""
+"""Tiny folders in the layouts of established datasets; the media are empty files."""
 
 import json
 

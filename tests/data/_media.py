@@ -1,4 +1,4 @@
-"""Small media files whose content tells where in the file it stands."""
+"""Small media files whose content shows its position in the file."""
 
 import fractions
 
@@ -10,23 +10,23 @@ _BITS = 8
 
 
 def numbered_picture(number, height=SIDE, width=SIDE):
-    """Return a picture of 8 columns, black or white by the bits of a number."""
+    """Return an image of 8 columns, black or white by the bits of a number."""
     columns = [255 * (number >> bit & 1) for bit in range(_BITS)]
     row = np.repeat(np.array(columns, np.uint8), width // _BITS)
     return np.broadcast_to(row[None, :, None], (height, width, 3)).copy()
 
 
 def noisy_picture(number):
-    """Return a numbered picture with noise, which takes some bytes to encode."""
+    """Return a numbered image with noise, which takes some bytes to encode."""
     noise = np.random.default_rng(number).integers(0, 60, (SIDE, SIDE, 3), np.uint8)
-    picture = numbered_picture(number)
-    return np.where(picture > 127, picture - noise, picture + noise)
+    image = numbered_picture(number)
+    return np.where(image > 127, image - noise, image + noise)
 
 
-def number_in(picture):
-    """Read the number out of a picture that was made by `numbered_picture`."""
-    width = picture.shape[1] // _BITS
-    columns = picture.reshape(len(picture), _BITS, width, 3).mean(axis=(0, 2, 3))
+def number_in(image):
+    """Read the number out of an image that was made by `numbered_picture`."""
+    width = image.shape[1] // _BITS
+    columns = image.reshape(len(image), _BITS, width, 3).mean(axis=(0, 2, 3))
     return sum(int(column > 127) << bit for bit, column in enumerate(columns))
 
 
@@ -41,45 +41,45 @@ def clicks(times, seconds, rate, height=0.8):
     return (height * waveform).astype(np.float32)
 
 
-def centre_of_click(waveform, near, rate):
-    """Return where a click lies, in samples, as the centre of its energy."""
+def center_of_click(waveform, near, rate):
+    """Return where a click lies, in samples, as the center of its energy."""
     first = round(near * rate) - 150
     energy = waveform[first : first + 301].astype(np.float64) ** 2
     return (energy * np.arange(first, first + 301)).sum() / energy.sum()
 
 
-def write_media(path, pictures=None, times=None, sound=None, **options):
+def write_media(path, images=None, times=None, sound=None, **options):
     """Write a media file.
 
     Args:
         path: its suffix tells the container.
-        pictures: arrays, or `None` for a file without video.
-        times: seconds at which the pictures are shown.
+        images: arrays, or `None` for a file without video.
+        times: seconds at which the images are shown.
         sound: `(waveform, rate)`, channels first if there are several, or `None`.
         options: `video_codec`, `audio_codec`, `group` (frames from one key frame to
             the next), `sound_start` (seconds), `pixel_aspect`, `pixel_format`, `clock`
-            (ticks per second of the times of the pictures), `muxer` (its options),
+            (ticks per second of the times of the images), `muxer` (its options),
             `rate` (frames per second, from which the last one takes its duration).
     """
     muxer = options.get("muxer", {})
     with av.open(str(path), "w", container_options=muxer) as container:
         clock = options.get("clock", 30_000)
-        video = _add_video(container, pictures, clock, options)
+        video = _add_video(container, images, clock, options)
         audio = _add_audio(container, sound, options)
         if video is not None:
-            _write_video(container, video, pictures, times, clock)
+            _write_video(container, video, images, times, clock)
         if audio is not None:
             _write_audio(container, audio, sound, options.get("sound_start", 0.0))
     return path
 
 
-def _add_video(container, pictures, clock, options):
-    if pictures is None:
+def _add_video(container, images, clock, options):
+    if images is None:
         return None
     stream = container.add_stream(
         options.get("video_codec", "libx264"), rate=options.get("rate", 25)
     )
-    stream.height, stream.width = pictures[0].shape[:2]
+    stream.height, stream.width = images[0].shape[:2]
     stream.pix_fmt = options.get("pixel_format", "yuv420p")
     stream.codec_context.time_base = fractions.Fraction(1, clock)
     stream.codec_context.gop_size = options.get("group", 25)
@@ -97,9 +97,9 @@ def _add_audio(container, sound, options):
     return container.add_stream(codec, rate=rate, layout=layout)
 
 
-def _write_video(container, stream, pictures, times, clock):
-    for picture, time in zip(pictures, times, strict=True):
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+def _write_video(container, stream, images, times, clock):
+    for image, time in zip(images, times, strict=True):
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
         frame.time_base = fractions.Fraction(1, clock)
         frame.pts = round(time * clock)
         container.mux(stream.encode(frame))

@@ -34,13 +34,13 @@ def steady_video(media_folder):
 @pytest.fixture(scope="session")
 def silent_video(media_folder):
     """4 seconds without an audio stream."""
-    pictures = [numbered_picture(number) for number in range(40)]
-    return write_media(media_folder / "mute.mp4", pictures, np.arange(40) / 10)
+    images = [numbered_picture(number) for number in range(40)]
+    return write_media(media_folder / "mute.mp4", images, np.arange(40) / 10)
 
 
 @pytest.fixture(scope="session")
 def noisy_video(media_folder):
-    """8 seconds of 25 noisy frames, the index in front of 80 kB of pictures."""
+    """8 seconds of 25 noisy frames, the index before 80 kB of frames."""
     return write_media(
         media_folder / "noisy.mp4",
         [noisy_picture(number) for number in range(200)],

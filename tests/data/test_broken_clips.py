@@ -1,4 +1,4 @@
-"""One broken or short file of many is a finding, and an error only on demand."""
+"""One broken or short file of many is a finding, and an error only on request."""
 
 import dataclasses
 
@@ -16,7 +16,8 @@ from keras_vatt.data import (
     build_cache,
     make_dataset,
 )
-from keras_vatt.data import _clips as clips
+from keras_vatt.data import _clip_source as clip_source
+from keras_vatt.data import _clip_starts as clip_starts
 from tests.data._corpus import SPEC, tokenize
 from tests.data._media import numbers_in
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.once
 
 ERRORS = {
     "library": av.error.ArgumentError(22, "Invalid argument"),
-    "value": ValueError("a weird picture"),
+    "value": ValueError("a strange frame"),
     "memory": MemoryError(),
     "system": OSError(5, "Input/output error"),
     "type": TypeError("no frame"),
@@ -34,14 +35,14 @@ ERRORS = {
 @pytest.fixture
 def broken(monkeypatch, many_clips, request):
     """A source of four clips, of which the second fails in an unforeseen way."""
-    decode = clips.decode_clip
+    decode = clip_source.decode_clip
 
     def fail_at_one(path, start, *arguments):
         if start >= 0.5 and start < 1.0:
             raise ERRORS[getattr(request, "param", "value")]
         return decode(path, start, *arguments)
 
-    monkeypatch.setattr(clips, "decode_clip", fail_at_one)
+    monkeypatch.setattr(clip_source, "decode_clip", fail_at_one)
     return lambda **options: ClipSource(
         [dataclasses.replace(s, end=s.start + 0.8) for s in many_clips[:4]],
         SPEC,
@@ -51,7 +52,7 @@ def broken(monkeypatch, many_clips, request):
 
 
 @pytest.mark.parametrize("broken", ERRORS, indirect=True)
-def test_an_error_that_nobody_foresaw_is_the_finding_of_its_file(broken, request):
+def test_an_unforeseen_error_is_a_finding_about_its_file(broken, request):
     source = broken()
     batches = list(make_dataset(source, 2, training=False))
     assert sum(len(batch["video"]) for batch in batches) == 3
@@ -63,9 +64,9 @@ def test_an_error_that_nobody_foresaw_is_the_finding_of_its_file(broken, request
     assert type(error).__name__ in finding.reason
 
 
-def test_training_goes_on_without_a_broken_clip(broken):
+def test_training_continues_without_a_broken_clip(broken):
     source = broken()
-    batches = iter(make_dataset(source, 4, training=True, threads=1))
+    batches = iter(make_dataset(source, 4, training=True, num_workers=1))
     assert len(next(batches)["video"]) == 4
     assert source.report.count(Problem.CORRUPT) == 1
 
@@ -82,7 +83,7 @@ def test_a_file_whose_headers_fail_in_an_unforeseen_way_is_named(
     def fail(_):
         raise KeyError("odd")
 
-    monkeypatch.setattr(clips, "probe", fail)
+    monkeypatch.setattr(clip_starts, "probe", fail)
     report = ClipSource(many_clips[:1], SPEC, tokenize).report
     assert report.used == 0
     assert "KeyError: 'odd'" in report.findings[0].reason
@@ -90,31 +91,31 @@ def test_a_file_whose_headers_fail_in_an_unforeseen_way_is_named(
 
 def test_errors_are_raised_on_demand(broken, corpus, tmp_path):
     source = broken(on_error="raise")
-    with pytest.raises(MediaError, match="a weird picture"):
+    with pytest.raises(MediaError, match="a strange frame"):
         list(make_dataset(source, 2, training=False))
-    with pytest.raises(MediaError, match="a weird picture"):
+    with pytest.raises(MediaError, match="a strange frame"):
         list(zip(range(9), make_dataset(source, 2, training=True), strict=False))
-    with pytest.raises(MediaError, match="a weird picture"):
+    with pytest.raises(MediaError, match="a strange frame"):
         build_cache(source, tmp_path, progress=False)
     with pytest.raises(MediaError, match="does not exist"):
         ClipSource(corpus[-1:], SPEC, tokenize, on_error="raise")
-    # Nothing is left out here.
+    # Nothing is skipped here.
     ClipSource(corpus[2:5], SPEC, tokenize, on_error="raise")
 
 
-def test_a_cache_without_a_clip_is_no_way_around_an_error(broken, tmp_path):
+def test_a_cache_without_a_broken_clip_does_not_hide_its_error(broken, tmp_path):
     build_cache(broken(), tmp_path, progress=False)
-    with pytest.raises(MediaError, match="a weird picture"):
+    with pytest.raises(MediaError, match="a strange frame"):
         build_cache(broken(on_error="raise"), tmp_path, progress=False)
 
 
 @pytest.mark.parametrize("option", ["on_error", "short_clips"])
-def test_unknown_rules_are_refused(corpus, option):
+def test_unknown_options_are_refused(corpus, option):
     with pytest.raises(ValueError, match=f"`{option}` must be one of"):
         ClipSource(corpus[:1], SPEC, tokenize, **{option: "maybe"})
 
 
-def test_a_file_shorter_than_a_clip_is_used_by_its_rule(corpus):
+def test_a_file_shorter_than_a_clip_is_used_as_short_clips_says(corpus):
     segment = corpus[3]  # half a second, 5 frames
     source = ClipSource([segment], SPEC, tokenize)
     assert numbers_in(source[0]["video"]) == [0, 1, 2, 3, 4, 0, 1, 2]
@@ -139,7 +140,7 @@ def test_a_short_file_is_used_whatever_its_segments_say(corpus):
     assert source.report.counts == {Problem.SHORT: 1, Problem.TOO_SHORT: 1}
 
 
-def test_a_cache_depends_on_the_rule_for_short_clips(corpus, tmp_path):
+def test_a_cache_depends_on_short_clips(corpus, tmp_path):
     for rule in ("repeat", "pad"):
         source = ClipSource(corpus[3:4], SPEC, tokenize, short_clips=rule)
         build_cache(source, tmp_path, progress=False)
@@ -158,7 +159,7 @@ def test_a_file_that_left_the_corpus_leaves_the_report_of_its_cache(corpus, tmp_
     assert report.count(Problem.SILENT) == 2
 
 
-def test_findings_of_an_interrupted_run_are_taken_up(corpus):
+def test_findings_of_an_interrupted_run_are_restored(corpus):
     source = ClipSource(corpus, SPEC, tokenize)
     kept = list(source.report.findings)
     late = Finding(Problem.CORRUPT, str(corpus[0]), "is damaged at 0.50 s", "train")

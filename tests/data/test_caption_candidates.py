@@ -8,11 +8,11 @@ from keras_vatt.data import Segment, nearest_captions
 pytestmark = pytest.mark.once
 
 
-def segments_at(centres, captions=None):
-    captions = captions or [f"caption {number}" for number in range(len(centres))]
+def segments_at(centers, captions=None):
+    captions = captions or [f"caption {number}" for number in range(len(centers))]
     return [
-        Segment("a.mp4", centre - 1.0, centre + 1.0, caption)
-        for centre, caption in zip(centres, captions, strict=True)
+        Segment("a.mp4", center - 1.0, center + 1.0, caption)
+        for center, caption in zip(centers, captions, strict=True)
     ]
 
 
@@ -35,7 +35,7 @@ def test_of_several_captions_of_one_moment_the_own_comes_first():
     assert nearest_captions(segments, 2, 1) == ["caption 2"]
 
 
-def test_distance_is_between_centres_not_starts():
+def test_distance_is_between_centers_not_starts():
     segments = [
         Segment("a.mp4", 10.0, 12.0, "own"),
         Segment("a.mp4", 12.0, 30.0, "long, starts near"),
@@ -46,11 +46,11 @@ def test_distance_is_between_centres_not_starts():
 
 @pytest.mark.parametrize("candidates", [1, 3, 5])
 def test_order_matches_a_full_sort(candidates):
-    centres = np.random.default_rng(0).permutation(100)[:40].astype(float)
-    segments = segments_at(centres)
+    centers = np.random.default_rng(0).permutation(100)[:40].astype(float)
+    segments = segments_at(centers)
     for index in range(40):
-        distances = np.abs(centres - centres[index])
-        order = np.lexsort((centres, distances))
+        distances = np.abs(centers - centers[index])
+        order = np.lexsort((centers, distances))
         expected = [f"caption {position}" for position in order[:candidates]]
         assert nearest_captions(segments, index, candidates) == expected
 

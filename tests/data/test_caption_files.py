@@ -1,4 +1,4 @@
-"""Captions beside a video are found by the names that downloaders give them."""
+"""Captions next to a video are found by the names that downloaders give them."""
 
 import json
 
@@ -80,7 +80,7 @@ def test_captions_go_to_the_video_with_the_longest_name(folder):
     assert captions(folder) == (["of clip.en.vtt", ""], [])
 
 
-def test_two_files_of_one_video_share_its_captions(folder):
+def test_two_files_of_one_video_have_the_same_captions(folder):
     (folder / "clip.webm").write_bytes(b"not read here")
     write(folder, "clip.en.vtt")
     assert captions(folder) == (["of clip.en.vtt"] * 2, [])
@@ -121,7 +121,7 @@ def test_the_json_file_of_howto100m_is_read(folder, place):
     assert [(s.start, s.end, s.caption) for s in segments] == SEGMENTS
 
 
-def test_what_the_json_file_says_wrong_is_counted(folder):
+def test_invalid_captions_of_the_json_file_are_counted(folder):
     (folder / "caption.json").write_text(json.dumps({"clip": CAPTIONS}))
     read(folder)
 

@@ -50,8 +50,8 @@ def test_an_ogg_file_that_claims_600_hours_lasts_as_long_as_its_packets(tmp_path
 
 
 def test_a_damaged_time_stamp_near_the_end_does_not_make_a_file_long(tmp_path):
-    pictures = [numbered_picture(number) for number in range(50)]
-    path = write_media(tmp_path / "a.flv", pictures, np.arange(50) / 25)
+    images = [numbered_picture(number) for number in range(50)]
+    path = write_media(tmp_path / "a.flv", images, np.arange(50) / 25)
     data = bytearray(path.read_bytes())
     position, tags = 13, []
     while position < len(data):

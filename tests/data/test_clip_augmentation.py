@@ -1,4 +1,4 @@
-"""Augmentation changes what it says, by as much as it says, and nothing else."""
+"""Augmentation changes audio and frames as documented, and nothing else."""
 
 import json
 
@@ -20,7 +20,7 @@ def element():
     }
 
 
-def test_noise_has_the_given_share_of_the_largest_sample(element):
+def test_noise_has_the_given_fraction_of_the_largest_sample(element):
     augmented = ClipAugmentation(0.05)(element, np.random.default_rng(1))
     noise = (augmented["audio"] - element["audio"]).astype(np.float64)
     largest = np.abs(element["audio"]).max()
@@ -35,15 +35,15 @@ def test_silence_stays_silent(element):
     assert not augmented["audio"].any()
 
 
-def test_pictures_are_mirrored_as_a_clip_and_as_often_as_asked(element):
-    augmentation = ClipAugmentation(noise=0.0, mirror=0.3)
-    mirrored = 0
+def test_frames_are_flipped_as_a_clip_and_as_often_as_asked(element):
+    augmentation = ClipAugmentation(noise=0.0, horizontal_flip=0.3)
+    flipped = 0
     for seed in range(300):
         video = augmentation(element, np.random.default_rng(seed))["video"]
         if not np.array_equal(video, element["video"]):
             np.testing.assert_array_equal(video, np.flip(element["video"], axis=2))
-            mirrored += 1
-    assert 60 < mirrored < 120
+            flipped += 1
+    assert 60 < flipped < 120
 
 
 def test_by_default_left_stays_left(element):
@@ -63,13 +63,17 @@ def test_the_same_generator_gives_the_same_clip_and_the_input_is_kept(element):
         np.testing.assert_array_equal(element[key], value)
 
 
-def test_the_noise_of_a_clip_does_not_depend_on_mirroring(element):
-    plain = ClipAugmentation(0.1, mirror=0.0)(element, np.random.default_rng(3))
-    mirrored = ClipAugmentation(0.1, mirror=1.0)(element, np.random.default_rng(3))
-    np.testing.assert_array_equal(plain["audio"], mirrored["audio"])
+def test_the_noise_of_a_clip_does_not_depend_on_flipping(element):
+    plain = ClipAugmentation(0.1, horizontal_flip=0.0)(
+        element, np.random.default_rng(3)
+    )
+    flipped = ClipAugmentation(0.1, horizontal_flip=1.0)(
+        element, np.random.default_rng(3)
+    )
+    np.testing.assert_array_equal(plain["audio"], flipped["audio"])
 
 
-def test_a_stored_augmentation_is_read_again():
+def test_an_augmentation_is_restored_from_its_config():
     augmentation = ClipAugmentation(0.02, 0.5)
     config = json.loads(json.dumps(augmentation.get_config()))
     assert ClipAugmentation.from_config(config) == augmentation
@@ -77,8 +81,13 @@ def test_a_stored_augmentation_is_read_again():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("noise", -0.1), ("noise", float("nan")), ("mirror", 1.5), ("mirror", -1)],
+    [
+        ("noise", -0.1),
+        ("noise", float("nan")),
+        ("horizontal_flip", 1.5),
+        ("horizontal_flip", -1),
+    ],
 )
-def test_what_is_no_augmentation_is_refused_by_name(name, value):
+def test_invalid_arguments_of_an_augmentation_are_refused_by_name(name, value):
     with pytest.raises(ValueError, match=name):
         ClipAugmentation(**{name: value})

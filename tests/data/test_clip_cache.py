@@ -1,4 +1,4 @@
-"""A cache gives the clips that decoding gives, or it isn't there."""
+"""A cache returns the clips that decoding returns, or it does not exist."""
 
 import json
 import os
@@ -31,9 +31,11 @@ def build(source, folder, **options):
     return build_cache(source, folder, progress=False, **options)
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_cached_clips_are_the_decoded_ones_up_to_rounding(source, tmp_path, workers):
-    report = build(source, tmp_path / "cache", workers=workers)
+@pytest.mark.parametrize("num_workers", [1, 3])
+def test_cached_clips_are_the_decoded_ones_up_to_rounding(
+    source, tmp_path, num_workers
+):
+    report = build(source, tmp_path / "cache", num_workers=num_workers)
     cached = CachedClips(tmp_path / "cache", tokenize)
     assert report == source.report
     assert len(cached) == len(source) == 7
@@ -78,7 +80,7 @@ def test_the_report_is_kept(source, tmp_path):
     assert cached.report.count(Problem.SILENT) == 2
 
 
-def test_a_clip_that_can_not_be_decoded_is_left_out(tmp_path, noisy_video):
+def test_a_clip_that_can_not_be_decoded_is_skipped(tmp_path, noisy_video):
     path = tmp_path / "cut.mp4"
     path.write_bytes(noisy_video.read_bytes()[: noisy_video.stat().st_size // 2])
     segments = [Segment(str(path), t, t + 1.0, f"at {t}") for t in (0.5, 6.0, 1.5)]
@@ -154,7 +156,7 @@ def test_a_killed_build_is_not_taken_for_a_cache(source, corpus, tmp_path):
             return super().decode(index, epoch)
 
     watched = Watched(corpus, SPEC, tokenize, candidates=3)
-    build(watched, tmp_path / "cache", workers=1)
+    build(watched, tmp_path / "cache", num_workers=1)
     assert list((tmp_path / "killed").iterdir())
     with pytest.raises(FileNotFoundError, match="no complete cache"):
         CachedClips(tmp_path / "killed", tokenize)
@@ -193,7 +195,7 @@ def test_an_index_without_its_records_is_refused(source, corpus, tmp_path):
         CachedClips(tmp_path / "whole", tokenize)
 
 
-def test_a_cache_of_another_version_is_built_anew(source, tmp_path):
+def test_a_cache_of_another_version_is_built_again(source, tmp_path):
     build(source, tmp_path)
     index = json.loads((tmp_path / "cache.json").read_text())
     index["format_version"] += 1
@@ -219,7 +221,7 @@ def test_cached_clips_survive_pickling_and_are_batched(source, tmp_path):
     build(source, tmp_path)
     cached = CachedClips(tmp_path, tokenize)
     copy = pickle.loads(pickle.dumps(cached))
-    batch = next(iter(make_dataset(copy, 6, training=False, threads=3)))
+    batch = next(iter(make_dataset(copy, 6, training=False, num_workers=3)))
     for index in range(6):
         for key, value in cached[index].items():
             np.testing.assert_array_equal(batch[key][index], value)

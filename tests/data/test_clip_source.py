@@ -1,4 +1,4 @@
-"""Clips by number: cut in time, tokenised, masked, and nothing wrong goes unsaid."""
+"""Clips are cut in time, tokenized and masked, and every problem is reported."""
 
 import logging
 import pickle
@@ -55,7 +55,7 @@ def test_only_segments_of_files_that_can_be_used_are_kept_in_order(source):
     ]
 
 
-def test_the_report_names_what_was_left_out_and_why(source, corpus):
+def test_the_report_names_what_was_skipped_and_why(source, corpus):
     for index in range(len(source)):
         source[index]
     report = source.report
@@ -108,7 +108,7 @@ def test_candidates_are_the_nearest_captions_of_the_same_file(source):
     [
         (1.0, 1.8, 10),  # exactly a clip
         (1.0, 3.0, 16),  # longer: its middle
-        (2.0, 2.2, 17),  # shorter: widened around its centre
+        (2.0, 2.2, 17),  # shorter: widened around its center
         (0.0, 0.2, 0),  # at the start of the file
         (3.9, 4.0, 32),  # at its end
         (None, None, 16),  # the whole file
@@ -156,24 +156,24 @@ def test_training_cuts_cover_the_segment_and_stay_inside(corpus):
 
 
 def test_training_crops_along_the_longer_side(tmp_path):
-    # The number of the column that is seen tells where the picture was cropped.
+    # The number of the visible column shows where the image was cropped.
     columns = np.arange(0, 256, 2, dtype=np.uint8)
-    picture = np.repeat(np.tile(columns, (32, 1))[..., None], 3, axis=2)
-    path = write_media(tmp_path / "wide.mp4", [picture] * 10, np.arange(10) / 10)
+    image = np.repeat(np.tile(columns, (32, 1))[..., None], 3, axis=2)
+    path = write_media(tmp_path / "wide.mp4", [image] * 10, np.arange(10) / 10)
     segments = [Segment(str(path), 0.0, 0.8, "words")]
     source = ClipSource(segments, SPEC, tokenize, training=True)
     crops = [source.clip(0, epoch)["video"].mean() for epoch in range(20)]
     assert min(crops) < 70
     assert max(crops) > 180
-    centred = ClipSource(segments, SPEC, tokenize)[0]["video"].mean()
-    assert centred == pytest.approx(127, abs=6)
+    centered = ClipSource(segments, SPEC, tokenize)[0]["video"].mean()
+    assert centered == pytest.approx(127, abs=6)
 
 
 def test_a_file_may_be_one_frame_period_shorter_than_a_clip(tmp_path):
     for frames, usable in ((7, 1), (6, 0)):
-        pictures = [numbered_picture(number) for number in range(frames)]
+        images = [numbered_picture(number) for number in range(frames)]
         path = tmp_path / f"{frames}.mp4"
-        write_media(path, pictures, np.arange(frames) / 10, rate=10)
+        write_media(path, images, np.arange(frames) / 10, rate=10)
         source = ClipSource([Segment(str(path))], SPEC, tokenize, short_clips="error")
         assert len(source) == usable
     source = ClipSource([Segment(str(tmp_path / "7.mp4"))], SPEC, tokenize)
@@ -186,7 +186,7 @@ def test_evaluation_cuts_are_the_same_in_every_epoch(source):
 
 
 def test_a_clip_that_can_not_be_decoded_is_reported_once(tmp_path, noisy_video, caplog):
-    # The header promises 8 seconds.
+    # The header claims 8 seconds.
     path = tmp_path / "cut.mp4"
     path.write_bytes(noisy_video.read_bytes()[: noisy_video.stat().st_size // 2])
     segments = [Segment(str(path), t, t + 1.0, "words") for t in (0.5, 6.0, 6.5)]

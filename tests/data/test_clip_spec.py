@@ -1,4 +1,4 @@
-"""What a clip is can be stated, checked and stored."""
+"""The shape of a clip is checked, and survives its config."""
 
 import json
 
@@ -24,7 +24,7 @@ def test_samples_follow_the_seconds_of_the_frames():
     assert spec.audio_samples == 7_357
 
 
-def test_a_stored_specification_is_read_again():
+def test_a_specification_is_restored_from_its_config():
     spec = ClipSpec(num_frames=8, frames_per_second=12, audio_samples=99)
     config = json.loads(json.dumps(spec.get_config()))
     assert ClipSpec.from_config(config) == spec
@@ -46,6 +46,6 @@ def test_a_stored_specification_is_read_again():
         ("audio_samples", 0),
     ],
 )
-def test_what_is_no_clip_is_refused_by_name(name, value):
+def test_invalid_arguments_of_a_specification_are_refused_by_name(name, value):
     with pytest.raises(ValueError, match=name):
         ClipSpec(**{name: value})

@@ -1,4 +1,4 @@
-"""Windows in time and crops of a clip, out of files, segments and arrays."""
+"""Windows in time and crops of clips from files, segments and arrays."""
 
 import numpy as np
 import pytest
@@ -19,17 +19,17 @@ SPEC = ClipSpec(4, 4.0, 64, sampling_rate=RATE, audio_samples=RATE)
 
 @pytest.fixture(scope="module")
 def media_file(tmp_path_factory):
-    """Twelve seconds: a picture of its number every .1 s, a click each second."""
+    """Twelve seconds: an image of its number every .1 s, a click each second."""
     path = tmp_path_factory.mktemp("media") / "clip.mp4"
-    pictures = [numbered_picture(n, width=128) for n in range(SECONDS * FPS)]
+    images = [numbered_picture(n, width=128) for n in range(SECONDS * FPS)]
     times = np.arange(SECONDS * FPS) / FPS
     sound = clicks(np.arange(SECONDS) + 0.5, SECONDS, RATE), RATE
-    return write_media(path, pictures, times, sound, rate=FPS)
+    return write_media(path, images, times, sound, rate=FPS)
 
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory):
-    """A picture twice as wide as high, that grows brighter to the right."""
+    """An image twice as wide as high, that grows brighter to the right."""
     frames = np.zeros((20, 64, 128, 3), np.uint8)
     frames[:] = np.arange(128)[:, None]
     return frames, 10.0
@@ -53,7 +53,7 @@ def test_impossible_numbers_of_windows_and_crops_are_refused(wide, number):
         raw_frames(wide, SPEC, num_crops=number)
 
 
-def test_windows_of_a_file_are_spread_over_its_seconds(media_file):
+def test_windows_of_a_file_are_spread_over_its_duration(media_file):
     windows = raw_frames(media_file, ClipSpec(4, 4.0, 64), num_windows=3)
     assert windows.shape == (3, 4, 64, 64, 3)
     last = probe(media_file).end - 1.0
@@ -69,12 +69,12 @@ def test_windows_of_an_array_are_those_of_a_file():
     assert numbers_in(windows[1]) == [55, 57, 60, 62]
 
 
-def test_three_crops_are_start_centre_and_end_of_the_longer_side(wide):
+def test_three_crops_are_start_center_and_end_of_the_longer_side(wide):
     crops = raw_frames(wide, SPEC, num_crops=3)
     assert crops.shape == (3, 4, 64, 64, 3)
     np.testing.assert_array_equal(crops[:, 0, 0, 0, 0], [0, 32, 64])
-    (centre,) = raw_frames(wide, SPEC)
-    np.testing.assert_array_equal(crops[1], centre)
+    (center,) = raw_frames(wide, SPEC)
+    np.testing.assert_array_equal(crops[1], center)
 
 
 def test_crops_of_a_window_are_adjacent(media_file):
@@ -85,7 +85,7 @@ def test_crops_of_a_window_are_adjacent(media_file):
     np.testing.assert_array_equal(both[1::3], windows)
 
 
-def test_windows_of_sound_are_spread_over_its_seconds(media_file):
+def test_windows_of_audio_are_spread_over_its_duration(media_file):
     whole = (clicks(np.arange(12) + 0.5, 12, RATE), RATE)
     for source in (media_file, whole):
         windows = raw_waveform(source, SPEC, num_windows=3)
@@ -157,7 +157,7 @@ def test_the_preprocessor_takes_windows_of_both_and_repeats_no_text(media_file):
     assert len(arrays["text"]) == 2
 
 
-def test_batches_have_no_windows_and_sound_has_no_crops(media_file):
+def test_batches_have_no_windows_and_audio_has_no_crops(media_file):
     video = keras_vatt.VATTVideoConverter(4, 4.0, 64)
     audio = keras_vatt.VATTAudioConverter(RATE, RATE)
     with pytest.raises(ValueError, match="batch of arrays"):

@@ -1,4 +1,4 @@
-"""Color profiles of images don't end the process."""
+"""Color profiles of images don't crash the process."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Every media file of a folder is read, or named with the reason why it is not."""
+"""Every media file of a folder is read, or reported with the reason."""
 
 import os
 import sys
@@ -79,7 +79,7 @@ def test_a_link_to_a_folder_is_followed_where_that_is_allowed(folder):
     assert reasons == {}
 
 
-def test_captions_beside_a_linked_video_are_read(folder):
+def test_captions_next_to_a_linked_video_are_read(folder):
     (folder / "link").symlink_to(folder.parent / "outside")
     (folder.parent / "outside" / "deep" / "c.vtt").write_text(
         "WEBVTT\n\n00:01.000 --> 00:02.000\nwords\n"
@@ -119,7 +119,7 @@ def test_links_outside_that_lead_to_each_other_are_followed_once(folder):
         ("a.mp4", "is the same file as"),
         ("nothing.mp4", "a file that doesn't exist"),
         ("link.mp4", "a file that doesn't exist"),
-        ("/dev/null", "is no regular file"),
+        ("/dev/null", "is not a regular file"),
     ],
 )
 def test_a_link_that_is_not_read_is_named(folder, target, reason):

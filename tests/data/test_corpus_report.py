@@ -1,4 +1,4 @@
-"""A report counts, names and explains what was wrong."""
+"""A report counts, names and explains all problems."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A damaged cache is built again, or named with what to delete."""
+"""A damaged cache is built again, or the error names what to delete."""
 
 import errno
 import json

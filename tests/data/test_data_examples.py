@@ -7,11 +7,13 @@ import textwrap
 import pytest
 
 import keras_vatt.data
+from keras_vatt.data import datasets
 from keras_vatt.data.demo import _moving_shapes as moving_shapes
 
 pytestmark = pytest.mark.once
 
 DOCUMENTED = [getattr(keras_vatt.data, name) for name in keras_vatt.data.__all__]
+DOCUMENTED += [getattr(datasets, name) for name in datasets.__all__]
 DOCUMENTED.append(moving_shapes.render_moving_shape)
 EXAMPLES = {
     item.__name__: re.findall(r"```python\n(.*?)```", inspect.getdoc(item), re.DOTALL)
@@ -21,7 +23,7 @@ EXAMPLES = {
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
-    """One folder for all examples: they share the demo corpus."""
+    """One folder for all examples, so that the demo corpus is generated once."""
     return tmp_path_factory.mktemp("examples")
 
 

@@ -1,4 +1,4 @@
-"""Batches are the same on every run, whoever reads them, and `fit` takes them."""
+"""Batches are the same in every run and for any number of workers; `fit` takes them."""
 
 import itertools
 
@@ -18,7 +18,7 @@ from tests.data._corpus import SPEC, tokenize
 
 
 class Numbers:
-    """A source whose element tells its index, its epoch, and nothing else."""
+    """A source whose elements are their index and epoch."""
 
     def __init__(self, count, broken=()):
         self.count = count
@@ -59,9 +59,11 @@ def test_a_remainder_is_dropped_so_that_no_batch_has_a_clip_twice():
     assert set(itertools.chain(*batches)) == set(range(7))
 
 
-@pytest.mark.parametrize("threads", [0, 1, 3])
-def test_the_order_depends_on_the_seed_alone(threads):
-    dataset = make_dataset(Numbers(20), 4, training=True, seed=5, threads=threads)
+@pytest.mark.parametrize("num_workers", [0, 1, 3])
+def test_the_order_depends_on_the_seed_alone(num_workers):
+    dataset = make_dataset(
+        Numbers(20), 4, training=True, seed=5, num_workers=num_workers
+    )
     batches = indices(take(dataset, 12))
     assert batches == indices(take(make_dataset(Numbers(20), 4, True, seed=5), 12))
     assert batches != indices(take(make_dataset(Numbers(20), 4, True, seed=6), 12))
@@ -69,7 +71,7 @@ def test_the_order_depends_on_the_seed_alone(threads):
 
 @pytest.mark.parametrize("start_step", [1, 4, 5, 13])
 def test_a_resumed_run_sees_what_the_whole_run_would_have_seen(start_step):
-    # 5 batches an epoch: some of these steps lie in the middle of one.
+    # 5 batches per epoch: some of these steps lie in the middle of one.
     whole = indices(take(make_dataset(Numbers(21), 4, True, seed=1), start_step + 7))
     rest = make_dataset(Numbers(21), 4, True, seed=1, start_step=start_step)
     assert indices(take(rest, 7)) == whole[start_step:]
@@ -95,7 +97,7 @@ def test_evaluation_is_one_pass_in_order_with_a_smaller_last_batch():
     assert rest == [[8, 9]]
 
 
-def test_shards_of_an_evaluation_share_its_last_batch():
+def test_shards_of_an_evaluation_divide_its_last_batch():
     shards = [
         indices(make_dataset(Numbers(9), 4, False, shard_index=i, shard_count=2))
         for i in range(2)
@@ -111,7 +113,7 @@ def test_in_training_the_next_clip_replaces_a_broken_one():
     assert indices(batches) == expected
 
 
-def test_in_evaluation_a_broken_clip_is_left_out():
+def test_in_evaluation_a_broken_clip_is_skipped():
     batches = indices(make_dataset(Numbers(8, broken=(2, 3, 7)), 3, training=False))
     assert batches == [[0, 1, 4], [5, 6]]
 
@@ -134,7 +136,7 @@ def test_other_errors_are_not_swallowed():
 
 def test_little_is_read_ahead():
     source = Numbers(1000)
-    iterator = iter(make_dataset(source, 4, training=True, threads=2))
+    iterator = iter(make_dataset(source, 4, training=True, num_workers=2))
     next(iterator)
     assert len(source.reads) <= 4 + 4 + 2
 
@@ -143,9 +145,14 @@ def test_augmentation_depends_on_seed_epoch_and_clip():
     def augment(element, generator):
         return element | {"draw": generator.uniform()}
 
-    def draws(seed, threads):
+    def draws(seed, num_workers):
         dataset = make_dataset(
-            Numbers(6), 3, training=True, seed=seed, augment=augment, threads=threads
+            Numbers(6),
+            3,
+            training=True,
+            seed=seed,
+            augment=augment,
+            num_workers=num_workers,
         )
         return {
             (int(index), int(epoch)): float(draw)
@@ -155,10 +162,10 @@ def test_augmentation_depends_on_seed_epoch_and_clip():
             )
         }
 
-    once = draws(1, threads=0)
+    once = draws(1, num_workers=0)
     assert len(set(once.values())) == 24
-    assert draws(1, threads=3) == once
-    assert draws(2, threads=0) != once
+    assert draws(1, num_workers=3) == once
+    assert draws(2, num_workers=0) != once
 
 
 @pytest.mark.parametrize(
@@ -174,13 +181,13 @@ def test_arguments_that_do_not_fit_are_refused(arguments, message):
         make_dataset(Numbers(10), training=True, **arguments)
 
 
-def test_clips_of_files_are_batched_alike_for_any_number_of_threads(many_clips):
+def test_clips_of_files_are_batched_alike_for_any_number_of_workers(many_clips):
     source = ClipSource(many_clips, SPEC, tokenize, candidates=2, training=True)
-    augment = ClipAugmentation(noise=0.1, mirror=0.5)
+    augment = ClipAugmentation(noise=0.1, horizontal_flip=0.5)
 
-    def batches(threads, start_step=0):
+    def batches(num_workers, start_step=0):
         dataset = make_dataset(
-            source, 4, True, 9, start_step, augment=augment, threads=threads
+            source, 4, True, 9, start_step, augment=augment, num_workers=num_workers
         )
         return take(dataset, 5 - start_step)
 
@@ -195,7 +202,7 @@ def test_clips_of_files_are_batched_alike_for_any_number_of_threads(many_clips):
 
 
 class TinyModel(keras.Model):
-    """Adds up what it sees, so that its weights tell which batches came."""
+    """Sums its inputs, so that its weights depend on the batches."""
 
     def __init__(self):
         super().__init__()
@@ -246,7 +253,7 @@ def test_predict_gives_a_row_for_every_clip(many_clips):
     np.testing.assert_allclose(outputs, one_by_one, rtol=1e-5, atol=1e-6)
 
 
-def test_epochs_of_fit_go_on_where_the_last_one_ended():
+def test_epochs_of_fit_continue_where_the_last_one_ended():
     class Sum(keras.Model):
         def __init__(self):
             super().__init__()

@@ -1,4 +1,4 @@
-"""Sound is decoded sample by sample in step with the clock of the file."""
+"""Audio is decoded to samples with exact times of the file."""
 
 import io
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_vatt.data import ClipSpec, MediaError, Problem, decode_waveform
-from tests.data._media import centre_of_click, clicks, numbered_picture, write_media
+from tests.data._media import center_of_click, clicks, numbered_picture, write_media
 
 pytestmark = pytest.mark.once
 
@@ -15,11 +15,11 @@ RATE = 48_000
 
 
 def click_errors(waveform, start, times, rate=RATE):
-    """By how many samples the clicks of a waveform miss their times."""
+    """Differences, in samples, between the clicks of a waveform and their times."""
     inside = [t for t in times if start + 0.1 < t < start + len(waveform) / rate - 0.1]
     assert len(inside) >= 3
     errors = [
-        centre_of_click(waveform, time - start, rate) - (time - start) * rate
+        center_of_click(waveform, time - start, rate) - (time - start) * rate
         for time in inside
     ]
     return np.abs(errors)
@@ -35,7 +35,7 @@ def test_shape_and_range_of_a_waveform(steady_video):
 @pytest.mark.parametrize("opened", ["path", "bytes", "file"])
 @pytest.mark.parametrize("start", [-0.05, 0.0, 0.02])
 def test_flac_of_a_single_block_is_decoded_from_any_time(tmp_path, start, opened):
-    # There is no seeking in it; so short are the hits of a drum kit.
+    # It can't be seeked in; samples of a drum kit are as short.
     path = tmp_path / "hit.flac"
     sound = np.linspace(-0.5, 0.5, 2400, dtype=np.float32)
     write_media(path, sound=(sound, RATE), audio_codec="flac")
@@ -49,7 +49,7 @@ def test_flac_of_a_single_block_is_decoded_from_any_time(tmp_path, start, opened
 
 @pytest.mark.parametrize("start", [0.0, 0.3, 1.2345, 4.7])
 def test_clicks_in_aac_lie_where_they_were_put(steady_video, start):
-    # The encoder puts 1,024 samples of priming before the sound.
+    # The encoder puts 1,024 samples of priming before the audio.
     waveform = decode_waveform(steady_video, start, SPEC)
     assert click_errors(waveform, start, np.arange(0.5, 8.0, 0.5)).max() < 0.6
 
@@ -145,15 +145,15 @@ def test_six_channels_are_mixed_down_as_ffmpeg_does(tmp_path):
     np.testing.assert_allclose(decode_waveform(path, 0.0, SPEC), expected, atol=1e-4)
 
 
-def test_sound_that_starts_late_follows_silence(tmp_path):
+def test_audio_that_starts_late_follows_silence(tmp_path):
     times = np.arange(0.5, 5.0, 0.5)
-    pictures = [numbered_picture(number) for number in range(60)]
+    images = [numbered_picture(number) for number in range(60)]
     # Less 1,024 samples of priming, this is a whole number of milliseconds, the clock
-    # in which the container tells when a stream starts.
+    # of the container for starts of streams.
     start = 0.75 + 1024 / RATE
     path = write_media(
         tmp_path / "late.mp4",
-        pictures,
+        images,
         np.arange(60) / 10,
         (clicks(times, 5.0, RATE), RATE),
         sound_start=start,
@@ -163,18 +163,18 @@ def test_sound_that_starts_late_follows_silence(tmp_path):
     assert click_errors(waveform, 0.0, start + times).max() < 0.6
 
 
-def test_sound_that_ends_early_is_followed_by_silence(tmp_path):
+def test_audio_that_ends_early_is_followed_by_silence(tmp_path):
     times = np.arange(0.5, 2.0, 0.5)
-    pictures = [numbered_picture(number) for number in range(60)]
+    images = [numbered_picture(number) for number in range(60)]
     sound = (clicks(times, 2.0, RATE), RATE)
-    path = write_media(tmp_path / "early.mp4", pictures, np.arange(60) / 10, sound)
+    path = write_media(tmp_path / "early.mp4", images, np.arange(60) / 10, sound)
     waveform = decode_waveform(path, 0.0, SPEC)
     assert click_errors(waveform, 0.0, times).max() < 0.6
     assert not waveform[round(2.1 * RATE) :].any()
     assert not decode_waveform(path, 2.5, SPEC).any()
 
 
-def test_sound_behind_a_gap_is_where_its_times_say(tmp_path):
+def test_audio_after_a_gap_is_where_its_times_say(tmp_path):
     # Two stretches of clicks with 1.5 seconds of nothing between them.
     times = np.array([0.5, 1.0, 2.6, 3.1])
     path = tmp_path / "gap.mkv"
@@ -202,8 +202,8 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path):
     assert caught.value.problem is Problem.CORRUPT
 
 
-def test_a_file_without_sound_is_refused(silent_video):
-    with pytest.raises(MediaError, match="no sound") as caught:
+def test_a_file_without_audio_is_refused(silent_video):
+    with pytest.raises(MediaError, match="no audio that") as caught:
         decode_waveform(silent_video, 0.0, SPEC)
     assert caught.value.problem is Problem.NO_AUDIO
 

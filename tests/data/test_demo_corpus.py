@@ -1,4 +1,4 @@
-"""The demo corpus is real media, deterministic, and true to its manifest."""
+"""The demo corpus has real media, is deterministic, and agrees with its manifest."""
 
 import builtins
 import collections
@@ -19,8 +19,9 @@ from keras_vatt.data import (
     synthesize_speech,
 )
 from keras_vatt.data.demo import _corpus as demo_corpus
+from keras_vatt.data.demo._clip_plans import plan_test, plan_train
 from keras_vatt.data.demo._moving_shapes import (
-    COLOURS,
+    COLORS,
     COMBINATIONS,
     MOTIONS,
     Appearance,
@@ -43,7 +44,7 @@ def demo(tmp_path_factory):
 def plans_of(folder, **options):
     """The segments of a corpus, planned but not rendered."""
     settings = {"seed": 0, "misaligned_audio": 0.0, "misaligned_text": 0.0} | options
-    train = demo_corpus._plan_train(settings.pop("count", 2000), **settings)
+    train = plan_train(settings.pop("count", 2000), **settings)
     return [plan.to_segment(folder) for plan in train]
 
 
@@ -76,15 +77,15 @@ def test_every_clip_of_the_corpus_can_be_used(demo):
     assert source.report.findings == ()
 
 
-def test_the_picture_shows_its_combination(demo):
+def test_the_frames_show_their_combination(demo):
     for segment in read_corpus(demo)[0]:
-        colour, _, motion = segment.extra["picture"].split()
+        color, _, motion = segment.extra["video"].split()
         frames, _ = decode_clip(segment.path, 0.1, SPEC)
-        centres, seen = _follow(frames.astype(float))
-        others = {name: np.array(rgb) for name, rgb in COLOURS.items()}
-        nearest = min(others, key=lambda name: _colour_distance(seen, others[name]))
-        assert nearest == colour
-        moved = centres[-1] - centres[0]
+        centers, seen = _follow(frames.astype(float))
+        others = {name: np.array(rgb) for name, rgb in COLORS.items()}
+        nearest = min(others, key=lambda name: _color_distance(seen, others[name]))
+        assert nearest == color
+        moved = centers[-1] - centers[0]
         expected = np.array(MOTIONS[motion])
         assert moved @ expected > 6  # of shape and track together
         assert np.abs(moved).min() < 3
@@ -92,25 +93,23 @@ def test_the_picture_shows_its_combination(demo):
 
 def test_every_shape_looks_different():
     appearance = Appearance(0.4, 0.5, 0.5, 0.9, 1.0, 20)
-    pictures = {
+    images = {
         combination.shape: render_moving_shape(combination, appearance, 1, 64)[0]
         for combination in COMBINATIONS
-        if (combination.colour, combination.motion) == ("blue", "up")
+        if (combination.color, combination.motion) == ("blue", "up")
     }
-    areas = {
-        shape: (picture != 20).any(-1).mean() for shape, picture in pictures.items()
-    }
+    areas = {shape: (image != 20).any(-1).mean() for shape, image in images.items()}
     assert len(areas) == 5
     assert np.diff(sorted(areas.values())).min() > 0.001
     # A disc covers pi / 4 of its square, a square all of it.
     assert areas["circle"] / areas["square"] == pytest.approx(np.pi / 4, abs=0.05)
 
 
-def test_the_sound_is_the_speech_of_its_combination(demo):
-    plans = demo_corpus._plan_train(16, 0, 0.5, 0.5)
+def test_the_audio_is_the_speech_of_its_combination(demo):
+    plans = plan_train(16, 0, 0.5, 0.5)
     waveforms, rate = synthesize_speech([plan.utterance for plan in plans])
     for plan, speech in list(zip(plans, waveforms, strict=True))[::3]:
-        assert all(word in plan.utterance.text for word in str(plan.sound).split())
+        assert all(word in plan.utterance.text for word in str(plan.audio).split())
         _, heard = decode_clip(demo / plan.path, 0.0, SPEC)
         assert np.abs(heard).max() == pytest.approx(plan.loudness, rel=0.3)
         spoken = np.interp(
@@ -135,18 +134,18 @@ def test_captions_name_their_combination(demo):
         assert all(word in segment.caption for word in segment.extra["text"].split())
 
 
-def test_the_truth_is_in_the_manifest(demo):
+def test_the_ground_truth_is_in_the_manifest(demo):
     segments = read_corpus(demo)[0]
     for segment in segments:
         extra = segment.extra
-        assert extra["audio_aligned"] == (extra["sound"] == extra["picture"])
-        assert extra["text_aligned"] == (extra["text"] == extra["picture"])
+        assert extra["audio_aligned"] == (extra["audio"] == extra["video"])
+        assert extra["text_aligned"] == (extra["text"] == extra["video"])
     test = [segment for segment in segments if segment.split == "test"]
     assert all(s.extra["audio_aligned"] and s.extra["text_aligned"] for s in test)
-    assert len({segment.extra["picture"] for segment in test}) == len(test)
+    assert len({segment.extra["video"] for segment in test}) == len(test)
 
 
-def test_misalignment_has_the_given_shares_independently(tmp_path):
+def test_misalignment_has_the_given_probabilities_independently(tmp_path):
     segments = plans_of(tmp_path, misaligned_audio=0.3, misaligned_text=0.6)
     audio = np.array([not segment.extra["audio_aligned"] for segment in segments])
     text = np.array([not segment.extra["text_aligned"] for segment in segments])
@@ -155,10 +154,10 @@ def test_misalignment_has_the_given_shares_independently(tmp_path):
     assert (audio & text).mean() == pytest.approx(0.18, abs=0.035)
 
 
-@pytest.mark.parametrize(("share", "aligned"), [(0.0, True), (1.0, False)])
-def test_misalignment_of_none_or_all_is_exact(tmp_path, share, aligned):
-    options = {"misaligned_audio": share, "misaligned_text": share, "count": 300}
-    segments = plans_of(tmp_path, **options)
+@pytest.mark.parametrize(("probability", "aligned"), [(0.0, True), (1.0, False)])
+def test_misalignment_of_none_or_all_is_exact(tmp_path, probability, aligned):
+    options = {"misaligned_audio": probability, "misaligned_text": probability}
+    segments = plans_of(tmp_path, count=300, **options)
     assert {s.extra["audio_aligned"] for s in segments} == {aligned}
     assert {s.extra["text_aligned"] for s in segments} == {aligned}
 
@@ -166,27 +165,27 @@ def test_misalignment_of_none_or_all_is_exact(tmp_path, share, aligned):
 def test_misalignment_changes_nothing_else(tmp_path):
     clean, noisy = plans_of(tmp_path), plans_of(tmp_path, misaligned_audio=0.5)
     for one, other in zip(clean, noisy, strict=True):
-        assert one.extra["picture"] == other.extra["picture"]
+        assert one.extra["video"] == other.extra["video"]
         assert one.caption == other.caption
 
 
 def test_training_draws_all_combinations_evenly(tmp_path):
     segments = plans_of(tmp_path, count=6000)
-    counts = collections.Counter(segment.extra["picture"] for segment in segments)
+    counts = collections.Counter(segment.extra["video"] for segment in segments)
     assert len(counts) == 120
     assert max(counts.values()) < 85
     assert min(counts.values()) > 22
 
 
 def test_the_test_split_has_each_combination_before_any_twice():
-    plans = demo_corpus._plan_test(130, 0)
-    assert len({plan.picture for plan in plans[:120]}) == 120
+    plans = plan_test(130, 0)
+    assert len({plan.video for plan in plans[:120]}) == 120
     assert len({(plan.appearance, plan.utterance) for plan in plans}) == 130
 
 
-def test_the_bytes_depend_on_the_arguments_not_on_the_workers(demo, tmp_path):
+def test_the_bytes_do_not_depend_on_the_number_of_workers(demo, tmp_path):
     options = {"misaligned_audio": 0.5, "misaligned_text": 0.5, "progress": False}
-    again = make_demo_corpus(tmp_path / "again", 24, 8, workers=3, **options)
+    again = make_demo_corpus(tmp_path / "again", 24, 8, num_workers=3, **options)
     files = sorted(path.relative_to(demo) for path in demo.rglob("*") if path.is_file())
     assert files == sorted(
         p.relative_to(again) for p in again.rglob("*") if p.is_file()
@@ -195,14 +194,14 @@ def test_the_bytes_depend_on_the_arguments_not_on_the_workers(demo, tmp_path):
         assert (again / path).read_bytes() == (demo / path).read_bytes()
 
 
-def test_a_corpus_that_is_there_is_used_as_it_is(demo):
+def test_an_existing_corpus_is_used_unchanged(demo):
     before = {path: path.stat().st_mtime_ns for path in demo.rglob("*")}
     options = {"misaligned_audio": 0.5, "misaligned_text": 0.5, "progress": False}
     assert make_demo_corpus(demo, 24, 8, **options) == demo
     assert {path: path.stat().st_mtime_ns for path in demo.rglob("*")} == before
 
 
-def test_a_half_made_corpus_is_completed(demo, tmp_path):
+def test_an_incomplete_corpus_is_completed(demo, tmp_path):
     half = tmp_path / "half"
     shutil.copytree(demo, half)
     (half / "manifest.jsonl").unlink()
@@ -228,10 +227,10 @@ def test_a_failing_clip_leaves_no_manifest(tmp_path, monkeypatch):
 
 
 def test_another_corpus_or_other_files_are_never_overwritten(demo, tmp_path):
-    with pytest.raises(ValueError, match="holds another demo corpus"):
+    with pytest.raises(ValueError, match="has another demo corpus"):
         make_demo_corpus(demo, 24, 8, seed=1, progress=False)
     (tmp_path / "thesis.txt").write_text("do not lose")
-    with pytest.raises(ValueError, match="holds something else"):
+    with pytest.raises(ValueError, match="has other files"):
         make_demo_corpus(tmp_path, 4, 2, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -268,23 +267,23 @@ def test_a_missing_package_is_named_with_its_remedy(tmp_path, monkeypatch, packa
         make_demo_corpus(tmp_path / "new", 2, 2, progress=False)
 
 
-def test_a_short_list_of_settings_tells_what_a_folder_holds(demo):
+def test_a_file_of_the_folder_has_the_settings_of_the_corpus(demo):
     settings = json.loads((demo / "demo_corpus.json").read_text())
     assert settings["misaligned_audio"] == 0.5
     assert settings["train_clips"] == 24
 
 
 def _follow(frames):
-    """The centre of the shape in each frame, as (column, row), and its colour."""
+    """The center of the shape in each frame, as (column, row), and its color."""
     background = np.median(frames, axis=(0, 1, 2))
     inside = np.abs(frames - background).max(axis=-1) > 60
     rows, columns = np.mgrid[: frames.shape[1], : frames.shape[2]]
-    centres = [(columns[mask].mean(), rows[mask].mean()) for mask in inside]
-    return np.array(centres), np.median(frames[inside], axis=0)
+    centers = [(columns[mask].mean(), rows[mask].mean()) for mask in inside]
+    return np.array(centers), np.median(frames[inside], axis=0)
 
 
-def _colour_distance(seen, colour):
-    return np.linalg.norm(seen / np.linalg.norm(seen) - colour / np.linalg.norm(colour))
+def _color_distance(seen, color):
+    return np.linalg.norm(seen / np.linalg.norm(seen) - color / np.linalg.norm(color))
 
 
 def _likeness(heard, spoken):

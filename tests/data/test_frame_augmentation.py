@@ -1,4 +1,4 @@
-"""Frames are cropped, mirrored and recoloured as a clip, as TensorFlow would do it."""
+"""Frames are cropped, flipped and recolored as a clip, as TensorFlow would do it."""
 
 import json
 
@@ -11,7 +11,12 @@ from keras_vatt.data._frame_augmentation import change_colors
 
 pytestmark = pytest.mark.once
 
-NOTHING = {"area": (1.0, 1.0), "aspect": (1.0, 1.0), "mirror": 0.0, "color": 0.0}
+NOTHING = {
+    "area": (1.0, 1.0),
+    "aspect": (1.0, 1.0),
+    "horizontal_flip": 0.0,
+    "color": 0.0,
+}
 
 
 @pytest.fixture
@@ -26,7 +31,7 @@ def gradient_frames():
     return np.stack([frame, frame])
 
 
-def test_nothing_asked_for_is_nothing_changed(frames):
+def test_without_any_change_the_frames_are_kept(frames):
     same = FrameAugmentation(**NOTHING)(frames, np.random.default_rng(0))
     np.testing.assert_array_equal(same, frames)
 
@@ -47,7 +52,7 @@ def test_colors_are_tensorflows(frames, brightness, saturation, contrast, hue):
 
 
 def test_crops_have_the_sizes_and_shapes_asked_for():
-    augmentation = FrameAugmentation(mirror=0.0, color=0.0)
+    augmentation = FrameAugmentation(horizontal_flip=0.0, color=0.0)
     areas = []
     for seed in range(200):
         crop = augmentation(gradient_frames(), np.random.default_rng(seed))
@@ -62,16 +67,16 @@ def test_crops_have_the_sizes_and_shapes_asked_for():
     assert 0.35 < np.mean(areas) < 0.6
 
 
-def test_clips_are_mirrored_as_often_as_asked():
-    augmentation = FrameAugmentation(**NOTHING | {"mirror": 0.3})
-    frames, mirrored = gradient_frames(), 0
+def test_clips_are_flipped_as_often_as_asked():
+    augmentation = FrameAugmentation(**NOTHING | {"horizontal_flip": 0.3})
+    frames, flipped = gradient_frames(), 0
     for seed in range(300):
         video = augmentation(frames, np.random.default_rng(seed))
         if np.array_equal(video, frames[:, :, ::-1]):
-            mirrored += 1
+            flipped += 1
         else:
             np.testing.assert_array_equal(video, frames)
-    assert 60 < mirrored < 120
+    assert 60 < flipped < 120
 
 
 def test_the_same_numbers_give_the_same_clip(frames):
@@ -82,7 +87,7 @@ def test_the_same_numbers_give_the_same_clip(frames):
     assert np.any(one != other)
 
 
-def test_it_comes_back_from_its_config():
+def test_an_augmentation_is_restored_from_its_config():
     augmentation = FrameAugmentation(area=(0.2, 0.9), color=0.1)
     config = json.loads(json.dumps(augmentation.get_config()))
     assert FrameAugmentation.from_config(config) == augmentation
@@ -90,9 +95,14 @@ def test_it_comes_back_from_its_config():
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"area": (0.0, 1.0)}, {"area": (0.5, 1.1)}, {"aspect": (2, 1)}, {"mirror": 1.1}],
+    [
+        {"area": (0.0, 1.0)},
+        {"area": (0.5, 1.1)},
+        {"aspect": (2, 1)},
+        {"horizontal_flip": 1.1},
+    ],
 )
-def test_the_impossible_is_refused(arguments):
+def test_invalid_arguments_are_refused(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         FrameAugmentation(**arguments)
 

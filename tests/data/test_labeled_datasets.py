@@ -1,4 +1,4 @@
-"""Sets of the field are read as their official split files say."""
+"""Established datasets are read from their official split files."""
 
 import os
 import pathlib
@@ -58,7 +58,7 @@ def test_hmdb51_takes_flags_and_keeps_classes_with_files_of_one_name_apart(tmp_p
 
 
 @pytest.mark.parametrize("fold", [1, 5])
-def test_esc50_holds_a_fold_out(tmp_path, fold):
+def test_esc50_tests_on_one_fold(tmp_path, fold):
     read = read_labeled_dataset("esc50", layouts.esc50(tmp_path), split=fold)
     assert read.class_names == ("zebra", "cat")
     assert names_and_labels(read.test) == [
@@ -69,7 +69,7 @@ def test_esc50_holds_a_fold_out(tmp_path, fold):
     assert read.modality == "audio"
 
 
-def test_youcook2_has_a_clip_a_step_and_names_what_is_missing(tmp_path):
+def test_youcook2_has_one_clip_per_step_and_names_missing_videos(tmp_path):
     read = read_labeled_dataset("youcook2", layouts.youcook2(tmp_path))
     segments = [clip.segment for clip in read.test]
     assert [(s.start, s.end) for s in segments] == [(2.0, 4.5), (5.0, 9.0)]
@@ -133,7 +133,7 @@ def test_kinetics_finds_cut_clips_in_class_folders_and_without(tmp_path):
         ],
     ],
 )
-def test_audioset_finds_media_as_downloaders_name_them(tmp_path, media):
+def test_audioset_finds_media_under_the_names_of_downloaders(tmp_path, media):
     read = read_labeled_dataset("audioset", layouts.audioset(tmp_path, *media))
     assert read.multi_label
     assert read.class_names[1] == "Male speech, man speaking"
@@ -163,7 +163,7 @@ def test_moments_in_time_has_the_order_of_its_categories(tmp_path):
     assert names_and_labels(read.test) == [("yt-3_4.mp4", (0,))]
 
 
-def test_class_folders_are_a_set(tmp_path):
+def test_class_folders_are_a_dataset(tmp_path):
     layouts.touch(tmp_path, "train/b/1.wav", "train/a/2.flac", "test/b/3.wav")
     layouts.touch(tmp_path, "train/a/notes.txt", "train/.cache/.4.wav.part")
     read = read_labeled_dataset("folders", tmp_path)
@@ -214,7 +214,7 @@ def test_absent_media_are_listed_and_all_absent_are_an_error(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", labeled_datasets())
-def test_an_empty_folder_is_told_which_layout_was_expected(tmp_path, name):
+def test_the_error_about_an_empty_folder_has_the_expected_layout(tmp_path, name):
     with pytest.raises(FileNotFoundError, match=r"(?s)has no .*Expected there: "):
         read_labeled_dataset(name, tmp_path)
     with pytest.raises(FileNotFoundError, match="no folder"):
@@ -235,27 +235,27 @@ MALFORMED = {
         "esc50.csv",
         "filename,target,category",
     ),
-    "train.csv, line 2: time_start is no number": (
+    "train.csv, line 2: time_start must be a number": (
         "kinetics400",
         "train.csv",
         "label,youtube_id,time_start,time_end\nyoga,x,soon,9",
     ),
-    "train.csv, line 2: has 3 cells, the header 4": (
+    "train.csv, line 2: has 3 cells, the header has 4": (
         "kinetics400",
         "train.csv",
         "label,youtube_id,time_start,time_end\nyoga,x,1",
     ),
-    "moments_categories.txt, line 1: is not class 0": (
+    "moments_categories.txt, line 1: must be class 0": (
         "moments_in_time",
         "moments_categories.txt",
         "yawning,1",
     ),
-    "trainval.json: is no JSON": (
+    "trainval.json: must be JSON": (
         "youcook2",
         "youcookii_annotations_trainval.json",
         "{",
     ),
-    "video 'x': a segment ends before it starts": (
+    "video 'x': a segment must end after its start": (
         "youcook2",
         "youcookii_annotations_trainval.json",
         '{"database": {"x": {"subset": "training", "annotations": '
@@ -308,14 +308,14 @@ def test_split_files_lead_nowhere_else(tmp_path, name):
     layouts.touch(tmp_path, "secret.avi", "x.mp4", "v.mp4")
     file, text = UNSAFE[name]
     next(folder.rglob(file)).write_text(text + "\n")
-    with pytest.raises(ValueError, match="is no path within the folder"):
+    with pytest.raises(ValueError, match="must be a path in the folder"):
         read_labeled_dataset(name, folder)
 
 
-def test_two_sets_in_one_folder_are_refused(tmp_path):
+def test_two_datasets_in_one_folder_are_refused(tmp_path):
     layouts.kinetics(tmp_path / "k400")
     layouts.kinetics(tmp_path / "k600")
-    with pytest.raises(ValueError, match="could both be meant"):
+    with pytest.raises(ValueError, match="have the same name"):
         read_labeled_dataset("kinetics400", tmp_path)
 
 
@@ -328,7 +328,7 @@ def test_media_behind_a_link_are_found_and_a_link_in_a_circle_ends(tmp_path):
 
 
 def test_unknown_names_and_splits_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="There are: ucf101, hmdb51"):
+    with pytest.raises(ValueError, match="must be one of: ucf101, hmdb51"):
         read_labeled_dataset("ucf100", tmp_path)
     with pytest.raises(ValueError, match="3 split"):
         read_labeled_dataset("ucf101", tmp_path, split=4)

@@ -1,4 +1,4 @@
-"""Manifests and folders are read row by row; what is wrong is named, never trusted."""
+"""Manifests and folders are read row by row; invalid rows are reported."""
 
 import json
 import os
@@ -95,7 +95,7 @@ def test_a_malformed_row_is_named_and_skipped(folder, row, reason):
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
-def test_text_that_is_no_utf8_is_malformed(folder, suffix):
+def test_text_of_another_encoding_is_malformed(folder, suffix):
     rows = {
         ".jsonl": b'{"path": "a.mp4", "caption": "caf\xe9"}\n{"path": "a.mp4"}\n',
         ".csv": b"path,caption\na.mp4,caf\xe9\na.mp4,\n",
@@ -194,11 +194,11 @@ def test_subtitles_that_can_not_be_read_leave_the_video_without_captions(folder)
     assert findings[1].reason.startswith("1 cues")
 
 
-def test_what_does_not_exist_or_is_no_manifest_is_refused(folder):
+def test_a_missing_or_other_file_is_refused(folder):
     with pytest.raises(FileNotFoundError, match="nothing"):
         read_corpus(folder / "nothing")
     (folder / "rows.txt").write_text("a.mp4")
-    with pytest.raises(ValueError, match=r"ends in .jsonl or .csv"):
+    with pytest.raises(ValueError, match=r"must end in .jsonl or .csv"):
         read_corpus(folder / "rows.txt")
 
 

@@ -1,4 +1,4 @@
-"""A header that is refused is shown, with what was probably meant."""
+"""The error about a header shows it, with the column that was probably meant."""
 
 import re
 
@@ -26,8 +26,8 @@ def read(folder, text, suffix=".csv"):
         ("video,start,end", "columns are `video`, `start`, `end`: rename `video` to"),
         ("start,filepath", "rename `filepath` to `path`"),
         ("Path,caption", "rename `Path` to `path`"),
-        ("path;start;end", "separate them by commas instead of ';'"),
-        ("path\tstart\tend", "separate them by commas instead of '\\t'"),
+        ("path;start;end", "separate them with commas instead of ';'"),
+        ("path\tstart\tend", "separate them with commas instead of '\\t'"),
         ("a.mp4,1,2", "columns are `a.mp4`, `1`, `2`"),
         ("", "has no `path` column: it is empty"),
     ],
@@ -37,7 +37,7 @@ def test_a_header_without_a_path_is_shown(folder, header, message):
         read(folder, f"{header}\n")
 
 
-def test_spaces_around_the_names_of_columns_do_no_harm(folder):
+def test_spaces_around_the_names_of_columns_are_ignored(folder):
     segments, findings = read(folder, "path, start, end, caption\na.mp4, 1, 2, words\n")
     assert [(s.start, s.end, s.caption) for s in segments] == [(1.0, 2.0, "words")]
     assert findings == []

@@ -43,25 +43,25 @@ def test_probe_tells_what_a_file_holds(steady_video, silent_video):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi", ".flv"])
 def test_the_duration_is_that_of_the_video(tmp_path, suffix):
-    pictures = [numbered_picture(number) for number in range(60)]
+    images = [numbered_picture(number) for number in range(60)]
     sound = (np.zeros(44_100 * 2, np.float32), 44_100)
     path = tmp_path / f"clip{suffix}"
     codec = "mpeg4" if suffix == ".avi" else "libx264"
-    write_media(path, pictures, np.arange(60) / 20, sound, video_codec=codec)
+    write_media(path, images, np.arange(60) / 20, sound, video_codec=codec)
     assert probe(path).duration == pytest.approx(3.0, abs=0.1)
 
 
 def test_a_file_without_duration_in_its_header_is_measured(tmp_path):
-    # As a recorder leaves it that was stopped before it could write the header anew.
-    pictures = [numbered_picture(number) for number in range(60)]
-    path = write_media(tmp_path / "clip.mkv", pictures, np.arange(60) / 20)
+    # As a recorder leaves it that was stopped before it could update the header.
+    images = [numbered_picture(number) for number in range(60)]
+    path = write_media(tmp_path / "clip.mkv", images, np.arange(60) / 20)
     data = bytearray(path.read_bytes())
     duration = data.index(b"\x44\x89\x88")
     data[duration : duration + 11] = b"\xec\x89" + bytes(9)  # an empty element
     assert probe(bytes(data)).duration == pytest.approx(3.0, abs=0.06)
 
 
-def test_a_clip_of_a_file_without_sound_has_no_waveform(silent_video, steady_video):
+def test_a_clip_of_a_file_without_audio_has_no_waveform(silent_video, steady_video):
     frames, waveform = decode_clip(silent_video, 1.0, SPEC)
     assert numbers_in(frames) == list(range(10, 26))
     assert waveform is None
@@ -89,7 +89,7 @@ def test_a_missing_file_is_missing(tmp_path):
     [b"", b"\0" * 5000, b"this is not a video", np.random.default_rng(0).bytes(50_000)],
     ids=["empty", "zeros", "text", "noise"],
 )
-def test_what_is_no_media_file_is_corrupt(tmp_path, data):
+def test_a_file_of_another_kind_is_corrupt(tmp_path, data):
     path = tmp_path / "clip.mp4"
     path.write_bytes(data)
     assert problem_of(probe, path) is Problem.CORRUPT
@@ -101,7 +101,7 @@ def test_a_folder_is_corrupt(tmp_path):
     assert problem_of(probe, tmp_path) is Problem.CORRUPT
 
 
-def test_sound_without_video_has_no_video(tmp_path):
+def test_audio_without_video_has_no_video(tmp_path):
     path = write_media(tmp_path / "a.mp3", sound=_tone(), audio_codec="libmp3lame")
     assert problem_of(decode_clip, path, 0.0, SPEC) is Problem.NO_VIDEO
 
@@ -118,8 +118,8 @@ def test_the_cover_of_an_album_is_no_video(tmp_path):
 def test_a_truncated_file_is_used_as_far_as_it_goes(tmp_path, noisy_video, suffix):
     path = noisy_video
     if suffix != ".mp4":
-        pictures = [noisy_picture(number) for number in range(200)]
-        path = write_media(tmp_path / f"long{suffix}", pictures, np.arange(200) / 25)
+        images = [noisy_picture(number) for number in range(200)]
+        path = write_media(tmp_path / f"long{suffix}", images, np.arange(200) / 25)
     data = path.read_bytes()
     truncated = data[: len(data) * 6 // 10]
     assert numbers_in(decode_frames(truncated, 1.0, SPEC))[:3] == [25, 27, 30]
@@ -145,14 +145,14 @@ def test_damage_in_the_middle_is_found_where_it_is(noisy_video):
 
 
 def test_damage_that_the_decoder_only_flags_is_found(noisy_video):
-    # A few bytes: the decoder conceals them, and goes on. About half of such damage
-    # is a valid picture of another content, which nothing can tell.
-    picture = noisy_video.read_bytes()
-    damage = len(picture) // 2
+    # A few bytes: the decoder conceals them and continues. About half of such damage
+    # is a valid frame with another content, which can't be detected.
+    content = noisy_video.read_bytes()
+    damage = len(content) // 2
     spec = ClipSpec(num_frames=76, frame_size=32)
     found = 0
     for seed in range(20):
-        data = bytearray(picture)
+        data = bytearray(content)
         data[damage : damage + 16] = np.random.default_rng(seed).bytes(16)
         try:
             decode_frames(bytes(data), 0.0, spec)
@@ -172,10 +172,10 @@ def test_a_cut_through_a_packet_is_found(noisy_video):
 def test_a_stream_that_the_header_keeps_back_is_a_media_error(tmp_path):
     # The library fails on it with an IndexError.
     path = tmp_path / "late.flv"
-    pictures = [numbered_picture(number % 256) for number in range(300)]
-    write_media(path, pictures, np.arange(300) / 25)
+    images = [numbered_picture(number % 256) for number in range(300)]
+    write_media(path, images, np.arange(300) / 25)
     data = bytearray(path.read_bytes())
-    data[_flv_tags(data)[290]] = 8  # a packet of video becomes one of sound
+    data[_flv_tags(data)[290]] = 8  # a packet of video becomes one of audio
     # Once in hundreds of runs the library ends the stream there instead.
     problem = problem_of(decode_frames, bytes(data), 10.4, SPEC)
     assert problem in (Problem.CORRUPT, Problem.TOO_SHORT)
@@ -204,7 +204,7 @@ def test_damage_anywhere_gives_a_clip_or_a_media_error(
     assert waveform is None or np.isfinite(waveform).all()
 
 
-def test_a_playlist_in_the_guise_of_a_video_opens_no_other_file(tmp_path, steady_video):
+def test_a_playlist_named_as_a_video_opens_no_other_file(tmp_path, steady_video):
     playlist = (
         "#EXTM3U\n#EXT-X-TARGETDURATION:8\n#EXTINF:8,\n"
         f"{steady_video.absolute()}\n#EXT-X-ENDLIST\n"
@@ -241,7 +241,7 @@ def _tone():
 
 
 def _flv_tags(data):
-    """Where the packets of an flv file begin."""
+    """Offsets of the packets of an flv file."""
     tags, position = [], 13
     while position < len(data):
         tags.append(position)
@@ -251,7 +251,7 @@ def _flv_tags(data):
 
 
 def _with_cover(mp3):
-    """Put a picture in front of an mp3 file, as an ID3 tag."""
+    """Put a cover image in front of an mp3 file, as an ID3 tag."""
     import io
 
     from PIL import Image

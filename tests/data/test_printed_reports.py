@@ -1,4 +1,4 @@
-"""Reports and cards have names of files and captions, and control no terminal."""
+"""Names of files and captions in reports and cards can't control a terminal."""
 
 import logging
 
@@ -53,7 +53,7 @@ def test_the_card_of_a_saved_preset_is_escaped(tmp_path):
 
 
 def test_a_clip_that_fails_later_is_logged_in_one_line(caplog):
-    from keras_vatt.data._clips import ClipSource
+    from keras_vatt.data._clip_source import ClipSource
 
     source = ClipSource.__new__(ClipSource)
     source.segments, source._found_later = [f"{HOSTILE}\n.mp4"], {}

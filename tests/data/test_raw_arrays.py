@@ -1,4 +1,4 @@
-"""Arrays with their rates mean one thing, or are refused with what to do."""
+"""Arrays with their rates are unambiguous, or the error says what to do."""
 
 import io
 import wave
@@ -64,7 +64,7 @@ def test_the_channels_of_any_layout_are_averaged(layout):
 @pytest.mark.parametrize(
     "shape", [(2, 2), (20, 30), (40, COUNT), (2, 1, COUNT), (1, 2, COUNT), ()]
 )
-def test_shapes_of_which_the_channels_cannot_be_told_are_refused(shape):
+def test_shapes_with_an_ambiguous_axis_of_channels_are_refused(shape):
     with pytest.raises(ValueError, match=r"raw audio .*shape"):
         waveform(np.zeros(shape))
 
@@ -190,7 +190,7 @@ def test_rates_that_audio_cannot_have_are_refused(rate):
 
 
 def test_audio_shorter_than_a_sample_is_refused():
-    with pytest.raises(ValueError, match="shorter than one sample"):
+    with pytest.raises(ValueError, match="at least one sample"):
         waveform(noise(2), 1_000_000)
 
 
@@ -228,7 +228,7 @@ def test_windows_and_crops_of_a_short_video_are_repeated_alike():
         assert first_values(clip) == [0, 2, 0, 2]
 
 
-def test_an_unknown_rule_for_short_clips_is_refused():
+def test_an_unknown_option_for_short_clips_is_refused():
     with pytest.raises(ValueError, match="`short_clips` must be one of"):
         waveform(noise(COUNT), short_clips="loop")
 

@@ -1,4 +1,4 @@
-"""Captions that roll up have each line once; other captions are kept as they are."""
+"""Roll-up captions have each line once; other captions are unchanged."""
 
 import pytest
 
@@ -80,7 +80,7 @@ def test_rolling_captions_without_short_cues_are_merged(tmp_path):
     assert [cue.caption for cue in found] == ["a b", "c d", "e f", "g h"]
 
 
-def test_people_who_repeat_themselves_are_taken_at_their_word(tmp_path):
+def test_lines_that_people_repeat_are_kept(tmp_path):
     text = "WEBVTT\n\n" + "\n".join(
         f"00:0{n}.000 --> 00:0{n + 1}.000\n{caption}\n"
         for n, caption in enumerate(["no", "no", "no\nI say", "never", "ever"])
@@ -89,7 +89,7 @@ def test_people_who_repeat_themselves_are_taken_at_their_word(tmp_path):
     assert [cue.caption for cue in cues] == ["no", "no", "no I say", "never", "ever"]
 
 
-def test_a_line_that_comes_back_after_a_pause_is_said_again(tmp_path):
+def test_a_line_that_returns_after_a_pause_is_kept(tmp_path):
     lines = [*LINES[:2], ("to the kitchen where we", 9.0, 11.0)]
     cues, _ = read(tmp_path, youtube(lines))
     assert cues[2] == Cue(9.0, 11.01, "to the kitchen where we")

@@ -1,4 +1,4 @@
-"""Synthetic speech is the same on every run and sounds as it was asked for."""
+"""Synthetic speech is the same in every run and follows its parameters."""
 
 import builtins
 import time
@@ -28,7 +28,7 @@ def test_utterances_become_waveforms():
         assert 0.1 < np.abs(waveform).max() <= 1.0
 
 
-def test_the_same_list_sounds_the_same():
+def test_the_same_list_gives_the_same_waveforms():
     # Breath is noise, and the library seeds it with the time in seconds.
     utterances = [*UTTERANCES, Utterance("a breathy voice", "en-us+whisper")]
     first, _ = synthesize_speech(utterances)
@@ -44,7 +44,7 @@ def test_what_follows_does_not_change_what_came_before():
     np.testing.assert_array_equal(first, whole[0])
 
 
-def test_rate_and_pitch_are_heard():
+def test_rate_and_pitch_change_the_waveform():
     slow = Utterance("red circle moving left", rate=100)
     fast = Utterance("red circle moving left", rate=220)
     (slow, fast), _ = synthesize_speech([slow, fast])

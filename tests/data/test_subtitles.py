@@ -58,7 +58,7 @@ def test_the_suffix_may_be_in_capitals(tmp_path):
     assert read(tmp_path, SRT, ".SRT") == (CUES, 0)
 
 
-def test_blank_lines_before_the_first_cue_do_no_harm(tmp_path):
+def test_blank_lines_before_the_first_cue_are_ignored(tmp_path):
     assert read(tmp_path, "\n\n" + SRT, ".srt") == (CUES, 0)
 
 
@@ -84,7 +84,7 @@ def test_overlapping_cues_are_kept_and_ordered_by_start(tmp_path):
     ],
     ids=["no text", "only tags", "backwards", "instant", "no second", "words"],
 )
-def test_a_cue_that_is_no_use_is_counted_and_left_out(tmp_path, cue):
+def test_a_cue_without_words_or_valid_times_is_counted_and_skipped(tmp_path, cue):
     text = f"WEBVTT\n\n00:01.000 --> 00:02.000\ngood\n\n{cue}"
     assert read(tmp_path, text) == ([Cue(1.0, 2.0, "good")], 1)
 

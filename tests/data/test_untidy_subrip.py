@@ -1,4 +1,4 @@
-"""SubRip files are read as they are found, and large or hostile ones are no trouble."""
+"""Untidy SubRip files are read, and large or hostile ones take linear time."""
 
 import pytest
 

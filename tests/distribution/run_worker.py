@@ -97,7 +97,7 @@ def train(folder, losses, process, port, num_processes=2, hang_before=None, mark
             BATCH,
             training=True,
             start_step=start_step,
-            threads=1,
+            num_workers=1,
             shard_index=process,
             shard_count=num_processes,
         )
@@ -153,7 +153,7 @@ def restore(folder, mesh, values):
     assert [variable.value.sharding for variable in state_of(model)] == places
     write_values(model, values)
     history = model.fit(
-        make_dataset(Clips(), BATCH, training=True, threads=1),
+        make_dataset(Clips(), BATCH, training=True, num_workers=1),
         steps_per_epoch=1,
         verbose=0,
     )

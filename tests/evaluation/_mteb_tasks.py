@@ -10,9 +10,9 @@ from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.abstasks.zeroshot_classification import AbsTaskZeroShotClassification
 from PIL import Image
 
-from keras_vatt.data.demo._corpus import CAPTIONS
+from keras_vatt.data.demo._clip_plans import CAPTIONS
 from keras_vatt.data.demo._moving_shapes import (
-    COLOURS,
+    COLORS,
     COMBINATIONS,
     Appearance,
     render_moving_shape,
@@ -49,20 +49,20 @@ def caption_of(combination, template=0):
     return CAPTIONS[template].format(**dataclasses.asdict(combination))
 
 
-class CaptionedColours(AbsTaskClassification):
-    """Which colour a caption names: all words are known to the tiny preset."""
+class CaptionedColors(AbsTaskClassification):
+    """Classify the color that a caption names, in words of the tiny preset."""
 
     metadata = make_metadata(
-        "CaptionedColours", "Classification", ["text"], "t2c", "accuracy"
+        "CaptionedColors", "Classification", ["text"], "t2c", "accuracy"
     )
 
     def load_data(self, **kwargs):
-        names = list(COLOURS)
+        names = list(COLORS)
         parts = {
             part: datasets.Dataset.from_dict(
                 {
                     "text": [caption_of(c, template) for c in COMBINATIONS],
-                    "label": [names.index(c.colour) for c in COMBINATIONS],
+                    "label": [names.index(c.color) for c in COMBINATIONS],
                 }
             )
             for template, part in enumerate(("train", "test"))
@@ -104,11 +104,11 @@ class CaptionsToVideos(AbsTaskRetrieval):
         self.data_loaded = True
 
 
-class NamedPictures(AbsTaskZeroShotClassification):
-    """Which colour a picture has, by the captions of the colours."""
+class NamedImages(AbsTaskZeroShotClassification):
+    """Classify the color of an image by the captions of the colors."""
 
     metadata = make_metadata(
-        "NamedPictures",
+        "NamedImages",
         "ZeroShotClassification",
         ["image", "text"],
         "i2t",
@@ -120,11 +120,11 @@ class NamedPictures(AbsTaskZeroShotClassification):
     def load_data(self, **kwargs):
         chosen = COMBINATIONS[1::4]
         frames = [render_moving_shape(c, LOOK, 2, 64)[-1] for c in chosen]
-        labels = [list(COLOURS).index(c.colour) for c in chosen]
+        labels = [list(COLORS).index(c.color) for c in chosen]
         pictures = [Image.fromarray(frame) for frame in frames]
         part = datasets.Dataset.from_dict({"image": pictures, "label": labels})
         self.dataset = datasets.DatasetDict({"test": part})
         self.data_loaded = True
 
     def get_candidate_labels(self):
-        return [f"a {colour} star moving right" for colour in COLOURS]
+        return [f"a {color} star moving right" for color in COLORS]

@@ -1,4 +1,4 @@
-"""Tiny videos of colours and tones, and presets to evaluate on them."""
+"""Tiny videos of colors and tones, and presets to evaluate on them."""
 
 import numpy as np
 import PIL.Image
@@ -7,8 +7,8 @@ import keras_vatt
 from tests.data._media import write_media
 from tests.models.tiny import tiny_backbone
 
-COLOURS = {"blue": (20, 40, 220), "green": (30, 200, 60), "red": (230, 30, 30)}
-CAPTIONS = [f"a {colour} {size} thing" for colour in COLOURS for size in ("big", "dim")]
+COLORS = {"blue": (20, 40, 220), "green": (30, 200, 60), "red": (230, 30, 30)}
+CAPTIONS = [f"a {color} {size} thing" for color in COLORS for size in ("big", "dim")]
 
 
 def preprocessor():
@@ -34,17 +34,17 @@ def save_classifier(folder, cls=None, **arguments):
     return model
 
 
-def write_clip(path, colour, number, num_frames=15, sound=True):
-    """A clip of a flickering colour at 10 frames per second, and a tone."""
+def write_clip(path, color, number, num_frames=15, sound=True):
+    """Writes a clip of a flickering color at 10 frames per second, with a tone."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    random = np.random.default_rng((number, *COLOURS[colour]))
+    random = np.random.default_rng((number, *COLORS[color]))
     shades = random.uniform(0.4, 1.0, num_frames)
     pictures = [
-        np.broadcast_to(np.array(COLOURS[colour]) * shade, (32, 32, 3)).astype("uint8")
+        np.broadcast_to(np.array(COLORS[color]) * shade, (32, 32, 3)).astype("uint8")
         for shade in shades
     ]
     time = np.arange(round(8_000 * num_frames / 10)) / 8_000
-    pitch = 60 + 40 * list(COLOURS).index(colour) + 3 * number
+    pitch = 60 + 40 * list(COLORS).index(color) + 3 * number
     tone = (0.5 * np.sin(2 * np.pi * pitch * time)).astype(np.float32)
     write_media(
         path,
@@ -63,10 +63,10 @@ def write_image(path, pixels):
 
 
 def write_image_folders(folder, num_train=4, num_test=2):
-    """`train/<color>/*` and `test/<color>/*` of PNG, JPEG and WebP files."""
+    """Writes `train/<color>/*` and `test/<color>/*`, PNG, JPEG and WebP files."""
     suffixes = ("png", "jpg", "webp")
     for part, count in (("train", num_train), ("test", num_test)):
-        for color, value in COLOURS.items():
+        for color, value in COLORS.items():
             for number in range(count):
                 random = np.random.default_rng((number, *value, len(part)))
                 shades = random.uniform(0.4, 1.0, (32, 48, 1))
@@ -77,10 +77,10 @@ def write_image_folders(folder, num_train=4, num_test=2):
 
 
 def write_folders(folder, num_train=4, num_test=2):
-    """`train/<colour>/*.mp4` and `test/<colour>/*.mp4`."""
+    """Writes `train/<color>/*.mp4` and `test/<color>/*.mp4`."""
     for part, count in (("train", num_train), ("test", num_test)):
-        for colour in COLOURS:
+        for color in COLORS:
             for number in range(count):
-                name = f"{part}/{colour}/{number}.mp4"
-                write_clip(folder / name, colour, number + 10 * (part == "test"))
+                name = f"{part}/{color}/{number}.mp4"
+                write_clip(folder / name, color, number + 10 * (part == "test"))
     return folder

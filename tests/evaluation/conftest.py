@@ -6,6 +6,6 @@ from threadpoolctl import threadpool_limits
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    """On tiny matrices, threads wait for one another longer than they work."""
+    """Uses one thread: several are slower on tiny matrices."""
     with threadpool_limits(1):
         yield

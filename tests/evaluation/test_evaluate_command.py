@@ -1,4 +1,4 @@
-"""`keras-vatt evaluate` measures what scikit-learn and plain formulas measure."""
+"""`keras-vatt evaluate` agrees with scikit-learn and with plain formulas."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from keras_vatt.cli.main import main
 from keras_vatt.data.datasets import read_labeled_dataset
 from tests.evaluation._tiny_datasets import (
     CAPTIONS,
-    COLOURS,
+    COLORS,
     save_classifier,
     save_vatt,
     write_clip,
@@ -38,13 +38,13 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """Six captioned videos, one of them without sound, and a file that is none."""
+    """Six captioned videos, one of them without audio, and a damaged file."""
     folder = tmp_path_factory.mktemp("corpus")
     rows = []
     for number, caption in enumerate(CAPTIONS):
         name = f"{number}.mp4"
-        colour = caption.split()[1]
-        write_clip(folder / name, colour, number, sound=number != 2)
+        color = caption.split()[1]
+        write_clip(folder / name, color, number, sound=number != 2)
         rows.append({"path": name, "caption": caption})
     rows.append({"path": "0.mp4", "caption": "a dim blue thing"})
     (folder / "noise.mp4").write_bytes(b"nothing" * 99)
@@ -100,7 +100,7 @@ def test_retrieval_ranks_as_a_plain_formula_does(capsys, tmp_path, corpus):
 
 
 @pytest.mark.once
-def test_what_is_left_out_of_a_corpus_is_counted_and_named(capsys, tmp_path, corpus):
+def test_skipped_clips_of_a_corpus_are_counted_and_named(capsys, tmp_path, corpus):
     save_vatt(tmp_path / "preset")
     arguments = ["--task", "retrieval", "--preset", tmp_path / "preset"]
     arguments += ["--data", corpus, "--windows", 1, "--output", tmp_path / "out"]
@@ -152,7 +152,7 @@ def test_a_linear_probe_is_scikit_learns_on_pooled_features(capsys, tmp_path, fo
 def test_classification_averages_the_logits_of_windows_and_crops(
     capsys, tmp_path, folders
 ):
-    names = tuple(COLOURS)[::-1]  # The set's order is the other way round.
+    names = tuple(COLORS)[::-1]  # The reverse of the order in the dataset.
     model = save_classifier(tmp_path / "preset", num_classes=3, class_names=names)
     arguments = ["--task", "classification", "--preset", tmp_path / "preset"]
     arguments += ["--data", folders, "--dataset", "folders", "--windows", 2]
@@ -170,13 +170,13 @@ def test_classification_averages_the_logits_of_windows_and_crops(
 
 
 @pytest.mark.once
-def test_sounds_with_several_classes_have_map_and_d_prime(capsys, tmp_path):
+def test_audio_with_several_classes_has_map_and_d_prime(capsys, tmp_path):
     from tests.data import _labeled_datasets as layouts
 
     ids = ("--4gqARaEJE", "--BfvyPmVMo", "Y0NGSrwioYjA")
     folder = layouts.audioset(tmp_path / "audioset")
-    for number, (name, colour) in enumerate(zip(ids, COLOURS, strict=True)):
-        write_clip(folder / f"{name}.mp4", colour, number)
+    for number, (name, color) in enumerate(zip(ids, COLORS, strict=True)):
+        write_clip(folder / f"{name}.mp4", color, number)
     cls = keras_vatt.VATTAudioClassifier
     save_classifier(tmp_path / "preset", cls, num_classes=3, multi_label=True)
     arguments = ["--task", "classification", "--preset", tmp_path / "preset"]
@@ -195,8 +195,8 @@ def test_all_splits_are_probed_and_averaged(capsys, tmp_path):
     folder = layouts.esc50(tmp_path / "esc50")
     for number, path in enumerate(sorted(folder.glob("audio/*.wav"))):
         path.unlink()
-        colour = "red" if path.stem.endswith("1") else "blue"
-        write_clip(path.with_suffix(".mp4"), colour, number)
+        color = "red" if path.stem.endswith("1") else "blue"
+        write_clip(path.with_suffix(".mp4"), color, number)
     save_vatt(tmp_path / "preset")
     arguments = ["--task", "linear-probe", "--preset", tmp_path / "preset"]
     arguments += ["--data", folder, "--dataset", "esc50", "--split", "all"]
@@ -215,26 +215,26 @@ def test_all_splits_are_probed_and_averaged(capsys, tmp_path):
 def test_an_interrupted_evaluation_decodes_no_clip_twice(
     capsys, tmp_path, folders, monkeypatch
 ):
-    from keras_vatt.inference import _batch_encoder as encoders
     from keras_vatt.inference import _clip_decoder as decoding
+    from keras_vatt.inference import _encoder as encoders
 
-    names = tuple(COLOURS)
+    names = tuple(COLORS)
     save_classifier(tmp_path / "preset", num_classes=3, class_names=names)
     arguments = ["--task", "classification", "--preset", tmp_path / "preset"]
     arguments += ["--data", folders, "--dataset", "folders", "--windows", 1]
     arguments += ["--crops", 1, "--batch-size", 2]
     assert run(capsys, *arguments, "--output", tmp_path / "whole")[0] == 0
-    encode, batches = encoders.BatchEncoder.encode, []
+    encode, batches = encoders.LogitsEncoder.__call__, []
 
-    def encode_two_batches(self, inputs):
-        batches.append(len(inputs))
+    def encode_two_batches(self, modality, batch):
+        batches.append(len(batch))
         if len(batches) == 3:
             raise KeyboardInterrupt
-        return encode(self, inputs)
+        return encode(self, modality, batch)
 
-    monkeypatch.setattr(encoders.BatchEncoder, "encode", encode_two_batches)
+    monkeypatch.setattr(encoders.LogitsEncoder, "__call__", encode_two_batches)
     assert run(capsys, *arguments, "--output", tmp_path / "out")[0] == 130
-    monkeypatch.setattr(encoders.BatchEncoder, "encode", encode)
+    monkeypatch.setattr(encoders.LogitsEncoder, "__call__", encode)
     decode, decoded = decoding.ClipDecoder.__call__, []
 
     def count(self, segment):
@@ -249,7 +249,7 @@ def test_an_interrupted_evaluation_decodes_no_clip_twice(
 
 @pytest.mark.once
 def test_a_limit_is_spread_over_the_classes(capsys, tmp_path, folders):
-    names = tuple(COLOURS)
+    names = tuple(COLORS)
     save_classifier(tmp_path / "preset", num_classes=3, class_names=names)
     arguments = ["--task", "classification", "--preset", tmp_path / "preset"]
     arguments += ["--data", folders, "--dataset", "folders", "--windows", 1]
@@ -275,9 +275,9 @@ def test_mistakes_are_named_in_one_line(capsys, tmp_path, folders, corpus):
     classify = ["--task", "classification", *sets, "--preset"]
     retrieve = ["--task", "retrieval", "--data", corpus]
     mistakes = {
-        "tells 4 classes apart, folders has 3": [*classify, tmp_path / "four"],
+        "has 4 classes, folders has 3": [*classify, tmp_path / "four"],
         "no names of its classes": [*classify, tmp_path / "nameless"],
-        "does not know 'blue'": [*classify, tmp_path / "others"],
+        "lacks 'blue'": [*classify, tmp_path / "others"],
         "fine-tuned classifier": [*classify, tmp_path / "vatt"],
         "needs classes: give --dataset": [*probe, "--data", corpus],
         "there is no dataset": [*probe, "--data", corpus, "--dataset", "ucf100"],
@@ -298,7 +298,7 @@ def test_mistakes_are_named_in_one_line(capsys, tmp_path, folders, corpus):
 def test_another_evaluation_does_not_mix_with_the_one_in_the_folder(
     capsys, tmp_path, folders
 ):
-    names = tuple(COLOURS)
+    names = tuple(COLORS)
     save_classifier(tmp_path / "preset", num_classes=3, class_names=names)
     arguments = ["--task", "classification", "--preset", tmp_path / "preset"]
     arguments += ["--data", folders, "--dataset", "folders", "--output", tmp_path / "o"]

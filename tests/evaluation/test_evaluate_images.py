@@ -10,7 +10,7 @@ from keras_vatt.cli.main import main
 from keras_vatt.data.datasets import read_labeled_dataset
 from tests.evaluation._tiny_datasets import (
     CAPTIONS,
-    COLOURS,
+    COLORS,
     save_classifier,
     save_vatt,
     write_clip,
@@ -48,7 +48,7 @@ def test_a_classifier_of_images_is_evaluated_as_predict_predicts(
         tmp_path / "preset",
         keras_vatt.VATTImageClassifier,
         num_classes=3,
-        class_names=tuple(COLOURS),
+        class_names=tuple(COLORS),
     )
     arguments = ["--task", "classification", "--preset", tmp_path / "preset"]
     arguments += ["--data", images, "--dataset", "folders", "--crops", 3]
@@ -67,7 +67,7 @@ def test_images_have_one_window_and_one_crop_unless_crops_are_asked_for(
 ):
     arguments = ["--task", "classification", "--preset", tmp_path / "preset"]
     arguments += ["--data", images, "--dataset", "folders"]
-    cls, names = keras_vatt.VATTImageClassifier, tuple(COLOURS)
+    cls, names = keras_vatt.VATTImageClassifier, tuple(COLORS)
     save_classifier(tmp_path / "preset", cls, num_classes=3, class_names=names)
     assert run(capsys, *arguments, "--output", tmp_path / "out")[0] == 0
     settings = json.loads((tmp_path / "out" / "settings.json").read_text())
@@ -174,7 +174,7 @@ def test_a_modality_that_a_folder_does_not_have_is_named(capsys, tmp_path, image
     ("options", "message"),
     [
         (["--template", "a thing"], "{}"),
-        (["--modality", "audio"], "no space in which sound and text"),
+        (["--modality", "audio"], "no common space of audio and text"),
     ],
     ids=["template without a place for the class", "audio of a factorized head"],
 )
@@ -200,11 +200,11 @@ def test_class_names_that_the_model_can_not_read_are_named(capsys, tmp_path):
 
 
 def test_short_clips_are_counted_also_by_an_evaluation_that_resumes(capsys, tmp_path):
-    for color in COLOURS:
+    for color in COLORS:
         for number, frames in enumerate((15, 4)):
             path = tmp_path / f"data/test/{color}/{number}.mp4"
             write_clip(path, color, number, num_frames=frames)
-    names = tuple(COLOURS)
+    names = tuple(COLORS)
     save_classifier(tmp_path / "preset", num_classes=3, class_names=names)
     arguments = ["--task", "classification", "--preset", tmp_path / "preset"]
     arguments += ["--data", tmp_path / "data", "--dataset", "folders"]

@@ -30,7 +30,7 @@ def encoder():
 
 
 def test_mteb_classifies_captions_by_pooled_features(encoder):
-    assert score_of(tasks.CaptionedColours(), encoder) > 0.9
+    assert score_of(tasks.CaptionedColors(), encoder) > 0.9
 
 
 def test_mteb_retrieves_videos_by_captions(encoder, tmp_path):
@@ -40,7 +40,7 @@ def test_mteb_retrieves_videos_by_captions(encoder, tmp_path):
 
 
 def test_mteb_classifies_pictures_by_captions(encoder):
-    assert score_of(tasks.NamedPictures(), encoder) > 2 / len(tasks.COLOURS)
+    assert score_of(tasks.NamedImages(), encoder) > 2 / len(tasks.COLORS)
 
 
 def test_sounds_come_as_files_or_as_samples(encoder):

@@ -1,4 +1,4 @@
-"""Probes: what they are told, what they do with windows, what they may not see."""
+"""Options of probes, their windows, and their independence of the test set."""
 
 import keras
 import numpy as np
@@ -222,7 +222,7 @@ def _several_labels(seed, num_clips=40):
     return features, labels
 
 
-def test_several_labels_a_clip_have_a_regression_each():
+def test_several_labels_per_clip_have_a_regression_each():
     train, train_labels = _several_labels(0)
     test, test_labels = _several_labels(1)
     settings = {"multi_label": True, "regularization": 1.0}
@@ -248,10 +248,10 @@ def test_the_regularization_of_several_labels_is_chosen():
     ("changes", "message"),
     [
         ({"method": "knn"}, "must be one of"),
-        ({"method": "vatt", "regularization": 1.0}, "penalty is fixed"),
+        ({"method": "vatt", "regularization": 1.0}, "fixed penalty"),
         ({"train_features": np.zeros((4, 2, 3))}, "train_features.*shape"),
         ({"test_features": np.zeros((4, 0, 3))}, "test_features.*windows"),
-        ({"test_features": np.zeros((4, 2))}, "one size"),
+        ({"test_features": np.zeros((4, 2))}, "the same size"),
         ({"train_features": np.full((4, 3), np.nan)}, "finite"),
         ({"train_labels": [0, 1, 0]}, "4 ints"),
         ({"train_labels": [0.0, 1.0, 0.0, 1.0]}, "4 ints"),
@@ -260,7 +260,7 @@ def test_the_regularization_of_several_labels_is_chosen():
         ({"train_labels": [0, 1, 2, 3]}, "Cross-validation"),
         ({"num_classes": 1}, "at least 2"),
         ({"multi_label": True}, "multi_hot"),
-        ({"multi_label": True, "method": "vatt"}, "only for"),
+        ({"multi_label": True, "method": "vatt"}, "needs `method"),
         ({"multi_label": True, "train_labels": np.eye(4)}, "test_labels.*multi_hot"),
         ({"multi_label": True, "train_labels": np.eye(3)}, "each of 4 clips"),
         ({"epochs": 0}, "`epochs`"),

@@ -1,4 +1,4 @@
-"""The files that an evaluation leaves."""
+"""The files that an evaluation writes."""
 
 import json
 import pathlib
@@ -60,7 +60,7 @@ def test_the_json_file_has_all_numbers_intervals_facts_and_versions(tmp_path):
     }
 
 
-def test_the_tables_have_a_line_a_task(tmp_path):
+def test_the_tables_have_a_line_per_task(tmp_path):
     ranks = retrieval_ranks(np.eye(20), np.eye(20))
     train = np.eye(5)[np.arange(10) % 5]
     probe = linear_probe(
@@ -81,8 +81,8 @@ def test_the_tables_have_a_line_a_task(tmp_path):
     assert "1.0000 (1.0000 to 1.0000)" in lines["text->video"]
     assert "(" not in lines["video->text"]
     assert "frozen (svm probe)" in lines
-    assert "95 % intervals" in text
-    assert "left out of mAP" in text
+    assert "95 % confidence intervals" in text
+    assert "excluded from mAP" in text
     assert report["results"]["frozen"]["regularization"] == 6e-5
 
 

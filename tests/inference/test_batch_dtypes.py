@@ -1,4 +1,4 @@
-"""A dtype that a model would take for something else is refused everywhere."""
+"""Every entry point refuses dtypes that the model would misinterpret."""
 
 import ml_dtypes
 import numpy as np
@@ -31,9 +31,9 @@ def classifier():
 @pytest.mark.parametrize(("modality", "dtype"), CASES)
 def test_encode_refuses_a_batch_of_another_dtype(model, modality, dtype):
     batch = tiny_batch(2)[modality].astype(dtype)
-    with pytest.raises(ValueError, match=f"A batch of {modality} is .*{dtype}"):
+    with pytest.raises(ValueError, match=f"{modality} must be .*{dtype}"):
         model.encode(**{modality: batch})
-    with pytest.raises(ValueError, match=f"A batch of {modality} is .*{dtype}"):
+    with pytest.raises(ValueError, match=f"{modality} must be .*{dtype}"):
         model.extract_features(modality, batch)
 
 
@@ -44,7 +44,7 @@ def test_fit_refuses_arrays_of_another_dtype(modality, dtype):
     batch = tiny_batch(4)
     batch[modality] = batch[modality].astype(dtype)
     for loop in (model.fit, model.evaluate, model.predict):
-        with pytest.raises(ValueError, match=f"A batch of {modality} is .*{dtype}"):
+        with pytest.raises(ValueError, match=f"{modality} must be .*{dtype}"):
             loop(batch, batch_size=4)
 
 
@@ -56,7 +56,7 @@ def test_a_classifier_refuses_arrays_of_another_dtype(classifier, dtype):
         lambda: classifier.evaluate(sound, [0, 1, 0, 1]),
         lambda: classifier.predict(sound),
     ):
-        with pytest.raises(ValueError, match=f"A batch of audio is .*{dtype}"):
+        with pytest.raises(ValueError, match=f"A batch of audio must be .*{dtype}"):
             call()
 
 
@@ -101,7 +101,7 @@ SPEC = ClipSpec(num_frames=2, frame_size=8, sampling_rate=100, audio_samples=100
 @pytest.mark.parametrize(
     "dtype", ["int8", "int16", "int32", "uint8", "uint16", "float64", "float16"]
 )
-def test_raw_sound_of_any_real_dtype_is_scaled_to_one(dtype):
+def test_raw_audio_of_any_real_dtype_is_scaled_to_one(dtype):
     wave = 0.5 * np.sin(np.arange(100) / 3)
     kind = np.dtype(dtype)
     samples = wave
@@ -112,13 +112,13 @@ def test_raw_sound_of_any_real_dtype_is_scaled_to_one(dtype):
     np.testing.assert_allclose(actual, wave, rtol=0, atol=1e-2)
 
 
-def test_raw_sound_of_bfloat16_is_float():
+def test_raw_audio_of_bfloat16_is_float():
     samples = np.full(100, 0.5, ml_dtypes.bfloat16)
     np.testing.assert_array_equal(raw_waveform((samples, 100), SPEC)[0], 0.5)
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "bool", "U3", "object"])
-def test_raw_sound_without_real_samples_is_refused(dtype):
+def test_raw_audio_without_real_samples_is_refused(dtype):
     samples = np.zeros(100).astype(dtype)
     with pytest.raises(ValueError, match="float or integer samples"):
         raw_waveform((samples, 100), SPEC)
@@ -148,7 +148,7 @@ def tokenizer():
     [5, None, [None], [1.0, "a"], np.array([np.nan]), {"a": 1}, [["a"], ["a", "b"]]],
 )
 def test_what_is_no_caption_is_refused(tokenizer, captions):
-    with pytest.raises(ValueError, match=r"Captions are strings|nested equally"):
+    with pytest.raises(ValueError, match=r"Captions are strings|same depth"):
         tokenizer(captions)
 
 

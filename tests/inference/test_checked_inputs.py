@@ -1,4 +1,4 @@
-"""What a model would take for something else is refused before a step, everywhere."""
+"""Every entry point refuses batches that the model would misinterpret."""
 
 import warnings
 
@@ -110,7 +110,7 @@ def test_images_of_another_layout_are_refused():
 
 
 def test_frames_from_0_to_1_raise_a_warning(model):
-    with pytest.warns(UserWarning, match="no value below 0"):
+    with pytest.warns(UserWarning, match="no negative value"):
         model.encode(video=VIDEO / 2 + 0.5)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
@@ -225,7 +225,7 @@ def test_captions_with_more_words_than_the_model_are_refused():
 @pytest.mark.parametrize("modality", ["text", "audio", "video"])
 def test_a_single_number_is_refused(model, modality, given):
     for entry_point in ("encode", "extract_features"):
-        with pytest.raises(ValueError, match=f"A batch of {modality} is"):
+        with pytest.raises(ValueError, match=f"A batch of {modality} must be an array"):
             ENTRY_POINTS[entry_point](model, modality, given)
 
 

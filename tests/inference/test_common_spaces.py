@@ -11,7 +11,7 @@ pytestmark = pytest.mark.once
 
 
 def by_formula(rows):
-    """The mean of unit vectors as unit vector, of one example."""
+    """Computes the normalized mean of the unit vectors of one example."""
     mean = np.mean([row / np.sqrt(row @ row) for row in rows], axis=0)
     return mean / np.sqrt(mean @ mean)
 
@@ -22,7 +22,7 @@ def test_fused_rows_are_those_of_the_formula():
     np.testing.assert_allclose(fuse([video, audio]), expected, rtol=0, atol=1e-12)
 
 
-def test_a_modality_that_is_missing_does_not_count():
+def test_a_missing_modality_has_no_influence():
     video, audio = np.random.default_rng(0).normal(size=(2, 2, 7))
     audio[0] = 0.0
     fused = fuse([video, audio])
@@ -33,7 +33,7 @@ def test_a_modality_that_is_missing_does_not_count():
     assert not fuse([np.zeros((1, 3)), np.zeros((1, 3))]).any()
 
 
-def test_narrower_vectors_are_followed_by_zeros():
+def test_narrower_vectors_are_padded_with_zeros():
     wide, narrow = np.array([[3.0, 0.0, 4.0]]), np.array([[0.0, 2.0]])
     expected = by_formula([wide[0], np.array([0.0, 2.0, 0.0])])
     np.testing.assert_allclose(fuse([wide, narrow])[0], expected, rtol=0, atol=1e-12)

@@ -60,7 +60,7 @@ def test_single_label_metrics_agree_with_scikit_learn(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_classes_without_positives_are_left_out_and_counted(seed):
+def test_classes_without_positives_are_excluded_and_counted(seed):
     scores, labels = _multi_label_case(seed)
     metrics = classification_metrics(scores, labels, multi_label=True)
     present = classification_metrics(scores[:, 2:], labels[:, 2:], multi_label=True)
@@ -89,7 +89,7 @@ def test_multi_label_metrics_agree_with_torchmetrics(seed):
     assert metrics.d_prime == pytest.approx(d_prime, abs=1e-5)
 
 
-def test_a_class_of_all_clips_is_left_out_and_counted():
+def test_a_class_of_all_clips_is_excluded_and_counted():
     scores = np.random.default_rng(0).random((6, 2))
     labels = np.stack([np.ones(6, int), [0, 1, 0, 1, 0, 1]], axis=1)
     metrics = classification_metrics(scores, labels, multi_label=True)

@@ -97,7 +97,7 @@ def test_classification_intervals_are_around_the_metrics():
         assert low < points[name] < high
 
 
-def test_several_labels_a_clip_have_no_accuracy():
+def test_several_labels_per_clip_have_no_accuracy():
     labels = np.random.default_rng(0).integers(0, 2, (30, 4))
     intervals = classification_intervals(np.ones((30, 4)), labels, multi_label=True)
     assert list(intervals) == ["mean_average_precision", "roc_auc", "d_prime"]
@@ -152,9 +152,9 @@ def test_what_no_resample_defines_is_nan():
 @pytest.mark.parametrize(
     ("values", "settings", "message"),
     [
-        ({"a": [1, 2], "b": [1]}, {}, "one value an example"),
+        ({"a": [1, 2], "b": [1]}, {}, "one value per example"),
         ({}, {}, "at least one array"),
-        ({"a": []}, {}, "no example"),
+        ({"a": []}, {}, "at least one example"),
         ({"a": [1, 2]}, {"confidence": 95}, "between 0 and 1"),
         ({"a": [1, 2]}, {"num_resamples": 0}, "at least 1"),
     ],

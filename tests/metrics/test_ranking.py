@@ -146,8 +146,8 @@ def test_hits_and_ranks_are_those_of_the_metrics():
         ({"query_ids": [0, 1]}, "together"),
         ({"query_ids": [0, 1, 2], "candidate_ids": [0, 1]}, "an id for each"),
         ({"query_ids": [0, 7], "candidate_ids": [0, 1]}, "1 without a match"),
-        ({"candidates": np.ones((2, 3))}, "one size"),
-        ({"candidates": np.ones((2, 0, 2))}, "must be of shape"),
+        ({"candidates": np.ones((2, 3))}, "the same size"),
+        ({"candidates": np.ones((2, 0, 2))}, "must have shape"),
         ({"candidates": np.full((2, 4, 2), np.inf)}, "must be finite"),
     ],
 )

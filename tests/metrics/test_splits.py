@@ -1,4 +1,4 @@
-"""Means over the splits of a set."""
+"""Means over the splits of a dataset."""
 
 import numpy as np
 import pytest

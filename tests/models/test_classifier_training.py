@@ -105,7 +105,7 @@ def changed_batches(seed, **changes):
     return epochs
 
 
-def test_each_clip_is_augmented_anew_in_each_epoch_and_alike_for_a_seed():
+def test_clips_are_augmented_differently_in_each_epoch_and_alike_for_a_seed():
     def augmentation(clip, generator):
         return clip + [0.0, generator.uniform(1, 2)]
 
@@ -119,7 +119,7 @@ def test_each_clip_is_augmented_anew_in_each_epoch_and_alike_for_a_seed():
     assert np.any(changed_batches(1, augmentation=augmentation)[0][0] != first)
 
 
-def test_each_batch_is_mixed_with_its_labels_anew_in_each_epoch():
+def test_batches_are_mixed_with_their_labels_differently_in_each_epoch():
     (first, labels), (second, _) = changed_batches(0, mixup=Mixup())
     np.testing.assert_allclose(first[:, 0], labels @ np.arange(7), rtol=1e-6)
     assert (labels[:3, 3:] == 0).all()
@@ -158,13 +158,13 @@ def test_what_can_not_be_augmented_or_mixed_is_refused():
     with pytest.raises(ValueError, match="Weights of clips"):
         model.fit(arrays, [0, 1, 2], sample_weight=np.ones(3), mixup=Mixup())
     batches = RawBatches(ClipReader(arrays, np.stack), labels=np.arange(3))
-    with pytest.raises(ValueError, match="give `y`"):
+    with pytest.raises(ValueError, match="pass `y`"):
         model.fit(batches, mixup=Mixup())
     with pytest.raises(ValueError, match="a list or an array"):
         model.fit(batches, [0, 1, 2], mixup=Mixup())
 
 
-def test_what_else_is_trainable_has_to_be_compiled_again():
+def test_a_change_of_the_trainable_weights_needs_compile():
     model = tiny_classifier("audio")
     arrays = model.preprocessor({"audio": raw_clips("audio", 3)})["audio"]
     model.backbone.trainable = False
@@ -249,8 +249,8 @@ def test_a_frozen_backbone_stays_as_it_is_and_runs_as_in_inference(kind):
     [
         ([0, 1, 3], False, "from 0 to 2"),
         ([0, 1, -1], False, "from -1 to 1"),
-        ([0.5, 1, 2], False, "Labels are classes"),
-        (["a", "b", "c"], False, "Labels are classes"),
+        ([0.5, 1, 2], False, "Labels must be classes"),
+        (["a", "b", "c"], False, "Labels must be classes"),
         (np.zeros((3, 4)), False, r"shape \(3, 4\)"),
         ([0, 1, 2], True, "row of 3 numbers"),
         (np.full((3, 3), 2), True, "from 2 to 2"),

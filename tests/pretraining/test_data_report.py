@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from keras_vatt.cli.main import main
-from keras_vatt.data import _clips as clips
+from keras_vatt.data import _clip_source as clip_source
 from keras_vatt.data import make_demo_corpus
 from keras_vatt.pretraining import _run as run_module
 from keras_vatt.pretraining._errors import PretrainingError
@@ -21,7 +21,7 @@ OPTIONS = {
     "--batch-size": 4,
     "--devices": "one",
     "--harmonizer": "none",
-    "--threads": 1,
+    "--num-workers": 1,
 }
 
 
@@ -99,7 +99,7 @@ def test_what_is_found_late_is_named_after_an_interrupt_and_a_resume(
     folder, tmp_path, monkeypatch
 ):
     output = tmp_path / "run"
-    decode, save = clips.decode_clip, RunCheckpoint.save
+    decode, save = clip_source.decode_clip, RunCheckpoint.save
 
     def fail(path, *arguments):
         if path.endswith("train/000003.mp4"):
@@ -112,7 +112,7 @@ def test_what_is_found_late_is_named_after_an_interrupt_and_a_resume(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(clips, "decode_clip", fail)
+        patch.setattr(clip_source, "decode_clip", fail)
         patch.setattr(RunCheckpoint, "save", save_and_stop)
         # Two steps of an epoch have every clip.
         assert run(folder, output, "--no-cache", **{"--checkpoint-steps": 2}) == 130
@@ -131,7 +131,7 @@ def test_a_run_ends_at_a_broken_clip_on_demand(
     def fail(path, *_):
         raise ValueError("a weird picture")
 
-    monkeypatch.setattr(clips, "decode_clip", fail)
+    monkeypatch.setattr(clip_source, "decode_clip", fail)
     assert run(folder, tmp_path / "run", flag, "--on-error", "raise") == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert ".mp4" in last
@@ -149,7 +149,7 @@ def test_a_run_without_a_usable_clip_says_why(folder, tmp_path, monkeypatch, cap
     def fail(path, *_):
         raise ValueError("a weird picture")
 
-    monkeypatch.setattr(clips, "decode_clip", fail)
+    monkeypatch.setattr(clip_source, "decode_clip", fail)
     assert run(folder, tmp_path / "run", "--no-cache") == 2
     assert "no clip can be decoded" in capsys.readouterr().err.splitlines()[-1]
     report, _ = stored(tmp_path / "run")

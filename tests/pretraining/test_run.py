@@ -27,7 +27,7 @@ OPTIONS = {
     "--devices": "one",
     "--harmonizer": "curriculum+realign",
     "--learning-rate": 1e-3,
-    "--threads": 1,
+    "--num-workers": 1,
     "--seed": 7,
 }
 

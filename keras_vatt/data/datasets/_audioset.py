@@ -1,42 +1,41 @@
-"""AudioSet: sound events of web videos (Gemmeke et al., ICASSP 2017)."""
+"""AudioSet: audio events of web videos (Gemmeke et al., ICASSP 2017)."""
 
-from keras_vatt.data.datasets._dataset_folder import (
-    SetFolder,
+from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
+from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
+from keras_vatt.data.datasets._split_files import (
     bare_csv_rows,
     csv_rows,
     index_of,
-    kept,
     number,
     stem_of,
 )
-from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
 
 LAYOUT = (
     "class_labels_indices.csv, eval_segments.csv, balanced_train_segments.csv, and "
     "media named <YTID>, Y<YTID>, <YTID>_<start> or <YTID>_<start>_<end> (seconds or "
-    "milliseconds), of sound or of video, in any folder"
+    "milliseconds), of audio or of video, in any folder"
 )
 _SEGMENTS = {"train": "balanced_train_segments.csv", "test": "eval_segments.csv"}
 
 
 def read_audioset(folder, split=1):
-    """Reads AudioSet, whose official download has lists but no media.
+    """Reads AudioSet, whose official download has split files but no media.
 
     `eval_segments.csv` (test) and `balanced_train_segments.csv` (train) have lines
     `YTID, 30.000, 40.000, "/m/09x0r,/t/dd00088"`; `class_labels_indices.csv` the 527
-    classes as `index,mid,display_name`. One of the lists may be absent. Media are
-    found under the names that downloaders give: `<YTID>`, `Y<YTID>`,
-    `<YTID>_<start>`, `<YTID>_<start>_<end>`, with or without `Y`. A file whose name
-    has no time may be the whole video, of which the segment is taken.
+    classes as `index,mid,display_name`. One of the split files may be missing. Media
+    are found by the names that downloaders give: `<YTID>`, `<YTID>_<start>` and
+    `<YTID>_<start>_<end>`, with or without a `Y` in front. A file whose name has no
+    time may be the whole video, which is then cut to the segment.
 
     Args:
-        folder: string or path.
-        split: int, 1.
+        folder: str or path.
+        split: int. Must be 1.
 
     Returns:
         `LabeledDataset`, in which a clip may have several classes.
     """
-    files = SetFolder(folder, LAYOUT)
+    files = DatasetFolder(folder, LAYOUT)
     names, indices = _classes(files.split_file("class_labels_indices.csv"))
     paths = {
         part: files.split_file(name, required=False) for part, name in _SEGMENTS.items()
@@ -46,7 +45,9 @@ def read_audioset(folder, split=1):
     parts = {"train": [], "test": []}
     for part, path in paths.items():
         rows = bare_csv_rows(path, 4) if path else ()
-        parts[part] = kept(_clip(files, where, row, indices) for where, row in rows)
+        parts[part] = found_clips(
+            _clip(files, where, row, indices) for where, row in rows
+        )
     files.check_found()
     return LabeledDataset(
         "audioset", names, True, **parts, missing=files.missing, modality="audio"
@@ -57,7 +58,7 @@ def _classes(path):
     names, indices = [], {}
     for where, row in csv_rows(path, ("index", "mid", "display_name")):
         if number(row["index"], where, "index", int) != len(names):
-            raise ValueError(f"{where}: is not class {len(names)}")
+            raise ValueError(f"{where}: must be class {len(names)}")
         indices[row["mid"]] = len(names)
         names.append(row["display_name"])
     return tuple(names), indices
@@ -76,7 +77,7 @@ def _clip(files, where, row, indices):
 
 
 def _timed(video, start, end):
-    """The names of a cut file: `ID_30`, `ID_30.000_40.000`, `ID_30000_40000`, ..."""
+    """Yields names of a cut file: `ID_30`, `ID_30.000_40.000`, `ID_30000_40000`, ..."""
     for form in ("{:.0f}", "{:.1f}", "{:.3f}", "{:06.0f}"):
         yield f"{video}_{form.format(start)}_{form.format(end)}"
         yield f"{video}_{form.format(start)}"

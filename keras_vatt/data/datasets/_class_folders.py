@@ -1,4 +1,4 @@
-"""A dataset of one's own: a folder for each class."""
+"""A dataset of your own, with one folder per class."""
 
 import pathlib
 
@@ -13,13 +13,13 @@ from keras_vatt.data.decoding._media_suffixes import (
 
 LAYOUT = "train/<class>/<any media file> and test/<class>/<any media file>"
 _VISIBLE = "[!.]*/[!.]*"
-# Files that tell the modality of a folder: a GIF among photos is one of them.
+# Files that decide the modality of a folder: a GIF counts as an image.
 _KINDS = {
     "video": VIDEO_SUFFIXES - IMAGE_SUFFIXES,
     "audio": AUDIO_SUFFIXES,
     "image": IMAGE_SUFFIXES,
 }
-# Files that a modality can be taken of: videos have audio.
+# Files that have a modality: videos may have audio.
 _SOURCES = {
     "video": VIDEO_SUFFIXES,
     "audio": VIDEO_SUFFIXES | AUDIO_SUFFIXES,
@@ -30,21 +30,20 @@ _SOURCES = {
 def read_class_folders(folder, split=1, modality=None):
     """Reads `train/<class>/*` and `test/<class>/*`, with classes in alphabetical order.
 
-    One of the two may be absent. Files of another modality, and files that are not
-    read, are listed in `missing` with the reason; hidden files are not.
+    One of the two may be missing. Files of another modality, and files that are not
+    read, are listed in `missing` with the reason; hidden files are not listed.
 
     Args:
-        folder: string or path.
-        split: int, 1.
-        modality: string, `"video"`, `"audio"` or `"image"`. Defaults to `None`:
-            video if there is a video file, else audio if there is an audio file, else
-            images.
+        folder: str or path.
+        split: int. Must be 1.
+        modality: str. `"video"`, `"audio"` or `"image"`. Defaults to `None`: video if
+            there is a video file, else audio if there is an audio file, else images.
 
     Returns:
         `LabeledDataset`.
 
     Raises:
-        FileNotFoundError: if there is no such folder, or no file of the modality in it.
+        FileNotFoundError: If there is no such folder, or no file of the modality in it.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
@@ -84,14 +83,14 @@ def _kind_of(path):
 
 
 def _reason_to_ignore(path, modality):
-    """Why a file is not used, a string; `None` if it is used."""
+    """Returns why a file is not used, or `None` if it is used."""
     if path.is_dir():
-        return "is a folder, and files are read from the folder of their class"
+        return "is a folder: files must be directly in the folder of their class"
     kind = _kind_of(path)
     if kind is None:
-        return f"is in no format that is read ({path.suffix or 'without suffix'})"
+        return f"has an unsupported format ({path.suffix or 'without suffix'})"
     if path.suffix.lower() not in _SOURCES[modality]:
-        return f"is {kind}, and {modality} is evaluated"
+        return f"is {kind}, but {modality} is evaluated"
     return None
 
 

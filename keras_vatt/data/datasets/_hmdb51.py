@@ -1,32 +1,28 @@
 """HMDB51: human motion (Kuehne et al., ICCV 2011)."""
 
-from keras_vatt.data.datasets._dataset_folder import (
-    SetFolder,
-    kept,
-    stem_of,
-    text_lines,
-)
+from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
 from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
+from keras_vatt.data.datasets._split_files import stem_of, text_lines
 
 LAYOUT = "<class>/<video>.avi and testTrainMulti_7030_splits/<class>_test_split<N>.txt"
-# The flags of the split files; clips with flag 0 are in neither part.
+# Flags of the split files; clips with flag 0 are in neither part.
 _PARTS = {"0": None, "1": "train", "2": "test"}
 
 
 def read_hmdb51(folder, split):
-    """Reads HMDB51 as its archives unpack.
+    """Reads HMDB51 in the layout of its archives.
 
-    There is a split file for each class, with lines of a file name and a flag: 1
-    train, 2 test, 0 neither. The classes are in alphabetical order.
+    There is one split file per class, with lines of a file name and a flag: 1 for
+    train, 2 for test, 0 for neither. The classes are in alphabetical order.
 
     Args:
-        folder: string or path.
-        split: int, 1 to 3.
+        folder: str or path.
+        split: int. 1 to 3.
 
     Returns:
         `LabeledDataset`.
     """
-    files = SetFolder(folder, LAYOUT)
+    files = DatasetFolder(folder, LAYOUT)
     suffix = f"_test_split{split}.txt"
     lists = files.split_files(suffix)
     if not lists:
@@ -40,12 +36,14 @@ def read_hmdb51(folder, split):
                 clip = files.clip(where, [stem], names[index], labels=[index])
                 parts[part].append(clip)
     files.check_found()
-    parts = {part: kept(clips) for part, clips in parts.items()}
+    parts = {part: found_clips(clips) for part, clips in parts.items()}
     return LabeledDataset("hmdb51", names, False, **parts, missing=files.missing)
 
 
 def _part_and_stem(line, where):
     name, _, flag = line.rpartition(" ")
     if flag not in _PARTS or not name:
-        raise ValueError(f"{where}: is no file name and a flag of 0, 1 or 2: {line!r}")
+        raise ValueError(
+            f"{where}: must be a file name and a flag of 0, 1 or 2: {line!r}"
+        )
     return _PARTS[flag], stem_of(name.strip(), where)[0]

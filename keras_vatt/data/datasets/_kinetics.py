@@ -1,13 +1,8 @@
 """Kinetics-400, -600 and -700: human actions (Kay et al., 2017, and after)."""
 
-from keras_vatt.data.datasets._dataset_folder import (
-    SetFolder,
-    csv_rows,
-    kept,
-    number,
-    stem_of,
-)
+from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
 from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
+from keras_vatt.data.datasets._split_files import csv_rows, number, stem_of
 
 LAYOUT = (
     "train.csv and val.csv (or validate.csv) with label,youtube_id,time_start,"
@@ -18,28 +13,30 @@ _PARTS = {"train": ("train",), "test": ("val", "validate", "validation")}
 
 
 def read_kinetics(name, folder):
-    """Reads Kinetics as its downloaders leave it.
+    """Reads Kinetics in the layout of its downloaders.
 
-    The validation videos are the test part: the labels of the test videos are not
-    public in all versions. The classes are those of the CSV files in alphabetical
-    order, which is the official one. A file `<id>.mp4` may be the whole video, of
-    which `time_start` to `time_end` is taken.
+    The validation videos are the test part, since not all versions have public labels
+    of the test videos. The classes are those of the CSV files in alphabetical order,
+    which is the official one. A file `<id>.mp4` may be the whole video, which is then
+    cut to `time_start` and `time_end`.
 
     Args:
-        name: string, `"kinetics400"`, `"kinetics600"` or `"kinetics700"`.
-        folder: string or path.
+        name: str. `"kinetics400"`, `"kinetics600"` or `"kinetics700"`.
+        folder: str or path.
 
     Returns:
         `LabeledDataset`.
     """
-    files = SetFolder(folder, LAYOUT)
+    files = DatasetFolder(folder, LAYOUT)
     rows = {part: _rows(files, name, words) for part, words in _PARTS.items()}
     if not any(rows.values()):
         raise files.nothing_found("train.csv or val.csv")
     names = tuple(sorted({row["label"] for part in rows.values() for _, row in part}))
     indices = {name: index for index, name in enumerate(names)}
     parts = {
-        part: kept(_clip(files, where, row, indices) for where, row in rows[part])
+        part: found_clips(
+            _clip(files, where, row, indices) for where, row in rows[part]
+        )
         for part in rows
     }
     files.check_found()

@@ -1,4 +1,4 @@
-"""A set of the field: its classes, its clips, what of it was not there."""
+"""A labeled dataset: its classes, its clips, and what is missing."""
 
 import dataclasses
 
@@ -8,13 +8,14 @@ from keras_vatt.data.decoding._media_segment import MediaSegment
 
 @dataclasses.dataclass(frozen=True)
 class LabeledClip:
-    """A clip with what its set says of it.
+    """A clip with its labels or its caption.
 
     Args:
-        segment: `keras_vatt.data.MediaSegment`, where it lies.
-        labels: tuple of ints, its classes, which index `LabeledDataset.class_names`.
-            Empty in sets that have captions alone. Defaults to `()`.
-        caption: string. Defaults to `None`.
+        segment: `keras_vatt.data.MediaSegment`. File, and time within it.
+        labels: Tuple of ints. Its classes, as indices into
+            `LabeledDataset.class_names`; empty in datasets with captions only. Defaults
+            to `()`.
+        caption: str. Defaults to `None`.
     """
 
     segment: MediaSegment
@@ -24,20 +25,19 @@ class LabeledClip:
 
 @dataclasses.dataclass(frozen=True)
 class LabeledDataset:
-    """The clips of a set, as its authors split it.
+    """The clips of a dataset in an official split.
 
     Args:
-        name: string.
-        class_names: tuple of strings in the official order; empty in sets that have
-            captions alone.
-        multi_label: bool, whether a clip may have several classes.
-        train: list of `LabeledClip`.
-        test: list of `LabeledClip`, those to be measured on. A clip with several
-            captions is there once for each of them, one after the other.
-        missing: tuple of `keras_vatt.data.Finding`, the clips of the split files
-            whose media are not there, and the files that are ignored. Defaults to
-            `()`.
-        modality: string, `"video"`, `"audio"` or `"image"`: what its classes are of.
+        name: str. Name of the dataset.
+        class_names: Tuple of strings in the official order; empty in datasets with
+            captions only.
+        multi_label: bool. Whether a clip may have several classes.
+        train: List of `LabeledClip`.
+        test: List of `LabeledClip`, for evaluation. A clip with several captions is
+            listed once per caption, in a row.
+        missing: Tuple of `keras_vatt.data.Finding`: the clips of the split files whose
+            media are missing, and the files that are ignored. Defaults to `()`.
+        modality: str. `"video"`, `"audio"` or `"image"`: the modality of the classes.
             Defaults to `"video"`.
     """
 

@@ -1,14 +1,13 @@
 """Moments in Time: events of three seconds (Monfort et al., TPAMI 2019)."""
 
-from keras_vatt.data.datasets._dataset_folder import (
-    SetFolder,
+from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
+from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
+from keras_vatt.data.datasets._split_files import (
     bare_csv_rows,
     index_of,
-    kept,
     number,
     stem_of,
 )
-from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
 
 LAYOUT = (
     "moments_categories.txt, trainingSet.csv, validationSet.csv and {training,"
@@ -18,23 +17,23 @@ _LISTS = {"train": "trainingSet.csv", "test": "validationSet.csv"}
 
 
 def read_moments_in_time(folder, split=1):
-    """Reads Moments in Time as its archive unpacks; validation is the test part.
+    """Reads Moments in Time in the layout of its archive; validation is the test part.
 
-    `moments_categories.txt` has lines `label,index`; the CSV files, without header,
-    `file,label,...` with or without the label's folder before the file.
+    `moments_categories.txt` has lines `label,index`; the CSV files, without a header,
+    `file,label,...`, with or without the folder of the label before the file.
 
     Args:
-        folder: string or path.
-        split: int, 1.
+        folder: str or path.
+        split: int. Must be 1.
 
     Returns:
         `LabeledDataset`.
     """
-    files = SetFolder(folder, LAYOUT)
+    files = DatasetFolder(folder, LAYOUT)
     names = _class_names(files.split_file("moments_categories.txt"))
     indices = {name: index for index, name in enumerate(names)}
     parts = {
-        part: kept(
+        part: found_clips(
             _clip(files, where, row, indices)
             for where, row in bare_csv_rows(files.split_file(name), 2)
         )
@@ -50,7 +49,7 @@ def _class_names(path):
     names = []
     for where, row in bare_csv_rows(path, 2):
         if number(row[1], where, "the index", int) != len(names):
-            raise ValueError(f"{where}: is not class {len(names)}")
+            raise ValueError(f"{where}: must be class {len(names)}")
         names.append(row[0])
     return tuple(names)
 

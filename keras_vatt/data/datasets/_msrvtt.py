@@ -2,15 +2,14 @@
 
 import collections
 
-from keras_vatt.data.datasets._dataset_folder import (
-    SetFolder,
+from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
+from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
+from keras_vatt.data.datasets._split_files import (
     checked_object,
     csv_rows,
-    kept,
     read_json,
     stem_of,
 )
-from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
 
 LAYOUT = (
     "train_val_videodatainfo.json and test_videodatainfo.json, or MSRVTT_data.json; "
@@ -29,16 +28,16 @@ def read_msrvtt(folder, split=1):
 
     The JSON files are `{"videos": [{"video_id": "video0", "split": "train"}],
     "sentences": [{"video_id": "video0", "caption": ...}]}`. Validation videos count
-    as train. The media are cut already.
+    as train. The media are already cut.
 
     Args:
-        folder: string or path.
-        split: int, 1.
+        folder: str or path.
+        split: int. Must be 1.
 
     Returns:
-        `LabeledDataset` without classes, with a clip for each caption.
+        `LabeledDataset` without classes, with one clip per caption.
     """
-    files = SetFolder(folder, LAYOUT)
+    files = DatasetFolder(folder, LAYOUT)
     parts = {"train": [], "test": []}
     for path, video, part, captions in _videos(files, required=True):
         parts[part].extend(_clips(files, path, video, captions))
@@ -49,17 +48,17 @@ def read_msrvtt1000(folder, split=1):
     """Reads the 1k-A split: 1,000 test videos, each with one caption.
 
     It is the split of Yu et al. (ECCV 2018) in `MSRVTT_JSFUSION_test.csv`, with the
-    columns `video_id` and `sentence`. All other videos of the JSON files, where these
-    are there, are the train part (known as 9k).
+    columns `video_id` and `sentence`. All other videos of the JSON files, if these are
+    available, are the train part (known as 9k).
 
     Args:
-        folder: string or path.
-        split: int, 1.
+        folder: str or path.
+        split: int. Must be 1.
 
     Returns:
         `LabeledDataset` without classes.
     """
-    files = SetFolder(folder, LAYOUT)
+    files = DatasetFolder(folder, LAYOUT)
     rows = csv_rows(
         files.split_file("MSRVTT_JSFUSION_test.csv"), ("video_id", "sentence")
     )
@@ -79,12 +78,12 @@ def read_msrvtt1000(folder, split=1):
 
 def _labeled_dataset(name, files, parts):
     files.check_found()
-    parts = {part: kept(clips) for part, clips in parts.items()}
+    parts = {part: found_clips(clips) for part, clips in parts.items()}
     return LabeledDataset(name, (), False, **parts, missing=files.missing)
 
 
 def _videos(files, required):
-    """Yields file, video, part and captions of each video that has captions."""
+    """Yields the file, the id, the part and the captions of each video."""
     for path in _info_files(files, required):
         info = read_json(path, "videos", "sentences")
         captions = collections.defaultdict(list)

@@ -1,7 +1,8 @@
-"""The sets by name."""
+"""Reads labeled datasets by name."""
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable
 
 from keras_vatt.data.datasets._audioset import read_audioset
@@ -9,6 +10,7 @@ from keras_vatt.data.datasets._class_folders import read_class_folders
 from keras_vatt.data.datasets._esc50 import read_esc50
 from keras_vatt.data.datasets._hmdb51 import read_hmdb51
 from keras_vatt.data.datasets._kinetics import read_kinetics
+from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
 from keras_vatt.data.datasets._moments_in_time import read_moments_in_time
 from keras_vatt.data.datasets._msrvtt import read_msrvtt, read_msrvtt1000
 from keras_vatt.data.datasets._ucf101 import read_ucf101
@@ -41,11 +43,11 @@ _READERS = {
 }
 
 
-def labeled_datasets():
-    """Names of the sets that `read_labeled_dataset` reads.
+def labeled_datasets() -> dict[str, int]:
+    """Returns the names of the datasets that `read_labeled_dataset` reads.
 
     Returns:
-        Dict from name to int, how many official splits it has.
+        Dict from the name of a dataset to the number of its official splits.
 
     Example:
     ```python
@@ -57,45 +59,52 @@ def labeled_datasets():
     return {name: reader.num_splits for name, reader in _READERS.items()}
 
 
-def read_labeled_dataset(name, folder, split=None, modality=None):
-    """Reads a set of the field from its official split files.
+def read_labeled_dataset(
+    name: str,
+    folder: str | os.PathLike[str],
+    split: int | None = None,
+    modality: str | None = None,
+) -> LabeledDataset:
+    """Reads an established dataset from its official split files.
 
-    The layouts are those that its archives and common downloaders leave; files are
-    found by name wherever in the folder they are. Clips whose media are not there are
-    left out of the parts and listed in `missing`. Nothing is decoded.
+    The layouts are those of its archives and of common downloaders; files are found by
+    name anywhere in the folder. Clips whose media are missing are skipped and listed in
+    `missing`. Nothing is decoded.
 
     Args:
-        name: string, one of `labeled_datasets()`; `"folders"` is your own set, in
+        name: str. One of `labeled_datasets()`; `"folders"` is a dataset of your own, in
             `train/<class>/*` and `test/<class>/*`.
-        folder: string or path.
-        split: int, which of the official splits, from 1; for ESC-50 the fold that is
-            tested on. Defaults to `None`, the first.
-        modality: string, `"video"`, `"audio"` or `"image"`, what is to be classified.
-            Only `"folders"` has images. Defaults to `None`, the dataset's own.
+        folder: str or path.
+        split: int. Number of the official split, from 1; for ESC-50 the fold of the
+            test part. Defaults to `None`, the first.
+        modality: str. `"video"`, `"audio"` or `"image"`, the modality to classify. Only
+            `"folders"` has images. Defaults to `None`, that of the dataset.
 
     Returns:
         `LabeledDataset`.
 
     Raises:
-        ValueError: if there is no such set, split or modality, or a line of a split
-            file can't be read: it names the file and the line.
-        FileNotFoundError: if a split file, or all media, are not there: it says what
-            layout is expected.
+        ValueError: If there is no such dataset, split or modality, or if a line of a
+            split file can't be read: the message names the file and the line.
+        FileNotFoundError: If a split file, or all media, are missing: the message shows
+            the expected layout.
 
     Example:
     ```python
     import pathlib
     from keras_vatt.data.datasets import read_labeled_dataset
 
-    pathlib.Path("recordings/test/dog").mkdir(parents=True)
-    pathlib.Path("recordings/test/dog/bark.wav").touch()
-    recordings = read_labeled_dataset("folders", "recordings")
-    recordings.class_names  # ("dog",)
-    recordings.test[0].labels  # (0,)
+    pathlib.Path("animals/test/dog").mkdir(parents=True)
+    pathlib.Path("animals/test/dog/bark.wav").touch()
+    animals = read_labeled_dataset("folders", "animals")
+    animals.class_names  # ("dog",)
+    animals.test[0].labels  # (0,)
     ```
     """
     if name not in _READERS:
-        raise ValueError(f"There is no set {name!r}. There are: {', '.join(_READERS)}")
+        raise ValueError(
+            f"`name` must be one of: {', '.join(_READERS)}. Received: {name!r}"
+        )
     reader = _READERS[name]
     split = 1 if split is None else split
     if split not in range(1, reader.num_splits + 1):
@@ -106,5 +115,5 @@ def read_labeled_dataset(name, folder, split=None, modality=None):
     if name == "folders":
         return reader.read(folder, split, modality)
     if modality == "image":
-        raise ValueError(f"{name} has no images: 'folders' reads folders of images.")
+        raise ValueError(f"{name} has no images: use 'folders' for folders of images.")
     return reader.read(folder, split)

@@ -1,14 +1,8 @@
 """UCF101: human actions (Soomro et al., 2012)."""
 
-from keras_vatt.data.datasets._dataset_folder import (
-    SetFolder,
-    index_of,
-    kept,
-    number,
-    stem_of,
-    text_lines,
-)
+from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
 from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
+from keras_vatt.data.datasets._split_files import index_of, number, stem_of, text_lines
 
 LAYOUT = (
     "UCF-101/<Class>/v_*.avi and ucfTrainTestlist/ with classInd.txt, trainlist0N.txt "
@@ -17,24 +11,24 @@ LAYOUT = (
 
 
 def read_ucf101(folder, split):
-    """Reads UCF101 as its archives unpack.
+    """Reads UCF101 in the layout of its archives.
 
     `classInd.txt` has `1 ApplyEyeMakeup`, `trainlist01.txt`
     `ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1`, `testlist01.txt` the same without
     the number.
 
     Args:
-        folder: string or path.
-        split: int, 1 to 3.
+        folder: str or path.
+        split: int. 1 to 3.
 
     Returns:
         `LabeledDataset`.
     """
-    files = SetFolder(folder, LAYOUT)
+    files = DatasetFolder(folder, LAYOUT)
     names = _class_names(files.split_file("classInd.txt"))
     indices = {name: index for index, name in enumerate(names)}
     parts = {
-        part: kept(
+        part: found_clips(
             _clip(files, line, where, indices)
             for where, line in text_lines(files.split_file(f"{part}list0{split}.txt"))
         )
@@ -49,7 +43,9 @@ def _class_names(path):
     for where, line in text_lines(path):
         given, _, name = line.partition(" ")
         if number(given, where, "the class", int) != len(names) + 1 or not name:
-            raise ValueError(f"{where}: is no number {len(names) + 1} and a class")
+            raise ValueError(
+                f"{where}: must be the number {len(names) + 1} and a class"
+            )
         names.append(name.strip())
     return tuple(names)
 

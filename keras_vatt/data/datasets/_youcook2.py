@@ -2,15 +2,14 @@
 
 import dataclasses
 
-from keras_vatt.data.datasets._dataset_folder import (
-    SetFolder,
+from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
+from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
+from keras_vatt.data.datasets._split_files import (
     checked_object,
-    kept,
     number,
     read_json,
     stem_of,
 )
-from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
 
 LAYOUT = (
     "youcookii_annotations_trainval.json and raw_videos/{training,validation}/"
@@ -27,13 +26,13 @@ def read_youcook2(folder, split=1):
     video. The steps of the validation videos are the test part, as in VATT.
 
     Args:
-        folder: string or path.
-        split: int, 1.
+        folder: str or path.
+        split: int. Must be 1.
 
     Returns:
         `LabeledDataset` without classes.
     """
-    files = SetFolder(folder, LAYOUT)
+    files = DatasetFolder(folder, LAYOUT)
     path = files.split_file("youcookii_annotations_trainval.json")
     parts = {"train": [], "test": []}
     for video, entry in read_json(path, "database")["database"].items():
@@ -45,7 +44,7 @@ def read_youcook2(folder, split=1):
         stem_of(video, where)
         parts[part].extend(_steps(files, video, entry["annotations"], where))
     files.check_found()
-    parts = {part: kept(clips) for part, clips in parts.items()}
+    parts = {part: found_clips(clips) for part, clips in parts.items()}
     return LabeledDataset("youcook2", (), False, **parts, missing=files.missing)
 
 
@@ -65,8 +64,8 @@ def _bounded(clip, start, end):
 
 def _times(segment, where):
     if not isinstance(segment, list) or len(segment) != 2:
-        raise ValueError(f"{where}: a segment is [start, end]: {segment!r}")
+        raise ValueError(f"{where}: a segment must be [start, end]: {segment!r}")
     start, end = (number(time, where, "a segment") for time in segment)
     if end <= start:
-        raise ValueError(f"{where}: a segment ends before it starts: {segment!r}")
+        raise ValueError(f"{where}: a segment must end after its start: {segment!r}")
     return start, end

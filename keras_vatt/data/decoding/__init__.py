@@ -1,1 +1,1 @@
-"""Decodes media files to frames and waveforms with FFmpeg."""
+"""Decoding of media files to frames and waveforms with FFmpeg."""

@@ -1,19 +1,26 @@
-"""Writing a clip to an mp4 file."""
+"""Writes a clip to an mp4 file."""
 
 import fractions
+import os
 import pathlib
 
 import av
+import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from keras_vatt._files import atomic_write
 
 
-def encode_clip(path, frames, frames_per_second, waveform, sampling_rate):
-    """Write frames and sound to an mp4 file with H.264 video and AAC sound.
+def encode_clip(
+    path: str | os.PathLike[str],
+    frames: np.ndarray,
+    frames_per_second: int,
+    waveform: np.ndarray,
+    sampling_rate: int,
+) -> None:
+    """Writes frames and a waveform to an mp4 file with H.264 video and AAC audio.
 
-    The same arguments give the same bytes. The file appears when it is complete, or
-    not at all.
+    The same arguments give the same bytes. The write is atomic.
 
     Args:
         path: str or path of the file.
@@ -21,7 +28,7 @@ def encode_clip(path, frames, frames_per_second, waveform, sampling_rate):
             even height and width.
         frames_per_second: int.
         waveform: NumPy array of float32, shape `(samples,)`, in `[-1, 1]`.
-        sampling_rate: int, hertz; one that AAC knows, such as 48,000.
+        sampling_rate: int, in hertz; one that AAC supports, such as 48,000.
 
     Example:
     ```python
@@ -40,7 +47,7 @@ def encode_clip(path, frames, frames_per_second, waveform, sampling_rate):
         video = container.add_stream("libx264", rate=frames_per_second)
         video.height, video.width = frames.shape[1:3]
         video.pix_fmt = "yuv420p"
-        # Clips are written in parallel: one thread each. Speed before size.
+        # Clips are written in parallel: one thread each. Speed matters more than size.
         video.options = {"preset": "ultrafast", "crf": "20", "threads": "1"}
         audio = container.add_stream("aac", rate=sampling_rate, layout="mono")
         audio.options = {"aac_coder": "fast"}
@@ -59,8 +66,8 @@ def _encode_video(container, stream, frames, frames_per_second):
 
 
 def _encode_audio(container, stream, waveform, sampling_rate):
-    sound = av.AudioFrame.from_ndarray(waveform[None], format="fltp", layout="mono")
-    sound.pts, sound.sample_rate = 0, sampling_rate
-    sound.time_base = fractions.Fraction(1, sampling_rate)
-    container.mux(stream.encode(sound))
+    frame = av.AudioFrame.from_ndarray(waveform[None], format="fltp", layout="mono")
+    frame.pts, frame.sample_rate = 0, sampling_rate
+    frame.time_base = fractions.Fraction(1, sampling_rate)
+    container.mux(stream.encode(frame))
     container.mux(stream.encode(None))

@@ -1,19 +1,20 @@
-"""Clips of a stretch of a file, which may be shorter than the clip."""
+"""Clips of a part of a file, which may be shorter than a clip."""
 
 import math
 
 from keras_vatt.data._report import Problem
+from keras_vatt.data.decoding._filled_clips import note_filled
 from keras_vatt.data.decoding._frames import decode_crops
 from keras_vatt.data.decoding._short_clips import lengthen
 from keras_vatt.data.decoding._waveform import decode_samples
 
-# Seconds that may lack of what a file promises: the last packet of some codecs has no
-# duration, or no frame of its own.
+# Seconds that may be missing at the claimed end of a file: the last packet of some
+# codecs has no duration, or no frame of its own.
 _MISSING_SECONDS = 0.25
 
 
 def decode_extent_frames(media, start, end, spec, crop_positions, short_clips):
-    """Decodes frames of a stretch, filled up to a clip if it is shorter.
+    """Decodes frames of a part of a file, filled up to a clip if it is shorter.
 
     Args:
         media: `keras_vatt.data.Media`.
@@ -27,7 +28,7 @@ def decode_extent_frames(media, start, end, spec, crop_positions, short_clips):
         NumPy array of uint8, shape `(crops, num_frames, frame_size, frame_size, 3)`.
 
     Raises:
-        MediaError: if the file can't be decoded, has fewer frames than it promises, or
+        MediaError: If the file can't be decoded, has fewer frames than it claims, or
             is too short and `short_clips` is `"error"`.
     """
     expected = spec.num_frames
@@ -45,7 +46,7 @@ def decode_extent_frames(media, start, end, spec, crop_positions, short_clips):
 
 
 def decode_extent_waveform(media, start, end, spec, short_clips):
-    """Decodes audio of a stretch, filled up to a clip if it is shorter.
+    """Decodes audio of a part of a file, filled up to a clip if it is shorter.
 
     Args:
         media: `keras_vatt.data.Media`.
@@ -58,7 +59,7 @@ def decode_extent_waveform(media, start, end, spec, short_clips):
         NumPy array of float32, shape `(audio_samples,)`.
 
     Raises:
-        MediaError: if the file can't be decoded, has no audio, or is too short and
+        MediaError: If the file can't be decoded, has no audio, or is too short and
             `short_clips` is `"error"`.
     """
     num_samples = round((end - start) * spec.sampling_rate)
@@ -68,18 +69,19 @@ def decode_extent_waveform(media, start, end, spec, short_clips):
     if num_samples >= len(waveform):
         return waveform
     if not media.has_video and media.info().end <= end:
-        # The samples tell the length of a file better than its header.
+        # The number of samples is more exact than the length in the header.
         num_samples = num_decoded
     return lengthen(waveform[: max(1, num_samples)], len(waveform), short_clips)
 
 
 def is_short(start, end, spec):
-    """Returns whether a stretch is shorter than a clip by more than one frame."""
+    """Returns whether a part of a file is shorter than a clip by over one frame."""
     return end - start + spec.frame_period + 1e-6 < spec.duration
 
 
 def check_not_refused(media, start, end, spec, short_clips):
     """Raises a `MediaError` where short clips are refused."""
+    reason = f"lasts {end - start:.2f} s, a clip {spec.duration:.2f} s"
     if short_clips == "error":
-        reason = f"lasts {end - start:.2f} s, a clip {spec.duration:.2f} s"
         raise media.error(Problem.TOO_SHORT, reason)
+    note_filled(reason)

@@ -1,6 +1,6 @@
-"""FFmpeg's filters for times, sizes and sampling rates, as graphs of PyAV.
+"""Resampling in time, in space and of audio, with graphs of FFmpeg's filters.
 
-The filters know odd time stamps, layouts of channels and color spaces; nothing of that
+The filters handle irregular time stamps, channel layouts and color spaces; none of that
 is computed here.
 """
 
@@ -11,28 +11,28 @@ import math
 import av
 import numpy as np
 
-# What a graph has no frame for yet, and what it has none for any more.
+# Raised if a graph has no frame yet, and if it has no frame any more.
 _NOTHING_TO_PULL = (av.BlockingIOError, av.EOFError)
 
-# Largest denominator of a frame rate that is given to FFmpeg, which has 32 bits.
+# Largest denominator of a frame rate for FFmpeg, which uses 32 bits.
 _MAX_DENOMINATOR = 100_000
 
-# Seconds by which FFmpeg lets time stamps differ from the length of the audio before it
-# inserts silence or drops samples (`min_hard_comp` of `aresample`).
+# Largest difference, in seconds, between time stamps and the length of the audio before
+# FFmpeg inserts silence or drops samples (`min_hard_comp` of `aresample`).
 MAX_JITTER = 0.1
 
 
 def at_rate(frames, start, rate):
-    """Yields the frame that is shown at each time of a clip, by FFmpeg's `fps`.
+    """Yields the frame that is shown at each time of a clip, with FFmpeg's `fps`.
 
     Args:
         frames: Iterable of `av.VideoFrame` with time stamps.
-        start: float. Seconds, in the clock of the time stamps, of the first frame.
+        start: float. Time stamp of the first frame of the clip, in seconds.
         rate: float. Frames per second.
 
     Yields:
         `av.VideoFrame`: for `k = 0, 1, ...` the last that begins no later than
-        `start + k / rate`; the first of all where none does.
+        `start + k / rate`, or the first of all if none does.
     """
     rate = fractions.Fraction(rate).limit_denominator(_MAX_DENOMINATOR)
     graph = None
@@ -40,7 +40,7 @@ def at_rate(frames, start, rate):
         if graph is None:
             graph = _linked(
                 _video_source(frame),
-                # Time bases of a frame or a millisecond can't express the start.
+                # A time base of a frame or a millisecond can't express the start.
                 ("settb", "AVTB"),
                 ("setpts", f"PTS-({start:.9f})/TB"),
                 ("fps", f"fps={rate}:start_time=0:round=up"),
@@ -54,9 +54,9 @@ def at_rate(frames, start, rate):
 
 
 class Scaler:
-    """Scales frames to RGB images by FFmpeg's `scale`, bilinear.
+    """Scales frames to RGB images with FFmpeg's bilinear `scale`.
 
-    It keeps its graphs, since setting one up takes longer than an image.
+    Graphs are cached, since creating one takes longer than scaling an image.
     """
 
     def __init__(self):
@@ -67,8 +67,8 @@ class Scaler:
 
         Args:
             frame: `av.VideoFrame`.
-            width: int. Pixels of the image.
-            height: int. Pixels of the image.
+            width: int. Width of the image in pixels.
+            height: int. Height of the image in pixels.
 
         Returns:
             NumPy array of uint8, shape `(height, width, 3)`, RGB.
@@ -86,24 +86,24 @@ class Scaler:
 
 
 def resample(frames, positions, rate):
-    """Resamples audio on a grid that begins at time zero, and averages its channels.
+    """Resamples audio to a grid that begins at time zero, and averages its channels.
 
-    Silence is inserted where time stamps leave a gap, and overlaps are dropped, by
-    FFmpeg's `aresample`; surround channels are mixed down to stereo by the same filter.
+    FFmpeg's `aresample` inserts silence into gaps between time stamps, drops overlaps,
+    and mixes surround channels down to stereo.
 
     Args:
         frames: List of `av.AudioFrame` of one format.
-        positions: Integers. The number of samples at their own rate from time zero to
-            the start of each frame.
-        rate: int. Hertz of the result.
+        positions: Sequence of ints. Number of samples, at their own rate, from time
+            zero to the start of each frame.
+        rate: int. Sampling rate of the result, in hertz.
 
     Returns:
         Tuple of an int, the number of samples from time zero to the first, and of a
         NumPy array of float32, shape `(samples,)`.
     """
     own_rate = frames[0].sample_rate
-    # Resampling starts where a sample of both rates lies, for the result not to depend
-    # on where decoding started.
+    # Resampling starts on a sample of both rates, so that the result does not depend on
+    # the start of decoding.
     period = own_rate // math.gcd(own_rate, rate)
     origin = int(positions[0]) // period * period
     if origin < positions[0]:
@@ -135,7 +135,7 @@ def _aresample_options(frame, rate, origin):
         "osr": rate,
         "osf": "fltp",
     }
-    # Channels without known places are averaged.
+    # Channels of an unknown layout are averaged.
     if frame.layout.nb_channels > 2 and "channels" not in frame.layout.name:
         options["ochl"] = "stereo"
     return ":".join(f"{name}={value}" for name, value in options.items())
@@ -173,7 +173,7 @@ def _audio_source(frame):
 
 def _linked(*filters):
     graph = av.filter.Graph()
-    # Several files are decoded at once: threads within one would compete with that.
+    # Several files are decoded in parallel: threads within one would compete.
     graph.threads = 1
     nodes = [graph.add(name, options) for name, options in filters]
     graph.link_nodes(*nodes).configure()

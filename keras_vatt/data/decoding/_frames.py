@@ -1,35 +1,46 @@
-"""Frames of a video by time: the one that is shown at each moment."""
+"""Decodes frames of a video by time: the frame that is shown at each moment."""
 
 import itertools
 
 import numpy as np
 
+from keras_vatt.data._clip_spec import ClipSpec
 from keras_vatt.data._report import Problem
 from keras_vatt.data.decoding._filters import Scaler, at_rate
-from keras_vatt.data.decoding._media import TIME_TOLERANCE, open_media
+from keras_vatt.data.decoding._media import (
+    TIME_TOLERANCE,
+    Media,
+    MediaSource,
+    open_media,
+)
 
-# PyAV frees the name of a color profile twice once the side data of a frame was read,
-# which ends the process (18.1.0).
+# PyAV 18.1.0 frees the name of a color profile twice after the side data of a frame was
+# read, which crashes the process.
 _CODECS_WITH_NAMED_PROFILES = frozenset({"apng", "png"})
 
 
-def decode_frames(source, start, spec, crop_position=0.5):
+def decode_frames(
+    source: MediaSource | Media,
+    start: float,
+    spec: ClipSpec,
+    crop_position: float = 0.5,
+) -> np.ndarray:
     """Decodes the frames of one clip.
 
     Frame `k` is the one that is shown at `start + k / spec.frames_per_second`
-    seconds: the last whose time stamp is not later. The frame is turned upright,
+    seconds: the last whose time stamp is not later. The frame is rotated upright,
     its shorter side is resized to `spec.frame_size` (bilinear, with square pixels),
-    and the longer side is cropped.
+    and its longer side is cropped.
 
-    A clip that begins before the first frame, or ends after the last, is accepted
-    for as much as one period of its own frame rate.
+    A clip may begin before the first frame, or end after the last, by at most one
+    frame period of the clip.
 
     Args:
         source: str or path of a file, its `bytes`, a binary file object, or an open
             `keras_vatt.data.Media`.
-        start: float, seconds after the start of the file.
+        start: float. Start of the clip, in seconds after the start of the file.
         spec: `keras_vatt.data.ClipSpec`.
-        crop_position: float, where the crop lies along the longer side: `0` is the
+        crop_position: float. Position of the crop along the longer side: `0` is the
             left or upper end, `1` the right or lower one. Defaults to `0.5`, the
             center.
 
@@ -38,8 +49,8 @@ def decode_frames(source, start, spec, crop_position=0.5):
 
     Raises:
         MediaError: If the file has no video, if it doesn't cover the clip, or if it
-            is damaged between the key frame before the clip and the clip's end, as
-            far as the decoder notices: video has no checksums.
+            is damaged between the key frame before the clip and the end of the clip,
+            as far as the decoder notices: video has no checksums.
 
     Example:
     ```python
@@ -59,7 +70,7 @@ def decode_frames(source, start, spec, crop_position=0.5):
 
 
 def decode_crops(media, start, spec, crop_positions):
-    """Decodes the frames of one clip once, and crops them in several places.
+    """Decodes the frames of one clip once, and crops them at several positions.
 
     Args:
         media: `keras_vatt.data.Media`.
@@ -69,10 +80,10 @@ def decode_crops(media, start, spec, crop_positions):
 
     Returns:
         NumPy array of uint8, shape `(crops, frames, frame_size, frame_size, 3)`, RGB,
-        with fewer frames than `spec.num_frames` if the file ends before.
+        with fewer frames than `spec.num_frames` if the file ends earlier.
 
     Raises:
-        MediaError: see `decode_frames`.
+        MediaError: See `decode_frames`.
     """
     # Anamorphic video has pixels that are not square.
     pixel_aspect = float(media.video.sample_aspect_ratio or 1)
@@ -86,7 +97,7 @@ def decode_crops(media, start, spec, crop_positions):
             count += 1
     if not count:
         return crops[:, :0]
-    # Packets without data repeat the last frame, which may last one period more.
+    # Packets without data repeat the last frame, which may last for one more period.
     shown = (media.shown_until - start) * spec.frames_per_second + 1 + 1e-6
     end = max(count, min(spec.num_frames, int(shown)))
     crops[:, count:end] = crops[:, count - 1 : count]
@@ -107,13 +118,13 @@ def _shown(media, start, spec):
 
 
 class FrameResizer:
-    """Turns frames of one stream into square RGB images.
+    """Converts frames of one stream to square RGB images.
 
     Args:
         pixel_aspect: float, width of a pixel over its height.
         size: int, height and width of the images.
-        codec: str, FFmpeg's name of the codec of the stream. Defaults to `""`, frames
-            that were made of arrays.
+        codec: str, FFmpeg's name of the codec of the stream. Defaults to `""`, for
+            frames that were made from arrays.
     """
 
     def __init__(self, pixel_aspect, size, codec=""):
@@ -124,7 +135,7 @@ class FrameResizer:
         self._last = None, None
 
     def crops(self, frame, positions):
-        """Crops of one frame.
+        """Resizes one frame and crops it.
 
         Args:
             frame: `av.VideoFrame`.
@@ -142,7 +153,7 @@ class FrameResizer:
 
     def _resized(self, frame):
         previous, image = self._last
-        # While the previous frame is kept, no other has its buffer.
+        # No other frame can reuse the buffer of the previous one while that is kept.
         if previous is None or not _has_same_buffer(frame, previous):
             size = self._size
             shown_width = frame.width * self._pixel_aspect
@@ -156,7 +167,7 @@ class FrameResizer:
 
 
 def upright(image, frame, codec):
-    """Turns and flips an image as the display matrix of its frame says.
+    """Rotates and flips an image by the display matrix of its frame.
 
     Args:
         image: NumPy array of shape `(height, width, channels)`.
@@ -171,7 +182,7 @@ def upright(image, frame, codec):
         return np.rot90(image, quarters)
     try:
         matrix = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # PyAV doesn't know the kinds of side data of a photo.
+    except ValueError:  # PyAV doesn't support the side data of photos.
         return np.rot90(image, quarters)
     if matrix is None:
         return image

@@ -1,4 +1,4 @@
-"""Images of whatever a user has: files, their bytes, or arrays."""
+"""Converts images to arrays of one size: files, their bytes, or arrays."""
 
 import io
 import os
@@ -8,9 +8,10 @@ import numpy as np
 
 from keras_vatt.data._report import Problem
 from keras_vatt.data.decoding._dataset_entries import clip_of_entry
+from keras_vatt.data.decoding._file_errors import LIBRARY_ERRORS, MediaError
 from keras_vatt.data.decoding._frames import FrameResizer
 from keras_vatt.data.decoding._limits import media_limits
-from keras_vatt.data.decoding._media import LIBRARY_ERRORS, MediaError, check_pixels
+from keras_vatt.data.decoding._media import check_pixels
 from keras_vatt.data.decoding._raw_clips import is_raw
 from keras_vatt.data.decoding._windows import crop_positions
 
@@ -18,27 +19,27 @@ _FORMATS = "bmp_pipe,gif,jpeg_pipe,png_pipe,tiff_pipe,webp_pipe"
 
 
 def raw_images(images, size, num_crops=1):
-    """Images of one size, with crops if there are to be several.
+    """Decodes images and crops them to one size.
 
     The shorter side is resized (bilinear) and the longer side cropped, as for frames of
     a video.
 
     Args:
-        images: one image or a list of images, each a str or path of a PNG, JPEG, WebP,
-            BMP, TIFF or GIF file (of which the first picture is taken), its `bytes`, a
+        images: One image or a list of images, each a str or path of a PNG, JPEG, WebP,
+            BMP, TIFF or GIF file (of which the first frame is used), its `bytes`, a
             binary file object, or a uint8 array `(height, width, 3)`; or a uint8
             array `(images, height, width, 3)`.
         size: int, height and width in pixels.
         num_crops: int. Crops of each image, spread evenly along its longer side; `1`
-            is the centre. Defaults to `1`.
+            is the center. Defaults to `1`.
 
     Returns:
         NumPy array of uint8, shape `(images * num_crops, size, size, 3)`, RGB, the
         crops of an image adjacent.
 
     Raises:
-        MediaError: if a file is missing or can't be decoded.
-        ValueError: if an array has another rank or dtype.
+        MediaError: If a file is missing or can't be decoded.
+        ValueError: If an array has another rank or dtype.
     """
     positions = crop_positions(num_crops)
     return np.concatenate(
@@ -47,18 +48,18 @@ def raw_images(images, size, num_crops=1):
 
 
 def list_of_images(images):
-    """One image, a list or an array of several, as a sequence."""
+    """Returns one image, a list or an array of several as a sequence."""
     if isinstance(images, list) or getattr(images, "ndim", 3) != 3:
         return images
     return [images]
 
 
 def is_raw_images(given, size):
-    """Whether an input has to be decoded or resized first.
+    """Returns whether an input has to be decoded or resized first.
 
     Args:
-        given: anything.
-        size: int, height and width that a batch of uint8 has if it is not raw.
+        given: Any object.
+        size: int, height and width of a uint8 batch that needs no resizing.
 
     Returns:
         bool.
@@ -80,15 +81,15 @@ def _crops(image, size, positions):
     try:
         frame, codec = _first_frame(name, content)
         return FrameResizer(1.0, size, codec).crops(frame, positions)
-    except (av.FFmpegError, *LIBRARY_ERRORS, StopIteration) as error:
-        reason = f"is no image that can be decoded ({error})"
+    except (*LIBRARY_ERRORS, StopIteration) as error:
+        reason = f"is not an image that can be decoded ({error})"
         raise MediaError(name, Problem.CORRUPT, reason) from error
 
 
 def _frame_of_array(image):
     if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
         raise ValueError(
-            "A raw image is a path, bytes, or a uint8 array of shape "
+            "A raw image must be a path, bytes, or a uint8 array of shape "
             f"(height, width, 3). Received: {image.dtype} of shape {image.shape}"
         )
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
@@ -97,7 +98,7 @@ def _frame_of_array(image):
 def _first_frame(name, content):
     """Returns the first frame of an image file, and the name of its codec."""
     limit = {"max_pixels": str(media_limits().max_pixels)}
-    # From memory: by its name, a file could be read as a pattern of names.
+    # From memory, since FFmpeg could take the name of a file for a pattern of names.
     with av.open(
         io.BytesIO(content),
         options=limit,
@@ -116,7 +117,7 @@ def _name_and_content(image):
         return str(getattr(image, "name", image)), image.read()
     if not isinstance(image, str | os.PathLike):
         raise ValueError(
-            "A raw image is a path, bytes, or a uint8 array of shape "
+            "A raw image must be a path, bytes, or a uint8 array of shape "
             f"(height, width, 3). Received: {type(image).__name__}"
         )
     try:

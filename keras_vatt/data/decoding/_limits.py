@@ -1,15 +1,15 @@
-"""Limits on what a file may make this library allocate."""
+"""Limits on the memory that a media file may make this library allocate."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class MediaLimits:
-    """Limits on media files, checked before anything of that size is allocated.
+    """Limits on media files, checked before memory of that size is allocated.
 
     Args:
-        max_pixels: int. Pixels of a frame or an image. Defaults to `2**26`, such as
-            8192 x 8192; a frame of 8K video has 33 million.
+        max_pixels: int. Largest number of pixels of a frame or an image. Defaults to
+            `2**26`, such as 8192 x 8192; a frame of 8K video has 33 million.
 
     Raises:
         ValueError: If `max_pixels` is not a positive integer.
@@ -25,7 +25,7 @@ class MediaLimits:
 
     max_pixels: int = 2**26
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         value = self.max_pixels
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(
@@ -36,7 +36,7 @@ class MediaLimits:
 _limits = MediaLimits()
 
 
-def media_limits():
+def media_limits() -> MediaLimits:
     """Returns the `MediaLimits` that apply to this process.
 
     Example:
@@ -49,14 +49,17 @@ def media_limits():
     return _limits
 
 
-def set_media_limits(limits):
-    """Sets the limits of this process, in all its threads.
+def set_media_limits(limits: MediaLimits) -> MediaLimits:
+    """Sets the limits of this process, for all its threads.
 
     Args:
         limits: `MediaLimits`.
 
     Returns:
-        `MediaLimits`, the previous ones.
+        The previous `MediaLimits`.
+
+    Raises:
+        ValueError: If `limits` is not a `MediaLimits`.
 
     Example:
     ```python

@@ -1,4 +1,4 @@
-"""Suffixes of media files: which of them are read, and which are named as ignored."""
+"""Suffixes of media files that are read, and of those that are reported as ignored."""
 
 _VIDEO = (
     ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .gif .m2p .m2t .m2ts .m4v .mj2 .mk3d .mkv "
@@ -14,12 +14,12 @@ _UNREAD = (
     ".mod .mpc .ra .ram .rm .rmvb .swf .tod .vivo .voc .wtv .y4m"
 )
 
-# Containers whose frames are decoded by time, see `keras_vatt.data.probe`.
+# Containers whose frames have times, see `keras_vatt.data.probe`.
 VIDEO_SUFFIXES = frozenset(_VIDEO.split())
 AUDIO_SUFFIXES = frozenset(_AUDIO.split())
 # Images, see `_images.py`; a GIF may also be a video.
 IMAGE_SUFFIXES = frozenset(_IMAGE.split())
-# Media that users have and whose formats are not opened.
+# Media files of formats that are not supported.
 UNREAD_SUFFIXES = frozenset(_UNREAD.split())
 MEDIA_SUFFIXES = VIDEO_SUFFIXES | AUDIO_SUFFIXES
 _PARTIAL_SUFFIXES = frozenset({".crdownload", ".part", ".ytdl"})
@@ -32,7 +32,7 @@ def reason_to_ignore(path):
         path: `pathlib.Path` of a file whose suffix is none of `VIDEO_SUFFIXES`.
 
     Returns:
-        String; `None` for other files, such as images and texts.
+        A string; `None` for other files, such as images and texts.
     """
     suffix = path.suffix.lower()
     if suffix in AUDIO_SUFFIXES:
@@ -45,9 +45,9 @@ def reason_to_ignore(path):
 
 
 def reason_unread(suffix):
-    """Returns what is wrong with a file of a suffix of `UNREAD_SUFFIXES`."""
+    """Returns why a file with a suffix of `UNREAD_SUFFIXES` is not read."""
     return (
-        f"is in a format that is not read ({suffix}): convert it, such as by "
+        f"is in a format that is not read ({suffix}): convert it, for example with "
         "`ffmpeg -i NAME NAME.mp4`"
     )
 

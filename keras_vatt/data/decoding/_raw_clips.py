@@ -1,4 +1,4 @@
-"""Clips of whatever a user has: a file, a stretch of one, bytes, or an array."""
+"""Decodes clips from files, segments of files, bytes, or arrays."""
 
 import numpy as np
 
@@ -18,10 +18,10 @@ from keras_vatt.data.decoding._windows import crop_positions, window_starts
 def raw_frames(
     source, spec, num_windows=1, num_crops=1, short_clips="repeat", position=None
 ):
-    """Decodes frames of one video: its middle, or several windows and crops.
+    """Decodes frames of one video: from its middle, or several windows and crops.
 
-    Several windows are spread evenly in time from its start to its end, several crops
-    evenly along the longer side of the frame, as VATT tests classifiers on 4 windows
+    Several windows are spread evenly in time from its start to its end, and several
+    crops evenly along the longer side of the frame. VATT tests classifiers on 4 windows
     and 3 crops (arXiv 2104.11178).
 
     Args:
@@ -32,12 +32,12 @@ def raw_frames(
         spec: `keras_vatt.data.ClipSpec`.
         num_windows: int. `1` is the middle. Defaults to `1`.
         num_crops: int. `1` is the center. Defaults to `1`.
-        short_clips: str. What becomes of video that is shorter than a clip:
+        short_clips: str. How video that is shorter than a clip is filled:
             `"repeat"` starts over from its beginning, as the original data pipeline
             does, `"pad"` appends black frames, `"error"` raises. Defaults to
             `"repeat"`.
-        position: float in `[0, 1]`. Where one window lies between the start and the
-            end. Defaults to `None`, the middle.
+        position: float in `[0, 1]`. Position of a single window between the start (0)
+            and the end (1). Defaults to `None`, the middle.
 
     Returns:
         NumPy array of uint8, shape
@@ -45,9 +45,9 @@ def raw_frames(
         of a window adjacent.
 
     Raises:
-        MediaError: if a file can't be decoded, has no frame, or is too short and
+        MediaError: If a file can't be decoded, has no frame, or is too short and
             `short_clips` is `"error"`.
-        ValueError: if an array has another rank or dtype, an impossible rate, or
+        ValueError: If an array has another rank or dtype, an invalid rate, or
             is too short and `short_clips` is `"error"`.
     """
     check_short_clips(short_clips)
@@ -66,7 +66,7 @@ def raw_frames(
 
 
 def raw_waveform(source, spec, num_windows=1, short_clips="repeat", position=None):
-    """Decodes waveforms of one recording: its middle, or several windows.
+    """Decodes waveforms of one recording: from its middle, or several windows.
 
     Several windows are spread evenly in time from its start to its end.
 
@@ -77,20 +77,20 @@ def raw_waveform(source, spec, num_windows=1, short_clips="repeat", position=Non
             `waveforms_of_array`, or a dict, see `clip_of_entry`.
         spec: `keras_vatt.data.ClipSpec`.
         num_windows: int. `1` is the middle. Defaults to `1`.
-        short_clips: str. What becomes of audio that is shorter than a clip:
+        short_clips: str. How audio that is shorter than a clip is filled:
             `"repeat"` starts over from its beginning, as the original data pipeline
             does, `"pad"` appends silence, `"error"` raises. Defaults to `"repeat"`.
-        position: float in `[0, 1]`. Where one window lies between the start and the
-            end. Defaults to `None`, the middle.
+        position: float in `[0, 1]`. Position of a single window between the start (0)
+            and the end (1). Defaults to `None`, the middle.
 
     Returns:
         NumPy array of float32, shape `(num_windows, audio_samples)`, in `[-1, 1]`.
 
     Raises:
-        MediaError: see `decode_waveform`; or if a segment starts past the end, or a
+        MediaError: See `decode_waveform`; or if a segment starts after the end, or a
             file is too short and `short_clips` is `"error"`.
-        ValueError: if an array has another rank, no samples, samples that are not
-            finite, or an impossible rate, or is too short and `short_clips` is
+        ValueError: If an array has another rank, no samples, samples that are not
+            finite, or an invalid rate, or is too short and `short_clips` is
             `"error"`.
     """
     check_short_clips(short_clips)
@@ -111,20 +111,21 @@ def raw_waveform(source, spec, num_windows=1, short_clips="repeat", position=Non
 
 
 def _on_grid(starts, duration):
-    """Rounds times to 10 ms, for equal audio to be cut equally in every container.
+    """Rounds times to 10 ms, so that equal audio is cut equally in every container.
 
-    Containers round its length to as much as a millisecond. The offset of a quarter
-    keeps the middle of a length in whole hundredths away from where rounding changes.
+    Containers round its length by up to a millisecond. The offset of a quarter keeps
+    the middle of a length in whole hundredths away from the points at which the rounded
+    time jumps.
     """
     step = min(0.01, duration / 100)
     return np.floor(starts / step + 0.25) * step
 
 
 def is_raw(given):
-    """Whether an input is raw: files, segments, strings, or clips with their rates.
+    """Returns whether an input is raw: files, segments, strings, or clips with rates.
 
     Args:
-        given: anything. What is not raw is an array, or a list that makes one.
+        given: Any object. An array, or a list of numbers, is not raw.
 
     Returns:
         bool.
@@ -144,7 +145,7 @@ def _file_of(source):
 
 
 def _bounds(source, media, name):
-    """From when to when a file or a segment of it lasts, in seconds."""
+    """Returns the start and the end of a file or of a segment of it, in seconds."""
     info = media.info()
     if not isinstance(source, MediaSegment):
         return info.start, info.end

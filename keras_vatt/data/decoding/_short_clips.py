@@ -1,6 +1,8 @@
-"""The rule for clips that are shorter than the clip of a model."""
+"""The option for files that are shorter than a clip, and how clips are filled."""
 
 import numpy as np
+
+from keras_vatt._choices import check_choice
 
 SHORT_CLIPS = ("repeat", "pad", "error")
 
@@ -8,26 +10,15 @@ _FILLED = {"repeat": "repeated", "pad": "padded"}
 
 
 def check_short_clips(short_clips):
-    """Raises a `ValueError` unless a rule is known.
-
-    Args:
-        short_clips: str. `"repeat"`, `"pad"` or `"error"`.
-
-    Raises:
-        ValueError: If it is none of these.
-    """
-    if short_clips not in SHORT_CLIPS:
-        raise ValueError(
-            f"`short_clips` must be one of {list(SHORT_CLIPS)}. "
-            f"Received: short_clips={short_clips!r}"
-        )
+    """Raises a `ValueError` unless it is `"repeat"`, `"pad"` or `"error"`."""
+    check_choice("short_clips", short_clips, SHORT_CLIPS)
 
 
 def filled_reason(reason, short_clips):
     """Returns the reason of a finding of `Problem.SHORT`.
 
     Args:
-        reason: str. How long the clip is.
+        reason: str. Length of the clip, in words.
         short_clips: str. `"repeat"` or `"pad"`.
 
     Returns:
@@ -37,19 +28,19 @@ def filled_reason(reason, short_clips):
 
 
 def lengthen(values, count, short_clips):
-    """Fills frames or samples up to the length of a clip.
+    """Repeats or pads frames or samples to the length of a clip.
 
     The original data pipeline (DMVR, `sample_or_pad_sequence_indices` with
     `repeat_sequence`) repeats both video and audio from the beginning.
 
     Args:
         values: NumPy array of shape `(length, ...)`, with at least one entry.
-        count: int. Entries that a clip has.
+        count: int. Number of entries of a clip.
         short_clips: str. `"repeat"` starts over from the first entry, `"pad"` appends
             zeros: black frames, silence.
 
     Returns:
-        NumPy array of shape `(count, ...)`. What is longer is cut off.
+        NumPy array of shape `(count, ...)`. Longer arrays are cut.
     """
     missing = count - len(values)
     if missing <= 0:

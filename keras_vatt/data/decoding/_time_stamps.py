@@ -4,17 +4,17 @@ import math
 
 
 class PresentationClock:
-    """Tells when each frame of a stream is presented.
+    """Estimates the presentation time of each frame of a stream.
 
     Some containers (AVI) have no presentation times, and some encoders write wrong
-    ones. As the `ffmpeg` program does (`guess_correct_pts` of libavcodec), this takes
-    the decoding times where the presentation times run backward more often. A frame
-    with neither follows the one before it.
+    ones. Like the `ffmpeg` program (`guess_correct_pts` of libavcodec), this class uses
+    the decoding times if the presentation times run backward more often. A frame with
+    neither follows the previous one.
 
     Args:
         stream: `av.VideoStream` or `av.AudioStream`.
-        is_presented: bool. Whether the container has presentation times. Where it has
-            none, those of frames are guesses. Defaults to `True`.
+        is_presented: bool. Whether the container has presentation times. If it has
+            none, those of its frames are ignored. Defaults to `True`.
     """
 
     def __init__(self, stream, is_presented=True):

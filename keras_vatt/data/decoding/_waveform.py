@@ -1,54 +1,57 @@
-"""Audio of a media file by time: a mono waveform whose samples have known times."""
+"""Decodes audio of a media file by time to a mono waveform."""
 
 import itertools
 import math
 
 import numpy as np
 
+from keras_vatt.data._clip_spec import ClipSpec
 from keras_vatt.data._report import Problem
 from keras_vatt.data.decoding._filters import MAX_JITTER, resample
-from keras_vatt.data.decoding._media import open_media
+from keras_vatt.data.decoding._media import Media, MediaSource, open_media
 
-# Seconds decoded before the clip: after a seek, a codec that overlaps its blocks
-# (AAC, Opus, MP3) and the filter of the resampler need some audio to settle.
+# Seconds decoded before the clip: after a seek, codecs with overlapping blocks (AAC,
+# Opus, MP3) and the filter of the resampler need some audio to settle.
 _PREROLL = 0.5
-# Seconds decoded after the clip, for the filter of the resampler, and since time stamps
-# may run late by `MAX_JITTER`.
+# Seconds decoded after the clip: for the filter of the resampler, and because time
+# stamps may run late by `MAX_JITTER`.
 _POSTROLL = 0.05 + MAX_JITTER
-# Seconds up to which a file is decoded from its start where its time stamps don't tell
-# at which sample a block begins.
+# Latest start of a clip, in seconds, for which a file with inexact time stamps is
+# decoded from its start.
 _LINEAR_SECONDS = 60.0
-# FFmpeg stamps the short blocks of Vorbis up to 10 ms late, and what follows a seek in
-# Ogg by the page, not by the block. In raw AC-3, its rounding errors add up.
+# FFmpeg stamps the short blocks of Vorbis up to 10 ms late, and after a seek in Ogg the
+# pages instead of the blocks. In raw AC-3, its rounding errors add up.
 _INEXACT_CODECS = frozenset({"vorbis"})
 _INEXACT_FORMATS = frozenset({"ac3", "eac3", "ogg"})
-# Seconds of time stamps that tell together at which sample a file begins.
+# Seconds of time stamps from which the first sample of a file is estimated.
 _STAMPED_SECONDS = 1.0
-# Of full scale: -80 dB.
+# -80 dB of full scale.
 _SILENCE = 1e-4
 
 
-def decode_waveform(source, start, spec):
+def decode_waveform(
+    source: MediaSource | Media, start: float, spec: ClipSpec
+) -> np.ndarray:
     """Decodes the audio of one clip.
 
     Sample `i` is the one at `start + i / spec.sampling_rate` seconds, rounded to the
     nearest sample since the start of the file, so that equal audio gives equal
     waveforms in every container. Channels are averaged, after FFmpeg has mixed more
-    than two of them down to stereo. Where a file has no audio, before it starts or
-    after it ends, the waveform is zero.
+    than two of them down to stereo. The waveform is zero before the audio of the file
+    starts, in gaps, and after it ends.
 
     Args:
         source: str or path of a file, its `bytes`, a binary file object, or an open
             `keras_vatt.data.Media`.
-        start: float, seconds after the start of the file.
+        start: float. Start of the clip, in seconds after the start of the file.
         spec: `keras_vatt.data.ClipSpec`.
 
     Returns:
         NumPy array of float32, shape `(audio_samples,)`, in `[-1, 1]`.
 
     Raises:
-        MediaError: If the file has no audio stream or no sample in it, or if its audio
-            is damaged.
+        MediaError: If the file has no audio stream, if that has no samples, or if it is
+            damaged.
 
     Example:
     ```python
@@ -63,19 +66,19 @@ def decode_waveform(source, start, spec):
 
 
 def decode_samples(media, start, spec):
-    """Decodes the audio of one clip, and tells where it ends.
+    """Decodes the audio of one clip, and finds its end.
 
     Args:
         media: `keras_vatt.data.Media`.
-        start: float, seconds after the start of the file.
+        start: float. Start of the clip, in seconds after the start of the file.
         spec: `keras_vatt.data.ClipSpec`.
 
     Returns:
-        Tuple of the waveform, see `decode_waveform`, and of an int, the number of
-        samples until the last that the file has.
+        Tuple of the waveform, see `decode_waveform`, and of an int, the number of its
+        samples up to the end of the file.
 
     Raises:
-        MediaError: see `decode_waveform`.
+        MediaError: See `decode_waveform`.
     """
     rate = spec.sampling_rate
     waveform = np.zeros(spec.audio_samples, np.float32)
@@ -97,7 +100,7 @@ def decode_samples(media, start, spec):
 
 
 def _decoding_start(media, start):
-    """Returns from when to decode, in seconds; `-inf` is the start of the file."""
+    """Returns the time to decode from, in seconds; `-inf` is the start of the file."""
     start -= _PREROLL
     if start > _LINEAR_SECONDS or _has_exact_stamps(media):
         return start
@@ -128,10 +131,10 @@ def _format_of(frame):
 
 
 def _positions(frames, media, is_sought):
-    """Returns at which sample of the file each frame begins.
+    """Returns the index of the first sample of each frame in the file.
 
-    As FFmpeg does, frames are taken to follow each other unless a time stamp is off by
-    more than `MAX_JITTER`.
+    Like FFmpeg, this assumes that frames follow each other without gaps unless a time
+    stamp is off by more than `MAX_JITTER`.
     """
     rate = frames[0].sample_rate
     elapsed = np.cumsum([0, *[frame.samples for frame in frames[:-1]]])
@@ -145,10 +148,10 @@ def _positions(frames, media, is_sought):
 
 
 def _start_of_run(starts, elapsed, media, rate, is_sought):
-    """Returns where a run begins, by what the stamp of each of its frames says of it.
+    """Estimates the start of a run of frames from the time stamps of all of them.
 
-    Containers round stamps, such as to milliseconds. Many of them together tell the
-    start much more precisely.
+    Containers round time stamps, for example to milliseconds. Many of them together
+    give the start much more precisely.
     """
     if is_sought:
         starts = starts - _late_start(media) * rate
@@ -159,14 +162,14 @@ def _start_of_run(starts, elapsed, media, rate, is_sought):
     zero = -media.clock_of(0.0) * rate
     rounding = max(0.5, float(media.audio.time_base) * rate / 2)
     earliest, latest = starts.max() - rounding, starts.min() + rounding
-    if earliest > latest:  # They are off by more than rounding.
+    if earliest > latest:  # They differ by more than rounding.
         return np.median(starts) if is_sought else starts[0]
-    # Audio that begins at 0 does so exactly.
+    # Audio that begins near 0 begins at 0 exactly.
     return zero if earliest <= zero <= latest else (earliest + latest) / 2
 
 
 def _latest_start(media):
-    """Returns up to when, in seconds, a first sample counts as that of time zero.
+    """Returns the latest time, in seconds, of a first sample that counts as time zero.
 
     The first packet of some codecs (Vorbis, WMA) has no samples of its own.
     """
@@ -174,7 +177,7 @@ def _latest_start(media):
 
 
 def _late_start(media):
-    """Returns by how many seconds time stamps run late, see `_latest_start`."""
+    """Returns the delay of time stamps in seconds, see `_latest_start`."""
     if media.has_video or _has_exact_stamps(media):
         return 0.0
     first = next(media.decode(media.audio, -math.inf), None)
@@ -188,7 +191,7 @@ def _check_has_samples(media):
 
 
 def is_silent(waveform):
-    """Returns whether audio counts as silence: all of it is below -80 dB of full scale.
+    """Returns whether audio is silent: all samples are below -80 dB of full scale.
 
     Args:
         waveform: NumPy array of float in [-1, 1], any shape.
@@ -200,10 +203,7 @@ def is_silent(waveform):
 
 
 def _place(samples, waveform, first):
-    """Writes samples into the waveform, the first of them at index `first`.
-
-    Returns the index of the end of what was written.
-    """
+    """Writes samples into the waveform from index `first`; returns the end index."""
     samples = samples[max(0, -first) :]
     first = max(0, first)
     count = min(len(samples), len(waveform) - first)

@@ -1,19 +1,19 @@
-"""Positions of windows in time and of crops in space."""
+"""Positions of windows in time, and of crops in space."""
 
 import numpy as np
 
 
 def window_starts(start, end, duration, num_windows, position=None):
-    """Computes where the windows of a clip start.
+    """Computes the start of each window of a file, a segment or an array.
 
     Args:
-        start: float, seconds. Where the file, its segment or the array starts.
-        end: float, seconds. Where it ends.
-        duration: float. Seconds of a window.
-        num_windows: int. One window lies in the middle, several lie evenly spread from
-            the start to the end.
-        position: float in `[0, 1]`. Where one window lies between the start and the
-            end. Defaults to `None`, the middle.
+        start: float. Start of the file, the segment or the array, in seconds.
+        end: float. Its end, in seconds.
+        duration: float. Length of a window, in seconds.
+        num_windows: int. A single window lies in the middle; several are spread evenly
+            from the start to the end.
+        position: float in `[0, 1]`. Position of a single window between the start (0)
+            and the end (1). Defaults to `None`, the middle.
 
     Returns:
         NumPy array of float64, shape `(num_windows,)`.
@@ -29,11 +29,11 @@ def window_starts(start, end, duration, num_windows, position=None):
 
 
 def crop_positions(num_crops):
-    """Computes where crops lie along the longer side of a frame.
+    """Computes the positions of crops along the longer side of a frame.
 
     Args:
-        num_crops: int. One crop lies in the center, several lie evenly spread from one
-            end to the other.
+        num_crops: int. A single crop lies in the center; several are spread evenly
+            from one end to the other.
 
     Returns:
         Tuple of floats in [0, 1], see `decode_frames`.

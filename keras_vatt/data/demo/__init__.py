@@ -1,1 +1,1 @@
-"""A generated corpus of real media files."""
+"""A generated demo corpus of real media files."""

@@ -1,12 +1,11 @@
-"""A corpus of real mp4 files in which picture, sound and caption correspond.
+"""Generates a corpus of mp4 files whose frames, audio and captions correspond.
 
-Made on the user's machine: a coloured shape that moves, a voice that names it, and a
-caption. A parameter misaligns a share of the sounds, another one a share of the
-captions, as in videos from the web; the truth is kept in the manifest.
+Each clip has a colored shape that moves, a voice that names it, and a caption. Two
+parameters misalign a fraction of the audio and of the captions, as in videos from the
+web; the manifest has the ground truth.
 """
 
 import concurrent.futures
-import dataclasses
 import json
 import os
 import pathlib
@@ -16,91 +15,81 @@ import numpy as np
 import tqdm
 
 from keras_vatt._files import atomic_write
-from keras_vatt.data._manifest import Segment, write_manifest
+from keras_vatt.data._manifest import write_manifest
 from keras_vatt.data.decoding._encoding import encode_clip
-from keras_vatt.data.demo._moving_shapes import (
-    COMBINATIONS,
-    Appearance,
-    Combination,
-    render_moving_shape,
+from keras_vatt.data.demo._clip_plans import (
+    DURATION,
+    FRAMES_PER_SECOND,
+    NUM_FRAMES,
+    plan_test,
+    plan_train,
 )
-from keras_vatt.data.demo._speech import Utterance, synthesize_speech
+from keras_vatt.data.demo._moving_shapes import render_moving_shape
+from keras_vatt.data.demo._speech import synthesize_speech
 
-CAPTIONS = (
-    "a {colour} {shape} moving {motion}",
-    "the {shape} is {colour} and it moves {motion}",
-    "{motion} goes the {colour} {shape}",
-)
-_SENTENCE = "{colour} {shape}, {motion}"
-_VOICES = ("en-us", "en-us+m3", "en-us+f2")
-
-_FRAMES_PER_SECOND = 10
-_NUM_FRAMES = 26
-_DURATION = _NUM_FRAMES / _FRAMES_PER_SECOND
 _SAMPLING_RATE = 48_000
 
-# Gain of the compressor, at whose output the loudest sample is just below 1.
+# Gain of the compressor; the loudest sample of its output is just below 1.
 _COMPRESSION = 6.0
 
-# Clips whose speech is made by one process of the synthesizer. The speech of a clip
-# depends on the clips before it in its block, so this is part of the corpus.
+# Number of clips per process of the speech synthesizer. The speech of a clip depends on
+# the clips before it in its block, so this number determines the corpus.
 _BLOCK = 16
-_FORMAT_VERSION = 4
+_FORMAT_VERSION = 5
 _SETTINGS = "demo_corpus.json"
 _MANIFEST = "manifest.jsonl"
 
 
 def make_demo_corpus(
-    folder,
-    train_clips,
-    test_clips=120,
-    seed=0,
-    misaligned_audio=0.0,
-    misaligned_text=0.0,
-    frame_size=64,
-    workers=None,
-    progress=True,
-):
-    """Make a corpus of short videos, each showing, saying and captioning one thing.
+    folder: str | os.PathLike[str],
+    train_clips: int,
+    test_clips: int = 120,
+    seed: int = 0,
+    misaligned_audio: float = 0.0,
+    misaligned_text: float = 0.0,
+    frame_size: int = 64,
+    num_workers: int | None = None,
+    progress: bool = True,
+) -> pathlib.Path:
+    """Generates a corpus of short videos of moving shapes, with speech and captions.
 
-    A clip lasts 2.6 seconds (10 frames per second, H.264; 48 kHz mono, AAC) and is one
-    of 6 colours x 5 shapes x 4 motions: "a red star moving left". Position, size,
-    speed, shades, voice, speaking rate, pitch and the wording of the caption vary.
+    A clip lasts 2.6 seconds (10 frames per second, H.264; 48 kHz mono, AAC) and has one
+    of 6 colors x 5 shapes x 4 motions: "a red star moving left". Position, size, speed,
+    shades, voice, speaking rate, pitch and the wording of the caption vary.
 
     Training clips are drawn uniformly from the 120 combinations. The test split has
     each combination once before any comes twice, and is never misaligned.
 
-    The manifest tells for each clip the combination of the `picture`, of the `sound`
-    and of the `text`, and whether they agree: `audio_aligned`, `text_aligned`.
+    The manifest has, for each clip, the combinations of its `video`, its `audio` and
+    its `text`, and whether they agree: `audio_aligned`, `text_aligned`.
 
-    Frames, waveforms and captions depend on the arguments alone; not on `workers`, nor
-    on whether the corpus was made in one go. (The version of the encoders shapes the
-    bytes of the files.) A folder that holds the same corpus is used as it is, and one
-    that was left half-made is completed.
+    Frames, waveforms and captions depend only on the arguments, and not on
+    `num_workers` or on interruptions. (The bytes of the files also depend on the
+    version of the encoders.) A folder that has the same corpus is used unchanged, and
+    an incomplete one is completed.
 
     Args:
-        folder: str or path of a folder for this corpus alone; made if it is missing.
-        train_clips: int, clips of split `"train"`.
-        test_clips: int, clips of split `"test"`. Defaults to `120`: every combination
-            once.
+        folder: str or path of a folder for this corpus alone; created if it is missing.
+        train_clips: int. Number of clips of split `"train"`.
+        test_clips: int. Number of clips of split `"test"`. Defaults to `120`: every
+            combination once.
         seed: int. Defaults to `0`.
-        misaligned_audio: float, probability that the sound of a training clip
+        misaligned_audio: float. Probability that the audio of a training clip
             describes another combination, drawn uniformly. Defaults to `0.0`.
-        misaligned_text: float, the same for the caption, independently. Defaults to
+        misaligned_text: float. The same for the caption, independently. Defaults to
             `0.0`.
-        frame_size: int, height and width in pixels, even. Defaults to `64`.
-        workers: int, clips made at the same time, by threads. `None` stands for the
-            number of processors. Defaults to `None`.
-        progress: bool, whether to show a progress bar. Defaults to `True`.
+        frame_size: int. Height and width in pixels, even. Defaults to `64`.
+        num_workers: int. Number of clips that are generated in parallel, in threads.
+            Defaults to `None`, the number of processors.
+        progress: bool. Whether to show a progress bar. Defaults to `True`.
 
     Returns:
-        `pathlib.Path` of the folder, which `read_corpus` reads.
+        `pathlib.Path` of the folder, for `read_corpus`.
 
     Raises:
         ImportError: If espeak-ng or Pillow is missing. They come with
             `pip install "keras-vatt[demo]"`.
-        ValueError: If an argument is out of range, or if the folder holds something
-            else.
+        ValueError: If an argument is out of range, or if the folder has other files.
 
     Example:
     ```python
@@ -126,40 +115,13 @@ def make_demo_corpus(
     _check(settings)
     folder = pathlib.Path(folder)
     _claim(folder, settings)
-    plans = _plan_train(train_clips, seed, misaligned_audio, misaligned_text)
-    plans += _plan_test(test_clips, seed)
-    _make_missing(folder, plans, frame_size, workers or os.cpu_count(), progress)
+    plans = plan_train(train_clips, seed, misaligned_audio, misaligned_text)
+    plans += plan_test(test_clips, seed)
+    _make_missing(folder, plans, frame_size, num_workers or os.cpu_count(), progress)
     if not (folder / _MANIFEST).is_file():
         segments = [plan.to_segment(folder) for plan in plans]
         write_manifest(folder / _MANIFEST, segments)
     return folder
-
-
-@dataclasses.dataclass(frozen=True)
-class _Plan:
-    """Everything that makes one clip."""
-
-    path: str
-    split: str
-    picture: Combination
-    sound: Combination
-    text: Combination
-    caption: str
-    appearance: Appearance
-    utterance: Utterance
-    loudness: float
-    delay: float
-
-    def to_segment(self, folder):
-        truth = {
-            "picture": str(self.picture),
-            "sound": str(self.sound),
-            "text": str(self.text),
-            "audio_aligned": self.sound == self.picture,
-            "text_aligned": self.text == self.picture,
-        }
-        path = str(folder / self.path)
-        return Segment(path, 0.0, _DURATION, self.caption, self.split, truth)
 
 
 def _check(settings):
@@ -176,86 +138,24 @@ def _check(settings):
 
 
 def _claim(folder, settings):
-    """Mark a folder as the place of this corpus, unless it holds something else."""
+    """Reserves a folder for this corpus, unless it has other files."""
     marker = folder / _SETTINGS
     if marker.is_file():
         found = json.loads(marker.read_text(encoding="utf-8"))
         if found != settings:
             raise ValueError(
-                f"{str(folder)!r} holds another demo corpus: {found}. Choose another "
-                f"folder, or delete it to make {settings}."
+                f"{str(folder)!r} has another demo corpus: {found}. Choose another "
+                f"folder, or delete it to generate {settings}."
             )
         return
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
-        raise ValueError(f"{str(folder)!r} holds something else: choose a new folder.")
+        raise ValueError(f"{str(folder)!r} has other files. Choose a new folder.")
     with atomic_write(marker) as partial:
         partial.write_text(json.dumps(settings), encoding="utf-8")
 
 
-def _plan_train(count, seed, misaligned_audio, misaligned_text):
-    plans = []
-    for index in range(count):
-        generator = np.random.default_rng((seed, 0, index))
-        picture = COMBINATIONS[generator.integers(len(COMBINATIONS))]
-        sound = _misalign(picture, misaligned_audio, generator)
-        text = _misalign(picture, misaligned_text, generator)
-        plans.append(_plan("train", index, picture, sound, text, generator))
-    return plans
-
-
-def _plan_test(count, seed):
-    order = np.random.default_rng((seed, 2)).permutation(len(COMBINATIONS))
-    plans = []
-    for index in range(count):
-        generator = np.random.default_rng((seed, 1, index))
-        picture = COMBINATIONS[order[index % len(order)]]
-        plans.append(_plan("test", index, picture, picture, picture, generator))
-    return plans
-
-
-def _misalign(combination, probability, generator):
-    """Return another combination with a probability, else the same."""
-    # Drawn in any case, so that what a seed draws next doesn't depend on it.
-    further = generator.integers(1, len(COMBINATIONS))
-    position = COMBINATIONS.index(combination)
-    other = COMBINATIONS[(position + further) % len(COMBINATIONS)]
-    return other if generator.uniform() < probability else combination
-
-
-def _plan(split, index, picture, sound, text, generator):
-    size, reach = generator.uniform((0.34, 0.85), (0.40, 1.0))
-    column, row = generator.uniform(0.42, 0.58, size=2)
-    appearance = Appearance(
-        size=size,
-        column=column,
-        row=row,
-        reach=reach,
-        brightness=generator.uniform(0.8, 1.0),
-        shade=int(generator.integers(10, 90)),
-    )
-    utterance = Utterance(
-        text=_SENTENCE.format(**dataclasses.asdict(sound)),
-        voice=_VOICES[generator.integers(len(_VOICES))],
-        rate=int(generator.integers(150, 165)),
-        pitch=int(generator.integers(45, 55)),
-    )
-    template = CAPTIONS[generator.integers(len(CAPTIONS))]
-    return _Plan(
-        path=f"{split}/{index:06d}.mp4",
-        split=split,
-        picture=picture,
-        sound=sound,
-        text=text,
-        caption=template.format(**dataclasses.asdict(text)),
-        appearance=appearance,
-        utterance=utterance,
-        loudness=generator.uniform(0.7, 0.95),
-        delay=generator.uniform(0.1, 0.15),
-    )
-
-
-def _make_missing(folder, plans, frame_size, workers, progress):
+def _make_missing(folder, plans, frame_size, num_workers, progress):
     missing = [
         block
         for block in _blocks(plans)
@@ -272,17 +172,17 @@ def _make_missing(folder, plans, frame_size, workers, progress):
 
     total = sum(map(len, missing))
     with (
-        tqdm.tqdm(desc="making clips", total=total, disable=not progress) as bar,
-        # Threads are enough: the encoders and the synthesizer run without the
+        tqdm.tqdm(desc="generating clips", total=total, disable=not progress) as bar,
+        # Threads are enough: the encoders and the synthesizer run without the global
         # interpreter lock.
-        concurrent.futures.ThreadPoolExecutor(workers) as pool,
+        concurrent.futures.ThreadPoolExecutor(num_workers) as pool,
     ):
         for made in pool.map(make, missing):
             bar.update(made)
 
 
 def _blocks(plans):
-    """Divide plans into blocks that lie within one split."""
+    """Yields blocks of plans; each block has clips of one split."""
     for split in ("train", "test"):
         of_split = [plan for plan in plans if plan.split == split]
         for first in range(0, len(of_split), _BLOCK):
@@ -294,20 +194,20 @@ def _make_block(folder, block, frame_size):
     for plan, waveform in zip(block, waveforms, strict=True):
         encode_clip(
             folder / plan.path,
-            render_moving_shape(plan.picture, plan.appearance, _NUM_FRAMES, frame_size),
-            _FRAMES_PER_SECOND,
+            render_moving_shape(plan.video, plan.appearance, NUM_FRAMES, frame_size),
+            FRAMES_PER_SECOND,
             _to_track(waveform, rate, plan),
             _SAMPLING_RATE,
         )
 
 
 def _to_track(speech, rate, plan):
-    """Return the sound of a whole clip: silence, speech, silence."""
+    """Returns the audio of a whole clip: silence, speech, silence."""
     speech = _resample(speech, rate)
-    # Compressed as broadcast speech is: soft sounds come close to loud ones.
+    # Dynamic range compression as in broadcast speech: soft parts become louder.
     speech = np.tanh(_COMPRESSION * speech / np.abs(speech).max())
     speech *= plan.loudness
-    track = np.zeros(round(_DURATION * _SAMPLING_RATE), np.float32)
+    track = np.zeros(round(DURATION * _SAMPLING_RATE), np.float32)
     first = round(plan.delay * _SAMPLING_RATE)
     track[first : first + len(speech)] = speech
     return track

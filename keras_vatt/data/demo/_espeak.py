@@ -1,10 +1,10 @@
-"""A process that speaks with espeak-ng: utterances in, 16-bit samples out.
+"""Script that synthesizes speech with espeak-ng: utterances in, 16-bit samples out.
 
-`_speech.py` runs this file as a script, with nothing but the standard library, and
-never imports it. The library keeps state that nothing resets (the
-position in a table of pitch variations, the gain), so that the sound of an utterance
-depends on all that were spoken before it in the same process. A fresh process for
-each list of utterances makes it depend on that list alone.
+`_speech.py` runs this file as a script, with the standard library only, and never
+imports it. The library has state that can't be reset (the position in a table of pitch
+variations, the gain), so the samples of an utterance depend on all utterances before it
+in the same process. With one process per list of utterances, they depend on that list
+only.
 
 Reads a JSON object from standard input: `library` and `data` (paths), `utterances`
 (objects with `text`, `voice`, `rate`, `pitch`). Writes the sampling rate, then for
@@ -36,7 +36,7 @@ def _main():
         _AUDIO_OUTPUT_SYNCHRONOUS, 0, request["data"].encode(), _INITIALIZE_DONT_EXIT
     )
     if rate <= 0:
-        sys.exit(f"espeak-ng can't use its data in {request['data']}")
+        sys.exit(f"espeak-ng can't read its data in {request['data']}")
     library.espeak_ng_SetRandSeed(ctypes.c_long(1))
     chunks = []
 
@@ -52,8 +52,8 @@ def _main():
     for utterance in request["utterances"]:
         chunks.clear()
         _speak(library, utterance)
-        sound = b"".join(chunks)
-        output.write(struct.pack("=i", len(sound) // 2) + sound)
+        samples = b"".join(chunks)
+        output.write(struct.pack("=i", len(samples) // 2) + samples)
 
 
 def _speak(library, utterance):

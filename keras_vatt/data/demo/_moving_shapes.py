@@ -1,4 +1,4 @@
-"""Pictures of the demo corpus: a coloured shape that moves across the frame."""
+"""Frames of the demo corpus: a colored shape that moves across the frame."""
 
 import dataclasses
 import itertools
@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-COLOURS = {
+COLORS = {
     "red": (225, 40, 40),
     "orange": (245, 140, 30),
     "yellow": (240, 225, 60),
@@ -18,47 +18,48 @@ SHAPES = ("circle", "square", "triangle", "star", "cross")
 # Direction as (column, row) on the screen.
 MOTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
-# Shapes are drawn this much larger and scaled down, for smooth edges.
+# Factor by which shapes are drawn larger and then scaled down, for smooth edges.
 _OVERSAMPLING = 4
-# How strong the track of a shape is beside the shape itself.
+# Opacity of the track of a shape, relative to the shape.
 _TRACK = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Combination:
-    """What a demo clip shows, says or is captioned with.
+    """Content of the video, the audio or the caption of a demo clip.
 
     Args:
-        colour: str, a key of `COLOURS`.
+        color: str, a key of `COLORS`.
         shape: str, one of `SHAPES`.
         motion: str, a key of `MOTIONS`.
     """
 
-    colour: str
+    color: str
     shape: str
     motion: str
 
     def __str__(self):
-        return f"{self.colour} {self.shape} {self.motion}"
+        return f"{self.color} {self.shape} {self.motion}"
 
 
 COMBINATIONS = tuple(
-    itertools.starmap(Combination, itertools.product(COLOURS, SHAPES, MOTIONS))
+    itertools.starmap(Combination, itertools.product(COLORS, SHAPES, MOTIONS))
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Appearance:
-    """How a combination looks in one clip.
+    """Appearance of a combination in one clip.
 
     Args:
-        size: float in `(0, 1)`, height and width of the shape as a share of the frame.
-        column: float in `[0, 1]`, where it starts: `0` is at the left edge of the
-            frame, `1` at the right edge.
-        row: float in `[0, 1]`, the same from the upper edge to the lower.
-        reach: float in `[0, 1]`, how much of the way to the edge it goes.
-        brightness: float in `[0, 1]`, factor of its colour.
-        shade: int in `[0, 255]`, grey of the background.
+        size: float in `(0, 1)`. Height and width of the shape, as a fraction of the
+            frame.
+        column: float in `[0, 1]`. Start position: `0` is at the left edge of the frame,
+            `1` at the right edge.
+        row: float in `[0, 1]`. The same from the upper edge to the lower one.
+        reach: float in `[0, 1]`. Fraction of the distance to the edge that it moves.
+        brightness: float in `[0, 1]`. Factor of its color.
+        shade: int in `[0, 255]`. Gray level of the background.
     """
 
     size: float
@@ -70,10 +71,10 @@ class Appearance:
 
 
 def render_moving_shape(combination, appearance, num_frames, frame_size):
-    """Draw the frames of a shape that moves towards an edge of the frame.
+    """Renders a shape that moves toward an edge of the frame.
 
-    It starts fast and slows down until it stands still in the last frame, and leaves
-    a track of its colour, half as strong.
+    It starts fast and slows down until it stops in the last frame, and leaves a track
+    of its color with half its opacity.
 
     Args:
         combination: `Combination`.
@@ -99,7 +100,7 @@ def render_moving_shape(combination, appearance, num_frames, frame_size):
     """
     size = round(appearance.size * frame_size)
     coverage = _draw(combination.shape, size)[..., np.newaxis]
-    colour = np.array(COLOURS[combination.colour]) * appearance.brightness
+    color = np.array(COLORS[combination.color]) * appearance.brightness
     frames = np.empty((num_frames, frame_size, frame_size, 3), np.uint8)
     track = np.zeros((frame_size, frame_size, 1))
     corners = _path(combination.motion, appearance, num_frames) * frame_size
@@ -108,12 +109,12 @@ def render_moving_shape(combination, appearance, num_frames, frame_size):
         track[here] = np.maximum(track[here], _TRACK * coverage)
         covered = track.copy()
         covered[here] = np.maximum(covered[here], coverage)
-        frame[:] = np.round(appearance.shade + covered * (colour - appearance.shade))
+        frame[:] = np.round(appearance.shade + covered * (color - appearance.shade))
     return frames
 
 
 def _path(motion, appearance, num_frames):
-    """Return the left and upper end of the shape in each frame, shape `(frames, 2)`."""
+    """Returns the left and upper end of the shape in each frame, `(frames, 2)`."""
     direction = np.array(MOTIONS[motion])
     free = 1 - appearance.size
     start = free * np.array((appearance.column, appearance.row))
@@ -124,12 +125,12 @@ def _path(motion, appearance, num_frames):
 
 
 def _draw(shape, size):
-    """Return the share of each pixel that a shape covers, shape `(size, size)`."""
+    """Returns the fraction of each pixel that a shape covers, `(size, size)`."""
     try:
         from PIL import Image, ImageDraw
     except ImportError as error:
         raise ImportError(
-            "Pictures need Pillow, which is not installed: "
+            "The demo corpus needs Pillow. Install it with: "
             'pip install "keras-vatt[demo]"'
         ) from error
     large = size * _OVERSAMPLING
@@ -145,7 +146,7 @@ def _draw(shape, size):
 
 
 def _corners(shape):
-    """Return the corners of a polygon within the unit square, as `(column, row)`."""
+    """Returns the corners of a polygon in the unit square, as `(column, row)`."""
     if shape == "square":
         return (0, 0), (1, 0), (1, 1), (0, 1)
     if shape == "triangle":

@@ -1,4 +1,4 @@
-"""Synthetic speech by espeak-ng, the same on every run."""
+"""Deterministic speech synthesis with espeak-ng."""
 
 import dataclasses
 import json
@@ -6,6 +6,7 @@ import pathlib
 import struct
 import subprocess
 import sys
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -14,14 +15,14 @@ _PROCESS = pathlib.Path(__file__).with_name("_espeak.py")
 
 @dataclasses.dataclass(frozen=True)
 class Utterance:
-    """Something to say, and how.
+    """A text to speak, and the voice, rate and pitch to speak it with.
 
     Args:
-        text: str, English.
-        voice: str, a voice of espeak-ng, such as `"en-us"` or, with a variant,
+        text: str. English text.
+        voice: str. A voice of espeak-ng, such as `"en-us"` or, with a variant,
             `"en-us+f2"`. Defaults to `"en-us"`.
-        rate: int, words per minute. Defaults to `175`.
-        pitch: int, from 0 to 99. Defaults to `50`.
+        rate: int. Words per minute. Defaults to `175`.
+        pitch: int. From 0 to 99. Defaults to `50`.
     """
 
     text: str
@@ -30,14 +31,16 @@ class Utterance:
     pitch: int = 50
 
 
-def synthesize_speech(utterances):
-    """Speak utterances with espeak-ng.
+def synthesize_speech(
+    utterances: Iterable[Utterance],
+) -> tuple[list[np.ndarray], int]:
+    """Synthesizes speech with espeak-ng.
 
-    The sound of an utterance depends on the list up to it, and on nothing else: the
-    speech synthesizer runs in a process of its own.
+    The waveform of an utterance depends only on it and on those before it in the list,
+    since the speech synthesizer runs in a new process.
 
     Args:
-        utterances: List of `Utterance`.
+        utterances: Iterable of `Utterance`.
 
     Returns:
         Tuple of a list of NumPy arrays of float32, shape `(samples,)`, in `[-1, 1]`,
@@ -45,7 +48,7 @@ def synthesize_speech(utterances):
 
     Raises:
         ImportError: If espeak-ng is not installed.
-        RuntimeError: If espeak-ng can't speak an utterance.
+        RuntimeError: If espeak-ng can't synthesize an utterance.
 
     Example:
     ```python
@@ -58,7 +61,7 @@ def synthesize_speech(utterances):
     rows = [dataclasses.asdict(utterance) for utterance in utterances]
     request = {"library": library, "data": data, "utterances": rows}
     process = subprocess.run(
-        # Isolated and without site packages: it needs none, and starts faster.
+        # Isolated and without site packages, which it does not need, it starts faster.
         [sys.executable, "-I", "-S", str(_PROCESS)],
         input=json.dumps(request).encode(),
         capture_output=True,
@@ -75,7 +78,7 @@ def _espeak_paths():
         import espeakng_loader
     except ImportError as error:
         raise ImportError(
-            "Speech needs espeak-ng, which is not installed: "
+            "Speech synthesis needs espeak-ng. Install it with: "
             'pip install "keras-vatt[demo]"'
         ) from error
     return espeakng_loader.get_library_path(), espeakng_loader.get_data_path()

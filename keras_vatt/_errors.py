@@ -1,0 +1,18 @@
+"""The base class of the errors that a user can fix."""
+
+
+class KerasVATTError(Exception):
+    """An error in a user's files, settings or arguments, rather than a defect.
+
+    Its message says what is wrong and what to do. All error classes of this package
+    inherit it, most of them together with a built-in class such as `ValueError`. The
+    command line prints it as one line, without a traceback.
+
+    Example:
+    ```python
+    try:
+        model = keras_vatt.VATT.from_preset("runs/first/preset")
+    except keras_vatt.KerasVATTError as error:
+        print(error)
+    ```
+    """

@@ -1,0 +1,282 @@
+"""The clips of a corpus by index: decoded, tokenized, and masked if incomplete."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import logging
+from collections.abc import Iterable
+
+import numpy as np
+
+from keras_vatt._printable import printable_line
+from keras_vatt.data._captions import CaptionOrder
+from keras_vatt.data._clip import Clip, decode_clip
+from keras_vatt.data._clip_elements import (
+    Element,
+    Tokenize,
+    find_wordless_captions,
+    make_element,
+)
+from keras_vatt.data._clip_spec import ClipSpec
+from keras_vatt.data._clip_starts import (
+    is_short_file,
+    length_reason,
+    possible_starts,
+    probe_all,
+)
+from keras_vatt.data._manifest import Segment
+from keras_vatt.data._report import CorpusReport, Finding, Problem
+from keras_vatt.data.decoding._file_errors import (
+    MediaError,
+    any_error_of,
+    check_on_error,
+)
+from keras_vatt.data.decoding._short_clips import check_short_clips, filled_reason
+from keras_vatt.data.decoding._waveform import is_silent
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class ClipSource:
+    """The clips of a corpus, decoded on access.
+
+    There is one clip per segment. A segment longer than a clip is cut: in training at
+    a random position, otherwise in its middle. A shorter one is widened around its
+    center, within the file. A file shorter than a clip is repeated from its beginning,
+    or filled as `short_clips` says. Segments of missing or unreadable files are
+    skipped. `report` lists them all.
+
+    An element is a dict of NumPy arrays:
+
+    | key | dtype | shape |
+    |---|---|---|
+    | `video` | uint8 | `(num_frames, frame_size, frame_size, 3)` |
+    | `audio` | float32, in `[-1, 1]` | `(audio_samples, 1)` |
+    | `text` | int32, 0 = padding | `(candidates, words)` |
+    | `audio_mask`, `text_mask` | float32, 1 = present | `()` |
+
+    If a file has no audio or only silence, `audio` and `audio_mask` are zero. Without a
+    caption, or with one in which `tokenize` finds no words, `text` and `text_mask` are
+    zero.
+
+    Args:
+        segments: List of `Segment`. It must have all segments of a file: captions of
+            neighboring segments are candidates.
+        spec: `ClipSpec`.
+        tokenize: Callable from a list of n strings to an integer array of shape
+            `(n, words)`.
+        candidates: int, captions for each clip, see `nearest_captions`. Defaults to
+            `5`, as in pre-training of VATT; retrieval is measured with `1`.
+        training: bool, whether clips are cut at random: in time, and in space along
+            the longer side of the frames. Defaults to `False`.
+        seed: int, for training: the seed, the epoch and the index of a clip determine
+            how it is cut. Defaults to `0`.
+        findings: Findings of `read_corpus`, to be included in the report. Defaults to
+            `()`.
+        num_workers: int, number of files whose headers are read in parallel. Defaults
+            to `None`, the number of processors.
+        short_clips: str. How a file that is shorter than a clip is filled: `"repeat"`
+            starts over from its beginning, `"pad"` appends black frames and silence,
+            `"error"` skips the file. Defaults to `"repeat"`.
+        on_error: str. `"skip"` skips clips that can't be used, and reports them;
+            `"raise"` raises an error: here, if the headers of a file show it,
+            otherwise when the clip is decoded. Defaults to `"skip"`.
+
+    Raises:
+        MediaError: If a clip can't be used and `on_error` is `"raise"`.
+        ValueError: If `candidates` is not positive, if `tokenize` returns an array
+            of another shape, or if `short_clips` or `on_error` is unknown.
+
+    Example:
+    ```python
+    import numpy as np
+    from keras_vatt.data import ClipSource, ClipSpec, make_demo_corpus, read_corpus
+
+    corpus = make_demo_corpus("demo", train_clips=2, test_clips=2, progress=False)
+    segments, findings = read_corpus(corpus)
+
+    def tokenize(texts):
+        return np.array([[len(word) for word in text.split()][:3] for text in texts])
+
+    spec = ClipSpec(num_frames=8, frame_size=64)
+    source = ClipSource(segments, spec, tokenize, candidates=1, findings=findings)
+    source[0]["video"].shape  # (8, 64, 64, 3)
+    print(source.report)
+    ```
+    """
+
+    def __init__(
+        self,
+        segments: list[Segment],
+        spec: ClipSpec,
+        tokenize: Tokenize,
+        candidates: int = 5,
+        training: bool = False,
+        seed: int = 0,
+        findings: Iterable[Finding] = (),
+        num_workers: int | None = None,
+        short_clips: str = "repeat",
+        on_error: str = "skip",
+    ) -> None:
+        if candidates < 1:
+            raise ValueError(f"`candidates` must be positive. Received: {candidates}")
+        check_short_clips(short_clips)
+        check_on_error(on_error)
+        self.spec = spec
+        self.tokenize = tokenize
+        self.candidates = candidates
+        self.training = training
+        self.seed = seed
+        self.short_clips = short_clips
+        self.on_error = on_error
+        self.segments = []
+        self._starts = []
+        self._positions = []
+        self._findings = list(findings)
+        self._found_later = {}
+        paths = list(dict.fromkeys(segment.path for segment in segments))
+        infos = dict(zip(paths, probe_all(paths, num_workers), strict=True))
+        of_file = collections.defaultdict(list)
+        for segment in segments:
+            self._add(segment, infos[segment.path], len(of_file[segment.path]))
+            of_file[segment.path].append(segment)
+        self._caption_orders = {
+            path: CaptionOrder(neighbors) for path, neighbors in of_file.items()
+        }
+        self._findings += find_wordless_captions(self.segments, tokenize)
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    def __getitem__(self, index: int) -> Element:
+        return self.clip(index)
+
+    def clip(self, index: int, epoch: int = 0) -> Element:
+        """Returns one element.
+
+        Args:
+            index: int. Index of the clip.
+            epoch: int. Pass over the corpus, in training. Defaults to `0`.
+
+        Returns:
+            A dict of NumPy arrays.
+
+        Raises:
+            MediaError: If the clip can't be decoded. It is added to `report`.
+        """
+        decoded = self.decode(index, epoch)
+        return make_element(decoded, self.spec, self.tokenize, self.candidates)
+
+    def decode(self, index: int, epoch: int = 0) -> Clip:
+        """Decodes one clip without tokenizing it.
+
+        Args:
+            index: int. Index of the clip.
+            epoch: int. Pass over the corpus, in training. Defaults to `0`.
+
+        Returns:
+            A `Clip`.
+
+        Raises:
+            MediaError: If the clip can't be decoded. It is added to `report`.
+        """
+        segment = self.segments[index]
+        start, crop_position = self._cut(index, epoch)
+        try:
+            with any_error_of(segment.path):
+                frames, waveform = decode_clip(
+                    segment.path, start, self.spec, crop_position, self.short_clips
+                )
+        except MediaError as error:
+            self._found(index, error.problem, error.reason)
+            raise
+        if waveform is not None and is_silent(waveform):
+            self._found(index, Problem.SILENT, "has only silence")
+            waveform = None
+        return Clip(frames, waveform, self.captions(index))
+
+    def captions(self, index: int) -> list[str]:
+        """Returns the caption candidates of a clip, see `nearest_captions`."""
+        order = self._caption_orders[self.segments[index].path]
+        return order.nearest(self._positions[index], self.candidates)
+
+    @property
+    def report(self) -> CorpusReport:
+        """The current `CorpusReport`; decoding may still add findings."""
+        later = self._found_later.copy()
+        skipped = {
+            index for index, problem in later if problem.consequence == "skipped"
+        }
+        return CorpusReport(
+            len(self) - len(skipped), (*self._findings, *later.values())
+        )
+
+    @property
+    def num_found_later(self) -> int:
+        """Number of problems that were found while decoding."""
+        return len(self._found_later)
+
+    def recall(self, findings: Iterable[Finding]) -> None:
+        """Adds the problems that an earlier process found while decoding the clips.
+
+        Args:
+            findings: Iterable of `Finding`, such as those of a report that an
+                interrupted run has saved. Those of other segments are ignored.
+
+        Raises:
+            MediaError: If a clip was skipped and `on_error` is `"raise"`.
+        """
+        known = {(finding.problem, finding.where) for finding in self._findings}
+        indices = collections.defaultdict(list)
+        for index, segment in enumerate(self.segments):
+            indices[str(segment)].append(index)
+        for finding in findings:
+            if (finding.problem, finding.where) in known:
+                continue
+            finding = dataclasses.replace(finding, split=None)
+            for index in indices.get(finding.where, ()):
+                self._found_later.setdefault((index, finding.problem), finding)
+                self._raise_if_wanted(finding)
+
+    def _raise_if_wanted(self, finding):
+        is_skipped = finding.problem.consequence == "skipped"
+        if is_skipped and self.on_error == "raise":
+            raise MediaError(finding.where, finding.problem, finding.reason)
+
+    def _add(self, segment, info, position):
+        try:
+            starts = possible_starts(segment, info, self.spec, self.short_clips)
+        except MediaError as error:
+            finding = Finding(error.problem, str(segment), error.reason)
+            self._raise_if_wanted(finding)
+            self._findings.append(finding)
+            return
+        self.segments.append(segment)
+        self._starts.append(starts)
+        self._positions.append(position)
+        if is_short_file(info, self.spec):
+            reason = filled_reason(length_reason(info, self.spec), self.short_clips)
+            self._findings.append(Finding(Problem.SHORT, str(segment), reason))
+        if not info.has_audio:
+            reason = "has no audio that can be decoded"
+            self._findings.append(Finding(Problem.NO_AUDIO, str(segment), reason))
+        if not segment.caption:
+            reason = "has no caption"
+            self._findings.append(Finding(Problem.NO_CAPTION, str(segment), reason))
+
+    def _cut(self, index, epoch):
+        """Returns the start of a clip, in seconds, and the position of its crop."""
+        earliest, latest = self._starts[index]
+        if not self.training:
+            return (earliest + latest) / 2, 0.5
+        generator = np.random.default_rng((self.seed, epoch, index))
+        return generator.uniform(earliest, latest), generator.uniform()
+
+    def _found(self, index, problem, reason):
+        if (index, problem) in self._found_later:
+            return
+        finding = Finding(problem, str(self.segments[index]), reason)
+        self._found_later[index, problem] = finding
+        where = printable_line(f"{finding.where} {reason}")
+        _LOGGER.warning("%s: %s", problem.consequence, where)
