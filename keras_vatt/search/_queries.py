@@ -10,14 +10,23 @@ from keras_vatt.data.decoding._waveform import is_silent
 from keras_vatt.inference._common_spaces import common_spaces, fuse
 from keras_vatt.search._errors import MediaIndexError
 
-# What is looked for, by what is asked with.
+# Columns of embeddings in an index, and the modalities of a window that has one. `both`
+# is the mean of the unit vectors of video and audio, where they lie in one space.
+EMBEDDINGS = {
+    "video_to_text": ("video",),
+    "video_to_audio": ("video",),
+    "audio_to_video": ("audio",),
+    "both": ("video", "audio"),
+}
+
+# The default modality of the windows, by the modalities of the query.
 _DEFAULTS = {
     ("text",): "video",
     ("audio",): "video",
     ("video",): "audio",
     ("audio", "video"): "both",
 }
-_SOUGHT = {"video": ("video",), "audio": ("audio",), "both": ("video", "audio")}
+_COMPARED = {"video": ("video",), "audio": ("audio",), "both": ("video", "audio")}
 
 
 def comparison(model, kinds, modality=None):
@@ -37,11 +46,11 @@ def comparison(model, kinds, modality=None):
         MediaIndexError: if the model has no space in which they can be compared.
     """
     modality = modality or _DEFAULTS[tuple(sorted(kinds))]
-    if modality not in _SOUGHT:
+    if modality not in _COMPARED:
         raise MediaIndexError(
             f"`modality` is 'video' or 'audio', or 'both'. Received: {modality!r}"
         )
-    wanted = {*kinds, *_SOUGHT[modality]}
+    wanted = {*kinds, *_COMPARED[modality]}
     missing = wanted - set(model.backbone.modalities)
     if missing:
         raise MediaIndexError(
@@ -49,11 +58,31 @@ def comparison(model, kinds, modality=None):
         )
     for space in common_spaces(model).values():
         if wanted <= set(space):
-            names = tuple(f"{name}_{space[name]}" for name in _SOUGHT[modality])
+            names = tuple(f"{name}_{space[name]}" for name in _COMPARED[modality])
             return {kind: space[kind] for kind in kinds}, names
     raise MediaIndexError(
         "This model has no common space for text and audio: look for videos by text, "
         "or take a model with a `keras_vatt.layers.JointBridgeHead`."
+    )
+
+
+def column_of(names: tuple[str, ...]) -> str:
+    """Returns the column of an index with the embeddings that are compared.
+
+    Args:
+        names: tuple of the name of an embedding, or of one of video and one of audio.
+
+    Raises:
+        MediaIndexError: if there are no such embeddings.
+    """
+    known = [EMBEDDINGS.get(name) for name in names]
+    if len(known) == 1 and known[0] is not None:
+        return names[0]
+    if sorted(known, key=str) == [("audio",), ("video",)]:
+        return "both"
+    raise MediaIndexError(
+        "`matrix` must be the name of an embedding, or a tuple of one of video and one "
+        f"of audio. Received: {names!r}"
     )
 
 
