@@ -46,8 +46,8 @@ def add_arguments(parser):
         "--short-clips",
         choices=SHORT_CLIPS,
         default="repeat",
-        help="whether a file shorter than a clip is repeated from its beginning, padded "
-        "with black frames and silence, or skipped",
+        help="whether a file shorter than a clip is repeated from its beginning, "
+        "padded with black frames and silence, or skipped",
     )
     parser.add_argument(
         "--on-error",

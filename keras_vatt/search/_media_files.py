@@ -159,13 +159,16 @@ class _Scan:
         return None
 
     def _add_stamped(self, path):
+        name = self._name_of(path)
+        if not _is_utf_8(name):
+            self._ignore(path, "has a name that is not UTF-8: rename it")
+            return
         try:
             status = path.stat()
         except OSError as error:  # It was removed meanwhile.
             self._ignore(path, f"can't be read ({error.strerror})")
             return
-        name, modified = self._name_of(path), status.st_mtime_ns
-        self.files.append(MediaFile(name, status.st_size, modified))
+        self.files.append(MediaFile(name, status.st_size, status.st_mtime_ns))
 
     def _add_unlisted(self, error):
         reason = f"is a folder that can't be listed ({error.strerror})"
@@ -180,3 +183,11 @@ class _Scan:
 
     def _is_inside(self, path):
         return pathlib.Path(path).is_relative_to(self._resolved)
+
+
+def _is_utf_8(name):
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:  # For bytes that Python keeps as surrogates.
+        return False
+    return True

@@ -39,9 +39,11 @@ def edit_rows(folder, change):
     database.open_table("windows").add(rows, on_bad_vectors="null")
 
 
-def replace_rows(folder, rows):
+def replace_rows(folder, rows, **options):
     """Replaces the table of windows by any other table."""
-    lancedb.connect(folder).create_table("windows", rows, mode="overwrite")
+    options = {"on_bad_vectors": "null"} | options
+    database = lancedb.connect(folder)
+    database.create_table("windows", rows, mode="overwrite", **options)
 
 
 def content(folder):
