@@ -65,8 +65,9 @@ def writing(location):
 
 
 def _is_panic(error):
-    # The class of the Rust bindings is none of `Exception`, and has no public name.
-    return type(error).__name__ == "PanicException"
+    # Damaged files make LanceDB panic. Its classes of such errors have no public names,
+    # and one of them is no `Exception`.
+    return type(error).__name__ in ("PanicException", "RustPanic")
 
 
 def _first_line(why):
