@@ -40,7 +40,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--num-workers",
         type=int,
-        help="threads that decode files; by default one per processor and a few more",
+        help="threads that decode files; by default one per processor",
     )
     parser.add_argument(
         "--short-clips",

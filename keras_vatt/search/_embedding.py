@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import typing
 
-import numpy as np
-import tqdm
-
 from keras_vatt.data._report import CorpusReport
+from keras_vatt.data.decoding._file_errors import check_on_error
 from keras_vatt.data.decoding._short_clips import check_short_clips
-from keras_vatt.inference._common_spaces import common_spaces, fuse
+from keras_vatt.inference._common_spaces import common_spaces
+from keras_vatt.inference._pipeline import embed
 from keras_vatt.search._errors import MediaIndexError
 from keras_vatt.search._locations import open_store
 from keras_vatt.search._media_files import find_media
 from keras_vatt.search._model_identity import model_identity
 from keras_vatt.search._unit_rows import unit_rows
-from keras_vatt.search._windows import DecodingRules, cut_files, decode_windows
+from keras_vatt.search._windows import DecodingRules, WindowReader
 
 if typing.TYPE_CHECKING:
     from keras_vatt.models import VATT
@@ -41,7 +40,7 @@ def embed_folder(
     Every video or audio file under the folder is cut into equal windows of about
     `window_seconds`. The clip in the middle of each window is embedded: into `to_text`
     and `to_audio` if it has video, into `to_video` if it has audio that is not silent.
-    One batch of decoded clips is in memory at a time.
+    Two batches of decoded clips are in memory at most.
 
     The index is a LanceDB database in a local folder or in an object store
     (`pip install "keras-vatt[search]"`). Its table `windows` has a row per window,
@@ -75,8 +74,8 @@ def embed_folder(
             overlap; longer ones leave out some of the media. Defaults to `None`, the
             length of the clip.
         batch_size: int. Clips that are embedded at a time. Defaults to `32`.
-        num_workers: int. Number of threads that decode files. Defaults to `None`, one
-            per processor and a few more.
+        num_workers: int. Number of threads that decode files. Defaults to `None`, the
+            number of processors.
         progress: bool. Whether a progress bar is shown. Defaults to `True`.
         short_clips: string. Rule for files that are shorter than a clip: `"repeat"`
             starts again from the beginning, `"pad"` appends black frames and silence,
@@ -118,10 +117,7 @@ def embed_folder(
     """
     _check_model(model)
     check_short_clips(short_clips)
-    if on_error not in ("skip", "raise"):
-        raise ValueError(
-            f"`on_error` must be 'skip' or 'raise'. Received: on_error={on_error!r}"
-        )
+    check_on_error(on_error)
     if batch_size < 1:
         raise MediaIndexError(f"`batch_size` must be positive. Received: {batch_size}")
     seconds = _checked_seconds(window_seconds, model.preprocessor.clip_spec)
@@ -140,103 +136,45 @@ def embed_folder(
         header["allow_outside"] = True
     from keras_vatt.search._index_run import IndexRun  # It needs LanceDB.
 
-    run = IndexRun(store, header)
+    run = IndexRun(store, header, _fused_embeddings(model), batch_size)
     rules = DecodingRules(short_clips, on_error, allow_outside)
-    infos = {}
-    windows, unreadable = cut_files(files, folder, seconds, num_workers, rules, infos)
-    missing = run.missing(windows)
-    encoder = _Encoder(model, folder, batch_size, num_workers, rules, infos)
-    with tqdm.tqdm(
-        total=len(windows),
-        initial=len(windows) - len(missing),
+    spec, modalities = model.preprocessor.clip_spec, model.backbone.modalities
+    reader = WindowReader(folder, spec, modalities, rules)
+    windows, unreadable = reader.cut(files, seconds, num_workers)
+    embed(
+        windows,
+        reader.decode,
+        _encoder_of(model),
+        run,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        on_error=on_error,
+        progress=progress,
         unit="window",
-        disable=not progress,
-    ) as bar:
-        try:
-            for first in range(0, len(missing), batch_size):
-                batch = missing[first : first + batch_size]
-                run.add(encoder.encode(batch))
-                bar.update(len(batch))
-        finally:
-            # Only whole batches are kept: those of the next run are then the same.
-            run.commit()
+    )
     return run.finish(windows, [*ignored, *unreadable], approximate)
 
 
-class _Encoder:
-    """Decodes a batch of windows and lets the model embed it."""
+def _encoder_of(model):
+    """Returns a function from a batch of clips to unit vectors by name."""
 
-    def __init__(self, model, folder, batch_size, num_workers, rules, infos):
-        self._model = model
-        self._folder = folder
-        self._batch_size = batch_size
-        self._num_workers = num_workers
-        self._rules = rules
-        self._infos = infos
-        self._fused = _fused_embeddings(model)
-
-    def encode(self, windows):
-        from keras_vatt.search._stored_windows import EmbeddedWindows
-
-        decoded = decode_windows(
-            windows,
-            self._folder,
-            self._model.preprocessor.clip_spec,
-            self._model.backbone.modalities,
-            self._num_workers,
-            self._rules,
-            self._infos,
-        )
-        clips = {
-            "video": {i: d.frames for i, d in enumerate(decoded)},
-            "audio": {i: d.waveform for i, d in enumerate(decoded)},
-        }
-        embeddings = {}
-        for modality, given in clips.items():
-            given = {i: clip for i, clip in given.items() if clip is not None}
-            if given:
-                outputs = self._embed(modality, list(given.values()))
-                for name, matrix in outputs.items():
-                    embeddings[f"{modality}_{name}"] = list(given), matrix
-        if self._fused and self._fused & set(embeddings):
-            parts = [embeddings[n] for n in sorted(self._fused & set(embeddings))]
-            embeddings["both"] = _fuse(parts, len(windows))
-        findings = {i: list(d.findings) for i, d in enumerate(decoded) if d.findings}
-        return EmbeddedWindows(windows, embeddings, findings)
-
-    def _embed(self, modality, clips):
-        batch = np.stack(clips)
-        if modality == "audio":
-            batch = batch[..., np.newaxis]
-        # One shape for all batches: it is compiled once.
-        empty = np.zeros((self._batch_size - len(batch), *batch.shape[1:]), batch.dtype)
-        outputs = self._model.encode(
-            **{modality: np.concatenate([batch, empty])}, batch_size=self._batch_size
-        )[modality]
+    def encode(modality, batch):
+        outputs = model.encode(**{modality: batch}, batch_size=len(batch))[modality]
         return {
-            name: unit_rows(outputs[name][: len(batch)])
-            for name in outputs
+            name: unit_rows(rows)
+            for name, rows in outputs.items()
             if name.startswith("to_")
         }
+
+    return encode
 
 
 def _fused_embeddings(model):
     """Returns the names of the embeddings whose mean is compared, if there are any."""
     for space in common_spaces(model).values():
         if {"video", "audio"} <= set(space):
-            return {f"{name}_{space[name]}" for name in ("video", "audio")}
-    return set()
-
-
-def _fuse(parts, count):
-    """Returns the numbers of the windows with any of some embeddings, and the means."""
-    dense = []
-    for numbers, matrix in parts:
-        rows = np.zeros((count, matrix.shape[1]))
-        rows[numbers] = matrix
-        dense.append(rows)
-    numbers = sorted({number for part, _ in parts for number in part})
-    return numbers, fuse(dense)[numbers].astype(np.float32)
+            return tuple(f"{name}_{space[name]}" for name in ("video", "audio"))
+    return ()
 
 
 def read_report(output: str | os.PathLike) -> CorpusReport:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-import pyarrow as pa
 
 from keras_vatt.data._report import CorpusReport, Finding, Problem
+from keras_vatt.inference._common_spaces import fuse
 from keras_vatt.search._approximate import (
     build_approximate_indexes,
     drop_approximate_indexes,
@@ -13,10 +15,10 @@ from keras_vatt.search._approximate import (
 from keras_vatt.search._errors import MediaIndexError
 from keras_vatt.search._store import VectorStore
 from keras_vatt.search._store_errors import writing
-from keras_vatt.search._stored_windows import EmbeddedWindows
+from keras_vatt.search._stored_windows import EmbeddedWindow, to_table
 from keras_vatt.search._windows import Window
 
-# A run that is killed loses so many windows at most.
+# A run that is killed loses about so many windows at most.
 COMMIT_WINDOWS = 512
 
 # A later run may succeed: the disk may be back, or the file may be readable again.
@@ -35,60 +37,94 @@ _RULES = {
 
 
 class IndexRun:
-    """Keeps the windows that are embedded, a few hundred per commit.
+    """A store for `keras_vatt.inference`, which writes the windows that are embedded.
+
+    Windows are written in commits of whole batches: an interrupted run that is resumed
+    computes the same batches.
 
     Args:
         store: `VectorStore`.
         header: dict. The model, the folder and the rules of this run.
+        fused: tuple of the names of the embeddings of video and of audio whose mean is
+            stored too. Defaults to `()`, none.
+        batch_size: int. Defaults to `1`.
 
     Raises:
         MediaIndexError: if there is an index of another model, other windows or other
             rules.
     """
 
-    def __init__(self, store: VectorStore, header: dict):
+    def __init__(
+        self,
+        store: VectorStore,
+        header: dict,
+        fused: tuple[str, ...] = (),
+        batch_size: int = 1,
+    ):
         self._store = store
         self._header = header
+        self._fused = fused
+        self._commit_windows = batch_size * math.ceil(COMMIT_WINDOWS / batch_size)
         self._old = store.read_header() if store.exists() else {}
-        if self._old:
-            _check_same(self._old, header, store.location)
         self._has_begun = False
         self._pending = []
+        self._known = set()
         self._retried = np.zeros(0, np.uint64)
+        if self._old:
+            _check_same(self._old, header, store.location)
+            self._read_known()
 
-    def missing(self, windows: list[Window]) -> list[Window]:
-        """Returns the windows that must be embedded.
+    def _read_known(self):
+        """Reads which windows are done.
 
         In an index that is complete, those that could not be decoded are tried again.
         """
-        if not self._old:
-            return list(windows)
         stored = self._store.read_windows("findings")
-        known = stored.windows()
-        is_retried = np.zeros(len(known), bool)
+        windows, is_retried = stored.windows(), np.zeros(len(stored), bool)
         if self._old["complete"]:
             is_retried[:] = [
                 bool({finding.problem for finding in findings} & _RETRIED)
                 for findings in stored.findings()
             ]
         self._retried = stored.row_ids[is_retried]
-        known = {w for w, again in zip(known, is_retried, strict=True) if not again}
-        return [window for window in windows if window not in known]
+        pairs = zip(windows, is_retried, strict=True)
+        self._known = {window for window, again in pairs if not again}
 
-    def add(self, batch: EmbeddedWindows) -> None:
-        """Keeps a batch of windows, which is written with the next commit."""
-        self._pending.append(batch)
-        if sum(len(batch.windows) for batch in self._pending) >= COMMIT_WINDOWS:
-            self.commit()
+    def __contains__(self, window: Window) -> bool:
+        """Returns whether a window is done."""
+        return window in self._known
 
-    def commit(self) -> None:
-        """Writes the windows that are pending."""
-        if not self._pending:
-            return
-        self._begin()
-        tables = [batch.to_table() for batch in self._pending]
-        self._store.append(pa.concat_tables(tables, promote_options="default"))
-        self._pending = []
+    def add(
+        self,
+        window: Window,
+        outputs: dict[str, dict[str, np.ndarray]],
+        findings: tuple[Finding, ...] = (),
+    ) -> None:
+        """Keeps the embeddings of a window, which are written with the next commit.
+
+        Args:
+            window: `Window`.
+            outputs: dict from modality and name to a unit vector of shape `(1, dim)`.
+            findings: tuple of `keras_vatt.data.Finding`.
+        """
+        embeddings = {
+            f"{modality}_{name}": rows[0]
+            for modality, named in outputs.items()
+            for name, rows in named.items()
+        }
+        parts = [embeddings[name] for name in self._fused if name in embeddings]
+        if parts:
+            embeddings["both"] = fuse([part[np.newaxis] for part in parts])[0]
+        self._pending.append(EmbeddedWindow(window, embeddings, tuple(findings)))
+        if len(self._pending) >= self._commit_windows:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes the windows that are pending, in one commit."""
+        if self._pending:
+            self._begin()
+            self._store.append(to_table(self._pending))
+            self._pending = []
 
     def finish(
         self, windows: list[Window], findings: list[Finding], approximate: bool

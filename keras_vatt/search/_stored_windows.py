@@ -30,59 +30,49 @@ _ROW_ID = "_rowid"
 
 
 @dataclasses.dataclass(frozen=True)
-class EmbeddedWindows:
-    """Windows in order, and the embeddings that a model computed for them.
+class EmbeddedWindow:
+    """A window and the embeddings that a model computed for it.
 
     Args:
-        windows: list of `Window`.
-        embeddings: dict from the names in `EMBEDDINGS` to a tuple of the numbers of
-            the windows that have one, ascending, and a float32 array of unit vectors
-            of shape `(numbers, dim)`.
-        findings: dict from the number of a window to a list of `Finding`.
+        window: `Window`.
+        embeddings: dict from the names in `EMBEDDINGS` to a unit vector.
+        findings: tuple of `keras_vatt.data.Finding`.
     """
 
-    windows: list[Window]
-    embeddings: dict[str, tuple[list[int], np.ndarray]]
-    findings: dict[int, list[Finding]]
+    window: Window
+    embeddings: dict[str, np.ndarray]
+    findings: tuple[Finding, ...] = ()
 
-    def to_table(self) -> pa.Table:
-        """Returns the rows as an Arrow table."""
-        windows, files = self.windows, [window.file for window in self.windows]
-        columns = {
-            "path": [file.path for file in files],
-            "size": [file.size for file in files],
-            "modified": [file.modified for file in files],
-            "start": [window.start for window in windows],
-            "end": [window.end for window in windows],
-            "has_video": self._flags("video"),
-            "has_audio": self._flags("audio"),
-            "findings": [
-                [dataclasses.asdict(f) for f in self.findings.get(number, ())]
-                for number in range(len(windows))
-            ],
+    def row(self) -> dict:
+        """Returns the columns of `SCHEMA`."""
+        file, names = self.window.file, self.embeddings
+        return {
+            **dataclasses.asdict(file),
+            "start": self.window.start,
+            "end": self.window.end,
+            "has_video": any(EMBEDDINGS[name] == ("video",) for name in names),
+            "has_audio": any(EMBEDDINGS[name] == ("audio",) for name in names),
+            "findings": [dataclasses.asdict(finding) for finding in self.findings],
         }
-        arrays = [pa.array(columns[field.name], field.type) for field in SCHEMA]
-        table = pa.Table.from_arrays(arrays, schema=SCHEMA)
-        for name, (numbers, matrix) in self.embeddings.items():
-            table = table.append_column(name, _vectors(numbers, matrix, len(windows)))
-        return table
-
-    def _flags(self, modality):
-        flags = np.zeros(len(self.windows), bool)
-        for name, (numbers, _) in self.embeddings.items():
-            if EMBEDDINGS[name] == (modality,):
-                flags[numbers] = True
-        return flags
 
 
-def _vectors(numbers, matrix, count):
-    dim = matrix.shape[1]
-    dense = np.zeros((count, dim), np.float32)
-    dense[numbers] = matrix
-    is_missing = np.ones(count, bool)
-    is_missing[numbers] = False
-    values = pa.array(dense.ravel())
-    return pa.FixedSizeListArray.from_arrays(values, dim, mask=pa.array(is_missing))
+def to_table(rows: list[EmbeddedWindow]) -> pa.Table:
+    """Returns an Arrow table with a row per window."""
+    table = pa.Table.from_pylist([row.row() for row in rows], schema=SCHEMA)
+    for name in EMBEDDINGS:
+        vectors = [row.embeddings.get(name) for row in rows]
+        if any(vector is not None for vector in vectors):
+            table = table.append_column(name, _vector_array(vectors))
+    return table
+
+
+def _vector_array(vectors):
+    (dim,) = {len(vector) for vector in vectors if vector is not None}
+    is_missing = pa.array([vector is None for vector in vectors])
+    zeros = np.zeros(dim, np.float32)
+    dense = [zeros if vector is None else vector for vector in vectors]
+    values = pa.array(np.concatenate(dense).astype(np.float32))
+    return pa.FixedSizeListArray.from_arrays(values, dim, mask=is_missing)
 
 
 def check_schema(schema: pa.Schema) -> None:

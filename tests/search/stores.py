@@ -7,7 +7,6 @@ from keras_vatt.search._index_run import IndexRun
 from keras_vatt.search._locations import open_store
 from keras_vatt.search._media_files import MediaFile
 from keras_vatt.search._media_index import MediaIndex
-from keras_vatt.search._stored_windows import EmbeddedWindows
 from keras_vatt.search._windows import Window
 
 HEADER = {
@@ -32,18 +31,6 @@ def some_windows(count, first=0):
     ]
 
 
-def embedded(windows, vectors):
-    """A batch in which the first window of each file has no video."""
-    seen = [number for number, window in enumerate(windows) if window.start > 0]
-    matrix = np.asarray(vectors, np.float32)[seen]
-    findings = {
-        number: [Finding(Problem.NO_VIDEO, window.file.path, "has no video")]
-        for number, window in enumerate(windows)
-        if window.start == 0
-    }
-    return EmbeddedWindows(windows, {"video_to_text": (seen, matrix)}, findings)
-
-
 def vectors_of(windows):
     """Random unit vectors, the same ones for the same window."""
     keys = [int(w.file.path[:5]) * 4 + int(w.start) for w in windows]
@@ -52,15 +39,21 @@ def vectors_of(windows):
 
 
 def make_index(location, windows, vectors=None, batch=1_000, approximate=False):
-    """Makes or continues an index; returns its report."""
+    """Makes or continues an index; the first window of each file has no video."""
     run = IndexRun(open_store(location), HEADER)
     vectors = vectors_of(windows) if vectors is None else vectors
-    rows = dict(zip(windows, vectors, strict=True))
-    missing = run.missing(windows)
-    for first in range(0, len(missing), batch):
-        part = missing[first : first + batch]
-        run.add(embedded(part, [rows[window] for window in part]))
-        run.commit()
+    missing = [
+        pair for pair in zip(windows, vectors, strict=True) if pair[0] not in run
+    ]
+    for number, (window, vector) in enumerate(missing, start=1):
+        if window.start > 0:
+            run.add(window, {"video": {"to_text": vector[np.newaxis]}})
+        else:
+            finding = Finding(Problem.NO_VIDEO, window.file.path, "has no video")
+            run.add(window, {}, (finding,))
+        if number % batch == 0:
+            run.flush()
+    run.flush()
     return run.finish(windows, [], approximate)
 
 

@@ -12,8 +12,9 @@ from keras_vatt.search import (
     embed_folder,
     read_report,
 )
-from keras_vatt.search import _embedding as embedding
 from keras_vatt.search import _index_run as index_run
+from keras_vatt.search._index_run import IndexRun
+from keras_vatt.search._windows import WindowReader
 from tests.data._media import noisy_picture, write_media
 from tests.search.small import small_model, write_folder, write_video
 from tests.search.tables import content, read_header, read_rows, vectors
@@ -26,29 +27,29 @@ def embed(model, folder, output, **options):
 
 
 @pytest.fixture
-def decoded(monkeypatch):
-    """Lists of the windows that were decoded, one a batch."""
-    batches = []
-    decode = embedding.decode_windows
+def added(monkeypatch):
+    """The windows that were embedded, in order."""
+    windows, add = [], IndexRun.add
 
-    def counted(windows, *arguments):
-        batches.append(list(windows))
-        return decode(windows, *arguments)
+    def counted(self, window, *arguments):
+        windows.append(window)
+        add(self, window, *arguments)
 
-    monkeypatch.setattr(embedding, "decode_windows", counted)
-    return batches
+    monkeypatch.setattr(IndexRun, "add", counted)
+    return windows
 
 
-def interrupt_after(monkeypatch, batches):
-    decode = embedding.decode_windows
-    left = iter(range(batches))
+def interrupt_at(monkeypatch, count):
+    """Interrupts a run when it decodes the window after so many others."""
+    decode = WindowReader.decode
+    left = iter(range(count))
 
-    def interrupted(*arguments):
+    def interrupted(self, window):
         if next(left, None) is None:
             raise KeyboardInterrupt
-        return decode(*arguments)
+        return decode(self, window)
 
-    monkeypatch.setattr(embedding, "decode_windows", interrupted)
+    monkeypatch.setattr(WindowReader, "decode", interrupted)
 
 
 def test_an_index_has_each_window_and_a_report_of_what_it_lacks(index_folder):
@@ -92,39 +93,36 @@ def test_the_columns_of_the_windows_are_documented_and_readable(index_folder):
 
 @pytest.mark.parametrize("batches", [0, 1, 3])
 def test_an_interrupted_run_is_resumed_and_gives_the_same_index(
-    model, media, index_folder, decoded, monkeypatch, tmp_path, batches
+    model, media, index_folder, added, monkeypatch, tmp_path, batches
 ):
     output = media.parent / f"again-{batches}"
     with monkeypatch.context() as patch:
         patch.setattr(index_run, "COMMIT_WINDOWS", 8)
-        interrupt_after(patch, batches)
+        interrupt_at(patch, 4 * batches)
         with pytest.raises(KeyboardInterrupt):
-            embed(model, media, output)
+            embed(model, media, output, num_workers=1)
     if batches:
         assert not MediaIndex.load(output).complete
     embed(model, media, output)
     assert content(output) == content(index_folder)
-    # Nothing twice: 14 windows in batches of 4.
-    assert [len(batch) for batch in decoded] == [4, 4, 4, 2]
+    # No window twice, and whole batches alone.
+    assert len(added) == len(set(added)) == 14
 
 
-def test_only_what_changed_is_embedded_again(model, tmp_path, decoded):
+def test_only_what_changed_is_embedded_again(model, tmp_path, added):
     media, output = write_folder(tmp_path / "media"), tmp_path / "index"
     embed(model, media, output)
     before = content(output)
-    decoded.clear()
+    added.clear()
     embed(model, media, output)
-    assert decoded == []
+    assert added == []
     assert content(output) == before
 
     write_video(media / "talk.mp4", first=100, seconds=1.2)
     (media / "trip" / "mute.mp4").unlink()
     write_video(media / "new.mp4", first=30, seconds=0.4)
     embed(model, media, output)
-    assert {window.file.path for batch in decoded for window in batch} == {
-        "new.mp4",
-        "talk.mp4",
-    }
+    assert {window.file.path for window in added} == {"new.mp4", "talk.mp4"}
     index = MediaIndex.load(output)
     assert index.paths == ("new.mp4", "talk.mp4", "trip/hum.wav")
     assert len(index) == 1 + 3 + 4
@@ -167,11 +165,6 @@ def test_what_could_not_be_decoded_is_tried_again_by_a_later_run(model, tmp_path
     report = embed(model, media, tmp_path / "index")
     assert report.findings == ()
     assert MediaIndex.load(tmp_path / "index").count("video") == 5
-
-
-def test_one_batch_is_decoded_at_a_time(model, media, decoded, tmp_path):
-    embed(model, media, tmp_path / "index", batch_size=4)
-    assert max(len(batch) for batch in decoded) == 4
 
 
 def test_an_index_of_another_model_or_other_windows_is_refused(

@@ -1,10 +1,10 @@
 """The store of an index: exact, deterministic, atomic and bounded in memory."""
 
 import collections
-import itertools
 import os
 import signal
-import time
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -111,15 +111,6 @@ def test_embeddings_that_the_index_has_not_are_not_found(stored):
             open_index(stored).search_vector(np.ones(DIM), names)
 
 
-def embed_until_killed(folder):
-    """Brings an index up to date with one folder after the other, without an end."""
-    try:
-        for first in itertools.count(0, 5):
-            make_index(folder, some_windows(40, first % 80), batch=4)
-    finally:
-        os._exit(1)
-
-
 def check_stored(folder):
     """Each window that is stored is whole, and none is stored twice."""
     index, rows = open_index(folder), read_rows(folder)
@@ -132,23 +123,19 @@ def check_stored(folder):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="signals of Unix")
-@pytest.mark.filterwarnings(
-    "ignore:.*fork:RuntimeWarning", "ignore:.*fork:DeprecationWarning"
-)
 def test_a_run_that_is_killed_is_resumed(tmp_path):
-    random, folder = np.random.default_rng(0), tmp_path / "index"
-    unfinished = 0
-    for _ in range(12):
-        child = os.fork()
-        if child == 0:
-            embed_until_killed(folder)
-        time.sleep(random.uniform(0.05, 0.3))
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status)  # It could read what the one before has left.
-        if open_store(folder).exists():
-            check_stored(folder)
-            unfinished += not open_index(folder).complete
+    kills, unfinished, folder = 8, 0, tmp_path / "index"
+    script = [sys.executable, "-m", "tests.search.killed_runs", str(folder), str(kills)]
+    with subprocess.Popen(
+        script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as runs:
+        for _ in range(kills):
+            # None has failed, so each could read what the one before it has left.
+            assert runs.stdout.readline().strip() == str(int(signal.SIGKILL))
+            if open_store(folder).exists():
+                check_stored(folder)
+                unfinished += not open_index(folder).complete
+            print(file=runs.stdin, flush=True)
     assert unfinished > 0
     windows = some_windows(40, first=35)
     make_index(folder, windows)
