@@ -34,9 +34,7 @@ def add_arguments(parser):
         help="length of a window, of which the clip in the middle is embedded; by "
         "default the length of the model's clip, which leaves nothing out",
     )
-    parser.add_argument(
-        "--batch-size", type=int, default=32, help="clips that are embedded at a time"
-    )
+    parser.add_argument("--batch-size", type=int, default=32, help="windows per batch")
     parser.add_argument(
         "--num-workers",
         type=int,

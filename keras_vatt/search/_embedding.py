@@ -73,7 +73,7 @@ def embed_folder(
         window_seconds: float. Windows shorter than the model's clip have clips that
             overlap; longer ones leave out some of the media. Defaults to `None`, the
             length of the clip.
-        batch_size: int. Clips that are embedded at a time. Defaults to `32`.
+        batch_size: int. Number of windows per batch. Defaults to `32`.
         num_workers: int. Number of threads that decode files. Defaults to `None`, the
             number of processors.
         progress: bool. Whether a progress bar is shown. Defaults to `True`.

@@ -28,7 +28,7 @@ _RETRIED = {Problem.CORRUPT, Problem.MISSING}
 # Keys of a header that the store adds.
 _MARKS = {"format", "version", "signature"}
 
-# Settings that a run must share with the index that it continues.
+# Settings that must be the same in a run and in the index that it continues.
 _RULES = {
     "window_seconds": "with windows of {} s",
     "folder": "of the folder {!r}",

@@ -376,6 +376,6 @@ class MediaIndex:
         named = os.path.normpath(root / header["folder"])
         try:
             is_inside = pathlib.Path(os.path.realpath(named)).is_relative_to(root)
-        except (OSError, ValueError):  # It is no path.
+        except (OSError, ValueError):  # A null byte, or a loop of links.
             return None
         return named if is_inside or self._is_own else None

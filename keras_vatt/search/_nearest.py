@@ -13,7 +13,7 @@ from keras_vatt.search._errors import MediaIndexError
 if typing.TYPE_CHECKING:
     import lancedb.table
 
-# Rows whose vectors are in memory at a time.
+# Rows whose vectors are in memory together.
 CHUNK_ROWS = 8_192
 
 # Cosines are rounded so that equal media have equal scores, wherever they stand: the

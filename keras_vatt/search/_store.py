@@ -54,7 +54,7 @@ class VectorStore:
 
     Args:
         location: string. Folder or URI of the index.
-        folder: `pathlib.Path` of a local index, `None` for one in an object store.
+        folder: `pathlib.Path` of a local index, `None` for an object store.
     """
 
     def __init__(self, location: str, folder: pathlib.Path | None):

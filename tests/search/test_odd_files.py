@@ -107,7 +107,7 @@ def test_any_error_of_a_thumbnail_is_the_file_s(folder, monkeypatch):
     def failing(*_):
         raise MemoryError
 
-    monkeypatch.setattr(thumbnails, "_picture_at", failing)
+    monkeypatch.setattr(thumbnails, "_image_at", failing)
     with pytest.raises(MediaError, match=r"good\.mp4.*MemoryError"):
         thumbnail(folder / "good.mp4", 0.0, 0.4)
 
