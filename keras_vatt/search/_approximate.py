@@ -26,7 +26,7 @@ _QUANTIZED_ROWS = 262_144
 
 # The recall is that of the ten best windows, over so many windows as queries.
 _TOP_K = 10
-_QUERIES = 100
+_QUERIES = 50
 
 # The smallest fraction of the partitions with this recall is searched.
 _WANTED_RECALL = 0.95
