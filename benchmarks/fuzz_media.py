@@ -39,7 +39,7 @@ from keras_vatt.data.decoding._images import raw_images
 from keras_vatt.data.decoding._raw_clips import raw_frames, raw_waveform
 from keras_vatt.search._media_files import MediaFile
 from keras_vatt.search._thumbnails import thumbnail
-from keras_vatt.search._windows import cut_files, decode_windows
+from keras_vatt.search._windows import WindowReader
 
 _SPEC = ClipSpec(num_frames=8, frame_size=32, sampling_rate=16_000)
 _RESIDENT = 1_000_000_000  # Bytes above those of the parent.
@@ -142,12 +142,14 @@ def _read_source(path):
 
 def _read_windows(path):
     file = MediaFile(path.name, path.stat().st_size, 0)
-    windows, findings = cut_files([file], path.parent, _SPEC.duration)
+    reader = WindowReader(path.parent, _SPEC)
+    windows, findings = reader.cut([file], _SPEC.duration)
     if not windows and not findings:
         raise AssertionError("left out without a finding")
     if len(windows) > 100:
         raise AssertionError(f"{len(windows)} windows of a file of 3 seconds")
-    decode_windows(windows[:4], path.parent, _SPEC, ("video", "audio"))
+    for window in windows[:4]:
+        reader.decode(window)
 
 
 def _run_all(cases, model, arguments):

@@ -2,8 +2,8 @@
 
 --video and --audio together, which may name the same file, are one query of both.
 
-With --serve a page opens up on this machine, and on this machine alone, to search and
-to play what is found (`pip install "keras-vatt[serve]"`).
+--serve opens a page to search and to play the results, which only this machine can
+reach (`pip install "keras-vatt[serve]"`).
 """
 
 import dataclasses
@@ -17,37 +17,43 @@ from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
 
 def add_arguments(parser):
     """Add the options of the command."""
-    parser.add_argument("index", help="folder of the index")
-    parser.add_argument("--text", help="what is looked for, in words")
+    parser.add_argument("index", help="folder or URI of the index")
+    parser.add_argument("--text", help="the query, in words")
     parser.add_argument("--audio", metavar="FILE", help="a file of audio or video")
     parser.add_argument("--video", metavar="FILE", help="a file of video")
     parser.add_argument("--serve", action="store_true", help="open a page to search on")
     parser.add_argument(
         "--modality",
         choices=("video", "audio", "both"),
-        help="compare windows by their frames, their audio, or the mean of both; if "
-        "not given, a video looks for audio, a query of both for both, and anything "
-        "else for video",
+        help="compare windows by their frames, their audio, or the mean of both; by "
+        "default audio for a video, both for a query of both, and video otherwise",
     )
     parser.add_argument(
         "--short-clips",
         choices=SHORT_CLIPS,
-        help="what is done with a query shorter than a clip; if not given, what was "
-        "done with the files of the index",
+        help="rule for a query shorter than a clip; by default the rule of the index",
     )
-    parser.add_argument("--top-k", type=int, default=10, help="results at most")
+    parser.add_argument(
+        "--top-k", type=int, default=10, help="maximum number of results"
+    )
+    parser.add_argument(
+        "--approximate",
+        action="store_true",
+        help="search the approximate index of `keras-vatt embed --approximate`: faster "
+        "in a large index, but it may miss windows",
+    )
     parser.add_argument("--json", action="store_true", help="print results as JSON")
     parser.add_argument(
-        "--preset", help="the model; the one that made the index if not given"
+        "--preset", help="the model; by default the one that made the index"
     )
     parser.add_argument(
-        "--folder", help="where the media are now, if they or the index were moved"
+        "--folder", help="folder of the media, if they or the index were moved"
     )
     parser.add_argument(
         "--allow-outside",
         action="store_true",
-        help="show media that links in their folder lead to; not needed for an index "
-        "that you made with --allow-outside yourself",
+        help="show media to which links in their folder lead; not needed for an index "
+        "that you made with --allow-outside",
     )
     parser.add_argument("--port", type=int, default=7860, help="port of the page")
 
@@ -75,12 +81,13 @@ def run(arguments):
             top_k=arguments.top_k,
             modality=arguments.modality,
             short_clips=arguments.short_clips,
+            approximate=arguments.approximate,
         )
     except (
         *(MediaError, MediaIndexError, PresetError, WeightsMismatchError),
     ) as error:
         raise CommandError(str(error)) from error
-    _warn(index, model, arguments.text)
+    _warn(index, model, arguments)
     if arguments.json:
         print(_json(results))
         return
@@ -104,10 +111,12 @@ def _load_model(index, preset):
     if preset is None and index.named_preset is not None:
         raise CommandError(
             "the index was made by someone else, or on another machine, and its model "
-            f"is {index.named_preset!r}: give --preset with it if you trust it"
+            f"is {index.named_preset!r}: pass it as --preset if you trust it"
         )
     if preset is None:
-        raise CommandError("the index doesn't say which model made it: give --preset")
+        raise CommandError(
+            "the index doesn't name the model that made it: pass --preset"
+        )
     model = VATT.from_preset(preset)
     index.check_model(model)
     return model
@@ -126,12 +135,14 @@ def _serve(index, model, port):
         raise CommandError(f"port {port} can't be used: {error}") from error
 
 
-def _warn(index, model, text):
+def _warn(index, model, arguments):
     from keras_vatt.search import unknown_words
 
     if not index.complete:
         print("note: the index is not finished; run embed again", file=sys.stderr)
-    unknown = unknown_words(model, text) if text else []
+    if arguments.approximate and not index.recall:
+        print("note: the index is small: it was searched exactly", file=sys.stderr)
+    unknown = unknown_words(model, arguments.text) if arguments.text else []
     if unknown:
         words = ", ".join(unknown)
         print(f"note: left out, as the model doesn't know: {words}", file=sys.stderr)

@@ -1,6 +1,6 @@
-"""Searching one's own media by words, sounds and clips.
+"""Search of a folder of media by text, audio and video.
 
-`embed_folder` makes an index of a folder, `MediaIndex` answers queries.
+`embed_folder` makes an index of a folder, `MediaIndex` searches it.
 """
 
 from keras_vatt.search._embedding import embed_folder, read_report

@@ -1,4 +1,4 @@
-"""The results of a search as HTML: one card a window, with its player."""
+"""HTML of the results of a search: a card per window, with its player."""
 
 import html
 import pathlib
@@ -7,31 +7,32 @@ from keras_vatt._printable import printable, printable_line
 from keras_vatt.data.decoding._file_errors import any_error_of
 from keras_vatt.data.decoding._media import MediaError, probe
 from keras_vatt.search._errors import MediaIndexError
+from keras_vatt.search._media_index import MediaIndex, SearchResult
 
 
-def result_cards(index, results):
-    """Cards of what was found, best first.
+def result_cards(index: MediaIndex, results: list[SearchResult]) -> str:
+    """Makes the cards of the results, best first.
 
     Args:
         index: `MediaIndex`.
         results: list of `SearchResult`.
 
     Returns:
-        string of HTML, in which names of files are escaped.
+        String of HTML, in which names of files are escaped.
     """
     cards = "".join(_card(index, result) for result in results)
     return f'<ol class="vatt-results">{cards}</ol>'
 
 
-def message(text, kind):
-    """A line of text in a box; `kind` is `"title"`, `"note"` or `"error"`."""
+def message(text: str, kind: str) -> str:
+    """Makes a line of text in a box; `kind` is `"title"`, `"note"` or `"error"`."""
     role = "alert" if kind == "error" else "status"
     text = html.escape(printable(text))
     return f'<div class="vatt-message {kind}" role="{role}">{text}</div>'
 
 
-def clock(seconds):
-    """Seconds as a player shows them: `0:07.5`, `1:02:03.0`."""
+def clock(seconds: float) -> str:
+    """Formats seconds as a player shows them: `0:07.5`, `1:02:03.0`."""
     minutes, seconds = divmod(round(seconds, 1), 60)
     hours, minutes = divmod(int(minutes), 60)
     if hours:
@@ -60,15 +61,15 @@ def _card(index, result):
 def _player(index, result, name):
     # Relative to the page, whose path has the token of the server.
     address = f"media/{result.window}#t={result.start:.3f},{result.end:.3f}"
-    picture = f"thumbnail/{result.window}"
+    image = f"thumbnail/{result.window}"
     times = f'<span class="time">{clock(result.start)} – {clock(result.end)}</span>'
     if _has_video(index, result.path):
         return (
-            f'<div class="player film"><video preload="none" poster="{picture}" '
+            f'<div class="player film"><video preload="none" poster="{image}" '
             f'src="{address}" tabindex="0" aria-label="{name}"></video>{times}</div>'
         )
     return (
-        f'<div class="player"><img src="{picture}" alt="loudness of {name}">{times}'
+        f'<div class="player"><img src="{image}" alt="loudness of {name}">{times}'
         f'<audio controls preload="none" src="{address}" aria-label="{name}"></audio>'
         "</div>"
     )

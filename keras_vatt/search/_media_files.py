@@ -1,4 +1,4 @@
-"""Which media files lie in a folder, and whether they are still the same."""
+"""Media files of a folder, and stamps that show whether they have changed."""
 
 import dataclasses
 import os
@@ -17,7 +17,7 @@ _OUTSIDE = "is a link out of the folder: `--allow-outside` (`allow_outside`) fol
 
 @dataclasses.dataclass(frozen=True)
 class MediaFile:
-    """A file as it was found: another size or time means that it was changed.
+    """A file as it was found. If its size or time differs later, it has changed.
 
     Args:
         path: string, relative to the folder, with `/` between its parts.
@@ -30,11 +30,13 @@ class MediaFile:
     modified: int
 
 
-def find_media(folder, allow_outside=False):
+def find_media(
+    folder: str | os.PathLike, allow_outside: bool = False
+) -> tuple[list[MediaFile], list[Finding]]:
     """Finds the media files under a folder by their suffixes.
 
-    Hidden files and folders are left out. Links that lead out of the folder are left
-    out and named, unless `allow_outside` is set: then links to folders are followed,
+    Hidden files and folders are skipped. Links that lead out of the folder are skipped
+    and named, unless `allow_outside` is set: then links to folders are followed,
     and each folder is searched once, however many links lead to it.
 
     Args:
@@ -59,7 +61,9 @@ def find_media(folder, allow_outside=False):
     return files, sorted(scan.findings, key=lambda finding: finding.where)
 
 
-def file_inside(folder, path, allow_outside=False):
+def file_inside(
+    folder: str | os.PathLike, path: str, allow_outside: bool = False
+) -> pathlib.Path:
     """Returns the path of a file of an index, which must not lead out of its folder.
 
     Args:
@@ -84,7 +88,7 @@ def file_inside(folder, path, allow_outside=False):
     if not (follows_links or resolved.is_relative_to(root)):
         raise MediaIndexError(f"{path!r} leads out of the folder {str(folder)!r}.")
     if resolved.suffix.lower() not in MEDIA_SUFFIXES:
-        raise MediaIndexError(f"{path!r} is no file of video or sound.")
+        raise MediaIndexError(f"{path!r} is no file of video or audio.")
     if resolved.exists() and not resolved.is_file():
         raise MediaIndexError(f"{path!r} is no regular file.")
     return resolved
@@ -159,13 +163,16 @@ class _Scan:
         return None
 
     def _add_stamped(self, path):
+        name = self._name_of(path)
+        if not _is_utf_8(name):
+            self._ignore(path, "has a name that is not UTF-8: rename it")
+            return
         try:
             status = path.stat()
         except OSError as error:  # It was removed meanwhile.
             self._ignore(path, f"can't be read ({error.strerror})")
             return
-        name, modified = self._name_of(path), status.st_mtime_ns
-        self.files.append(MediaFile(name, status.st_size, modified))
+        self.files.append(MediaFile(name, status.st_size, status.st_mtime_ns))
 
     def _add_unlisted(self, error):
         reason = f"is a folder that can't be listed ({error.strerror})"
@@ -180,3 +187,11 @@ class _Scan:
 
     def _is_inside(self, path):
         return pathlib.Path(path).is_relative_to(self._resolved)
+
+
+def _is_utf_8(name):
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:  # For bytes that Python keeps as surrogates.
+        return False
+    return True

@@ -1,10 +1,17 @@
-"""By what two models are known to be the same: their weights and their clips."""
+"""The identity of a model: its weights and its clips."""
+
+from __future__ import annotations
+
+import typing
 
 from keras_vatt.storage import weights_sha256
 
+if typing.TYPE_CHECKING:
+    from keras_vatt.models import VATT
 
-def model_identity(model):
-    """What an index keeps of the model that made it.
+
+def model_identity(model: VATT) -> dict:
+    """Returns what identifies the model that made an index.
 
     Args:
         model: `keras_vatt.VATT` with a preprocessor.

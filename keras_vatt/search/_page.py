@@ -1,8 +1,10 @@
-"""A page to search an index on, on this machine alone: `pip install keras-vatt[serve]`.
+"""A search page that only this machine can reach: `pip install "keras-vatt[serve]"`.
 
-Media and thumbnails have addresses by the number of their window in the index, and a
-query by a file is the body of a request: no path ever comes from the browser.
+The addresses of media and thumbnails contain the number of a window of the index, and a
+query by a file is the body of a request: the browser never sends a path.
 """
+
+from __future__ import annotations
 
 import contextlib
 import functools
@@ -11,6 +13,7 @@ import os
 import secrets
 import socket
 import threading
+import typing
 
 import uvicorn
 from starlette.applications import Starlette
@@ -26,26 +29,31 @@ from keras_vatt.data.decoding._media import MediaError
 from keras_vatt.search import _page_form as page_form
 from keras_vatt.search._cards import message, result_cards
 from keras_vatt.search._errors import MediaIndexError
+from keras_vatt.search._media_index import MediaIndex
 from keras_vatt.search._page_guard import Guard, SecurityHeaders
 from keras_vatt.search._page_queries import Choices, Places, read_text, uploaded_file
 from keras_vatt.search._queries import unknown_words
 from keras_vatt.search._thumbnails import thumbnail
 
+if typing.TYPE_CHECKING:
+    from keras_vatt.models import VATT
+
 HOST = "127.0.0.1"
-# The model answers one; the others are uploaded or wait for it.
+# The model answers one of them; the others are uploaded or wait.
 _MOST_QUERIES = 4
 
 
-def serve(index, model, port=7860):
+def serve(index: MediaIndex, model: VATT, port: int = 7860) -> None:
     """Serves the page until the process is interrupted.
 
-    The address that is printed has a random token: other users of the machine, who can
-    reach the port, can't see the page.
+    The printed address contains a random token: other users of the machine can reach
+    the port, but can't see the page.
 
     Args:
         index: `MediaIndex`.
         model: the `keras_vatt.VATT` that made it.
-        port: int. Of 127.0.0.1; no other machine can reach it. Defaults to `7860`.
+        port: int. Port of 127.0.0.1, which no other machine can reach. Defaults to
+            `7860`.
 
     Raises:
         OSError: if the port is taken.
@@ -60,14 +68,14 @@ def serve(index, model, port=7860):
 
 
 def _configuration(app):
-    # Addresses have the token, so that they are not logged. A configuration of logging
+    # Addresses contain the token, so they are not logged. A configuration of logging
     # would close the handlers of other packages, and with absl's the error stream.
     return uvicorn.Config(
         app, log_config=None, log_level="warning", access_log=False, ws="none"
     )
 
 
-def make_app(index, model):
+def make_app(index: MediaIndex, model: VATT) -> Starlette:
     """Makes the page as a web application.
 
     Args:
@@ -79,7 +87,7 @@ def make_app(index, model):
         path of every address, as in `/<token>/media/0`.
 
     Raises:
-        MediaIndexError: if the model is another.
+        MediaIndexError: if another model made the index.
     """
     index.check_model(model)
     media, queries = _Media(index), _Queries(index, model)
@@ -93,7 +101,7 @@ def make_app(index, model):
         ],
         middleware=[
             Middleware(SecurityHeaders),
-            # A site elsewhere can't reach it under a name of its own.
+            # Another site can't reach it under its own host name.
             Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]),
             Middleware(Guard, token=token),
         ],
@@ -110,7 +118,7 @@ def _refusal(request, error):
 
 
 def _failure(request, error):
-    text = "The search failed. The terminal where it was started says why."
+    text = "The search failed. The terminal in which it was started shows the reason."
     return HTMLResponse(message(text, "error"), 500)
 
 
@@ -175,7 +183,7 @@ class _OpenFileResponse(FileResponse):
 
 
 class _Queries:
-    """Answers queries with HTML of what was found, or of why nothing was.
+    """Answers queries with HTML of the results, or of the reason why there are none.
 
     Args:
         index: `MediaIndex`.
@@ -239,7 +247,7 @@ def _translated_errors(name):
     except MediaIndexError as error:
         raise HTTPException(422, str(error)) from error
     except MediaError as error:
-        # The decoder's own words are about a file without a name.
+        # The message of the decoder is about a file without a name.
         reason = "can't be decoded: it is damaged, or no media file"
         if error.problem is not Problem.CORRUPT:
             reason = error.reason

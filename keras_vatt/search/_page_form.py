@@ -1,4 +1,4 @@
-"""The search page itself: its form, its style, and its script."""
+"""The search page: its form, its style, and its script."""
 
 import functools
 import html
@@ -21,12 +21,12 @@ _MODALITIES = {"video": "Video", "audio": "Audio", "both": "Both"}
 _PARTS = {"one": "Frames", "both": "Frames and audio"}
 _COUNTS = (6, 12, 24, 48)
 
-# A model that knows fewer words than this has them listed.
+# The page lists the vocabulary if it has no more words than this.
 _FEW_WORDS = 60
 
 
 def routes(index, model):
-    """Makes the routes of the page and of the files that it is made of.
+    """Makes the routes of the page and of its files.
 
     Args:
         index: `MediaIndex`.
@@ -105,7 +105,7 @@ def _few_words(model):
 def _welcome(index):
     if index.complete:
         return (
-            '<div class="vatt-empty">Words find video. Audio or a video finds what '
-            "goes with it, or what is like it.</div>"
+            '<div class="vatt-empty">Text finds video. Audio or a video finds what '
+            "matches it, or is similar.</div>"
         )
     return message("This index is not finished: run `keras-vatt embed` again.", "note")

@@ -34,7 +34,7 @@ _FOREIGN = "Requests that another site makes are refused.\n"
 
 
 class SecurityHeaders:
-    """Adds the headers that keep a browser from asking, or telling, anyone else.
+    """Adds the headers that keep a browser from contacting any other server.
 
     Args:
         app: ASGI application.
@@ -76,7 +76,7 @@ class Guard:
 
     def _find_refusal(self, scope):
         token, _, rest = scope["path"].removeprefix("/").partition("/")
-        # Comparing takes as long wherever the first difference is.
+        # The comparison takes constant time, so its duration reveals nothing.
         if not hmac.compare_digest(_bytes(token), _bytes(self._token)):
             return _UNKNOWN
         if scope["type"] != "http" or not _is_own(Headers(scope=scope), rest):
@@ -89,7 +89,7 @@ def _bytes(text):
 
 
 def _is_own(headers, path):
-    """Returns whether the page itself, or the user who opens it, asks."""
+    """Returns whether the page itself, or the user who opens it, sends a request."""
     origin = headers.get("origin")
     if origin is not None and origin != f"http://{headers.get('host')}":
         return False

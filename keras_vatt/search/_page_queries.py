@@ -1,4 +1,4 @@
-"""Reading a query of the search page, whose size nobody but this module limits."""
+"""Queries of the search page: their options, their sizes and their uploads."""
 
 import contextlib
 import dataclasses
@@ -12,7 +12,7 @@ LARGEST_UPLOAD = 500_000_000  # Bytes.
 LONGEST_TEXT = 500  # Characters.
 MOST_RESULTS = 48
 _LONGEST_NAME = 200
-_PATIENCE = 30.0  # Seconds without a byte until an upload is given up.
+_PATIENCE = 30.0  # Seconds without a byte until an upload is canceled.
 _MODALITIES = ("video", "audio", "both")
 _PARTS = ("one", "both")
 
@@ -22,11 +22,11 @@ class Choices:
     """Options that come with a query.
 
     Args:
-        modality: string, `"video"`, `"audio"` or `"both"`: what is looked for.
+        modality: string, `"video"`, `"audio"` or `"both"`, see `MediaIndex.search`.
         by: string, `"one"` or `"both"`: whether a video is compared by its frames
             alone or by its audio too.
-        count: int, results at most.
-        name: string, what the browser calls the uploaded file. It is only shown.
+        count: int, maximum number of results.
+        name: string, name of the uploaded file in the browser. It is only shown.
     """
 
     modality: str
@@ -57,9 +57,9 @@ class Choices:
 
 
 class Places:
-    """Bounds how many queries are uploaded or answered at a time.
+    """Limits how many queries are uploaded or answered at once.
 
-    It is used by one event loop, so that it needs no lock.
+    One event loop uses it, so it needs no lock.
 
     Args:
         number: int.
@@ -86,7 +86,7 @@ class Places:
 
 
 async def read_text(request):
-    """Reads a query of words, the body of a request.
+    """Reads a text query, the body of a request.
 
     Raises:
         HTTPException: of status 400, if it is empty, too long, or not UTF-8.

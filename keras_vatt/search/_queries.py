@@ -1,6 +1,9 @@
-"""Queries become vectors: words, audio, video, or a clip of both."""
+"""Vectors of queries: text, audio, video, or a clip of both."""
+
+from __future__ import annotations
 
 import contextlib
+import typing
 
 import numpy as np
 
@@ -10,50 +13,82 @@ from keras_vatt.data.decoding._waveform import is_silent
 from keras_vatt.inference._common_spaces import common_spaces, fuse
 from keras_vatt.search._errors import MediaIndexError
 
-# What is looked for, by what is asked with.
+if typing.TYPE_CHECKING:
+    from keras_vatt.models import VATT
+
+# Columns of embeddings in an index, and the modalities of a window that has one. `both`
+# is the mean of the unit vectors of video and audio, where they lie in one space.
+EMBEDDINGS = {
+    "video_to_text": ("video",),
+    "video_to_audio": ("video",),
+    "audio_to_video": ("audio",),
+    "both": ("video", "audio"),
+}
+
+# The default modality of the windows, by the modalities of the query.
 _DEFAULTS = {
     ("text",): "video",
     ("audio",): "video",
     ("video",): "audio",
     ("audio", "video"): "both",
 }
-_SOUGHT = {"video": ("video",), "audio": ("audio",), "both": ("video", "audio")}
+_COMPARED = {"video": ("video",), "audio": ("audio",), "both": ("video", "audio")}
 
 
 def comparison(model, kinds, modality=None):
-    """Finds out where a query and the windows of an index are compared.
+    """Returns the embeddings by which a query and windows are compared.
 
     Args:
         model: `keras_vatt.VATT`.
         kinds: modalities of the query: one, or `"audio"` and `"video"`.
-        modality: `"video"`, `"audio"` or `"both"`, what is looked for. Defaults to
-            `None`, see `MediaIndex.search`.
+        modality: `"video"`, `"audio"` or `"both"`, see `MediaIndex.search`. Defaults
+            to `None`.
 
     Returns:
         Tuple of a dict from each modality of the query to the output of `model.encode`
-        that is taken, and of a tuple of the names of the index's embeddings.
+        that is used, and of a tuple of the names of the index's embeddings.
 
     Raises:
         MediaIndexError: if the model has no space in which they can be compared.
     """
     modality = modality or _DEFAULTS[tuple(sorted(kinds))]
-    if modality not in _SOUGHT:
+    if modality not in _COMPARED:
         raise MediaIndexError(
-            f"`modality` is 'video' or 'audio', or 'both'. Received: {modality!r}"
+            f"`modality` must be 'video' or 'audio', or 'both'. Received: {modality!r}"
         )
-    wanted = {*kinds, *_SOUGHT[modality]}
+    wanted = {*kinds, *_COMPARED[modality]}
     missing = wanted - set(model.backbone.modalities)
     if missing:
         raise MediaIndexError(
-            f"This model knows no {' and no '.join(sorted(missing))}."
+            f"`model` has no input of {' and '.join(sorted(missing))}."
         )
     for space in common_spaces(model).values():
         if wanted <= set(space):
-            names = tuple(f"{name}_{space[name]}" for name in _SOUGHT[modality])
+            names = tuple(f"{name}_{space[name]}" for name in _COMPARED[modality])
             return {kind: space[kind] for kind in kinds}, names
     raise MediaIndexError(
-        "This model has no common space for text and audio: look for videos by text, "
-        "or take a model with a `keras_vatt.layers.JointBridgeHead`."
+        "`model` has no common space for text and audio. Search for video by text, or "
+        "use a model with a `keras_vatt.layers.JointBridgeHead`."
+    )
+
+
+def column_of(names: tuple[str, ...]) -> str:
+    """Returns the column of an index with the embeddings that are compared.
+
+    Args:
+        names: tuple of the name of an embedding, or of one of video and one of audio.
+
+    Raises:
+        MediaIndexError: if there are no such embeddings.
+    """
+    known = [EMBEDDINGS.get(name) for name in names]
+    if len(known) == 1 and known[0] is not None:
+        return names[0]
+    if sorted(known, key=str) == [("audio",), ("video",)]:
+        return "both"
+    raise MediaIndexError(
+        "`matrix` must be the name of an embedding, or a tuple of one of video and one "
+        f"of audio. Received: {names!r}"
     )
 
 
@@ -82,15 +117,15 @@ def encode_query(model, queries, outputs, short_clips):
     return fuse([encoded[kind][outputs[kind]] for kind in queries])[0]
 
 
-def unknown_words(model, text):
-    """Words of a query that a model's vocabulary doesn't have.
+def unknown_words(model: VATT, text: str) -> list[str]:
+    """Returns the words of a query that a model's vocabulary doesn't have.
 
     Args:
         model: `keras_vatt.VATT` with a vocabulary.
         text: string.
 
     Returns:
-        List of strings, as they stand in the text.
+        List of strings, as they are in the text.
     """
     tokenizer = getattr(model.preprocessor, "tokenizer", None)
     if tokenizer is None or tokenizer.vocabulary is None:
@@ -109,24 +144,23 @@ def _clip(model, kind, query, short_clips):
         waveform = raw_waveform(query, spec, short_clips=short_clips)
     if is_silent(waveform):
         raise MediaIndexError(
-            "The audio of the query is silent in its middle, of which a clip is taken. "
-            "All silence has one embedding, and an index has none of it: choose a clip "
-            "with audio that can be heard."
+            "The audio of the query is silent in its middle, from which the clip is "
+            "taken. An index has no silent windows. Choose a clip that is not silent."
         )
     return waveform[..., np.newaxis]
 
 
 def _errors_of(query):
-    """Errors of a file are the file's; those of an array are the caller's."""
+    """Raises errors of a file as a `MediaError`; those of an array stay as they are."""
     if isinstance(query, tuple | dict):
         return contextlib.nullcontext()
     if hasattr(query, "seek"):
-        query.seek(0)  # It may be asked for its audio, then for its video.
+        query.seek(0)  # Its audio may be read first, then its video.
     return any_error_of(query)
 
 
 def _known_part(model, text):
-    """The query without words out of the vocabulary, which would only blur it."""
+    """Returns the query without the words that the vocabulary lacks."""
     if not isinstance(text, str) or not text.strip():
         raise MediaIndexError("The text to search for is empty.")
     unknown = set(unknown_words(model, text))

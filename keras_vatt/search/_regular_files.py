@@ -1,17 +1,19 @@
-"""Opening a file that another user of the machine may exchange meanwhile."""
+"""Opening of files that another user of the machine may replace meanwhile."""
 
 import errno
 import os
+import pathlib
 import stat
+import typing
 
-# Folders are only passed through: the right to list them is not needed.
+# Folders on the way are not listed, so that right is not needed.
 _PASS = getattr(os, "O_PATH", getattr(os, "O_SEARCH", os.O_RDONLY))
 _FOLDER = _PASS | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Opening a FIFO or a device without O_NONBLOCK could wait forever.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def open_regular_file(path):
+def open_regular_file(path: pathlib.Path) -> typing.BinaryIO:
     """Opens a regular file without following a symbolic link anywhere in its path.
 
     A link that replaces the file, or one of its folders, between the check of a path

@@ -1,4 +1,4 @@
-"""A small picture of a window: its middle frame, or the shape of its sound."""
+"""A small image of a window: its middle frame, or the loudness of its audio."""
 
 import io
 
@@ -15,14 +15,14 @@ from keras_vatt.data.decoding._waveform import decode_waveform
 _LARGEST = (480, 480)  # Pixels of width and height.
 _BARS = 60
 _RATE = 8_000
-_LONGEST = 60.0  # Seconds of sound that are drawn at most.
+_LONGEST = 60.0  # Seconds of audio that are drawn at most.
 
 
-def thumbnail(path, start, end):
-    """Draw a window of a file.
+def thumbnail(path, start: float, end: float) -> tuple[bytes, str]:
+    """Draws a window of a file.
 
     Args:
-        path: string or path of a file of video or sound.
+        path: string or path of a video or audio file.
         start: float, seconds after the start of the file.
         end: float, seconds.
 
@@ -35,14 +35,14 @@ def thumbnail(path, start, end):
     """
     with any_error_of(path), open_media(path) as media:
         if media.info().has_video:
-            return _jpeg(_picture_at(media, (start + end) / 2)), "image/jpeg"
+            return _jpeg(_image_at(media, (start + end) / 2)), "image/jpeg"
         seconds = min(end - start, _LONGEST)
         spec = ClipSpec(sampling_rate=_RATE, audio_samples=max(1, int(seconds * _RATE)))
         return _svg(decode_waveform(media, start, spec)), "image/svg+xml"
 
 
-def _picture_at(media, time):
-    """The last frame that is shown no later than a time, upright."""
+def _image_at(media, time):
+    """Returns the last frame that is shown no later than a time, upright."""
     shown = None
     for frame in media.decode(media.video, time):
         if shown is not None and media.time_of(frame) > time:

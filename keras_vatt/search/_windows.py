@@ -1,28 +1,33 @@
-"""Media files cut into windows, each of which is found on its own."""
+"""Windows of media files, each of which is found on its own."""
 
-import concurrent.futures
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import math
+import os
 
 import numpy as np
 
+from keras_vatt.data import ClipSpec, MediaInfo
 from keras_vatt.data._report import Finding, Problem
+from keras_vatt.data.decoding._decode_ahead import decode_ahead
 from keras_vatt.data.decoding._file_errors import any_error_of
 from keras_vatt.data.decoding._frames import decode_frames
 from keras_vatt.data.decoding._media import MediaError, open_media
 from keras_vatt.data.decoding._raw_clips import raw_frames, raw_waveform
 from keras_vatt.data.decoding._short_clips import filled_reason
 from keras_vatt.data.decoding._waveform import decode_waveform, is_silent
+from keras_vatt.inference._pipeline import DecodedItem
 from keras_vatt.search._errors import MediaIndexError
 from keras_vatt.search._media_files import MediaFile, file_inside
 
-# A header that promises weeks is broken, and would fill the memory with windows.
+# A header that promises weeks is broken, and its windows would fill the memory.
 _MAX_WINDOWS = 1_000_000
 
-# Speech at the lowest rate, or a still image as video, takes more bytes in a second. A
+# Speech at the lowest rate, or a still image as video, takes more bytes per second. A
 # file that claims to last longer than its bytes allow is read up to there, or for ten
-# minutes: it may have a packet that is stamped with a time weeks ahead.
+# minutes: a packet may have a timestamp weeks ahead.
 _LEAST_BYTES_PER_SECOND = 16
 _ALWAYS_READ = 600.0
 
@@ -32,7 +37,7 @@ _TOLERANCE = 0.001
 
 @dataclasses.dataclass(frozen=True)
 class DecodingRules:
-    """Rules for short, odd and linked files.
+    """Rules for short, damaged and linked files.
 
     Args:
         short_clips: string. `"repeat"`, `"pad"` or `"error"`; see `embed_folder`.
@@ -50,12 +55,12 @@ class DecodingRules:
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """A stretch of a file that is embedded as a whole.
+    """A segment of a file that is embedded as a whole.
 
     Args:
         file: `MediaFile`.
-        start: float, seconds after the start of the file.
-        end: float, seconds.
+        start: float. Seconds after the start of the file.
+        end: float. Seconds after the start of the file.
     """
 
     file: MediaFile
@@ -63,140 +68,135 @@ class Window:
     end: float
 
 
-@dataclasses.dataclass(frozen=True)
-class DecodedWindow:
-    """The frames and the audio of a window.
+class WindowReader:
+    """Cuts the files of a folder into windows, and decodes the clip of a window.
+
+    The length of a file is measured once, as this may take reading all of it.
 
     Args:
-        frames: uint8 array as `decode_frames` gives it, or `None`.
-        waveform: float32 array `(samples,)`, or `None`.
-        findings: tuple of `Finding`: modalities that are missing, repeated or padded.
-    """
-
-    frames: np.ndarray | None
-    waveform: np.ndarray | None
-    findings: tuple[Finding, ...] = ()
-
-
-def cut_files(files, folder, window_seconds, threads=None, rules=None, infos=None):
-    """Cut files into windows by what their headers say.
-
-    A file is cut into equal windows of about `window_seconds`, at least one. What a
-    header claims is believed as far as the size of the file allows it.
-
-    Args:
-        files: list of `MediaFile`.
-        folder: string or path that their paths are relative to.
-        window_seconds: float.
-        threads: int, files that are opened at a time. Defaults to `None`, as many as
-            there are processors, and a few more.
-        rules: `DecodingRules`. Defaults to `None`, its defaults.
-        infos: dict that gets the `keras_vatt.data.MediaInfo` of each `MediaFile`, for
-            `decode_windows`: measuring a file's length may take reading all of it.
-            Defaults to `None`, not kept.
-
-    Returns:
-        Tuple of the list of `Window` in the order of `files`, and of the list of
-        `Finding` of files that are left out, in whole or in part.
-
-    Raises:
-        MediaError: of the first file that can't be read, if the rules say so.
-    """
-    rules = rules or DecodingRules()
-    infos = {} if infos is None else infos
-    windows, findings = [], []
-
-    def cut_file(file):
-        return _cut(file, folder, window_seconds, rules, infos)
-
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        for cut, found in pool.map(cut_file, files):
-            windows += cut
-            findings += found
-    return windows, findings
-
-
-def decode_windows(
-    windows, folder, spec, modalities, threads=None, rules=None, infos=None
-):
-    """Decode the middle of each window: one clip of the model.
-
-    Args:
-        windows: list of `Window`.
-        folder: string or path that the paths of files are relative to.
+        folder: string or path. The paths of files are relative to it.
         spec: `keras_vatt.data.ClipSpec`.
-        modalities: which of `"video"` and `"audio"` are wanted.
-        threads: int, see `cut_files`.
-        rules: `DecodingRules`, see `cut_files`.
-        infos: dict, see `cut_files`.
-
-    Returns:
-        List of `DecodedWindow`. Errors are among their `findings`.
-
-    Raises:
-        MediaError: of the first file that can't be decoded, if the rules say so.
+        modalities: iterable of `"video"` and `"audio"`. The ones that are decoded.
+        rules: `DecodingRules`. Defaults to `None`, its defaults.
     """
-    rules, infos = rules or DecodingRules(), infos or {}
 
-    def decode(window):
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        spec: ClipSpec,
+        modalities: tuple[str, ...] = ("video", "audio"),
+        rules: DecodingRules | None = None,
+    ):
+        self._folder = folder
+        self._spec = spec
+        self._modalities = modalities
+        self._rules = rules or DecodingRules()
+        self._infos: dict[MediaFile, MediaInfo] = {}
+
+    def cut(
+        self,
+        files: list[MediaFile],
+        window_seconds: float,
+        num_workers: int | None = None,
+    ) -> tuple[list[Window], list[Finding]]:
+        """Cuts files into windows of equal length.
+
+        Each file has at least one window, and its windows last about `window_seconds`.
+        The length that its header claims is believed as far as the size of the file
+        allows it.
+
+        Args:
+            files: list of `MediaFile`.
+            window_seconds: float.
+            num_workers: int. Number of threads that open files. Defaults to `None`,
+                the number of processors.
+
+        Returns:
+            Tuple of the list of `Window` in the order of `files`, and of the list of
+            `keras_vatt.data.Finding` of files that are skipped, in whole or in part.
+
+        Raises:
+            keras_vatt.data.MediaError: of the first file that can't be read, if the
+                rules say so.
+        """
+
+        def cut(file):
+            return self._cut(file, window_seconds)
+
+        windows, findings = [], []
+        for _, future in decode_ahead(files, cut, num_workers):
+            windows_of_file, found = future.result()
+            windows += windows_of_file
+            findings += found
+        return windows, findings
+
+    def decode(self, window: Window) -> DecodedItem:
+        """Decodes the clip in the middle of a window.
+
+        Args:
+            window: `Window`.
+
+        Returns:
+            `DecodedItem` with the modalities that the window has. Its findings name
+            those that could not be decoded, were filled up, or are silent.
+
+        Raises:
+            keras_vatt.data.MediaError: if the file can't be decoded and the rules say
+                so.
+        """
         try:
-            with _opened(window.file, folder, rules) as media:
-                info = infos.get(window.file) or media.info()
-                decoder = _WindowDecoder(media, info, window, spec, rules)
-                return decoder.decode(modalities)
+            with self._opened(window.file) as media:
+                info = self._infos.get(window.file) or media.info()
+                decoder = _WindowDecoder(media, info, window, self._spec, self._rules)
+                return decoder.decode(self._modalities)
         except MediaError as error:
-            if rules.on_error == "raise":
+            if self._rules.on_error == "raise":
                 raise
-            return DecodedWindow(None, None, (_finding(window.file, error),))
+            return DecodedItem({}, (_finding(window.file, error),))
 
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(decode, windows))
+    def _cut(self, file, window_seconds):
+        try:
+            with self._opened(file) as media:
+                self._infos[file] = info = media.info()
+                _check_streams(media, info)
+                end, findings = _believed_end(file, info)
+                count = max(1, round((end - info.start) / window_seconds))
+                if count > _MAX_WINDOWS:
+                    reason = f"claims to last {info.duration:g} seconds"
+                    raise media.error(Problem.MALFORMED, reason)
+        except MediaError as error:
+            if self._rules.on_error == "raise":
+                raise
+            return [], [_finding(file, error)]
+        edges = np.linspace(info.start, end, count + 1).round(6).tolist()
+        pairs = zip(edges[:-1], edges[1:], strict=True)
+        return [Window(file, first, last) for first, last in pairs], findings
 
-
-def _cut(file, folder, window_seconds, rules, infos):
-    try:
-        with _opened(file, folder, rules) as media:
-            infos[file] = info = media.info()
-            _check_streams(media, info)
-            end, findings = _believed_end(file, info)
-            count = max(1, round((end - info.start) / window_seconds))
-            if count > _MAX_WINDOWS:
-                reason = f"claims to last {info.duration:g} seconds"
-                raise media.error(Problem.MALFORMED, reason)
-    except MediaError as error:
-        if rules.on_error == "raise":
-            raise
-        return [], [_finding(file, error)]
-    edges = np.linspace(info.start, end, count + 1).round(6).tolist()
-    pairs = zip(edges[:-1], edges[1:], strict=True)
-    return [Window(file, first, last) for first, last in pairs], findings
-
-
-@contextlib.contextmanager
-def _opened(file, folder, rules):
-    """Opens a file of the folder; every error in the `with` block is a `MediaError`."""
-    try:
-        path = file_inside(folder, file.path, rules.allow_outside)
-    except MediaIndexError as error:
-        reason = "is no media file of the folder any more"
-        raise MediaError(file.path, Problem.MISSING, reason) from error
-    with any_error_of(path), open_media(path) as media:
-        yield media
+    @contextlib.contextmanager
+    def _opened(self, file):
+        """Opens a file; every error in the `with` block becomes a `MediaError`."""
+        try:
+            path = file_inside(self._folder, file.path, self._rules.allow_outside)
+        except MediaIndexError as error:
+            reason = "is no longer a media file of the folder"
+            raise MediaError(file.path, Problem.MISSING, reason) from error
+        with any_error_of(path), open_media(path) as media:
+            yield media
 
 
 def _check_streams(media, info):
     if not (info.has_video or info.has_audio):
-        reason = "has neither video nor sound that can be decoded"
+        reason = "has neither video nor audio that can be decoded"
         raise media.error(Problem.NO_VIDEO, reason)
     if not (info.has_video or info.duration > 0):
-        raise media.error(Problem.NO_AUDIO, "has not a single audio sample")
+        raise media.error(Problem.NO_AUDIO, "has no audio samples")
     if not math.isfinite(info.duration) or info.duration < 0:
         reason = f"claims to last {info.duration:g} seconds"
         raise media.error(Problem.MALFORMED, reason)
 
 
 def _believed_end(file, info):
-    """Returns where a file ends, and a finding if that is not where it claims to."""
+    """Returns the time at which a file ends, and a finding if its header is wrong."""
     longest = max(_ALWAYS_READ, file.size / _LEAST_BYTES_PER_SECOND)
     if info.duration <= longest:
         return info.end, []
@@ -227,16 +227,17 @@ class _WindowDecoder:
         self._findings = {}
 
     def decode(self, modalities):
-        """Returns the `DecodedWindow`."""
-        frames, waveform = None, None
+        """Returns the `DecodedItem`."""
+        arrays = {}
         if self._info.has_video and "video" in modalities:
-            frames = self._attempt(self._frames)
+            arrays["video"] = self._attempt(self._frames)
         if self._info.has_audio and "audio" in modalities:
-            waveform = self._attempt(self._waveform)
-        return DecodedWindow(frames, waveform, tuple(self._findings.values()))
+            arrays["audio"] = self._attempt(self._waveform)
+        arrays = {m: clip[np.newaxis] for m, clip in arrays.items() if clip is not None}
+        return DecodedItem(arrays, tuple(self._findings.values()))
 
     def _attempt(self, decode):
-        """Returns what a function decodes; `None`, and a finding, if it can't."""
+        """Returns the result of a decoder, or `None` and adds a finding."""
         try:
             with any_error_of(self._media.name):
                 return decode()
@@ -253,7 +254,7 @@ class _WindowDecoder:
         if self._info.duration + _TOLERANCE >= spec.duration:
             return decode_frames(self._media, self._start(spec.duration), spec)
         frames = raw_frames(self._media, spec, short_clips=rule)[0]
-        # The last frame may stand for one period more.
+        # The last frame may be shown for one more period.
         if self._info.duration + spec.frame_period + _TOLERANCE < spec.duration:
             self._note_short(spec.duration)
         return frames
@@ -266,18 +267,18 @@ class _WindowDecoder:
             waveform = raw_waveform(self._media, spec, short_clips=rule)[0]
         else:
             waveform = decode_waveform(self._media, self._start(seconds), spec)
-        # All silence has one embedding, which would come up for any query.
+        # Silence always has the same embedding, which would match any query.
         if is_silent(waveform):
-            raise self._media.error(Problem.SILENT, "has only silence")
+            raise self._media.error(Problem.SILENT, "is silent")
         if is_short:
             self._note_short(seconds)
-        return waveform
+        return waveform[:, np.newaxis]
 
     def _start(self, seconds):
-        """Returns where the clip in the middle of the window starts, in the file."""
+        """Returns the time at which the clip in the middle of the window starts."""
         centered = (self._window.start + self._window.end - seconds) / 2
         last = self._info.end - seconds
-        # Where a sample would be halved, noise in the last digit must not decide.
+        # Rounding: noise in the last digit must not decide which sample is the first.
         return round(max(self._info.start, min(centered, last)), 6)
 
     def _note_short(self, seconds):
@@ -288,6 +289,6 @@ class _WindowDecoder:
 
 
 def _finding(file, error):
-    # The library's own words have the whole path, which an index doesn't keep.
+    # The reason may name the whole path, which an index doesn't store.
     reason = error.reason.replace(str(error.path), file.path)
     return Finding(error.problem, file.path, reason)

@@ -8,6 +8,7 @@ import pytest
 from keras_vatt.cli.main import main
 from keras_vatt.search import MediaIndex
 from tests.search.small import small_model, tone, write_video
+from tests.search.tables import read_header
 
 pytestmark = pytest.mark.once
 
@@ -57,10 +58,7 @@ def test_short_clips_are_repeated_or_left_out(capsys, media, preset, tmp_path):
     options = ["--short-clips", "error"]
     _, out, _ = embed(capsys, media, preset, tmp_path / "b", *options)
     assert "too_short (skipped): 1" in out
-    assert (
-        json.loads((tmp_path / "b" / "index.json").read_text())["short_clips"]
-        == "error"
-    )
+    assert read_header(tmp_path / "b")["short_clips"] == "error"
 
 
 def test_an_error_ends_the_command_on_demand(capsys, media, preset, tmp_path):

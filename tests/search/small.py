@@ -32,7 +32,7 @@ def tone(hertz, seconds, rate=8_000):
 
 
 def write_video(path, first=0, seconds=2.0, sound=None):
-    """Pictures with ascending numbers, 10 in a second."""
+    """Frames with ascending numbers, 10 per second."""
     numbers = range(first, first + round(10 * seconds))
     pictures = [numbered_picture(number) for number in numbers]
     times = np.arange(len(pictures)) / 10
@@ -40,7 +40,7 @@ def write_video(path, first=0, seconds=2.0, sound=None):
 
 
 def write_folder(folder):
-    """14 windows of 0.4 seconds, one file that is broken, and what is no medium."""
+    """14 windows of 0.4 seconds, a broken file, and a file that is not a media file."""
     (folder / "trip").mkdir(parents=True)
     write_video(folder / "talk.mp4", 0, sound=tone(200, 2.0))
     write_video(folder / "trip" / "mute.mp4", 60)

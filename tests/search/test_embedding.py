@@ -1,11 +1,9 @@
 """A folder becomes an index: whole, in spite of interruptions, and up to date."""
 
-import json
 import os
 
 import numpy as np
 import pytest
-import safetensors.numpy
 
 from keras_vatt.data import Problem
 from keras_vatt.search import (
@@ -14,16 +12,12 @@ from keras_vatt.search import (
     embed_folder,
     read_report,
 )
-from keras_vatt.search import _embedding as embedding
-from keras_vatt.search import _index_files as index_files
+from keras_vatt.search import _index_run as index_run
+from keras_vatt.search._index_run import IndexRun
+from keras_vatt.search._windows import WindowReader
 from tests.data._media import noisy_picture, write_media
 from tests.search.small import small_model, write_folder, write_video
-
-
-def content(folder):
-    """The bytes of all files of an index, by name."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+from tests.search.tables import content, read_header, read_rows, vectors
 
 
 def embed(model, folder, output, **options):
@@ -33,29 +27,29 @@ def embed(model, folder, output, **options):
 
 
 @pytest.fixture
-def decoded(monkeypatch):
-    """Lists of the windows that were decoded, one a batch."""
-    batches = []
-    decode = embedding.decode_windows
+def added(monkeypatch):
+    """The windows that were embedded, in order."""
+    windows, add = [], IndexRun.add
 
-    def counted(windows, *arguments):
-        batches.append(list(windows))
-        return decode(windows, *arguments)
+    def counted(self, window, *arguments):
+        windows.append(window)
+        add(self, window, *arguments)
 
-    monkeypatch.setattr(embedding, "decode_windows", counted)
-    return batches
+    monkeypatch.setattr(IndexRun, "add", counted)
+    return windows
 
 
-def interrupt_after(monkeypatch, batches):
-    decode = embedding.decode_windows
-    left = iter(range(batches))
+def interrupt_at(monkeypatch, count):
+    """Interrupts a run when it decodes the window after so many others."""
+    decode = WindowReader.decode
+    left = iter(range(count))
 
-    def interrupted(*arguments):
+    def interrupted(self, window):
         if next(left, None) is None:
             raise KeyboardInterrupt
-        return decode(*arguments)
+        return decode(self, window)
 
-    monkeypatch.setattr(embedding, "decode_windows", interrupted)
+    monkeypatch.setattr(WindowReader, "decode", interrupted)
 
 
 def test_an_index_has_each_window_and_a_report_of_what_it_lacks(index_folder):
@@ -68,90 +62,88 @@ def test_an_index_has_each_window_and_a_report_of_what_it_lacks(index_folder):
     assert report.used == 14
     assert report.counts == {Problem.CORRUPT: 1}
     assert report.findings[0].where == "noise.mp4"
-    assert str(index.folder) not in (index_folder / "report.json").read_text()
+    assert str(index.folder) not in str(report.findings)
 
 
 def test_embeddings_are_float32_rows_of_length_1(index_folder):
-    (path,) = (index_folder / "shards").glob("*.safetensors")
-    matrices = safetensors.numpy.load_file(path)
-    shapes = {name: matrix.shape for name, matrix in matrices.items()}
-    assert shapes == {
+    rows = read_rows(index_folder)
+    shapes = {
         "video_to_text": (10, 8),
         "video_to_audio": (10, 12),
         "audio_to_video": (9, 12),
+        "both": (14, 12),
     }
-    for matrix in matrices.values():
-        assert matrix.dtype == np.float32
+    for name, shape in shapes.items():
+        assert str(rows.schema.field(name).type.value_type) == "float"
+        matrix = vectors(rows, name)
+        assert matrix.shape == shape
         np.testing.assert_allclose(np.linalg.norm(matrix, axis=1), 1.0, atol=1e-6)
 
 
+def test_the_columns_of_the_windows_are_documented_and_readable(index_folder):
+    rows = read_rows(index_folder)
+    documented = embed_folder.__doc__
+    assert all(f"`{name}`" in documented for name in rows.schema.names)
+    row = rows.to_pylist()[-1]
+    expected = {"path": "trip/mute.mp4", "start": 1.6, "end": 2.0}
+    expected |= {"has_video": True, "has_audio": False, "findings": []}
+    assert {name: row[name] for name in expected} == expected
+    assert row["audio_to_video"] is None
+
+
 @pytest.mark.parametrize("batches", [0, 1, 3])
-def test_an_interrupted_run_goes_on_and_gives_the_same_index(
-    model, media, index_folder, decoded, monkeypatch, tmp_path, batches
+def test_an_interrupted_run_is_resumed_and_gives_the_same_index(
+    model, media, index_folder, added, monkeypatch, tmp_path, batches
 ):
     output = media.parent / f"again-{batches}"
     with monkeypatch.context() as patch:
-        patch.setattr(embedding, "_COMMIT_WINDOWS", 8)
-        interrupt_after(patch, batches)
+        patch.setattr(index_run, "COMMIT_WINDOWS", 8)
+        interrupt_at(patch, 4 * batches)
         with pytest.raises(KeyboardInterrupt):
-            embed(model, media, output)
+            embed(model, media, output, num_workers=1)
     if batches:
         assert not MediaIndex.load(output).complete
     embed(model, media, output)
     assert content(output) == content(index_folder)
-    # Nothing twice: 14 windows in batches of 4.
-    assert [len(batch) for batch in decoded] == [4, 4, 4, 2]
+    # No window twice, and whole batches alone.
+    assert len(added) == len(set(added)) == 14
 
 
-def test_a_run_that_is_killed_while_it_writes_goes_on(
-    model, media, index_folder, monkeypatch
-):
-    output = media.parent / "killed"
-    replace = os.replace
-    left = iter(range(3))
-
-    def killed(source, target):
-        if next(left, None) is None:
-            raise MemoryError
-        replace(source, target)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(embedding, "_COMMIT_WINDOWS", 4)
-        patch.setattr(os, "replace", killed)
-        with pytest.raises(MemoryError):
-            embed(model, media, output)
-    embed(model, media, output)
-    assert content(output) == content(index_folder)
-
-
-def test_only_what_changed_is_embedded_again(model, tmp_path, decoded):
+def test_only_what_changed_is_embedded_again(model, tmp_path, added):
     media, output = write_folder(tmp_path / "media"), tmp_path / "index"
     embed(model, media, output)
     before = content(output)
-    decoded.clear()
+    added.clear()
     embed(model, media, output)
-    assert decoded == []
+    assert added == []
     assert content(output) == before
 
     write_video(media / "talk.mp4", first=100, seconds=1.2)
     (media / "trip" / "mute.mp4").unlink()
     write_video(media / "new.mp4", first=30, seconds=0.4)
     embed(model, media, output)
-    assert {window.file.path for batch in decoded for window in batch} == {
-        "new.mp4",
-        "talk.mp4",
-    }
+    assert {window.file.path for window in added} == {"new.mp4", "talk.mp4"}
     index = MediaIndex.load(output)
     assert index.paths == ("new.mp4", "talk.mp4", "trip/hum.wav")
     assert len(index) == 1 + 3 + 4
     fresh = tmp_path / "fresh"
     embed(model, media, fresh)
-    for name in ("video_to_text", "audio_to_video"):
-        ours, theirs = (
-            safetensors.numpy.load_file(next((f / "shards").glob("*.safetensors")))
-            for f in (output, fresh)
+    ours, theirs = read_rows(output), read_rows(fresh)
+    assert ours.select(["path", "start"]) == theirs.select(["path", "start"])
+    for name in ("video_to_text", "audio_to_video", "both"):
+        np.testing.assert_allclose(
+            vectors(ours, name), vectors(theirs, name), atol=1e-5
         )
-        np.testing.assert_allclose(ours[name], theirs[name], atol=1e-5)
+
+
+def test_a_file_that_was_only_removed_is_removed_from_the_index(model, tmp_path):
+    media, output = write_folder(tmp_path / "media"), tmp_path / "index"
+    embed(model, media, output)
+    (media / "talk.mp4").unlink()
+    report = embed(model, media, output)
+    assert report.used == 9
+    assert read_report(output) == report
+    assert MediaIndex.load(output).paths == ("trip/hum.wav", "trip/mute.mp4")
 
 
 def test_what_could_not_be_decoded_is_tried_again_by_a_later_run(model, tmp_path):
@@ -175,24 +167,6 @@ def test_what_could_not_be_decoded_is_tried_again_by_a_later_run(model, tmp_path
     assert MediaIndex.load(tmp_path / "index").count("video") == 5
 
 
-def test_one_batch_is_decoded_at_a_time(model, media, decoded, tmp_path):
-    embed(model, media, tmp_path / "index", batch_size=4)
-    assert max(len(batch) for batch in decoded) == 4
-
-
-def test_shards_are_cut_by_size(model, media, index_folder, monkeypatch, tmp_path):
-    monkeypatch.setattr(index_files, "SHARD_WINDOWS", 5)
-    output = tmp_path / "index"
-    embed(model, media, output)
-    assert len(list((output / "shards").glob("*.safetensors"))) == 3
-    vector = np.random.default_rng(0).normal(size=8)
-    results = [
-        MediaIndex.load(folder).search_vector(vector, "video_to_text", 10)
-        for folder in (output, index_folder)
-    ]
-    assert results[0] == results[1]
-
-
 def test_an_index_of_another_model_or_other_windows_is_refused(
     model, media, index_folder
 ):
@@ -201,7 +175,7 @@ def test_an_index_of_another_model_or_other_windows_is_refused(
         embed(small_model(seed=1), media, index_folder)
     with pytest.raises(MediaIndexError, match="windows of 0.4 s"):
         embed(model, media, index_folder, window_seconds=1.0)
-    with pytest.raises(MediaIndexError, match="choose another output"):
+    with pytest.raises(MediaIndexError, match="Choose another output"):
         embed(model, media / "trip", index_folder)
     assert content(index_folder) == before
 
@@ -218,11 +192,11 @@ def test_bad_arguments_are_named(model, media, tmp_path):
     output = tmp_path / "index"
     with pytest.raises(MediaIndexError, match="no folder"):
         embed(model, tmp_path / "gone", output)
-    with pytest.raises(MediaIndexError, match="no file of video or sound"):
+    with pytest.raises(MediaIndexError, match="no video or audio file"):
         embed(model, tmp_path / "empty", output)
     with pytest.raises(MediaIndexError, match="more than 0 seconds"):
         embed(model, media, output, window_seconds=0)
-    with pytest.raises(MediaIndexError, match="batch size"):
+    with pytest.raises(MediaIndexError, match="batch_size"):
         embed(model, media, output, batch_size=0)
     with pytest.raises(MediaIndexError, match="preprocessor"):
         embed(model.backbone, media, output)
@@ -237,7 +211,20 @@ def test_a_model_that_gives_no_numbers_is_refused(media, tmp_path):
 
 
 def test_the_index_names_its_model_and_no_place_of_this_machine(index_folder, media):
-    header = json.loads((index_folder / "index.json").read_text())
+    header = read_header(index_folder)
     assert header["folder"] == "../media"
     assert set(header["model"]) == {"preset", "weights_sha256", "clip"}
-    assert str(media) not in (index_folder / "index.json").read_text()
+    assert str(media) not in str(content(index_folder))
+
+
+def test_an_index_may_lie_in_an_object_store(model, media, index):
+    # The scheme of LanceDB that tests use for the others: s3://, gs://, az://.
+    output = "shared-memory://embedding/index"
+    report = embed(model, media, output)
+    assert embed(model, media, output) == report == read_report(output)
+    stored = MediaIndex.load(output)
+    assert stored.folder == media.resolve()
+    query = {"video": media / "talk.mp4", "modality": "video"}
+    assert stored.search(model, **query) == index.search(model, **query)
+    with pytest.raises(MediaIndexError, match="no index"):
+        MediaIndex.load("shared-memory://embedding/other")

@@ -1,16 +1,17 @@
 """An index that a stranger made opens nothing outside of its folder."""
 
-import json
 import os
 import shutil
+import struct
 import sys
 
-import numpy as np
+import lancedb
+import pyarrow as pa
 import pytest
-import safetensors.numpy
 
 from keras_vatt.cli.main import main
 from keras_vatt.search import MediaIndex, MediaIndexError, embed_folder
+from tests.search.tables import edit_header, edit_rows, read_rows, replace_rows
 
 pytestmark = [
     pytest.mark.once,
@@ -22,19 +23,13 @@ pytestmark = [
 def foreign(index_folder, tmp_path):
     """A copy of an index, made by someone with another key."""
     folder = shutil.copytree(index_folder, tmp_path / "foreign")
-    edit(folder / "index.json", lambda content: content.update(signature="0" * 64))
+    edit_header(folder, lambda header: header.update(signature="0" * 64))
     return folder
-
-
-def edit(path, change):
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize("name", ["hf://owner/name", "/tmp", "../preset"])
 def test_its_model_is_not_loaded_without_being_asked_for(name, foreign, capsys):
-    edit(foreign / "index.json", lambda content: content["model"].update(preset=name))
+    edit_header(foreign, lambda header: header["model"].update(preset=name))
     index = MediaIndex.load(foreign)
     assert index.preset is None
     assert index.named_preset == name
@@ -46,7 +41,7 @@ def test_its_model_is_not_loaded_without_being_asked_for(name, foreign, capsys):
 
 def test_a_preset_of_the_package_may_be_named_by_anyone(foreign):
     name = "vatt_tiny_agnostic"
-    edit(foreign / "index.json", lambda content: content["model"].update(preset=name))
+    edit_header(foreign, lambda header: header["model"].update(preset=name))
     assert MediaIndex.load(foreign).preset == name
 
 
@@ -60,95 +55,119 @@ def test_its_media_are_opened_only_from_a_folder_that_is_given(foreign, media):
 
 @pytest.mark.parametrize("folder", ["/", "../../..", "a\0b"])
 def test_it_may_not_name_another_folder_of_media(folder, foreign):
-    edit(foreign / "index.json", lambda content: content.update(folder=folder))
+    edit_header(foreign, lambda header: header.update(folder=folder))
     with pytest.raises(MediaIndexError, match="made by someone else"):
         MediaIndex.load(foreign).find_file("talk.mp4")
 
 
 def test_media_in_the_folder_of_the_index_are_its_own(foreign, media):
     shutil.copytree(media, foreign / "media")
-    edit(foreign / "index.json", lambda content: content.update(folder="media"))
+    edit_header(foreign, lambda header: header.update(folder="media"))
     found = MediaIndex.load(foreign).find_file("talk.mp4")
     assert found == (foreign / "media" / "talk.mp4").resolve()
 
 
 def test_a_user_who_embeds_again_makes_it_the_user_s_own(model, media, index_folder):
     again = shutil.copytree(index_folder, media.parent / "again")
-    edit(again / "index.json", lambda content: content.pop("signature"))
+    edit_header(again, lambda header: header.pop("signature"))
     assert MediaIndex.load(again).folder is None
     embed_folder(model, media, again, batch_size=4, progress=False)
     assert MediaIndex.load(again).folder == media.resolve()
 
 
-def replaced(path, make):
-    def change(folder):
-        (found,) = folder.glob(path)
-        target = folder.parent / "outside"
-        shutil.copy(found, target)
-        found.unlink()
-        make(found, target)
-
-    return change
-
-
-def linked(path, target):
-    path.symlink_to(target)
-
-
-CHANGES = {
-    "index is a link outside": replaced("index.json", linked),
-    "index is a pipe": replaced("index.json", lambda path, _: os.mkfifo(path)),
-    "shard is a link outside": replaced("shards/*.json", linked),
-    "shard is a pipe": replaced("shards/*.json", lambda path, _: os.mkfifo(path)),
-    "shard is a folder": replaced("shards/*.json", lambda path, _: path.mkdir()),
-    "matrices are a link outside": replaced("shards/*.safetensors", linked),
-    "matrices are a pipe": replaced(
-        "shards/*.safetensors", lambda path, _: os.mkfifo(path)
-    ),
-    "shard is huge": replaced(
-        "shards/*.json", lambda path, _: (path.touch(), os.truncate(path, 2**33))
-    ),
+PARTS = {
+    "header": "header.lance",
+    "windows": "windows.lance",
+    "data": "windows.lance/data",
+    "data-file": "windows.lance/data/*.lance",
+    "manifest": "header.lance/_versions/*.manifest",
+}
+REPLACEMENTS = {
+    "link": lambda path, moved: path.symlink_to(moved),
+    "pipe": lambda path, moved: os.mkfifo(path),
+    "empty-file": lambda path, moved: path.touch(),
+    "huge-file": lambda path, moved: (path.touch(), os.truncate(path, 2**33)),
 }
 
 
-@pytest.mark.parametrize("name", CHANGES)
-def test_only_regular_files_of_the_index_are_read(name, foreign):
-    CHANGES[name](foreign)
-    with pytest.raises(MediaIndexError, match="can't be read|no index"):
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
+@pytest.mark.parametrize("part", PARTS)
+def test_only_regular_files_of_the_index_are_read(part, replacement, foreign):
+    found = next(foreign.glob(PARTS[part]))
+    moved = found.rename(foreign.parent / "moved")
+    REPLACEMENTS[replacement](found, moved)
+    with pytest.raises(
+        MediaIndexError, match="can.t be read|no index|leads out|regular file|more than"
+    ):
         MediaIndex.load(foreign)
 
 
-def test_shards_outside_are_neither_read_nor_removed(foreign, model, media):
+@pytest.mark.parametrize("part", ["header", "windows", "data"])
+def test_nothing_outside_is_written_or_removed(part, foreign, model, media):
     outside = foreign.parent / "elsewhere"
-    (foreign / "shards").rename(outside)
+    (foreign / PARTS[part]).rename(outside)
     (outside / "precious.txt").write_text("mine")
-    (foreign / "shards").symlink_to(outside)
+    before = sorted(outside.rglob("*"))
+    (foreign / PARTS[part]).symlink_to(outside)
+    with pytest.raises(MediaIndexError, match="leads out|is a link"):
+        embed_folder(model, media, foreign, batch_size=4, progress=False)
+    assert sorted(outside.rglob("*")) == before
+
+
+def test_a_manifest_may_not_name_a_folder_outside(foreign, index_folder):
+    """Lance opens the files of a fragment in any of the base paths of its manifest."""
+    outside = foreign.parent / "elsewhere"
+    outside.mkdir()
+    database = lancedb.connect(outside)
+    database.create_table("windows", read_rows(index_folder), on_bad_vectors="null")
+    for manifest in (foreign / "windows.lance" / "_versions").glob("*.manifest"):
+        add_base_path(manifest, outside / "windows.lance")
     with pytest.raises(MediaIndexError, match="leads out"):
         MediaIndex.load(foreign)
-    edit(foreign / "index.json", lambda content: content.update(shards=[]))
-    with pytest.raises(MediaIndexError, match=r"leads out|was made of"):
-        embed_folder(model, media, foreign, batch_size=4, progress=False)
-    assert (outside / "precious.txt").read_text() == "mine"
+
+
+def add_base_path(path, folder):
+    content = path.read_bytes()
+    (start,) = struct.unpack("<q", content[-16:-8])
+    (size,) = struct.unpack_from("<I", content, start)
+    name = str(folder).encode()
+    # Field 18, `base_paths`: its `is_dataset_root` and its `path`.
+    entry = b"\x18\x01\x22" + bytes([len(name)]) + name
+    message = content[start + 4 : start + 4 + size]
+    message += b"\x92\x01" + bytes([len(entry)]) + entry
+    head = content[:start] + struct.pack("<I", len(message)) + message
+    path.write_bytes(head + content[-16:])
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
-    [("start", float("nan")), ("end", 1e400), ("file", -1), ("file", True)],
+    ("key", "value"), [("start", float("nan")), ("end", float("inf"))]
 )
-def test_numbers_that_mean_nothing_are_refused(key, value, foreign):
-    (path,) = (foreign / "shards").glob("*.json")
-    edit(path, lambda content: content[key].__setitem__(0, value))
+def test_times_that_mean_nothing_are_refused(key, value, foreign):
+    edit_rows(foreign, lambda columns: columns[key].__setitem__(0, value))
     with pytest.raises(MediaIndexError, match="can't be read"):
         MediaIndex.load(foreign)
 
 
-def test_embeddings_that_are_not_finite_are_refused(foreign, model):
-    (path,) = (foreign / "shards").glob("*.safetensors")
-    matrices = safetensors.numpy.load_file(path)
-    matrices["video_to_text"][0] = np.nan
-    safetensors.numpy.save_file(matrices, path)
-    with pytest.raises(MediaIndexError, match="not finite"):
-        MediaIndex.load(foreign).search(model, text="a red star")
+def with_value(rows, value):
+    """Rows whose first embedding has a number that a unit vector can't have."""
+    place = rows.schema.names.index("video_to_text")
+    vectors = rows["video_to_text"].to_pylist()
+    vectors[0][0] = value
+    column = pa.array(vectors, rows.schema.field(place).type)
+    return rows.set_column(place, "video_to_text", column)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(float("nan"), "not finite"), (float("inf"), "not finite"), (9.0, "unit vectors")],
+    ids=["nan", "infinite", "long"],
+)
+def test_embeddings_that_are_no_unit_vectors_are_refused(value, message, foreign):
+    # LanceDB refuses to write such vectors, but it can fill in anything.
+    filled = {"on_bad_vectors": "fill", "fill_value": value}
+    replace_rows(foreign, with_value(read_rows(foreign), value), **filled)
+    with pytest.raises(MediaIndexError, match=message):
+        MediaIndex.load(foreign)
 
 
 def test_a_pipe_among_the_media_is_not_opened(foreign, tmp_path):

@@ -1,6 +1,6 @@
 """Media that a folder has and an index has not are named; links out on demand."""
 
-import json
+import os
 import shutil
 import sys
 
@@ -11,6 +11,7 @@ from keras_vatt.search import MediaIndex, MediaIndexError, embed_folder, read_re
 from keras_vatt.search._media_files import file_inside, find_media
 from tests.data._media import write_media
 from tests.search.small import tone, write_video
+from tests.search.tables import edit_header, edit_rows, read_header
 
 pytestmark = pytest.mark.once
 
@@ -89,6 +90,17 @@ def test_suffixes_of_mpeg_program_streams_are_taken(tmp_path):
 
 
 @unix
+def test_names_that_are_not_utf_8_are_named(tmp_path):
+    name = os.fsencode(tmp_path / "a") + b"\xff.mp4"
+    with open(name, "wb"):
+        pass
+    files, (finding,) = find_media(tmp_path)
+    assert files == []
+    assert finding.problem is Problem.IGNORED
+    assert "UTF-8" in finding.reason
+
+
+@unix
 def test_links_out_of_the_folder_are_named(model, linked):
     report = embed(model, linked, linked.parent / "index")
     assert [(f.problem, f.where) for f in report.findings] == [
@@ -112,7 +124,7 @@ def test_links_out_of_the_folder_are_followed_on_demand(model, linked):
             assert file.read() == (outside / target).read_bytes()
     # The next run without it drops them, and the right to open them.
     assert len(embed(model, linked, output).findings) == 2
-    assert "allow_outside" not in json.loads((output / "index.json").read_text())
+    assert "allow_outside" not in read_header(output)
     assert MediaIndex.load(output).paths == ("own.mp4",)
 
 
@@ -162,18 +174,12 @@ def outside_index(model, linked):
     return output
 
 
-def edit(path, change):
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
 @unix
 def test_a_stranger_s_index_does_not_allow_itself_links_out(
     model, linked, outside_index
 ):
     foreign = shutil.copytree(outside_index, linked.parent / "foreign")
-    edit(foreign / "index.json", lambda content: content.update(signature="0" * 64))
+    edit_header(foreign, lambda header: header.update(signature="0" * 64))
     index = MediaIndex.load(foreign, folder=linked)
     with pytest.raises(MediaIndexError, match="leads out"):
         index.open_file("link.mp4")
@@ -186,7 +192,7 @@ def test_a_stranger_s_index_does_not_allow_itself_links_out(
 def test_the_permission_can_not_be_added_to_one_s_own_index(model, linked):
     output = linked.parent / "index"
     embed(model, linked, output)
-    edit(output / "index.json", lambda content: content.update(allow_outside=True))
+    edit_header(output, lambda header: header.update(allow_outside=True))
     index = MediaIndex.load(output, folder=linked)
     assert not index._allow_outside
     assert index.preset is None
@@ -197,12 +203,7 @@ def test_the_permission_can_not_be_added_to_one_s_own_index(model, linked):
     "path", ["../outside/lone.mp4", "films/../../outside/lone.mp4", "/etc/a.mp4"]
 )
 def test_links_lead_out_of_a_folder_and_paths_do_not(linked, outside_index, path):
-    (shard,) = (outside_index / "shards").glob("*.json")
-
-    def change(content):
-        content["files"][0][0] = path
-
-    edit(shard, change)
+    edit_rows(outside_index, lambda columns: columns["path"].__setitem__(0, path))
     index = MediaIndex.load(outside_index)
     with pytest.raises(MediaIndexError, match="leads out"):
         index.open_file(path)

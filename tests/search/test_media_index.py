@@ -1,7 +1,7 @@
-"""What an index finds is what the formula of the cosine says."""
+"""Results of a search equal the formula of the cosine."""
 
-import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -11,10 +11,11 @@ from keras_vatt.search import (
     MediaIndex,
     MediaIndexError,
     embed_folder,
+    read_report,
     unknown_words,
 )
-from keras_vatt.search import _window_scores as window_scores
 from tests.search.small import SPEC, small_model, write_folder, write_video
+from tests.search.tables import edit_header, edit_rows, read_rows, replace_rows
 
 # Windows of 0.4 seconds: file, number of windows, whether it is seen and heard.
 FILES = [
@@ -96,13 +97,6 @@ def test_equal_media_come_in_the_order_of_the_index(model, tmp_path):
         )
 
 
-def test_chunks_make_no_difference(index, monkeypatch):
-    vector = np.random.default_rng(0).normal(size=12)
-    whole = index.search_vector(vector, "audio_to_video", 4)
-    monkeypatch.setattr(window_scores, "CHUNK_WINDOWS", 2)
-    assert index.search_vector(vector, "audio_to_video", 4) == whole
-
-
 def test_text_finds_sounds_where_both_are_in_one_space(model, media, index, tmp_path):
     with pytest.raises(MediaIndexError, match="no common space"):
         index.search(model, text="a star", modality="audio")
@@ -157,13 +151,6 @@ def test_an_index_and_its_media_can_be_moved_together(model, tmp_path):
     assert elsewhere.find_file("talk.mp4") == (tmp_path / "media/talk.mp4").resolve()
 
 
-def edit(folder, pattern, change):
-    (path,) = folder.glob(pattern)
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
 @pytest.fixture
 def copy(index_folder, tmp_path):
     return shutil.copytree(index_folder, tmp_path / "copy")
@@ -172,11 +159,10 @@ def copy(index_folder, tmp_path):
 def test_an_index_serves_no_file_but_media_in_its_folder(copy, media):
     outside = ["../../secret.mp4", "/etc/passwd", "notes.txt"]
 
-    def change(content):
-        for file, path in zip(content["files"], outside, strict=True):
-            file[0] = path
+    def change(columns):
+        columns["path"][:3] = outside
 
-    edit(copy, "shards/*.json", change)
+    edit_rows(copy, change)
     index = MediaIndex.load(copy, folder=media)
     for path in outside:
         with pytest.raises(MediaIndexError, match="leads out|no file of video"):
@@ -186,33 +172,58 @@ def test_an_index_serves_no_file_but_media_in_its_folder(copy, media):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "key", "value", "message"),
+    ("change", "message"),
     [
-        ("index.json", "format", "cake", "no index of media"),
-        ("index.json", "version", 99, "version 99"),
-        ("index.json", "shards", ["../../x"], "no shard"),
-        ("index.json", "shards", ["00000-gone"], "can't be read"),
-        ("index.json", "model", None, "'model' is missing"),
-        ("shards/*.json", "file", [9] * 14, "can't be read"),
-        ("shards/*.json", "start", [0.0], "can't be read"),
-        ("shards/*.json", "rows", {"video": [3, 1]}, "name no windows in order"),
-        ("shards/*.json", "rows", {"video": [-1, 2]}, "name no windows in order"),
-        ("shards/*.json", "rows", {"video": [0]}, "another number of rows"),
+        ({"format": "cake"}, "no index of media"),
+        ({"version": 99}, "version 99"),
+        ({"model": None}, "'model' is missing"),
+        ({"complete": "yes"}, "'complete' is missing"),
+        ({"short_clips": "stretch"}, "short clips is unknown"),
+        ({"approximate": {"both": {"probes": 0}}}, "approximate indexes"),
     ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_damaged_index_is_named(copy, pattern, key, value, message):
-    edit(copy, pattern, lambda content: content.update({key: value}))
+def test_a_damaged_header_is_named(copy, change, message):
+    edit_header(copy, lambda header: header.update(change))
     with pytest.raises(MediaIndexError, match=message):
         MediaIndex.load(copy)
 
 
-def test_truncated_files_and_no_index_are_named(copy, tmp_path):
-    with pytest.raises(MediaIndexError, match="There is no index"):
-        MediaIndex.load(tmp_path / "gone")
-    (path,) = (copy / "shards").glob("*.safetensors")
-    path.write_bytes(path.read_bytes()[:100])
+def test_a_damaged_report_is_named(copy):
+    edit_header(copy, lambda header: header.update(report={"used": 1}))
     with pytest.raises(MediaIndexError, match="can't be read"):
+        read_report(copy)
+
+
+@pytest.mark.parametrize("name", ["path", "start", "has_video", "video_to_text"])
+def test_windows_with_columns_of_other_types_are_refused(copy, name):
+    rows = read_rows(copy)
+    place = rows.schema.names.index(name)
+    replace_rows(copy, rows.set_column(place, name, [[0] * len(rows)]))
+    with pytest.raises(MediaIndexError, match=f"column '{name}'"):
         MediaIndex.load(copy)
-    (copy / "index.json").write_text('{"format": ')
-    with pytest.raises(MediaIndexError, match="can't be read"):
+
+
+def test_windows_without_a_path_are_refused(copy):
+    edit_rows(copy, lambda columns: columns["path"].__setitem__(0, None))
+    with pytest.raises(MediaIndexError, match="lacks its path"):
         MediaIndex.load(copy)
+
+
+def test_an_index_of_an_earlier_version_must_be_made_again(model, media, tmp_path):
+    (tmp_path / "index.json").write_text('{"version": 1}')
+    (tmp_path / "shards").mkdir()
+    for use in (
+        lambda: MediaIndex.load(tmp_path),
+        lambda: read_report(tmp_path),
+        lambda: embed_folder(model, media, tmp_path, progress=False),
+    ):
+        with pytest.raises(MediaIndexError, match="`keras-vatt embed` again"):
+            use()
+
+
+def test_a_missing_package_is_named(monkeypatch, tmp_path):
+    monkeypatch.delitem(sys.modules, "keras_vatt.search._store", raising=False)
+    monkeypatch.setitem(sys.modules, "lancedb", None)
+    with pytest.raises(MediaIndexError, match=r'pip install "keras-vatt\[search\]"'):
+        MediaIndex.load(tmp_path)

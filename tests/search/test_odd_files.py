@@ -14,7 +14,7 @@ from keras_vatt.search import _thumbnails as thumbnails
 from keras_vatt.search import _windows as windows_module
 from keras_vatt.search._media_files import find_media
 from keras_vatt.search._thumbnails import thumbnail
-from keras_vatt.search._windows import cut_files
+from keras_vatt.search._windows import WindowReader
 from tests.data._media import write_media
 from tests.search.small import SPEC, tone, write_video
 
@@ -109,7 +109,7 @@ def test_any_error_of_a_thumbnail_is_the_file_s(folder, monkeypatch):
     def failing(*_):
         raise MemoryError
 
-    monkeypatch.setattr(thumbnails, "_picture_at", failing)
+    monkeypatch.setattr(thumbnails, "_image_at", failing)
     with pytest.raises(MediaError, match=r"good\.mp4.*MemoryError"):
         thumbnail(folder / "good.mp4", 0.0, 0.4)
 
@@ -129,7 +129,8 @@ def test_a_claim_of_weeks_is_believed_as_far_as_the_bytes_allow(tmp_path, monkey
     write_media(tmp_path / "a.wav", sound=tone(300, 1.0), audio_codec="pcm_s16le")
     claim = MediaInfo(0.0, WEEKS, has_video=False, has_audio=True)
     monkeypatch.setattr(media.Media, "info", lambda _: claim)
-    windows, findings = cut_files(find_media(tmp_path)[0], tmp_path, 3.2)
+    reader = WindowReader(tmp_path, SPEC)
+    windows, findings = reader.cut(find_media(tmp_path)[0], 3.2)
     size = (tmp_path / "a.wav").stat().st_size
     assert windows[-1].end == max(600.0, size / 16)
     assert [(f.problem, f.where) for f in findings] == [(Problem.MALFORMED, "a.wav")]
@@ -165,7 +166,7 @@ def test_a_file_that_is_no_longer_there_is_named(tmp_path, monkeypatch):
     files, _ = find_media(tmp_path)
     (tmp_path / "a.mp4").unlink()
     (tmp_path / "a.mp4").mkdir()
-    windows, (finding,) = cut_files(files, tmp_path, SPEC.duration)
+    windows, (finding,) = WindowReader(tmp_path, SPEC).cut(files, SPEC.duration)
     assert not windows
     assert finding.problem is Problem.MISSING
     assert str(tmp_path) not in finding.reason

@@ -126,7 +126,7 @@ def test_thumbnails_are_the_middle_of_their_window(client, page_index):
         pixels = np.asarray(Image.open(file))
     from tests.data._media import number_in
 
-    # The last window of two seconds, at 10 pictures in a second: 1.8 seconds.
+    # The last window of two seconds, at 10 frames per second: 1.8 seconds.
     assert number_in(pixels) == 18
     answer = client.get(f"/thumbnail/{numbers['trip/hum.wav']}")
     assert answer.headers["content-type"].startswith("image/svg+xml")
@@ -204,7 +204,7 @@ def results_text(browser):
 
 
 def asked_hosts(browser):
-    """Where the browser has sent requests to since it was asked last."""
+    """Returns the addresses of the requests since the last call."""
     entries = (
         json.loads(e["message"])["message"] for e in browser.get_log("performance")
     )

@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from keras_vatt.cli.main import main
+from keras_vatt.search import MediaIndex
+from keras_vatt.search import _approximate as approximate
 
 
 def run(capsys, *arguments):
@@ -87,6 +89,43 @@ def test_mistakes_are_named_in_one_line(capsys, preset, made, media, tmp_path):
         assert code == 2
         assert message in err.splitlines()[-1]
         assert not new.exists()
+
+
+def test_the_recall_of_the_approximate_search_is_printed(
+    capsys, preset, media, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(approximate, "FEWEST_ROWS", 4)
+    monkeypatch.setattr(approximate, "_QUERIES", 4)
+    index = tmp_path / "index"
+    arguments = ["embed", media, "--preset", preset, "--output", index]
+    options = ["--batch-size", 4, "--num-workers", 2, "--approximate"]
+    code, out, _ = run(capsys, *arguments, *options)
+    assert code == 0
+    lines = [line for line in out.splitlines() if line.startswith("recall at 10")]
+    assert len(lines) == len(MediaIndex.load(index).recall) == 4
+    assert all(line.endswith("%") for line in lines)
+    search = ["search", index, "--text", "a star", "--json", "--approximate"]
+    code, out, err = run(capsys, *search)
+    assert code == 0
+    assert json.loads(out)
+    assert "searched exactly" not in err
+
+
+def test_a_small_index_stays_exact_and_says_so(
+    capsys, preset, made, media, index, tmp_path
+):
+    arguments = ["embed", media, "--preset", preset, "--output", tmp_path / "index"]
+    code, out, _ = run(capsys, *arguments, "--batch-size", 4, "--approximate")
+    assert code == 0
+    assert "searches stay exact: 14 windows are too few" in out
+    search = ["--text", "a star", "--approximate", "--json"]
+    code, out, err = run(capsys, "search", tmp_path / "index", *search)
+    assert code == 0
+    assert "searched exactly" in err
+    assert len(json.loads(out)) == index.count("video")
+    code, _, err = run(capsys, "search", made, *search)
+    assert code == 2
+    assert "no approximate index" in err
 
 
 def test_the_page_says_what_to_install(capsys, made, monkeypatch):

@@ -1,8 +1,5 @@
 """Files and queries shorter than a clip are used, by one rule for an index."""
 
-import json
-import shutil
-
 import numpy as np
 import pytest
 
@@ -77,20 +74,6 @@ def test_an_index_is_not_mixed_from_two_rules(model, short, tmp_path):
     embed(model, short, tmp_path / "index")
     with pytest.raises(MediaIndexError, match="short_clips='repeat'"):
         embed(model, short, tmp_path / "index", short_clips="pad")
-
-
-def test_an_index_of_an_earlier_version_is_searched_and_not_continued(
-    model, media, index_folder, tmp_path
-):
-    old = shutil.copytree(index_folder, media.parent / "old-index")
-    header = json.loads((old / "index.json").read_text())
-    del header["short_clips"]
-    (old / "index.json").write_text(json.dumps(header))
-    query = {"audio": media / "talk.mp4"}
-    found = MediaIndex.load(old).search(model, **query)
-    assert found == MediaIndex.load(index_folder).search(model, **query)
-    with pytest.raises(MediaIndexError, match="earlier version"):
-        embed(model, media, old)
 
 
 def test_unknown_rules_are_named(model, media, index, tmp_path):

@@ -58,7 +58,7 @@ def test_pixels_of_any_shape_make_a_small_image(monkeypatch, aspect):
         decode = staticmethod(lambda *_: iter([Frame()]))
         translated_errors = staticmethod(contextlib.nullcontext)
 
-    image = thumbnails._picture_at(Media(), 0.0)
+    image = thumbnails._image_at(Media(), 0.0)
     assert max(image.size) <= 480
     with Image.open(io.BytesIO(thumbnails._jpeg(image))) as read:
         assert read.size == image.size

@@ -1,4 +1,4 @@
-"""Files are cut into equal windows, of which the middle is decoded."""
+"""Files are cut into equal windows, and the clip in their middle is decoded."""
 
 import dataclasses
 
@@ -8,20 +8,28 @@ import pytest
 from keras_vatt.data import Problem
 from keras_vatt.search import _windows as windows_module
 from keras_vatt.search._media_files import find_media
-from keras_vatt.search._windows import DecodingRules, cut_files, decode_windows
+from keras_vatt.search._windows import DecodingRules, WindowReader
 from tests.data._media import numbers_in
 from tests.search.small import SPEC, write_video
 
 pytestmark = pytest.mark.once
 
-BOTH = ("video", "audio")
 READABLE = dataclasses.replace(SPEC, frame_size=16)
 
 
 def cut(folder, seconds):
-    windows, findings = cut_files(find_media(folder)[0], folder, seconds)
+    windows, findings = WindowReader(folder, SPEC).cut(find_media(folder)[0], seconds)
     assert not findings
     return windows
+
+
+def decode(windows, folder, spec=READABLE, **rules):
+    reader = WindowReader(folder, spec, rules=DecodingRules(**rules))
+    return [reader.decode(window) for window in windows]
+
+
+def numbers(decoded):
+    return numbers_in(decoded.arrays["video"][0])
 
 
 @pytest.mark.parametrize(
@@ -42,38 +50,34 @@ def test_the_windows_of_a_file_are_equal_and_cover_it(tmp_path, seconds, edges):
 
 def test_the_clip_is_the_middle_of_its_window(tmp_path):
     write_video(tmp_path / "a.mp4", first=20)
-    decoded = decode_windows(cut(tmp_path, 1.0), tmp_path, READABLE, BOTH)
+    decoded = decode(cut(tmp_path, 1.0), tmp_path)
     # The clip from 0.3 to 0.7 s, and the one from 1.3 to 1.7 s.
-    assert [numbers_in(d.frames) for d in decoded] == [
-        [23, 24, 25, 26],
-        [33, 34, 35, 36],
-    ]
-    assert [d.waveform for d in decoded] == [None, None]
+    assert [numbers(d) for d in decoded] == [[23, 24, 25, 26], [33, 34, 35, 36]]
+    assert [set(d.arrays) for d in decoded] == [{"video"}, {"video"}]
 
 
 def test_clips_of_short_windows_stay_inside_of_the_file(tmp_path):
     write_video(tmp_path / "a.mp4")
-    decoded = decode_windows(cut(tmp_path, 0.2), tmp_path, READABLE, BOTH)
+    decoded = decode(cut(tmp_path, 0.2), tmp_path)
     assert not any(d.findings for d in decoded)
-    assert numbers_in(decoded[0].frames) == [0, 1, 2, 3]
-    assert numbers_in(decoded[-1].frames) == [16, 17, 18, 19]
+    assert numbers(decoded[0]) == [0, 1, 2, 3]
+    assert numbers(decoded[-1]) == [16, 17, 18, 19]
 
 
-def test_silence_is_not_heard_and_a_short_video_not_seen_if_that_is_the_rule(tmp_path):
+def test_silence_and_a_short_video_are_left_out_if_that_is_the_rule(tmp_path):
     silence = (np.zeros(16_000, np.float32), 8_000)
     write_video(tmp_path / "a.mp4", seconds=0.2, sound=silence)
     (window,) = cut(tmp_path, 2.0)
-    rules = DecodingRules(short_clips="error")
-    (decoded,) = decode_windows([window], tmp_path, SPEC, BOTH, rules=rules)
-    assert decoded.frames is None
-    assert decoded.waveform is None
+    (decoded,) = decode([window], tmp_path, short_clips="error")
+    assert decoded.arrays == {}
     assert decoded.findings[0].problem is Problem.TOO_SHORT
 
 
 def test_a_file_that_claims_to_last_for_ever_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(windows_module, "_MAX_WINDOWS", 4)
     write_video(tmp_path / "a.mp4")
-    windows, findings = cut_files(find_media(tmp_path)[0], tmp_path, 0.4)
+    reader = WindowReader(tmp_path, SPEC)
+    windows, findings = reader.cut(find_media(tmp_path)[0], 0.4)
     assert not windows
     assert [(f.problem, f.where) for f in findings] == [(Problem.MALFORMED, "a.mp4")]
 

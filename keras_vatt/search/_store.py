@@ -1,0 +1,296 @@
+"""The vector store of an index: two tables of LanceDB.
+
+`windows` has a row per window: its file, its time, its findings and its embeddings.
+`header` has a single row: a JSON object that says which model made the index, of which
+folder, whether it is complete, and the report of the last run.
+
+Each write is one commit of LanceDB, which is atomic: a process that is killed leaves
+the tables as they were before or after it. A run marks the index as incomplete before
+it changes the windows, and as complete, together with its report, when it is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import pathlib
+import warnings
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+
+from keras_vatt._signature import is_signed, sign
+from keras_vatt._untrusted import parse_json
+from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
+from keras_vatt.search._errors import MediaIndexError
+from keras_vatt.search._nearest import check_vectors, nearest
+from keras_vatt.search._queries import EMBEDDINGS
+from keras_vatt.search._store_errors import damaged, reading, writing
+from keras_vatt.search._store_guard import check_local_table
+from keras_vatt.search._stored_windows import (
+    SCHEMA,
+    StoredWindows,
+    check_schema,
+)
+
+_WINDOWS = "windows"
+_HEADER = "header"
+_FOLDERS = tuple(f"{name}.lance" for name in (_HEADER, _WINDOWS))
+_HEADER_SCHEMA = pa.schema({"header": pa.large_string()})
+
+_FORMAT = "keras_vatt media index"
+_VERSION = 2
+_TYPES = {"model": dict, "folder": str, "complete": bool}
+
+# Row ids per condition of a deletion.
+_DELETED_ROWS = 1_000
+
+
+class VectorStore:
+    """Reads and writes the tables of one index.
+
+    Args:
+        location: string. Folder or URI of the index.
+        folder: `pathlib.Path` of a local index, `None` for an object store.
+    """
+
+    def __init__(self, location: str, folder: pathlib.Path | None):
+        self.location = location
+        self.folder = folder
+        self._opened = None
+        self._windows = None
+
+    @property
+    def _database(self):
+        if self._opened is None:
+            if self.folder is not None:
+                for name in _FOLDERS:
+                    check_local_table(self.folder, name)
+            self._opened = lancedb.connect(self.location)
+        return self._opened
+
+    def exists(self) -> bool:
+        """Returns whether there is an index, finished or not."""
+        if self.folder is not None:
+            # A process that was killed at its first write leaves no manifest.
+            manifests = self.folder.glob(f"{_HEADER}.lance/_versions/*.manifest")
+            return any(manifests) or (self.folder / f"{_HEADER}.lance").is_symlink()
+        with reading(self.location):
+            return _HEADER in self._database.list_tables().tables
+
+    def check_free(self) -> None:
+        """Refuses a location that holds something else.
+
+        Raises:
+            MediaIndexError: if it isn't empty and holds no index.
+        """
+        if self.exists():
+            return
+        if self.folder is None:
+            others = set(self._database.list_tables().tables) - {_WINDOWS}
+        elif self.folder.exists():
+            others = {entry.name for entry in self.folder.iterdir()} - {*_FOLDERS}
+        else:
+            others = ()
+        if others:
+            raise MediaIndexError(
+                f"The folder {self.location!r} is not empty and holds no index: choose "
+                "another."
+            )
+
+    def relative_path(self, folder: str | os.PathLike) -> str:
+        """Returns the path of a folder of media as the header has it.
+
+        It is relative to a local index: both may then be moved together.
+        """
+        path = os.path.realpath(folder)
+        if self.folder is not None:
+            with contextlib.suppress(ValueError):  # It is on another drive.
+                path = os.path.relpath(path, os.path.realpath(self.folder))
+        return pathlib.Path(path).as_posix()
+
+    def read_header(self) -> dict:
+        """Returns what the header says.
+
+        Raises:
+            MediaIndexError: if there is no index, it is damaged, or it has another
+                version.
+        """
+        if not self.exists():
+            raise MediaIndexError(
+                f"There is no index in {self.location!r}: make one by `keras-vatt "
+                "embed FOLDER --preset PRESET --output INDEX`."
+            )
+        with reading(self.location):
+            rows = self._database.open_table(_HEADER).to_arrow()
+            (text,) = rows["header"].to_pylist()
+            header = parse_json(text)
+            if not isinstance(header, dict) or header.get("format") != _FORMAT:
+                raise damaged(self.location, "it is no index of media")
+        if header.get("version") != _VERSION:
+            raise MediaIndexError(
+                f"The index {self.location!r} has version {header.get('version')}, "
+                f"and this release reads version {_VERSION}. Make it again."
+            )
+        check_header(header, self.location)
+        return header
+
+    @staticmethod
+    def is_own(header: dict) -> bool:
+        """Returns whether this user made an index, and so gave the names in it."""
+        return is_signed(_names_in(header), header.get("signature"))
+
+    def write_header(self, header: dict) -> None:
+        """Replaces the header; it is signed, as its names come from this user."""
+        marked = header | {"format": _FORMAT, "version": _VERSION}
+        marked["signature"] = sign(_names_in(header))
+        row = pa.table([[json.dumps(marked)]], schema=_HEADER_SCHEMA)
+        with writing(self.location):
+            if self.folder is not None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            self._database.create_table(_HEADER, row, mode="overwrite")
+
+    def read_windows(self, *columns: str) -> StoredWindows:
+        """Returns the windows without their embeddings.
+
+        Args:
+            *columns: further columns that are read, such as `"findings"`.
+        """
+        if not self.has_windows():
+            return StoredWindows(
+                SCHEMA.empty_table().append_column("_rowid", pa.array([], pa.uint64()))
+            )
+        table, names = self.table, [*StoredWindows.COLUMNS, *columns]
+        with self._reading():
+            return StoredWindows(
+                table.search().select(names).with_row_id(True).to_arrow()
+            )
+
+    @property
+    def table(self) -> lancedb.table.Table:
+        """The table of windows, as it was when it was opened or written here."""
+        if self._windows is None:
+            with self._reading():
+                table = self._database.open_table(_WINDOWS)
+                check_schema(table.schema)
+                self._windows = table
+        return self._windows
+
+    def has_windows(self) -> bool:
+        """Returns whether there is a table of windows."""
+        if self._windows is not None:
+            return True
+        with reading(self.location):
+            return _WINDOWS in self._database.list_tables().tables
+
+    @contextlib.contextmanager
+    def _reading(self):
+        with reading(self.location):
+            try:
+                yield
+            except MediaIndexError as error:
+                raise damaged(self.location, error) from error
+
+    def embedding_columns(self) -> list[str]:
+        """Returns the names of the columns of embeddings that the table has."""
+        return [name for name in EMBEDDINGS if name in self.table.schema.names]
+
+    def nearest(
+        self, column: str, vector: np.ndarray, count: int, probes: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns row ids and cosines, see `keras_vatt.search._nearest.nearest`."""
+        if not self.has_windows() or column not in self.embedding_columns():
+            return np.zeros(0, np.uint64), np.zeros(0)
+        with self._reading():
+            return nearest(self.table, column, vector, count, probes)
+
+    def check_embeddings(self) -> None:
+        """Reads all embeddings once, and refuses those that are no unit vectors."""
+        if self.has_windows():
+            with self._reading():
+                check_vectors(self.table, self.embedding_columns())
+
+    def append(self, rows: pa.Table) -> None:
+        """Appends windows in one commit.
+
+        Args:
+            rows: Arrow table, see `EmbeddedWindows.to_table`.
+        """
+        with writing(self.location):
+            if not self.has_windows():
+                # It returns the table that a killed process may have left meanwhile.
+                self._windows = self._database.create_table(
+                    _WINDOWS, schema=rows.schema, exist_ok=True
+                )
+            table = self.table
+            added = [
+                field for field in rows.schema if field.name not in table.schema.names
+            ]
+            if added:
+                table.add_columns(added)
+            # Windows without video or without audio have no embedding of it.
+            table.add(_completed(rows, table.schema), on_bad_vectors="null")
+
+    def delete(self, row_ids: np.ndarray) -> None:
+        """Deletes windows by their row ids."""
+        with writing(self.location):
+            for first in range(0, len(row_ids), _DELETED_ROWS):
+                chosen = ", ".join(map(str, row_ids[first : first + _DELETED_ROWS]))
+                self.table.delete(f"_rowid IN ({chosen})")
+
+    def compact(self) -> None:
+        """Merges the fragments of the tables, and removes what earlier runs left."""
+        with writing(self.location), warnings.catch_warnings():
+            # Readers of earlier versions are told to open the index again.
+            warnings.simplefilter("ignore", UserWarning)
+            for table in (self.table, self._database.open_table(_HEADER)):
+                table.optimize(cleanup_older_than=datetime.timedelta(0))
+
+
+def _completed(rows, schema):
+    """Returns rows with all columns of a table; missing ones are null."""
+    arrays = [
+        rows[field.name].combine_chunks()
+        if field.name in rows.column_names
+        else pa.nulls(rows.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def check_header(header: dict, location: str) -> None:
+    """Refuses a header that lacks something or has values of another type.
+
+    Raises:
+        MediaIndexError: if it does.
+    """
+    for key, kind in _TYPES.items():
+        if not isinstance(header.get(key), kind):
+            raise damaged(location, f"{key!r} is missing in its header")
+    if header.get("short_clips") not in SHORT_CLIPS:
+        raise damaged(location, "its rule for short clips is unknown")
+    measured = header.get("approximate", {})
+    if not (isinstance(measured, dict) and all(map(_is_measured, measured.values()))):
+        raise damaged(location, "its approximate indexes are not described")
+
+
+def _is_measured(entry):
+    return (
+        isinstance(entry, dict)
+        and type(entry.get("probes")) is int
+        and entry["probes"] > 0
+        and isinstance(entry.get("recall"), float)
+    )
+
+
+def _names_in(header):
+    """Returns the names in an index of what is outside of its folder."""
+    return {
+        "file": _HEADER,
+        "preset": header["model"].get("preset"),
+        "folder": header.get("folder"),
+        "allow_outside": header.get("allow_outside") is True,
+    }
