@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 
-_PROCESS = pathlib.Path(__file__).with_name("espeak_process.py")
+_PROCESS = pathlib.Path(__file__).with_name("_espeak.py")
 
 
 @dataclasses.dataclass(frozen=True)
