@@ -1,11 +1,12 @@
-"""Compare decoded clips of 110 kinds of media file with the `ffmpeg` program.
+"""Compares decoded clips of 110 kinds of media file with the `ffmpeg` program.
 
-    PYTHONPATH=.:tests python benchmarks/ffmpeg_agreement.py --json after.json
-    PYTHONPATH=.:tests python benchmarks/ffmpeg_agreement.py --compare before.json
+    PYTHONPATH=. python benchmarks/ffmpeg_agreement.py --json after.json
+    PYTHONPATH=. python benchmarks/ffmpeg_agreement.py --compare before.json
 
-The files and windows are those of the tests. One line per file: wrong frames out of
-those of four windows and the largest difference of a frame in levels of 255; the
-smallest signal-to-noise ratio of a waveform against that of `ffmpeg`; or the error.
+The files and windows are those of the tests. Each file gives one line: the number of
+wrong frames in four windows and the largest difference of a frame, in levels of 255;
+the lowest signal-to-noise ratio of a waveform relative to that of `ffmpeg`; or the
+error.
 """
 
 import argparse
@@ -13,8 +14,9 @@ import json
 import pathlib
 import tempfile
 
-from data._ffmpeg_cases import AUDIOS, VIDEOS, write_case
-from data._ffmpeg_comparison import (
+from keras_vatt.data import MediaError, decode_frames, decode_waveform
+from tests.data._ffmpeg_cases import AUDIOS, VIDEOS, write_case
+from tests.data._ffmpeg_comparison import (
     SPEC,
     audio_starts,
     frame_difference,
@@ -23,14 +25,12 @@ from data._ffmpeg_comparison import (
     waveform_noise,
 )
 
-from keras_vatt.data import MediaError, decode_frames, decode_waveform
-
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", default="", help="only files with this in their name")
-    parser.add_argument("--json", help="file that the figures are written to")
-    parser.add_argument("--compare", help="file of `--json` with figures from before")
+    parser.add_argument("--only", default="", help="only files with this in the name")
+    parser.add_argument("--json", help="file to write the results to")
+    parser.add_argument("--compare", help="earlier file of `--json` to compare with")
     arguments = parser.parse_args()
     rows = {}
     before = {}
