@@ -80,11 +80,11 @@ def test_a_model_whose_sounds_and_texts_have_no_common_space_says_so(model):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"video": None}, "one of video and audio"),
-        ({"audio": ["sound.wav"]}, "one of video and audio"),
+        ({"video": None}, "exactly one of"),
+        ({"audio": ["sound.wav"]}, "exactly one of"),
         ({"label_texts": "red star"}, "list of strings"),
         ({"label_texts": []}, "list of strings"),
-        ({"label_texts": ["red", "Zebra!"]}, r"knows no word.*'Zebra!'"),
+        ({"label_texts": ["red", "Zebra!"]}, r"no word of.*'Zebra!'"),
         ({"templates": "a {}"}, "templates"),
         ({"templates": ("a star",)}, "templates"),
         ({"temperature": 0.0}, "temperature"),

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 import keras_vatt
-from keras_vatt.models import _presets as presets
+from keras_vatt.models import _preset_saving as saving
 from tests.models.classifiers import tiny_classifier
 from tests.models.tiny import tiny_batch, tiny_vatt
 
 RECORD = keras_vatt.Provenance(
     source="a garden",
-    licence="cc-by-4.0",
+    license="cc-by-4.0",
     training={"final loss": 1.254},
     evaluation={"text->video": {"recall_at_1": 0.5}},
 )
@@ -136,7 +136,7 @@ def test_what_is_pushed_to_the_hub_has_no_void_record(model, monkeypatch):
         with open(f"{folder}/README.md", encoding="utf-8") as file:
             cards.append(file.read())
 
-    monkeypatch.setattr(presets, "upload_preset", upload)
+    monkeypatch.setattr(saving, "upload_preset", upload)
     model.push_to_hub("owner/name")
     model.weights[len(model.weights) // 2].assign_add(1e-3)
     model.push_to_hub("owner/name")
