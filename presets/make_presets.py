@@ -12,6 +12,8 @@ import argparse
 import dataclasses
 import pathlib
 
+import keras
+
 import keras_vatt
 from keras_vatt.data import ClipSpec
 from keras_vatt.storage._card_facts import card_facts
@@ -175,7 +177,7 @@ def write_tiny(run):
     model.provenance = dataclasses.replace(
         model.provenance,
         description="One encoder for all modalities, small enough to train on a "
-        "laptop: it knows coloured shapes that move, and a voice that names them.",
+        "laptop. It was trained on moving colored shapes and a voice that names them.",
         license="apache-2.0",
     )
     model.save_to_preset(FOLDER / "vatt_tiny_agnostic")
@@ -192,6 +194,8 @@ def main():
         for preset in presets():
             print(preset[0], flush=True)
             write(*preset)
+            # Names of layers in configs do not depend on the order of the presets.
+            keras.utils.clear_session()
 
 
 if __name__ == "__main__":
