@@ -1,4 +1,4 @@
-"""Conversion of checkpoints of the original VATT code to presets."""
+"""Converts checkpoints of the original VATT code into presets."""
 
 from keras_vatt.conversion._convert import convert, count_mapped
 from keras_vatt.conversion._errors import (
