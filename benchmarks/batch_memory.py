@@ -1,10 +1,11 @@
-"""Memory of the harmonized step against the batch: what saves it, and how much.
+"""Measures the planned memory of the harmonized step against the batch size.
 
     KERAS_BACKEND=jax python benchmarks/batch_memory.py --output results
 
-The true train step is compiled for one device of the CPU; the memory is what XLA plans
-for its temporary buffers. Beside the table a plot is written. Operations are not given:
-XLA counts those of a loop, which micro-batches are, for one round only.
+Compiles the real train step for one CPU device with and without rematerialization and
+micro-batches, and reports the memory that XLA plans for temporary buffers, as a table
+and a plot. FLOPs are not reported, because XLA counts the body of the micro-batch loop
+only once.
 """
 
 import argparse
@@ -80,7 +81,7 @@ def plot(results, path):
             marker="o",
             label=way,
         )
-    axes.set_xlabel("clips in a batch")
+    axes.set_xlabel("batch size (clips)")
     axes.set_ylabel("temporary memory, MiB")
     axes.grid(alpha=0.3)
     axes.legend()

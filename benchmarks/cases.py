@@ -1,4 +1,4 @@
-"""The models and batches that the benchmarks measure."""
+"""Models and batches that the benchmarks measure."""
 
 import dataclasses
 
@@ -13,13 +13,13 @@ _AUDIO_PATCH = 4
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A size of model and batch, which decides the video share of the forward pass.
+    """Sizes of a model and a batch, which determine the video fraction of the FLOPs.
 
     Attributes:
         num_video: int, tokens of a video.
-        num_audio: int, tokens of a sound.
+        num_audio: int, tokens of an audio clip.
         num_words: int, words of a caption.
-        width: int, of the tokens; the perceptrons are 4 times as wide.
+        width: int, width of the tokens; the hidden width of the MLPs is 4 times larger.
         num_layers: int.
         batch_size: int.
     """
@@ -32,8 +32,8 @@ class Case:
     batch_size: int = 8
 
     @property
-    def video_share(self):
-        """The share f of the video branch in the forward FLOPs, attention included."""
+    def video_fraction(self):
+        """Fraction f of the video branch in the forward FLOPs, including attention."""
         video = self._forward_flops(self.num_video)
         others = self._forward_flops(self.num_audio) + self._forward_flops(
             self.num_words
@@ -42,19 +42,19 @@ class Case:
 
     @property
     def floor(self):
-        """FLOPs of a harmonized step over those of a plain one: `1 + 2f/3`."""
-        return 1 + 2 * self.video_share / 3
+        """FLOPs of a harmonized step relative to those of a plain step: `1 + 2f/3`."""
+        return 1 + 2 * self.video_fraction / 3
 
     def _forward_flops(self, num_tokens):
-        """Multiply-adds of the matrix products, up to a factor that all share."""
+        """Returns the multiply-adds of the matrix products, up to a common factor."""
         length = num_tokens + 1  # The aggregation token.
-        projections = 12 * self.width**2 * self.num_layers  # 4 attention, 8 perceptron.
+        projections = 12 * self.width**2 * self.num_layers  # Attention, MLP.
         stem_and_head = 2 * self.width**2
         attention = 2 * length * self.width * self.num_layers
         return length * (projections + stem_and_head + attention)
 
 
-# By the rounded video share.
+# Keys are the rounded video fractions.
 CASES = {
     "0.24": Case(num_video=98, num_audio=300),
     "0.54": Case(num_video=196, num_audio=150),
@@ -75,11 +75,10 @@ QUICK_CASES = {
 
 
 def vatt(case, optimizer=None, **compile_arguments):
-    """A modality-agnostic VATT of the case's size, always with the same weights.
+    """Returns a modality-agnostic VATT of the case's size with fixed weights.
 
-    Patches are tiny and few words are known, so that the branches cost what their
-    transformers cost. Dropout and DropToken are off: every scheme must give the same
-    gradient.
+    Patches and vocabulary are tiny, so that the transformers dominate the cost. Dropout
+    and DropToken are off, because every scheme must give the same gradient.
     """
     keras.utils.set_random_seed(0)
     backbone = keras_vatt.VATTAgnosticBackbone(

@@ -1,4 +1,4 @@
-"""Ways in which disks, networks and people damage a training checkpoint."""
+"""Random damage to training checkpoints, as disks, networks and people cause it."""
 
 import shutil
 
@@ -6,16 +6,16 @@ MAX_FLIPPED_BITS = 3
 
 
 def damage(checkpoint, other, random):
-    """Damage a checkpoint in a random way.
+    """Damages a checkpoint in a random way.
 
     Args:
         checkpoint: `pathlib.Path` of the checkpoint.
-        other: `pathlib.Path` of an older checkpoint of the run, which stays as it is
-            (but where the two change places).
+        other: `pathlib.Path` of an older checkpoint of the run. It is left unchanged,
+            unless the damage swaps the two.
         random: `numpy.random.Generator`.
 
     Returns:
-        String, what was done.
+        String, a description of the damage.
     """
     way = WAYS[random.integers(len(WAYS))]
     return f"{way.__name__}: {way(checkpoint, other, random)}"
@@ -85,7 +85,7 @@ def add_file(checkpoint, _, random):
 
 
 def take_files_of_other(checkpoint, other, random):
-    """Like a copy of which one part is of an older time."""
+    """Imitates a copy in which some files come from an older checkpoint."""
     name = ("state", "run")[random.integers(2)]
     shutil.rmtree(checkpoint / name)
     shutil.copytree(other / name, checkpoint / name)

@@ -1,10 +1,10 @@
-"""What the train step sends between devices, harmonized and plain, counted by XLA.
+"""Counts the collectives of the train step, harmonized and plain, as compiled by XLA.
 
     KERAS_BACKEND=jax python benchmarks/collectives.py --output results
 
-The true train step of a preset is compiled for 2, 4 and 8 virtual devices of the CPU,
-and its collectives are read from the compiled program. Bytes are those that each device
-sends by the ring algorithms. There is no network here: nothing is timed.
+Compiles the real train step of a preset for 2, 4 and 8 virtual CPU devices and reads
+the collectives from the compiled program. Bytes are those that each device sends with
+ring algorithms. Nothing is timed, since there is no network.
 """
 
 import argparse
@@ -22,11 +22,11 @@ from keras_vatt.planning import parse_topology
 from keras_vatt.planning._plan import Planner
 from keras_vatt.planning._step import StepSettings
 
-# What is set otherwise in each step, from the number of devices.
+# Settings of each step, as functions of the number of devices.
 STEPS = {
     "plain": lambda devices: {"harmonizer": "none"},
     "global": lambda devices: {},
-    "a group a device": lambda devices: {"num_groups": devices},
+    "one group per device": lambda devices: {"num_groups": devices},
 }
 COLUMNS = {
     "devices": lambda r: str(r["devices"]),
@@ -90,8 +90,8 @@ def _arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", default="results", help="folder of the report")
     parser.add_argument("--preset", default="vatt_medium_agnostic")
-    parser.add_argument("--layers", type=int, default=1, help="blocks of the encoder")
-    parser.add_argument("--clips", type=int, default=2, help="clips of a device")
+    parser.add_argument("--layers", type=int, default=1, help="encoder blocks")
+    parser.add_argument("--clips", type=int, default=2, help="clips per device")
     parser.add_argument("--devices", type=int, nargs="+", default=[2, 4, 8])
     return parser.parse_args()
 

@@ -1,13 +1,13 @@
-"""Clips per second of this library against 30 lines of plain PyAV that do the same.
+"""Compares the decoding speed with 30 lines of plain PyAV that do the same work.
 
     KERAS_BACKEND=torch python benchmarks/decoding_speed.py --pairs 30
 
-Both seek, decode 3.2 seconds, scale to 224 pixels, take 32 frames by their times, and
-resample the audio. They run in turn, each pair in the reverse order of the one before.
-Seconds are those of the processor, for other work of the machine not to count. With
-`--revision`, the library of that git revision is measured too, in a process of its
-own. The ratio is the speed of the library over that of plain PyAV: its median, and a
-95 % interval of the median by bootstrap.
+Both seek, decode 3.2 seconds, scale to 224 pixels, select 32 frames by their time
+stamps, and resample the audio. They run in pairs, in alternating order. Times are CPU
+seconds, so that other load on the machine does not count. With `--revision`, the
+library of that git revision is measured as well, in a separate process. The reported
+ratio is the speed of the library relative to plain PyAV: its median with a 95 %
+bootstrap interval.
 """
 
 import argparse
@@ -37,8 +37,8 @@ _CODECS = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pairs", type=int, default=30)
-    parser.add_argument("--revision", help="git revision to be measured beside this")
-    parser.add_argument("--only", default="", help="only rows with this in their name")
+    parser.add_argument("--revision", help="git revision to measure as well")
+    parser.add_argument("--only", default="", help="only rows whose name contains this")
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:
@@ -55,7 +55,7 @@ def main():
 
 
 def write_clip(path, video_codec, audio_codec, options):
-    """Writes 10 seconds of 320 x 240 pixels at 25 frames per second, and audio."""
+    """Writes 10 seconds of 320 x 240 video at 25 frames per second, with audio."""
     random = np.random.default_rng(0)
     texture = random.integers(0, 256, (30, 550, 3), np.uint8)
     texture = texture.repeat(8, axis=0)
@@ -64,7 +64,7 @@ def write_clip(path, video_codec, audio_codec, options):
         video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
         audio = container.add_stream(audio_codec, rate=_RATE, layout="mono")
         for number in range(25 * _SECONDS):
-            # Smooth motion, as a camera has it.
+            # Smooth motion, as in camera recordings.
             picture = np.repeat(texture[:, 2 * number : 2 * number + 40], 8, axis=1)
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
             frame.pts = number
@@ -174,7 +174,7 @@ def _cpu_seconds(run):
 
 
 def _check_equal(received, expected):
-    """Both do the same work: nearly the same frames, and audio of the same loudness.
+    """Checks that both do the same work: similar frames, and audio of equal loudness.
 
     Plain PyAV places audio by one time stamp, which WebM rounds to a millisecond.
     """
@@ -189,7 +189,7 @@ def _check_equal(received, expected):
 
 
 def _measure_revision(folder, arguments):
-    """Measures another revision, whose tree is unpacked next to the clips."""
+    """Measures another revision, which is unpacked next to the clips."""
     tree = folder / "revision"
     tree.mkdir()
     archive = subprocess.run(

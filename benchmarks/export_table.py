@@ -1,10 +1,10 @@
-"""Exported towers in their runtimes against the model: difference and file size.
+"""Compares exported towers in their runtimes with the model: difference and file size.
 
 Run once for each backend:
 
     KERAS_BACKEND=tensorflow python benchmarks/export_table.py --output results
 
-Presets without weights get random ones.
+Presets without weights get random weights.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def _compared(preset, towers, formats):
 
 
 def _differences(outputs, expected):
-    """Greatest over the outputs; relative to the greatest number of an output."""
+    """Returns the largest difference of each output, relative to its largest value."""
     absolute = {k: float(np.abs(outputs[k] - v).max()) for k, v in expected.items()}
     relative = {k: absolute[k] / float(np.abs(v).max()) for k, v in expected.items()}
     return max(absolute.values()), max(relative.values())

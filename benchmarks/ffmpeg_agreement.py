@@ -1,11 +1,12 @@
-"""Compare decoded clips of 110 kinds of media file with the `ffmpeg` program.
+"""Compares decoded clips of 110 kinds of media file with the `ffmpeg` program.
 
     PYTHONPATH=. python benchmarks/ffmpeg_agreement.py --json after.json
     PYTHONPATH=. python benchmarks/ffmpeg_agreement.py --compare before.json
 
-The files and windows are those of the tests. One line per file: wrong frames out of
-those of four windows and the largest difference of a frame in levels of 255; the
-smallest signal-to-noise ratio of a waveform against that of `ffmpeg`; or the error.
+The files and windows are those of the tests. Each file gives one line: the number of
+wrong frames in four windows and the largest difference of a frame, in levels of 255;
+the lowest signal-to-noise ratio of a waveform relative to that of `ffmpeg`; or the
+error.
 """
 
 import argparse
@@ -27,9 +28,9 @@ from tests.data._ffmpeg_comparison import (
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", default="", help="only files with this in their name")
-    parser.add_argument("--json", help="file that the figures are written to")
-    parser.add_argument("--compare", help="file of `--json` with figures from before")
+    parser.add_argument("--only", default="", help="only files with this in the name")
+    parser.add_argument("--json", help="file to write the results to")
+    parser.add_argument("--compare", help="earlier file of `--json` to compare with")
     arguments = parser.parse_args()
     rows = {}
     before = {}

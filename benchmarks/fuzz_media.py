@@ -1,12 +1,12 @@
-"""Decode damaged media files through every entry point, each in a process of its own.
+"""Decodes damaged media files with every entry point, each file in its own process.
 
     KERAS_BACKEND=torch PYTHONPATH=. python benchmarks/fuzz_media.py --count 500
 
-Valid files of 13 formats are damaged at random: flipped bytes, header fields,
-truncation, swapped, repeated and zeroed blocks. A child of this process reads each
-file by all entry points under a limit of time and memory. Right outcomes are a result
-of the right shape and a `MediaError`. Afterward, one process reads the same files many
-times, which shows leaks. (Linux only.)
+Valid files of 13 formats are damaged at random: flipped bytes, changed header fields,
+truncation, and swapped, repeated and zeroed blocks. A child process reads each file
+with all entry points under a limit of time and memory. The correct outcomes are a
+result of the right shape and a `MediaError`. Afterward, one process reads the same
+files many times to detect leaks. (Linux only.)
 """
 
 import argparse
@@ -42,10 +42,10 @@ from keras_vatt.search._thumbnails import thumbnail
 from keras_vatt.search._windows import WindowReader
 
 _SPEC = ClipSpec(num_frames=8, frame_size=32, sampling_rate=16_000)
-_RESIDENT = 1_000_000_000  # Bytes above those of the parent.
+_RESIDENT = 1_000_000_000  # Memory limit in bytes, above the memory of the parent.
 _ADDRESSES = 8_000_000_000
 _ACCEPTED = frozenset({"decoded", "refused"})
-_MODEL_EVERY = 10  # Of so many files, one goes through the model as well.
+_MODEL_EVERY = 10  # One of this many files also runs through the model.
 _LEAK_FILES, _LEAK_ROUNDS = 24, 12
 _LEAK_BYTES, _LEAK_DESCRIPTORS = 16_000_000, 0
 
@@ -54,10 +54,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=20.0, help="limit of a file")
-    parser.add_argument("--jobs", type=int, default=2, help="files at a time")
-    parser.add_argument("--only", type=int, help="only the file of this number")
-    parser.add_argument("--keep", help="folder for the files with a wrong outcome")
+    parser.add_argument("--seconds", type=float, default=20.0, help="limit per file")
+    parser.add_argument("--jobs", type=int, default=2, help="parallel processes")
+    parser.add_argument("--only", type=int, help="only the file with this number")
+    parser.add_argument("--keep", help="folder to copy files with a wrong outcome to")
     arguments = parser.parse_args()
     if keras.config.backend() == "torch":
         import torch
@@ -82,7 +82,7 @@ def _cases(folder, arguments):
         source = valid[number % len(valid)]
         random = np.random.default_rng((arguments.seed, number))
         content = source.read_bytes()
-        if number >= len(valid):  # The first of each format is left as it is.
+        if number >= len(valid):  # The first file of each format is not damaged.
             content = damaged(content, random)
         if arguments.only in (None, number):
             path = folder / f"{number}{source.suffix}"
@@ -91,7 +91,7 @@ def _cases(folder, arguments):
 
 
 def entry_points(path, model=None):
-    """Returns functions without arguments that read a file, by their names."""
+    """Returns the functions that read a file, by name. They have no arguments."""
     entries = {
         "probe": lambda: probe(path),
         "decode_clip": lambda: _check_clip(decode_clip(path, 0.3, _SPEC)),
@@ -211,7 +211,7 @@ def _try(run):
 
 
 def _outcome_of(child, deadline):
-    """Returns how a child ended, or `None` while it runs."""
+    """Returns how a child process ended, or `None` while it runs."""
     done, status = os.waitpid(child, os.WNOHANG)
     if done:
         return "crash" if os.WIFSIGNALED(status) else "ended"
@@ -230,7 +230,7 @@ def _read_log(log, outcome):
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     report = [line for line in lines if len(line) == 3]
     if outcome != "ended":
-        # The entry point that was begun and not left.
+        # The entry point that did not finish.
         report.append([lines[-1][0] if lines else "start", outcome, ""])
     return report
 
@@ -259,7 +259,7 @@ def _print_reports(cases, reports, keep):
 
 
 def _print_leaks(paths):
-    """Reads the same files many times in one process; returns whether that leaks."""
+    """Reads the same files many times in one process, and returns whether it leaks."""
     sizes, descriptors = [], []
     for _ in range(_LEAK_ROUNDS):
         for path in paths:
@@ -268,7 +268,7 @@ def _print_leaks(paths):
         gc.collect()
         sizes.append(status_bytes("VmRSS"))
         descriptors.append(len(os.listdir("/proc/self/fd")))
-    # Buffers grow in the first rounds.
+    # Buffers still grow in the first rounds.
     growth = sizes[-1] - sizes[_LEAK_ROUNDS // 2]
     opened = descriptors[-1] - descriptors[_LEAK_ROUNDS // 2]
     print(

@@ -20,12 +20,12 @@ _AUDIOS = {
     "j.wav": {"audio_codec": "pcm_s16le"},
     "k.mp3": {"audio_codec": "libmp3lame"},
 }
-# Values that overflow, or stand for something unknown.
+# Values that overflow or mean "unknown".
 _EXTREMES = (b"\0", b"\xff", b"\x7f", b"\x80")
 
 
 def write_valid_files(folder):
-    """Writes a valid file of each format: 3 seconds of 64 x 64 pixels and of audio.
+    """Writes one valid file per format: 3 seconds of 64 x 64 pixels, and audio.
 
     Args:
         folder: path.
@@ -83,7 +83,7 @@ def _flip(content, random):
 
 
 def _edit_header(content, random):
-    """Writes an extreme number into a field near the start or the end."""
+    """Writes an extreme number to a field near the start or the end."""
     width = int(random.choice([1, 2, 4, 8]))
     place = int(random.integers(0, min(len(content), 2048)))
     if random.random() < 0.3:

@@ -1,14 +1,15 @@
-"""Converts damaged checkpoints, each in a process of its own, and counts the outcomes.
+"""Converts damaged checkpoints, each in its own process, and counts the outcomes.
 
     KERAS_BACKEND=torch python benchmarks/fuzz_original_checkpoints.py --output results
 
-The kinds of damage are those of `tests/conversion/damages.py`, seeded. `--library`
-names another checkout whose keras_vatt converts the same files, for a comparison.
-(Linux only.)
+The kinds of damage are those of `tests/conversion/damages.py`, with fixed seeds. To
+compare versions, `--library` names another checkout whose keras_vatt converts the same
+files. (Linux only.)
 
-Outcomes: `crash` (the process died), `hang` (no end in `--seconds`), `wrong exception`
-(not one that speaks of the checkpoint), `silent difference` (other weights were
-converted), `clear error`, and `unaffected` (the right weights were).
+Outcomes: `crash` (the process died), `hang` (it did not finish within `--seconds`),
+`wrong exception` (its message does not name the checkpoint), `silent difference` (wrong
+weights were converted), `clear error`, and `unaffected` (correct weights were
+converted).
 """
 
 import argparse
@@ -28,7 +29,7 @@ _GOLDEN = _ROOT / "tests" / "golden" / "vit_classifier"
 _OUTCOMES = ("crash", "hang", "wrong exception", "silent difference", "clear error")
 _OUTCOMES += ("unaffected",)
 _REFERENCE = "reference.npz"
-# More than a conversion of these small checkpoints takes on top of the libraries.
+# More memory than these small checkpoints need, besides the libraries.
 _MEMORY = 2 * 2**30
 COLUMNS = {
     "damage": lambda r: r["damage"],
@@ -43,8 +44,8 @@ def main():
     parser.add_argument("--cases", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--library", default=str(_ROOT), help="folder of keras_vatt")
-    # The process with the library to be tried is started with this.
+    parser.add_argument("--library", default=str(_ROOT), help="checkout of keras_vatt")
+    # Options of the child process that imports the library.
     parser.add_argument("--trials", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.trials:
@@ -80,7 +81,7 @@ def _measure(arguments):
 
 
 def _make_cases(folder, count, seed):
-    """Writes the damaged checkpoints, and returns the names of their damages."""
+    """Writes the damaged checkpoints, and returns the names of the kinds of damage."""
     sys.path.insert(0, str(_ROOT))
     from tests.conversion.damages import copy_checkpoint, damage, write_other
 
@@ -96,8 +97,8 @@ def _make_cases(folder, count, seed):
 
 
 def _try_all(folder, seconds):
-    """Converts all cases with the keras_vatt that is imported."""
-    # Imported once, here: the process of a case starts as a copy of this one.
+    """Converts all cases with the imported keras_vatt."""
+    # Imported once here, because the process of each case is a fork of this one.
     import tensorflow as tf  # noqa: F401
 
     from keras_vatt.conversion import convert  # noqa: F401
@@ -115,7 +116,7 @@ def _try_all(folder, seconds):
 
 
 def _in_child(function, seconds):
-    """The outcome of a function in a child process, a dict."""
+    """Returns the outcome of a function in a child process, a dict."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
@@ -150,7 +151,7 @@ def _run_and_exit(function, writer):
     os.dup2(silence, 2)
     try:
         result = function()
-    except BaseException as error:  # What comes out of it is what is measured.
+    except BaseException as error:  # Any exception is an outcome to report.
         result = {"outcome": "wrong exception", "message": repr(error)[:500]}
     os.write(writer, json.dumps(result).encode())
     os._exit(0)

@@ -1,11 +1,11 @@
-"""Load 100 hostile presets, each in a process of its own, and count what becomes of it.
+"""Loads 100 hostile presets, each in its own process, and counts the outcomes.
 
     KERAS_BACKEND=torch python benchmarks/fuzz_presets.py --count 100 --seed 0
 
-The cases of `hostile_presets.py` come first, then random changes of a valid preset. A
-child of this process loads the preset, uses it, and saves it again, under a limit of
-memory and of time, and reports every file that Python opens outside of the preset and
-of what is installed. (Linux only.)
+The cases of `hostile_presets.py` come first, followed by random changes to a valid
+preset. A child process loads the preset, uses it, and saves it again under a limit of
+memory and time. It reports every file that Python opens outside the preset and the
+installed packages. (Linux only.)
 """
 
 import argparse
@@ -37,17 +37,18 @@ from measurement import resident_bytes
 
 import keras_vatt
 
-_MEMORY = 1_500_000_000  # More than the parent has; address space may be much more.
+# Memory above the parent's; the address space may be much larger.
+_MEMORY = 1_500_000_000
 _ADDRESSES = 12_000_000_000
-_ACCEPTED = ("loaded as before", "loaded as its files say", "refused")
+_ACCEPTED = ("loaded as before", "loaded as its files specify", "refused")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=60.0, help="limit of a case")
-    parser.add_argument("--only", help="only the cases with this in their name")
+    parser.add_argument("--seconds", type=float, default=60.0, help="limit per case")
+    parser.add_argument("--only", help="only cases whose name contains this")
     arguments = parser.parse_args()
     counts = collections.Counter()
     with tempfile.TemporaryDirectory() as name:
@@ -86,19 +87,19 @@ def _try(root, name, case, seed, expected, seconds):
     taken = time.perf_counter() - start
     shutil.rmtree(root / "case")
     if outcome == "loaded as before" and case is not None:
-        outcome = "loaded though hostile"
+        outcome = "loaded although hostile"
     if outcome == "different" and case is not None:
-        outcome = "loaded though hostile"
+        outcome = "loaded although hostile"
     if outcome == "different":
-        # Nothing says what the numbers were before these changes.
+        # Without checksums, such a change cannot be detected.
         says = (" = ", ".json changed", "without checksums changed")
         is_as_said = any(part in name for part in says)
-        outcome = "loaded as its files say" if is_as_said else "silently different"
+        outcome = "loaded as its files specify" if is_as_said else "silently different"
     return outcome, f"{name if case is None else ''} {detail}", taken
 
 
 def _in_child(folder, load_weights, expected, seconds):
-    """Outcome and detail of a load in a child, which is killed over its limits."""
+    """Loads a preset in a child process with limits; returns outcome and detail."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:

@@ -1,20 +1,20 @@
-"""Counts what becomes of a run whose checkpoints were damaged in seeded ways.
+"""Damages the checkpoints of a run in seeded ways, resumes it, and counts the outcomes.
 
     KERAS_BACKEND=torch python benchmarks/fuzz_run_checkpoints.py
 
-A tiny run keeps its two newest checkpoints. A copy of them is damaged, in four of five
-trials the newest alone, else both; a process of its own resumes the run from there. The
-right outcomes are the first three of:
+A tiny run keeps its two newest checkpoints. In four of five trials, the newest one is
+damaged; otherwise both are. A separate process then resumes the run. The first three
+outcomes are correct:
 
 | outcome | what happened |
 |---|---|
-| fell back | resumed from the older checkpoint, after a warning that names the place |
-| clear error | no checkpoint is whole, which one line says |
-| as undamaged | resumed from the newest with the state that was saved |
-| silently older | resumed from the older checkpoint, without a warning |
-| silently different | resumed with another state |
-| wrong exception | raised anything but a `ValueError` of one line with the place |
-| crash, hang | the process died, or did not end in time |
+| fell back | resumed from the older checkpoint, with a warning that names the folder |
+| clear error | a one-line error says that no checkpoint is intact |
+| as undamaged | resumed from the newest checkpoint with the saved state |
+| silently older | resumed from the older checkpoint without a warning |
+| silently different | resumed with a different state |
+| wrong exception | raised anything but a one-line `ValueError` that names the folder |
+| crash, hang | the process died or did not finish in time |
 """
 
 import argparse
@@ -48,7 +48,7 @@ OLDER, NEWEST = 1, 2
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=50)
-    parser.add_argument("--seconds", type=float, default=120, help="until it hangs")
+    parser.add_argument("--seconds", type=float, default=120, help="limit per trial")
     parser.add_argument("--resume-all", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.resume_all:
@@ -62,7 +62,7 @@ def main():
 
 
 def fuzz(folder, trials, seconds):
-    """Count the outcomes of trials."""
+    """Runs the trials and counts their outcomes."""
     states = make_run(folder / "run")
     counts, resumer = collections.Counter(), None
     for trial in range(trials):
@@ -84,7 +84,7 @@ def fuzz(folder, trials, seconds):
 
 
 def make_run(folder):
-    """Keep two checkpoints; returns the digest of the state of each, by step."""
+    """Creates two checkpoints, and returns the digest of the state of each, by step."""
     model, checkpoint = run_in(folder, seed=0)
     states = {}
     for step in (OLDER, NEWEST):
@@ -118,9 +118,9 @@ def state_of(model, checkpoint):
 
 
 def resume_all():
-    """Resume the run in each folder that is read, and print what happened."""
+    """Resumes the run in each folder read from standard input; prints the results."""
     out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # Others may print, too.
+    os.dup2(2, 1)  # Libraries may print to standard output too.
     for line in sys.stdin:
         print(json.dumps(resume_one(json.loads(line))), file=out, flush=True)
 
@@ -132,7 +132,7 @@ def resume_one(folder):
             warnings.simplefilter("always")
             step = checkpoint.restore(model)
         state = state_of(model, checkpoint)
-        # The run must be able to continue.
+        # Check that the run can continue.
         checkpoint.steps += 1
         checkpoint.save()
         checkpoint.wait()
@@ -170,7 +170,7 @@ def resume(resumer, folder, seconds):
 
 
 def judge(answer, states):
-    """The outcome of a trial, and what the user was told."""
+    """Returns the outcome of a trial and the message that the user saw."""
     if isinstance(answer, str):
         return answer, ""
     if "error" in answer:

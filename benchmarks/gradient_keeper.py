@@ -1,14 +1,14 @@
-"""An optimizer that keeps the gradient."""
+"""An optimizer that stores the gradient."""
 
 import keras
 
 
 class GradientKeeper(keras.optimizers.Optimizer):
-    """Stores each gradient and changes no weight.
+    """Stores each gradient and leaves the weights unchanged.
 
-    With it a train step is the forward pass, the gradients and their combination:
-    what libraries that only combine gradients do. The one copy that it adds stands for
-    the `.grad` that those write.
+    With this optimizer, a train step consists of the forward pass, the gradients and
+    their combination, which is the work of libraries that only combine gradients. The
+    copy that it makes corresponds to the `.grad` that those libraries write.
     """
 
     def __init__(self, learning_rate=1.0, **kwargs):

@@ -1,11 +1,11 @@
-"""Time and memory of a harmonized step against the number of groups of its batch.
+"""Measures time and memory of a harmonized step against the number of groups.
 
 Run once for each backend:
 
     KERAS_BACKEND=jax python benchmarks/group_granularity.py --output results
 
-With as many groups as samples each sample's gradients are harmonized on their own: the
-forward pass still runs once, and each branch is walked backward once a group and loss.
+With one group per example, the gradients of each example are harmonized separately. The
+forward pass still runs once, followed by one backward pass per group, branch and loss.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def _arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", default="results", help="folder of the report")
     parser.add_argument("--pairs", type=int, default=10, help="pairs of timed steps")
-    parser.add_argument("--quick", action="store_true", help="a tiny model, to try it")
+    parser.add_argument("--quick", action="store_true", help="use a tiny model")
     return parser.parse_args()
 
 

@@ -1,7 +1,7 @@
-"""Hostile presets: a valid one, and functions that change it as an attacker would.
+"""Hostile presets: a valid preset, and functions that change it as an attacker would.
 
-`CASES` are changes that a loader must refuse, by name. `random_change` damages a preset
-at random: what it makes may be refused or load, as its files say.
+`CASES` contains changes that a loader must reject, by name. `random_change` damages a
+preset at random. The result may be rejected, or load as its files specify.
 """
 
 import dataclasses
@@ -51,10 +51,10 @@ _PACKAGE = str(pathlib.Path(keras_vatt.__file__).parent)
 
 
 def write_valid_preset(folder):
-    """Write a small valid preset, and the model that it holds is returned.
+    """Writes a small valid preset, and returns its model.
 
     Args:
-        folder: path, which is made.
+        folder: path, which is created.
     """
     backbone = keras_vatt.VATTAgnosticBackbone(**_SIZES, **_INPUTS)
     head = keras_vatt.layers.FactorizedBridgeHead(12, 8, name="bridge_head")
@@ -72,7 +72,7 @@ def write_valid_preset(folder):
 
 
 def write_outside(folder):
-    """Write files that no preset may reach: a vocabulary with a word of its own."""
+    """Writes files that no preset may read: a vocabulary with a unique word."""
     folder.mkdir(parents=True)
     (folder / "words.txt").write_text("\n".join([*_WORDS, CANARY]) + "\n")
     os.mkfifo(folder / "pipe")
@@ -83,9 +83,9 @@ class Case:
     """A change that makes a preset hostile.
 
     Args:
-        change: function of the folder of the preset, the folder outside of it, and a
-            NumPy random generator.
-        load_weights: bool. How the preset is loaded. Defaults to `True`.
+        change: function of the preset folder, of a folder outside it, and of a NumPy
+            random generator.
+        load_weights: bool. Whether the weights are loaded. Defaults to `True`.
     """
 
     change: object
@@ -93,7 +93,7 @@ class Case:
 
 
 def edited(file, function, load_weights=True):
-    """A change of the object in a JSON file."""
+    """Returns a change to the object in a JSON file."""
 
     def change(folder, outside, _random):
         path = folder / file
@@ -105,7 +105,7 @@ def edited(file, function, load_weights=True):
 
 
 def setting(file, path, value, load_weights=True):
-    """A change of one entry of a config: `path` has its keys, joined by dots."""
+    """Returns a change to one entry of a config; `path` joins its keys with dots."""
 
     def function(content, outside):
         *parents, last = path.split(".")
@@ -128,14 +128,14 @@ def _tensors(function, keep_checksums=False):
 
 
 def drop_checksums(folder):
-    """Take the checksums out, as an attacker would who changes the weights."""
+    """Removes the checksums, as an attacker who changes the weights would."""
     metadata = json.loads((folder / "metadata.json").read_text())
     metadata.pop("sha256", None)
     (folder / "metadata.json").write_text(json.dumps(metadata))
 
 
 def _header(header, size=0):
-    """A change to a weights file of this header and so many bytes of data."""
+    """Returns a change to a weights file: this header, and `size` bytes of data."""
 
     def change(folder, _outside, _random):
         made = header() if callable(header) else header
@@ -158,7 +158,7 @@ def _raw(file, content):
 
 
 def _special(file, make):
-    """A change that puts something else in the place of a file."""
+    """Returns a change that replaces a file with something else."""
 
     def change(folder, outside, _random):
         (folder / file).unlink(missing_ok=True)
@@ -218,7 +218,7 @@ def _linked_shard(folder, outside, _random):
 
 
 def _sparse_model(folder, _outside, _random):
-    """A model of terabytes, and a weights file full of holes to go with it."""
+    """Writes the config of a model of terabytes and a matching sparse weights file."""
     config = json.loads((folder / "config.json").read_text())
     config["config"]["vocabulary_size"] = 2**31 - 1
     (folder / "config.json").write_text(json.dumps(config))
@@ -252,7 +252,7 @@ def _policies(folder, _outside, _random):
 
 
 def own(module, name, **config):
-    """The config of an object of this package."""
+    """Returns the config of an object of this package."""
     return {
         "module": f"keras_vatt.{module}",
         "class_name": name,
@@ -262,7 +262,7 @@ def own(module, name, **config):
 
 
 def foreign(module, name, **config):
-    """The config of an object of another package."""
+    """Returns the config of an object of another package."""
     return own(module, name, **config) | {"module": module, "registered_name": None}
 
 
@@ -454,14 +454,14 @@ CASES = {
 
 
 def random_change(folder, random):
-    """Damage a preset at random: a byte, a length, or an entry of a config.
+    """Damages a preset at random: a byte, a length, or an entry of a config.
 
     Args:
         folder: path of the preset.
         random: NumPy random generator.
 
     Returns:
-        String that says what was done.
+        String, a description of the damage.
     """
     kind = random.integers(3)
     if kind == 2:
@@ -478,7 +478,7 @@ def random_change(folder, random):
         length = int(random.integers(len(content)))
         path.write_bytes(content[:length])
         return f"{name}{known} cut to {length} bytes"
-    # Half of the changes of weights are in their header.
+    # Half of the changes to weights files are in the header.
     end = 2000 if name == WEIGHTS and random.integers(2) else len(content)
     places = random.integers(min(end, len(content)), size=3)
     for place in places:
@@ -513,20 +513,21 @@ def _places(node, path=""):
 
 
 def numbers_of(model):
-    """Results that a user of the model gets: word ids, an embedding, a waveform."""
+    """Returns outputs that a user gets: word IDs, an embedding, a waveform."""
     ids = model.preprocessor({"text": ["a red star"]})["text"]
     waveform = model.preprocessor({"audio": [(np.ones(50, "float32"), 4000)]})["audio"]
-    # The batch as the model's inputs are, whatever the preprocessor says.
+    # A batch of the model's input shape, whatever the preprocessor specifies.
     embedding = model.encode(text=np.array([[4, 5, 6, 0, 0]]))["text"]["to_video"]
     return {"ids": ids, "waveform": waveform, "embedding": np.asarray(embedding)}
 
 
 def watch_files(allowed, reached):
-    """Record what the audit events of Python say of files outside, until it ends.
+    """Records Python's audit events about files outside the allowed folder.
 
     Args:
-        allowed: path of the folder that has `preset` and `saved`, which may be opened.
-        reached: set to which paths outside and other events are added.
+        allowed: path of the folder that contains `preset` and `saved`, which may be
+            opened.
+        reached: set to which outside paths and other events are added.
     """
     installed = [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values()]
     installed += [_PACKAGE, str(pathlib.Path(_PACKAGE).parent), "/proc/self", "/usr/"]
@@ -543,7 +544,7 @@ def watch_files(allowed, reached):
             return
         if isinstance(arguments[0], str | bytes | os.PathLike):
             path = os.path.realpath(os.fsdecode(arguments[0]))
-            # Clean-up opens names in folders by descriptor: they aren't in this one.
+            # Cleanup opens names relative to a folder descriptor, not to this folder.
             known = path.startswith((*inside, *installed))
             if not known and os.path.lexists(path):
                 reached.add(path)
@@ -552,7 +553,7 @@ def watch_files(allowed, reached):
 
 
 def kind_of_error(error):
-    """Returns `"refused"` if this package raised an error with words of its own."""
+    """Returns `"refused"` if this package raised an error with its own message."""
     if "can't allocate memory" in str(error):
         return "out of memory"
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,23 +1,24 @@
-"""LoRA and int8 on every built-in preset: what is trained, what changes, the bytes.
+"""Measures LoRA and int8 on every built-in preset: parameters, output changes, bytes.
 
     KERAS_BACKEND=jax python benchmarks/lora_int8.py --output results
 
-Each preset is made with random weights. LoRA of rank 4 goes into its query and value
-projections, and one step of gradient descent is taken on the features that its
-modalities give for one short clip. A second copy is turned into int8. Columns:
+Each preset gets random weights. LoRA of rank 4 is added to its query and value
+projections, and one step of SGD is taken on the features of one short clip. A second
+copy is quantized to int8. The columns are:
 
-- trainable: the backbone's parameters before LoRA, and those that LoRA trains;
-- at once: the largest change of a feature by enabling LoRA, over the largest feature;
-- a step: the same for one step of training;
+- trainable: the parameters of the backbone before LoRA, and those that LoRA trains;
+- at once: the largest change of a feature by enabling LoRA, relative to the largest
+  feature;
+- a step: the same for one training step;
 - int8: the largest change by int8, and the lowest cosine between a feature vector
   before and after;
-- MB: the backbone's weights in float32 and in int8.
+- MB: the size of the backbone's weights in float32 and in int8.
 
-Of presets but those given by `--full`, only the first block of each encoder is made,
-so that all of them fit into a small machine: their widths are real, their numbers of
-blocks are not, nor are errors of many blocks in a row. Random weights also say nothing
-about the accuracy of a trained model in int8. Presets with the same backbone, which
-differ in their heads alone, are measured once.
+Only the presets named in `--full` are built in full. The others get only the first
+block of each encoder, so that all presets fit on a small machine. Their widths are
+real, but errors do not accumulate over many blocks. Random weights say nothing about
+the accuracy of a trained model in int8. Presets that differ only in their heads are
+measured once.
 """
 
 import argparse
@@ -136,7 +137,7 @@ def _model_and_inputs(preset, is_full):
 
 
 def _one_block(preset):
-    """Arguments that leave one block of each encoder of a preset."""
+    """Returns the arguments that keep one block of each encoder of a preset."""
     config = PresetFolder(preset, with_weights=False).read(files.BACKBONE)["config"]
     if "num_layers" in config:
         return {"num_layers": 1}

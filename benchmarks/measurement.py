@@ -1,4 +1,4 @@
-"""Wall time in pairs, and the memory that a step takes."""
+"""Paired wall times, and the memory that a step needs."""
 
 import ctypes
 import gc
@@ -13,9 +13,9 @@ _RESET_PEAK = "5"
 
 
 def paired_times(reference, candidate, num_pairs):
-    """Seconds of each, measured in pairs, every other pair in reverse order.
+    """Measures two functions in pairs, every other pair in reverse order.
 
-    What slows the machine down for a while slows down both of a pair.
+    A temporary slowdown of the machine affects both members of a pair.
 
     Args:
         reference: function without arguments that returns when its work is done.
@@ -34,23 +34,23 @@ def paired_times(reference, candidate, num_pairs):
 
 
 def quartiles(values):
-    """Lower quartile, median, upper quartile."""
+    """Returns the lower quartile, the median and the upper quartile."""
     if len(values) < 2:
         return (values[0],) * 3
     return tuple(statistics.quantiles(values, n=4, method="inclusive"))
 
 
 def peak_memory(run, repeats=3):
-    """Bytes that a step takes at its peak over what stays between steps.
+    """Returns the peak memory in bytes that a step needs beyond what it keeps.
 
-    The process' peak resident memory during the step over its resident memory before
-    it, free memory having been given back: weights, optimizer slots, compiled programs
-    and what the compiler needed do not count. Has no answer (`None`) where there is no
-    Linux `/proc` and glibc, and is about host memory only.
+    This is the peak resident memory of the process during the step minus its resident
+    memory before the step, after free memory has been released to the system. Weights,
+    optimizer slots, compiled programs and compilation do not count. The result is
+    `None` without Linux `/proc` and glibc. Only host memory is measured.
 
     Args:
-        run: function without arguments, warmed up.
-        repeats: int. The median is taken.
+        run: function without arguments, already warmed up.
+        repeats: int. The median of this many runs is returned.
     """
     if not _CLEAR.exists():
         return None
@@ -58,7 +58,7 @@ def peak_memory(run, repeats=3):
 
 
 def status_bytes(field):
-    """A size in the process' status file, such as `VmRSS` or `VmHWM` (Linux only)."""
+    """Returns a size in the process status file, such as `VmRSS` (Linux only)."""
     for line in _STATUS.read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
@@ -66,7 +66,7 @@ def status_bytes(field):
 
 
 def resident_bytes(process):
-    """Returns the resident memory of a process, by its number; 0 if it has ended."""
+    """Returns the resident memory of a process ID, or 0 if the process has ended."""
     try:
         pages = pathlib.Path(f"/proc/{process}/statm").read_text().split()[1]
     except (OSError, IndexError):

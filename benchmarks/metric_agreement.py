@@ -1,14 +1,14 @@
-"""How far the metrics of `keras_vatt.evaluation` are from those of others.
+"""Compares the metrics of `keras_vatt.metrics` with reference implementations.
 
     python benchmarks/metric_agreement.py --output results --cases 20
 
-For each metric, the largest absolute difference over seeded random cases to
-scikit-learn, to torchmetrics (float32) and to formulas in float64 that are written here
-after the definitions, pair by pair; and to the numbers of the original implementation
-in `tests/golden/measures.npz`. Scores of several labels a clip have ties, and some
-classes no positives, which are left out everywhere; top-k and ranks are compared
-without ties, as the others order them by place. d-prime of scikit-learn and of
-torchmetrics is made here from their areas.
+For each metric, reports the largest absolute difference over seeded random cases to
+scikit-learn, to torchmetrics (float32), to float64 formulas that are written here pair
+by pair from the definitions, and to the results of the original implementation in
+`tests/golden/measures.npz`. Multi-label scores contain ties, and some classes have no
+positives; these are left out everywhere. Top-k accuracy and ranks are compared without
+ties, because the other libraries break ties by index. d-prime of scikit-learn and
+torchmetrics is computed here from their ROC-AUC.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main():
 
 
 def _compare(differences, ours, theirs):
-    """Keep the largest difference; NaN counts as infinite."""
+    """Stores the largest difference; NaN counts as infinite."""
     for source, values in theirs.items():
         for name, value in values.items():
             difference = abs(float(ours[name]) - float(value))
@@ -167,7 +167,7 @@ def _several_labels(generator):
 def _torch_averages(scores, labels, present):
     given = (torch.tensor(scores), torch.tensor(labels), scores.shape[1])
     with warnings.catch_warnings():
-        # It gives 0 to classes without positives.
+        # torchmetrics returns 0 for classes without positives.
         warnings.simplefilter("ignore")
         precisions = torch_classification.multilabel_average_precision(
             *given, average=None
@@ -215,7 +215,7 @@ def _several_matches(generator):
 
 def _torch_retrieval(similarities, is_match, suffix=""):
     rows = np.repeat(np.arange(len(similarities)), similarities.shape[1])
-    # It takes matches below zero for none.
+    # torchmetrics ignores matches with scores below zero.
     given = (torch.tensor(similarities.ravel() + 2), torch.tensor(is_match.ravel()))
     metrics = {f"R@{k}": RetrievalHitRate(top_k=k) for k in (1, 5, 10)}
     metrics["mean reciprocal rank"] = RetrievalMRR()
@@ -226,7 +226,7 @@ def _torch_retrieval(similarities, is_match, suffix=""):
 
 
 def _ranking_formulas(scores, positives, suffix=""):
-    """Over all pairs of clips, after the definitions."""
+    """Computes the ranking metrics from their definitions, over all pairs of clips."""
     precisions, areas = [], []
     for column, of_class in zip(scores.T, positives.T.astype(bool), strict=True):
         above = column[:, None] >= column[of_class]

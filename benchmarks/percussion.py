@@ -1,16 +1,16 @@
-"""What pre-training is worth on a real set of sounds, with kits held out.
+"""Measures the benefit of pre-training on real percussion recordings.
 
     python benchmarks/percussion_data.py --output percussion
     KERAS_BACKEND=jax python benchmarks/percussion.py --data percussion --output results
 
-For each seed some kits are held out, so that no recording of a tested kit is trained
-on. On the other kits an audio classifier is fine-tuned, once from the weights of a
-preset and once from random ones, with the same batches and steps. VATT's recipe and
-Adam, each with its peak of the learning rate, are compared for each of the two on kits
-that are held out of the training kits, and the better one is taken. Beside them stand
-logistic regressions on frozen features of the preset and of random weights, and on the
-mean and deviation of a log-mel spectrogram, at 16 kHz and at the rate that the preset
-hears.
+Each seed holds out some kits, so that no recording of a test kit is used for training.
+An audio classifier is fine-tuned on the other kits, from the weights of a preset and
+from random weights, with the same batches and steps. For each of the two, VATT's recipe
+and Adam, each with its own peak learning rate, are compared on validation kits that are
+held out of the training kits, and the better one is used. The baselines are logistic
+regressions on frozen features of the preset and of random weights, and on the mean and
+standard deviation of a log-mel spectrogram, at 16 kHz and at the sampling rate of the
+preset.
 """
 
 import argparse
@@ -54,9 +54,7 @@ def main():
     results = {}
     for seed in range(arguments.seeds):
         train, test = recordings.split(seed, np.arange(len(recordings.paths)))
-        progress(
-            f"seed {seed}: {len(train)} recordings to train on, {len(test)} others"
-        )
+        progress(f"seed {seed}: {len(train)} training and {len(test)} test recordings")
         accuracies = {
             name: probe_accuracy(features, recordings.labels, train, test)
             for name, features in probed.items()
@@ -84,16 +82,16 @@ class Recordings:
             p for p in pathlib.Path(folder).glob("*/*/*") if p.is_file()
         )
         if not self.paths:
-            raise SystemExit(f"{folder} holds no recordings: run percussion_data.py")
+            raise SystemExit(f"{folder} is empty: run percussion_data.py first")
         classes = [path.parent.name for path in self.paths]
         self.kits = np.array([path.parent.parent.name for path in self.paths])
         self.class_names, self.labels = np.unique(classes, return_inverse=True)
 
-    def split(self, seed, chosen, share=0.3):
-        """Part of the chosen recordings and those of held-out kits.
+    def split(self, seed, chosen, fraction=0.3):
+        """Splits the given recordings into those of held-out kits and the others.
 
-        The first random choice of kits counts that holds out about such a share of the
-        recordings, and leaves recordings of each class on both sides.
+        Draws kits at random until about the given fraction of the recordings is held
+        out and both parts contain recordings of every class.
         """
         random = np.random.default_rng(seed)
         kits = np.unique(self.kits[chosen])
@@ -102,26 +100,26 @@ class Recordings:
             is_test = np.isin(self.kits[chosen], held_out)
             sides = self.labels[chosen][is_test], self.labels[chosen][~is_test]
             both = len(np.intersect1d(*sides)) == len(np.unique(self.labels[chosen]))
-            if both and abs(is_test.mean() - share) < 0.07:
+            if both and abs(is_test.mean() - fraction) < 0.07:
                 return chosen[~is_test], chosen[is_test]
         raise SystemExit("No choice of kits holds out some of each class.")
 
 
 class Tuner:
-    """Fine-tunes classifiers from one kind of weights, with one seed."""
+    """Fine-tunes classifiers from given initial weights, with one seed."""
 
     def __init__(self, arguments, recordings, waveforms, pre_trained, seed):
         self.arguments, self.recordings = arguments, recordings
         self.waveforms, self.pre_trained, self.seed = waveforms, pre_trained, seed
 
     def best_optimizer(self, train):
-        """The name of the optimizer that is best on held-out kits."""
+        """Returns the name of the optimizer that is best on the validation kits."""
         inner, validation = self.recordings.split(self.seed, train)
         scores = {name: self.accuracy(name, inner, validation) for name in OPTIMIZERS}
         return max(OPTIMIZERS, key=scores.get)
 
     def accuracy(self, optimizer, train, test):
-        """Share of the test recordings whose class is found."""
+        """Returns the fraction of test recordings that are classified correctly."""
         keras.utils.set_random_seed(self.seed)
         classifier = keras_vatt.VATTAudioClassifier.from_preset(
             self.arguments.preset,
@@ -143,14 +141,14 @@ class Tuner:
 
 
 def features_of(preset, waveforms, load_weights):
-    """Pooled features of the preset's backbone, `(recordings, dim)`."""
+    """Returns pooled features of the preset's backbone, `(recordings, dim)`."""
     keras.utils.set_random_seed(0)
     model = keras_vatt.VATT.from_preset(preset, load_weights=load_weights)
     return model.encode(audio=waveforms)["audio"]["features_pooled"]
 
 
 def log_mel(paths, sampling_rate):
-    """Mean and standard deviation of each band of a log-mel spectrogram."""
+    """Returns the mean and standard deviation of each band of a log-mel spectrogram."""
     waveform = keras_vatt.VATTAudioConverter(sampling_rate, int(2.4 * sampling_rate))
     spectrogram = keras.layers.MelSpectrogram(
         sampling_rate=sampling_rate, fft_length=512, sequence_stride=128
@@ -163,13 +161,13 @@ def log_mel(paths, sampling_rate):
 
 
 def probe_accuracy(features, labels, train, test):
-    """Top-1 accuracy of a logistic regression on frozen features."""
+    """Returns the top-1 accuracy of a logistic regression on frozen features."""
     result = linear_probe(features[train], labels[train], features[test], labels[test])
     return result.metrics.top_1
 
 
 def majority(labels, train, test):
-    """Accuracy of the class that is most frequent in training."""
+    """Returns the accuracy of always predicting the most frequent training class."""
     return float(np.mean(labels[test] == np.bincount(labels[train]).argmax()))
 
 
@@ -188,10 +186,10 @@ def _write(arguments, recordings, results):
 
 def _arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", default="percussion", help="of percussion_data.py")
+    parser.add_argument("--data", default="percussion", help="from percussion_data.py")
     parser.add_argument("--output", default="results", help="folder of the report")
     parser.add_argument("--preset", default="vatt_tiny_agnostic")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--batch-size", type=int, default=32)
     return parser.parse_args()

@@ -1,18 +1,18 @@
-"""A real labelled set of sounds: percussion, with kits to hold out.
+"""Downloads a real labeled audio dataset: percussion recordings, by kit.
 
     python benchmarks/percussion_data.py --output percussion
 
-Downloads two packages of Debian (165 MB), drum kits of Hydrogen and samples of Sonic
-Pi, and sorts their recordings by what is struck and by kit:
+Downloads two Debian packages (165 MB), the drum kits of Hydrogen and the samples of
+Sonic Pi, and sorts their recordings by instrument and kit:
 
     percussion/<kit>/<class>/<recording>
 
-A class is read from the name of the instrument in the kit's `drumkit.xml`, or of the
-file. Classes with fewer than 20 recordings or fewer than 3 kits are left out. Licences
-differ from kit to kit (CC0, CC-BY, CC-BY-SA, GPL-2): the folder is for experiments, and
-nothing of it belongs in a repository.
+The class is derived from the name of the instrument in the kit's `drumkit.xml`, or from
+the file name. Classes with fewer than 20 recordings or fewer than 3 kits are left out.
+Licenses differ between kits (CC0, CC-BY, CC-BY-SA, GPL-2). Use the files for
+experiments only, and do not add them to a repository.
 
-`apt-get` and `dpkg-deb` are needed, as on Debian and Ubuntu.
+`apt-get` and `dpkg-deb` are required, as on Debian and Ubuntu.
 """
 
 import argparse
@@ -25,7 +25,7 @@ import tempfile
 import xml.etree.ElementTree
 
 _PACKAGES = ("hydrogen-drumkits", "sonic-pi-samples")
-# The first that fits a name in lower case. What fits none has no class.
+# The first pattern that matches the lowercase name gives the class.
 _CLASSES = {
     "snare": r"snare|^sn_",
     "stick": r"stick|rim click",
@@ -47,7 +47,7 @@ def main():
     arguments = _arguments()
     output = pathlib.Path(arguments.output)
     if output.exists():
-        raise SystemExit(f"{output} exists: remove it, or give another --output")
+        raise SystemExit(f"{output} exists: remove it or choose another --output")
     with tempfile.TemporaryDirectory(dir=output.absolute().parent) as folder:
         root = download(pathlib.Path(folder))
         recordings = kept([*of_hydrogen(root), *of_sonic_pi(root)])
@@ -61,7 +61,7 @@ def main():
 
 
 def download(folder):
-    """Unpack the packages; returns the folder that holds their files."""
+    """Unpacks the packages, and returns the folder of their files."""
     folder.chmod(0o755)
     subprocess.run(["apt-get", "download", *_PACKAGES], cwd=folder, check=True)
     for package in folder.glob("*.deb"):
@@ -70,7 +70,7 @@ def download(folder):
 
 
 def of_hydrogen(root):
-    """Recordings of the kits of Hydrogen: (kit, class, path)."""
+    """Returns the recordings of Hydrogen's kits: (kit, class, path)."""
     for description in sorted((root / "hydrogen/data/drumkits").glob("*/drumkit.xml")):
         kit = description.parent
         for element in xml.etree.ElementTree.parse(description).iter():
@@ -86,7 +86,7 @@ def of_hydrogen(root):
 
 
 def of_sonic_pi(root):
-    """Recordings of Sonic Pi, as one kit."""
+    """Returns the recordings of Sonic Pi, as one kit."""
     for path in sorted((root / "sonic-pi/samples").glob("*.flac")):
         label = class_of(path.stem)
         if label and not path.stem.startswith("loop"):
@@ -94,13 +94,13 @@ def of_sonic_pi(root):
 
 
 def class_of(name):
-    """The class that an instrument's name tells, `None` if it tells none."""
+    """Returns the class of an instrument name, or `None` if it is unknown."""
     name = name.lower()
     return next((c for c, rule in _CLASSES.items() if re.search(rule, name)), None)
 
 
 def kept(recordings):
-    """Recordings of the classes that are large enough, each file once."""
+    """Returns the recordings of sufficiently large classes, without duplicates."""
     recordings = list({path: (kit, c, path) for kit, c, path in recordings}.values())
     count = collections.Counter(label for _, label, _ in recordings)
     kits = collections.defaultdict(set)
@@ -113,7 +113,7 @@ def kept(recordings):
 
 
 def table(recordings):
-    """How many recordings and kits each class has, as text."""
+    """Returns a table of the recordings and kits of each class, as text."""
     count = collections.Counter(label for _, label, _ in recordings)
     lines = [f"{'class':12}{'recordings':>12}{'kits':>6}"]
     for label, number in count.most_common():
@@ -125,7 +125,7 @@ def table(recordings):
 
 def _arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--output", default="percussion", help="folder, made anew")
+    parser.add_argument("--output", default="percussion", help="folder to create")
     return parser.parse_args()
 
 

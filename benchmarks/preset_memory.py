@@ -1,11 +1,11 @@
-"""Peak host memory of loading and of converting, beside the size of the weights.
+"""Measures the peak host memory of loading and converting, relative to the weights.
 
     KERAS_BACKEND=jax python benchmarks/preset_memory.py --preset vatt_medium_agnostic
 
-A preset of that size with random weights is made in a temporary folder, and a
-checkpoint of the original code's form. Then a process of its own loads the one, and
-another one converts the other. What counts is a process's highest resident memory, less
-what it had once keras_vatt and its backend were imported and had run once. (Linux
+Creates a preset of that size with random weights in a temporary folder, and a
+checkpoint in the format of the original code. One process loads the preset, and another
+one converts the checkpoint. The result is the peak resident memory of each process
+minus its resident memory after importing keras_vatt and warming up the backend. (Linux
 only.)
 """
 
@@ -23,7 +23,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--preset", default="vatt_medium_agnostic")
     parser.add_argument("--max-shard-size", type=float, default=5.0)
-    # The measured processes are started with these.
+    # Options of the measured processes.
     parser.add_argument("--load", help=argparse.SUPPRESS)
     parser.add_argument("--convert", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -54,12 +54,12 @@ def _measure(preset, max_shard_size):
             print(
                 f"{keras.config.backend()}: {task} {preset}: weights {size / 1e6:.0f} "
                 f"MB, peak {peak / 1e6:.0f} MB, ratio {peak / size:.2f}, "
-                f"{seconds:.1f} s with imports"
+                f"{seconds:.1f} s including imports"
             )
 
 
 def _write_original(model, prefix):
-    """A checkpoint of the original code's form, with no optimizer slots in it."""
+    """Writes a checkpoint in the original format, without optimizer slots."""
     import keras
     import tensorflow as tf
 
@@ -102,7 +102,7 @@ def _peak_of_start():
     import keras
 
     keras.layers.Dense(1)(keras.ops.ones((1, 1)))
-    # Not `ru_maxrss`, in which a process inherits the peak of the one that started it.
+    # Not `ru_maxrss`: a process inherits the peak of its parent in it.
     return status_bytes("VmHWM")
 
 

@@ -1,17 +1,17 @@
-"""Every built-in preset on every backend: load, forward, save, load elsewhere.
+"""Loads, runs, saves and reloads every built-in preset on every backend.
 
     python benchmarks/preset_table.py --output results --presets vatt_tiny_agnostic
 
-A preset without weights gets random ones first. On each backend a process then loads
-the preset, saves it, and runs a clip of the size that it is for through the model. At
-last a process on each backend loads what the others saved. After each load all tensors
-are compared with the file bit for bit. So every backend has the same weights, and the
-difference of outputs is the largest between one backend and the others, relative to
-the largest number of the output. What fails is said in the table, and the rest goes on.
+A preset without weights first gets random weights. On each backend, a process loads the
+preset, saves it, and runs one clip of the preset's size through the model. Then one
+process per backend loads what the others saved. After each load, all tensors are
+compared with the file bit by bit. So all backends have the same weights. The difference
+of outputs is the maximum between a backend and the others, relative to the largest
+value of the output. Failures are reported in the table and do not stop the benchmark.
 
-One process runs at a time, and the folders of a preset are deleted after use. Seconds
-of a forward pass are those of the first one, compiling included. The report is written
-anew after each preset: all of them take more than an hour on two processors.
+The processes run one after another, and the folders of a preset are deleted after use.
+The time of a forward pass is that of the first one, including compilation. The report
+is updated after each preset. All presets take more than an hour on two CPU cores.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from keras_vatt.storage import PresetFolder, named_variables
 from keras_vatt.storage._safetensors_weights import weights_files
 
 _BACKENDS = ("jax", "tensorflow", "torch")
-_MAKER = "torch"  # It makes random weights the soonest.
+_MAKER = "torch"  # The fastest backend for creating random weights.
 
 
 def main():
@@ -59,7 +59,7 @@ def _measure(presets, output):
 
 
 def _row(preset, folder):
-    """What there is to say of a preset, a dict."""
+    """Returns the results for a preset, a dict."""
     row = {"preset": preset, "made": {}, "backends": {}, "elsewhere": {}}
     if not describe_presets()[preset]["has_weights"]:
         row["made"][_MAKER] = _run(_MAKER, "make", preset, folder)
@@ -72,7 +72,7 @@ def _row(preset, folder):
 
 
 def _run(backend, step, preset, folder):
-    """What a process says of a step, and the error that ended it if there was one."""
+    """Returns what a process reports, and the error that ended it, if any."""
     command = [sys.executable, __file__, "--step", step]
     command += ["--presets", preset, "--folder", str(folder)]
     variables = os.environ | {"KERAS_BACKEND": backend}
@@ -89,14 +89,14 @@ def _run(backend, step, preset, folder):
 
 
 def _make(preset, folder):
-    """The process that makes random weights."""
+    """Creates random weights; the main function of a process."""
     keras.utils.set_random_seed(0)
     model = _class(preset).from_preset(preset, load_weights=False)
     model.save_to_preset(folder / "made")
 
 
 def _use(preset, folder):
-    """The process that loads a preset, saves it and runs a clip."""
+    """Loads a preset, saves it and runs a clip; the main function of a process."""
     has_weights = describe_presets()[preset]["has_weights"]
     source = preset if has_weights else folder / "made"
     target = folder / keras.config.backend()
@@ -109,7 +109,7 @@ def _use(preset, folder):
 
 
 def _load(preset, folder):
-    """The process that loads what was saved on the other backends."""
+    """Loads what the other backends saved; the main function of a process."""
     for backend in _BACKENDS:
         if backend == keras.config.backend():
             continue
@@ -119,7 +119,7 @@ def _load(preset, folder):
             seconds = time.perf_counter() - start
             exact = _is_exact(model, folder / backend)
             _say(**{backend: {"load": seconds, "exact": exact}})
-        except Exception as error:  # The other one is still to be loaded.
+        except Exception as error:  # The other backend's preset may still load.
             _say(**{backend: {"error": repr(error)}})
         model = None
         gc.collect()
@@ -137,12 +137,12 @@ def _timed(step, run):
 
 
 def _say(**facts):
-    """Tells the process that started this one; what it has heard a crash can't undo."""
+    """Reports to the parent process at once, so that a later crash loses nothing."""
     print(json.dumps(facts), flush=True)
 
 
 def _is_exact(model, folder):
-    """Whether a model has the tensors of the files, bit for bit, and no others."""
+    """Returns whether the tensors of a model are those of the files, bit by bit."""
     variables = named_variables(model)
     for path in weights_files(folder):
         with safetensors.safe_open(path, framework="numpy") as file:
@@ -157,7 +157,7 @@ def _is_exact(model, folder):
 
 
 def _outputs(model):
-    """All that a model says of a clip: dict from name to array."""
+    """Returns all outputs of a model for a clip: dict from name to array."""
     inputs = _random_clip(model)
     if getattr(model, "modality", None):
         return {"logits": model.predict_on_batch(inputs[model.modality])}
@@ -169,7 +169,7 @@ def _outputs(model):
 
 
 def _random_clip(model):
-    """One clip of the size that a model is for, always the same."""
+    """Returns one clip of the model's size, always the same."""
     random = np.random.default_rng(0)
     spec, backbone = model.preprocessor.clip_spec, model.backbone
     clip = {
@@ -183,7 +183,7 @@ def _random_clip(model):
 
 
 def _worst(folder, backend):
-    """The largest difference of outputs from other backends; `None` if one lacks."""
+    """Returns the largest output difference to other backends, or `None`."""
     paths = [folder / f"{name}.npz" for name in (backend, *_BACKENDS)]
     if not all(path.exists() for path in paths):
         return None
@@ -203,7 +203,7 @@ def _columns():
     for backend in _BACKENDS:
         for step in ("load", "forward", "save"):
             columns[f"{backend}: {step}, s"] = partial(_seconds, backend, step)
-        columns["exact elsewhere, difference of outputs, " + backend] = partial(
+        columns["exact elsewhere, output difference, " + backend] = partial(
             _elsewhere, backend
         )
     return columns
@@ -218,7 +218,7 @@ def _seconds(backend, step, row):
 
 
 def _elsewhere(backend, row):
-    """Whether other backends load what one saved bit for bit, the worst difference."""
+    """Returns whether other backends load a preset exactly, and the difference."""
     loaded = [row["elsewhere"][b].get(backend, {}) for b in _BACKENDS if b != backend]
     exact = "yes" if all(facts.get("exact") for facts in loaded) else "no"
     difference = row["differences"][backend]
@@ -226,7 +226,7 @@ def _elsewhere(backend, row):
 
 
 def _errors(row):
-    """What went wrong in a row, strings."""
+    """Returns the failures in a row, a list of strings."""
     for step in ("made", "backends", "elsewhere"):
         for backend, facts in row[step].items():
             for where, found in {step: facts, **facts}.items():
@@ -241,7 +241,7 @@ def _arguments():
     parser.add_argument(
         "--presets", nargs="+", choices=presets, default=presets, metavar="PRESET"
     )
-    # The processes that are measured are started with these.
+    # Options of the measured processes.
     parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     return parser.parse_args()

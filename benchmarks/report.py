@@ -1,4 +1,4 @@
-"""Where the figures come from, and how they are written down."""
+"""Environment and output of the benchmark reports."""
 
 import importlib.metadata
 import json
@@ -13,7 +13,7 @@ _PACKAGES = ("keras", "jax", "tensorflow", "torch", "numpy", "torchjd", "LibMTL"
 
 
 def environment():
-    """The machine, its load now, and the versions of what runs on it."""
+    """Returns the machine, its current load, and the versions of the software."""
     return {
         "backend": keras.config.backend(),
         "processor": _processor(),
@@ -30,12 +30,12 @@ def write(folder, name, report, columns):
     """Writes a report as JSON and as a Markdown table, and prints the table.
 
     Args:
-        folder: path, made if it is not there.
+        folder: path, created if it does not exist.
         name: string. The files are `<name>_<backend>.json` and `.md`.
         report: dict with `environment`, `settings` and `results`, a list of
             dicts.
-        columns: dict from the heading of a column to a function of a result that
-            gives its text.
+        columns: dict from the heading of a column to a function that formats a
+            result.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def write(folder, name, report, columns):
 
 
 def progress(message):
-    """Says on standard error what is being done."""
+    """Prints progress to standard error."""
     print(message, file=sys.stderr, flush=True)
 
 
@@ -66,7 +66,7 @@ def mebibytes(size):
 
 
 def _load_average():
-    """Runnable processes over the last 1, 5 and 15 minutes."""
+    """Returns the load average over the last 1, 5 and 15 minutes."""
     return [round(load, 2) for load in os.getloadavg()]
 
 

@@ -1,4 +1,4 @@
-"""Ways to take a step on JAX: ours and by hand."""
+"""Training steps on JAX: the library's and others."""
 
 import jax
 import keras
@@ -7,14 +7,14 @@ from scheme import Scheme, branch_loss_value, realigned
 
 
 def train_step(model, batch):
-    """The model's own train step, compiled and fed as Keras' trainer does it."""
+    """Returns the model's own train step, compiled and called as in Keras's trainer."""
     variables = [
         model.trainable_variables,
         model.non_trainable_variables,
         model.optimizer.variables,
         model.metrics_variables,
     ]
-    # Copies: the step takes its arguments' memory for its results.
+    # Copies, because the step donates the memory of its arguments.
     state = tuple(
         [jax.numpy.copy(variable.value) for variable in group] for group in variables
     )
@@ -32,7 +32,7 @@ def train_step(model, batch):
 
 
 def rivals(model, batch):
-    """Other ways to the harmonized gradient, by name: functions that make them."""
+    """Returns other ways to the harmonized gradient, as functions by name."""
     return {
         "naive two passes": lambda: _two_passes(model, batch),
         "hand-written": lambda: _hand_written(model, batch),
@@ -40,7 +40,7 @@ def rivals(model, batch):
 
 
 def _two_passes(model, batch):
-    """Each loss with a forward pass of its own two modalities, in its own program."""
+    """Runs a separate forward pass and program for each loss and its two modalities."""
     arguments = (*_values(model), batch)
     steps = [_compiled(_gradient(model, index), *arguments) for index in (0, 1)]
     examples = [step(*arguments) for step in steps]
@@ -55,7 +55,7 @@ def _two_passes(model, batch):
 
 
 def _hand_written(model, batch):
-    """`jax.grad` of each loss in one program, where XLA merges the forward passes."""
+    """Calls `jax.grad` for each loss in one program; XLA merges the forward passes."""
     arguments = (*_values(model), batch)
 
     def both(*arguments):

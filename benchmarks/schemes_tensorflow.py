@@ -1,4 +1,4 @@
-"""Ways to take a step on TensorFlow: ours and by hand, compiled by XLA."""
+"""Training steps on TensorFlow, compiled by XLA: the library's and others."""
 
 import functools
 
@@ -6,12 +6,12 @@ import tensorflow as tf
 from keras import ops
 from scheme import Scheme, branch_loss_value, realigned
 
-# As `jit_compile="auto"` of `keras.Model.compile` has it.
+# The choice of `jit_compile="auto"` in `keras.Model.compile`.
 _compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
 
 
 def train_step(model, batch):
-    """The model's own train step."""
+    """Returns the model's own train step."""
     batch = _tensors(batch)
     step = _compiled(model.train_step)
 
@@ -22,7 +22,7 @@ def train_step(model, batch):
 
 
 def rivals(model, batch):
-    """Other ways to the harmonized gradient, by name: functions that make them."""
+    """Returns other ways to the harmonized gradient, as functions by name."""
     batch = _tensors(batch)
     makers = {"naive two passes": _two_passes, "hand-written": _hand_written}
     return {
@@ -43,7 +43,7 @@ def _scheme(step):
 
 
 def _two_passes(model, batch):
-    """Each loss with a forward pass of its own two modalities, in its own program."""
+    """Runs a separate forward pass and program for each loss and its two modalities."""
     variables = [variable.value for variable in model.trainable_variables]
 
     def gradient(index, batch):
@@ -60,7 +60,7 @@ def _two_passes(model, batch):
 
 
 def _hand_written(model, batch):
-    """One forward pass under a persistent tape, `tape.gradient` for each loss."""
+    """Runs one forward pass with a persistent tape, then one gradient per loss."""
     variables = [variable.value for variable in model.trainable_variables]
 
     @_compiled

@@ -1,4 +1,4 @@
-"""Ways to take a step on PyTorch: ours, by hand, TorchJD's, LibMTL's."""
+"""Training steps on PyTorch: the library's, hand-written, TorchJD's and LibMTL's."""
 
 import torch
 from keras import ops
@@ -6,7 +6,7 @@ from scheme import Scheme, branch_loss_value, realigned
 
 
 def train_step(model, batch):
-    """The model's own train step."""
+    """Returns the model's own train step."""
     batch = _tensors(batch)
 
     def gradients():
@@ -16,7 +16,7 @@ def train_step(model, batch):
 
 
 def rivals(model, batch):
-    """Other ways to the harmonized gradient, by name: functions that make them."""
+    """Returns other ways to the harmonized gradient, as functions by name."""
     batch = _tensors(batch)
     parameters = [variable.value for variable in model.trainable_variables]
     makers = {
@@ -46,7 +46,7 @@ def _losses(model, batch):
 
 
 def _two_passes(model, batch, parameters):
-    """Each loss with a forward pass of its own two modalities."""
+    """Runs a separate forward pass for each loss and its two modalities."""
 
     def gradient(index):
         branches = model.branches()
@@ -59,7 +59,7 @@ def _two_passes(model, batch, parameters):
 
 
 def _hand_written(model, batch, parameters):
-    """One forward pass, `torch.autograd.grad` for each loss."""
+    """Runs one forward pass, and `torch.autograd.grad` for each loss."""
 
     def step():
         first, second = _losses(model, batch)
@@ -95,7 +95,7 @@ def _libmtl(model, batch, parameters):
     from LibMTL.weighting import PCGrad
 
     class Surgery(PCGrad):
-        """What LibMTL's trainer gives its weighting methods."""
+        """The attributes of LibMTL's trainer that its weighting methods read."""
 
         task_num, rep_grad, device = 2, False, "cpu"
 
@@ -117,7 +117,7 @@ def _libmtl(model, batch, parameters):
 
 
 def _taken(parameters):
-    """The gradients, which are left behind by libraries, taken away."""
+    """Returns the gradients that a library left in `.grad`, and clears them."""
     gradients = [parameter.grad for parameter in parameters]
     for parameter in parameters:
         parameter.grad = None

@@ -1,16 +1,16 @@
-"""Fine-tuning on real speech: nine languages, the same words, other words held out.
+"""Compares fine-tuning methods on real speech in nine languages.
 
     python benchmarks/spoken_language_data.py --output spoken_language
     KERAS_BACKEND=jax python benchmarks/spoken_language.py --data spoken_language
 
-Fine-tunes an audio classifier with the defaults of the README, with VATT's recipe and
-with other settings, each from the same batches. Next to them are logistic regressions
-on frozen features, and on the mean and deviation of a log-mel spectrogram. Two rows
-take the audio patches apart: the same encoder with random weights, once on patches of
-samples and once on a log-mel spectrogram in their place, with as many values per token.
+Fine-tunes an audio classifier with the library's defaults, with VATT's recipe and with
+other settings, on the same batches. The baselines are logistic regressions on frozen
+features, and on the mean and standard deviation of a log-mel spectrogram. Two rows
+isolate the effect of the audio patches: the same encoder with random weights, once on
+patches of samples and once on a log-mel spectrogram with as many values per token.
 
 Settings were chosen with `--validate`, which holds out 13 of the 53 training stamps and
-leaves the test stamps alone.
+does not use the test stamps.
 """
 
 import argparse
@@ -40,15 +40,15 @@ COLUMNS = {
 
 @dataclasses.dataclass(frozen=True)
 class Tuning:
-    """One way of fine-tuning.
+    """A fine-tuning method.
 
     Args:
         optimizer: function from the number of steps to an optimizer. Defaults to
             `None`, the default of `compile`.
         epochs: int. Defaults to `20`.
         load_weights: bool. `False` starts from random weights. Defaults to `True`.
-        inputs: string, `"repeat"` or `"pad"` for waveforms whose short clips are filled
-            so, or `"log-mel"`. Defaults to `"repeat"`.
+        inputs: string: `"repeat"` or `"pad"` for waveforms with this rule for short
+            clips, or `"log-mel"`. Defaults to `"repeat"`.
     """
 
     optimizer: Callable | None = None
@@ -83,7 +83,7 @@ def main():
     results = {}
     for seed in range(arguments.seeds):
         train, test = clips.validation(seed) if arguments.validate else clips.parts()
-        progress(f"seed {seed}: {len(train)} clips to train on, {len(test)} others")
+        progress(f"seed {seed}: {len(train)} training and {len(test)} test clips")
         for name in arguments.tunings:
             tuning = TUNINGS[name]
             accuracy, fitted = fine_tuned(arguments, clips, tuning, seed, train, test)
@@ -107,13 +107,13 @@ class Clips:
 
     Args:
         folder: string or path.
-        preset: string, the model whose clips they become.
+        preset: string, the model that defines the length and rate of the clips.
     """
 
     def __init__(self, folder, preset):
         self.paths = sorted(pathlib.Path(folder).glob("*/*/*.ogg"))
         if not self.paths:
-            raise SystemExit(f"{folder} is empty: run spoken_language_data.py")
+            raise SystemExit(f"{folder} is empty: run spoken_language_data.py first")
         self.preset = preset
         self.languages, self.labels = np.unique(
             [path.parent.name for path in self.paths], return_inverse=True
@@ -125,11 +125,11 @@ class Clips:
         self.inputs["log-mel"] = self._as_patches()
 
     def parts(self):
-        """Numbers of the clips to train on, and of those to test on."""
+        """Returns the indices of the training clips and of the test clips."""
         return np.flatnonzero(~self.is_test), np.flatnonzero(self.is_test)
 
     def validation(self, seed):
-        """The training clips, of which some stamps are held out."""
+        """Splits the training clips by holding out some stamps."""
         train = np.flatnonzero(~self.is_test)
         random = np.random.default_rng(seed)
         stamps = random.permutation(np.unique(self.stamps[train]))
@@ -137,7 +137,7 @@ class Clips:
         return train[~held_out], train[held_out]
 
     def features(self):
-        """Frozen features: dict from name to an array `(clips, dim)`."""
+        """Returns frozen features: dict from name to an array `(clips, dim)`."""
         found = {}
         for rule in RULES:
             for rate in (16_000, self.spec.sampling_rate):
@@ -159,7 +159,7 @@ class Clips:
         return np.concatenate([mel.mean(axis=-1), mel.std(axis=-1)], axis=-1)
 
     def _as_patches(self):
-        """A log-mel spectrogram with a column in place of each patch of samples."""
+        """Returns a log-mel spectrogram with one column per patch of samples."""
         waveforms = self.inputs["repeat"]
         model = keras_vatt.VATT.from_preset(self.preset, load_weights=False)
         size = model.backbone.audio_patch_size
@@ -175,7 +175,7 @@ class Clips:
 
 
 def log_mel(waveforms, rate, fft_length, stride, **options):
-    """Log-mel spectrograms, `(clips, bins, frames)`."""
+    """Returns log-mel spectrograms, `(clips, bins, frames)`."""
     spectrogram = keras.layers.MelSpectrogram(
         sampling_rate=rate, fft_length=fft_length, sequence_stride=stride, **options
     )
@@ -184,7 +184,7 @@ def log_mel(waveforms, rate, fft_length, stride, **options):
 
 
 def fine_tuned(arguments, clips, tuning, seed, train, test):
-    """Accuracies on the tested clips and on those of training."""
+    """Returns the accuracies on the test clips and on the training clips."""
     keras.utils.set_random_seed(seed)
     classifier = keras_vatt.VATTAudioClassifier.from_preset(
         clips.preset,
@@ -220,14 +220,16 @@ def _write(arguments, clips, results):
 def _arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
-        "--data", default="spoken_language", help="of spoken_language_data.py"
+        "--data",
+        default="spoken_language",
+        help="from spoken_language_data.py",
     )
     parser.add_argument("--output", default="results", help="folder of the report")
     parser.add_argument("--preset", default="vatt_tiny_agnostic")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument(
-        "--validate", action="store_true", help="test on held-out training stamps"
+        "--validate", action="store_true", help="evaluate on held-out training stamps"
     )
     parser.add_argument(
         "--tunings", nargs="*", default=list(TUNINGS), choices=TUNINGS, metavar="NAME"

@@ -1,23 +1,25 @@
-"""A real labeled dataset of speech: the same words in nine languages.
+"""Downloads a real labeled speech dataset: the same words in nine languages.
 
     python benchmarks/spoken_language_data.py --output spoken_language
 
-Downloads Debian's `tuxpaint-stamps-default` (161 MB), images with spoken descriptions
-by volunteers in many languages, and sorts recordings by language:
+Downloads Debian's `tuxpaint-stamps-default` (161 MB), images ("stamps") with
+descriptions spoken by volunteers in many languages, and sorts the recordings by
+language:
 
     spoken_language/train/<language>/<stamp>.ogg
     spoken_language/test/<language>/<stamp>.ogg
 
-The layout is the one that `keras-vatt evaluate --dataset folders` reads. Of the stamps
-that all nine languages describe, 53 are drawn for training and 23 for testing, each
-with another English caption: 477 and 207 recordings. No stamp is in both parts, so that
-no word tells the language. Each language was recorded by a few volunteers with their
-own microphones: the task is as much to recognize a recording as a language.
+`keras-vatt evaluate --dataset folders` reads this layout. Of the stamps that are
+described in all nine languages, 53 are drawn for training and 23 for testing, each with
+a different English caption: 477 and 207 recordings. No stamp is in both parts, so a
+word cannot reveal its language. A few volunteers recorded each language with their own
+microphones, so a model may also recognize the recording conditions instead of the
+language.
 
-The recordings are free but under several licenses (GPL-2, CC Sampling Plus, GFDL): the
-folder is for experiments, and nothing of it belongs in a repository.
+The recordings are free, under several licenses (GPL-2, CC Sampling Plus, GFDL). Use
+them for experiments only, and do not add them to a repository.
 
-`apt-get` and `dpkg-deb` are needed, as on Debian and Ubuntu.
+`apt-get` and `dpkg-deb` are required, as on Debian and Ubuntu.
 """
 
 import argparse
@@ -41,7 +43,7 @@ def main():
     arguments = _arguments()
     output = pathlib.Path(arguments.output)
     if output.exists():
-        raise SystemExit(f"{output} exists: remove it, or give another --output")
+        raise SystemExit(f"{output} exists: remove it or choose another --output")
     with tempfile.TemporaryDirectory(dir=output.absolute().parent) as folder:
         stamps = distinct(described(download(pathlib.Path(folder))))
         partial = pathlib.Path(folder) / "spoken_language"
@@ -53,7 +55,7 @@ def main():
 
 
 def download(folder):
-    """Unpack the package; returns the folder of its stamps."""
+    """Unpacks the package, and returns the folder of its stamps."""
     folder.chmod(0o755)
     subprocess.run(["apt-get", "download", _PACKAGE], cwd=folder, check=True)
     (package,) = folder.glob("*.deb")
@@ -62,7 +64,7 @@ def download(folder):
 
 
 def described(root):
-    """Stamps that all languages describe: dict from name to (caption, recordings)."""
+    """Returns the stamps with all languages, by name: (caption, recordings)."""
     found = collections.defaultdict(dict)
     for path in sorted(root.rglob("*.ogg")):
         match = re.fullmatch(r"(.+)_desc_([a-z]{2})\.ogg", path.name)
@@ -76,7 +78,7 @@ def described(root):
 
 
 def distinct(stamps):
-    """Dict from name to recordings, without a caption or a recording twice."""
+    """Removes duplicate captions and recordings: dict from name to recordings."""
     kept, seen = {}, set()
     for name, (caption, recordings) in sorted(stamps.items()):
         contents = {_digest(path) for path in recordings.values()}
@@ -113,9 +115,7 @@ def _digest(path):
 
 def _arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--output", default="spoken_language", help="folder, newly made"
-    )
+    parser.add_argument("--output", default="spoken_language", help="folder to create")
     return parser.parse_args()
 
 

@@ -1,12 +1,12 @@
-"""Time and memory of a harmonized step against a plain one and against rivals.
+"""Compares time and memory of a harmonized step with a plain step and other libraries.
 
 Run once for each backend:
 
     KERAS_BACKEND=torch python benchmarks/step_cost.py --output results
 
-On PyTorch it also measures TorchJD (in the `test` extra) and LibMTL, which the project
-does not install: `pip install --no-deps LibMTL==1.1.5`. A rival that can't be imported
-is named in the output and left out.
+On PyTorch it also measures TorchJD (part of the `test` extra) and LibMTL, which is not
+a dependency: `pip install --no-deps LibMTL==1.1.5`. A library that cannot be imported
+is named in the output and skipped.
 """
 
 import argparse
@@ -30,7 +30,7 @@ schemes = importlib.import_module(f"schemes_{keras.config.backend()}")
 
 COLUMNS = {
     "case": lambda r: r["case"],
-    "f": lambda r: f"{r['video_share']:.3f}",
+    "f": lambda r: f"{r['video_fraction']:.3f}",
     "1 + 2f/3": lambda r: f"{r['floor']:.3f}",
     "scheme": lambda r: r["scheme"],
     "ms": lambda r: milliseconds(r["seconds"][1]),
@@ -58,9 +58,9 @@ def main():
 
 
 def measured_case(name, case, arguments, left_out):
-    """Results of all schemes in one case, a list of dicts."""
+    """Returns the results of all schemes in one case, a list of dicts."""
     batch = random_batch(case)
-    facts = {"case": name, "video_share": case.video_share, "floor": case.floor}
+    facts = {"case": name, "video_fraction": case.video_fraction, "floor": case.floor}
     results = []
     for group in _groups(case, batch):
         reference = None
@@ -79,7 +79,7 @@ def measured_case(name, case, arguments, left_out):
 
 
 def measured(reference, scheme, arguments):
-    """Time, memory and gradient of one scheme."""
+    """Returns the time, memory and gradient of one scheme."""
     for warm_up in (reference, scheme):
         warm_up.run()
     pairs = paired_times(reference.run, scheme.run, arguments.pairs)
@@ -95,7 +95,7 @@ def measured(reference, scheme, arguments):
 
 
 def _groups(case, batch):
-    """Functions that make the schemes, by name; the first of a group is its plain."""
+    """Returns functions that create the schemes, by name; `plain` comes first."""
     harmonizer = "realign"
     gradients_only = {
         "plain": lambda: schemes.train_step(vatt(case), batch),
@@ -121,12 +121,12 @@ def _without_gradients(scheme):
 
 
 def _flat(gradients):
-    """All gradients as one vector of float64; one that is missing is left out."""
+    """Returns all gradients as one float64 vector; missing ones are left out."""
     return np.concatenate([np.ravel(g).astype("float64") for g in gradients])
 
 
 def _compared(results):
-    """Put in the place of each gradient how far it is from the harmonized one."""
+    """Replaces each gradient with its difference from the harmonized one."""
     by_name = {result["scheme"]: result["gradient"] for result in results}
     expected = by_name["harmonized"]
     for result in results:
@@ -147,9 +147,9 @@ def _arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", default="results", help="folder of the report")
     parser.add_argument("--pairs", type=int, default=15, help="pairs of timed steps")
-    parser.add_argument("--quick", action="store_true", help="tiny models, to try it")
+    parser.add_argument("--quick", action="store_true", help="use tiny models")
     parser.add_argument(
-        "--cases", nargs="+", choices=CASES, default=list(CASES), help="video shares"
+        "--cases", nargs="+", choices=CASES, default=list(CASES), help="video fractions"
     )
     return parser.parse_args()
 

@@ -1,16 +1,16 @@
 """
 Title: Convert, save and publish a checkpoint
-Description: From a checkpoint of the original VATT code to a preset on the Hub.
+Description: Turn a checkpoint of the original VATT code into a preset on the Hub.
 Accelerator: none
 """
 
 """
 ## Introduction
 
-The authors of VATT published their weights as TensorFlow checkpoints. This guide turns
-one into a preset folder, which every backend loads, and puts it on the Hugging Face
-Hub. A tiny checkpoint of that form, out of the tests of this repository, stands in for
-the published ones. Its weights are random numbers.
+The authors of VATT published their weights as TensorFlow checkpoints. This guide
+converts one into a preset folder that every backend can load, and uploads it to the
+Hugging Face Hub. It uses a tiny checkpoint from the tests of this repository, which has
+the same format as the published ones and random weights.
 
 ## Setup
 """
@@ -29,11 +29,10 @@ folder = pathlib.Path(tempfile.mkdtemp())
 golden = pathlib.Path(__file__).parents[1] / "tests" / "golden"
 
 """
-## Does it fit?
+## Check that a checkpoint fits
 
-A listing of a checkpoint's keys and shapes is enough to see whether every tensor has
-its place in a model. This is the one of the published base-base-small
-model.
+A list of a checkpoint's keys and shapes is enough to check that every tensor maps to a
+weight of the model. This is the list of the published base-base-small model.
 """
 
 listing = golden / "full_size_keys" / "pretrain_specific_bbs.tsv"
@@ -44,11 +43,11 @@ print(f"mapped {mapped} of {present} tensors")
 ## Convert
 
 `config` is the name of the built-in preset with the checkpoint's sizes, such as
-`"vatt_medium_agnostic"`, or the sizes themselves. The vocabulary is a list of words, or
-a file with one a line; without it the preset takes word ids alone.
+`"vatt_medium_agnostic"`, or a dictionary of sizes. The vocabulary is a list of words,
+or a file with one word per line. Without it, the preset accepts only word IDs.
 
-What doesn't fit is refused with a list of it, and the converted model is run once
-before it is saved. The same on the command line:
+If any tensor does not fit, `convert` raises an error that lists all of them. It runs
+the converted model once before it saves the preset. The equivalent command is:
 
 ```sh
 keras-vatt convert --from ckpt-500000 --config vatt_medium_agnostic \
@@ -71,8 +70,8 @@ model = convert(
 """
 ## The preset folder
 
-Weights are safetensors files: nothing in a preset is run when it is loaded, and every
-tensor must be there. `README.md` is the model card.
+The weights are safetensors files. Loading a preset runs no code from it and requires
+every tensor to be present. `README.md` is the model card.
 """
 
 for path in sorted((folder / "converted").rglob("*")):
@@ -85,24 +84,26 @@ np.testing.assert_array_equal(
 )
 
 """
-## What it is and where it comes from
+## Describe the model
 
-The card is written from the model's provenance. Say there what you know.
+The model card is generated from the model's provenance. Record what you know about the
+weights there.
 """
 
 again.provenance = keras_vatt.Provenance(
-    description="A tiny VATT with random weights, to show how models are published.",
+    description="A tiny VATT with random weights, as an example for publishing.",
     source="the tests of keras_vatt",
 )
-# Files of 50 kB at most, to show shards; the default of 5 GB suits real models.
+# Shards of 50 kB, as a demonstration. The default of 5 GB suits real models.
 again.save_to_preset(folder / "described", max_shard_size=50e-6)
 print((folder / "described" / "README.md").read_text()[:1500])
 
 """
 ## Publish it
 
-`hf auth login` stores your token once; here it comes from the environment, and without
-one nothing is published. `create_pr=True` proposes the change instead.
+Log in once with `hf auth login`. This guide reads the token from the environment
+instead, and publishes nothing without one. `create_pr=True` opens a pull request
+instead of committing directly.
 """
 
 if "HF_TOKEN" in os.environ:
@@ -111,4 +112,4 @@ if "HF_TOKEN" in os.environ:
     downloaded = keras_vatt.VATT.from_preset(f"hf://{repository}")
     print(downloaded.provenance.description)
 else:
-    print("log in and set HF_TOKEN and REPOSITORY to publish")
+    print("set HF_TOKEN and REPOSITORY to publish the preset")

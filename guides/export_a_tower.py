@@ -1,21 +1,22 @@
 """
 Title: Export a tower
-Description: One modality of a model as a graph for another runtime.
+Description: Export one modality of a model for another runtime.
 Accelerator: none
 """
 
 """
 ## Introduction
 
-A tower is one modality of a model: from arrays of clips to vectors. `export` writes it
-as a SavedModel (with TensorFlow or JAX), as ONNX (TensorFlow or PyTorch), for LiteRT
-(TensorFlow) or as a program of PyTorch. What is written needs neither Keras nor
-keras_vatt to run.
+A tower is the part of a model that maps batches of one modality to vectors. `export`
+writes it as a SavedModel (from TensorFlow or JAX), as ONNX (TensorFlow or PyTorch), for
+LiteRT (TensorFlow) or as a PyTorch program. The exported file runs without Keras and
+keras_vatt.
 
 ## Export
 
-The input has the name of the modality, the outputs those of `encode`. Any number of
-clips goes in. Decoding and tokenization stay outside: the text tower takes word ids.
+The input is named after the modality, and the outputs are named as in `encode`. The
+batch size is dynamic. Decoding and tokenization are not exported: the text tower takes
+word IDs.
 """
 
 import pathlib
@@ -33,14 +34,14 @@ path = pathlib.Path(tempfile.mkdtemp()) / name
 
 model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic")
 model.export(path, format=format, modality="text")
-print("written:", format, path.name)
+print("exported:", format, path.name)
 
 """
 `format="onnx"` and `format="litert"` need `pip install "keras-vatt[export]"`.
 
 ## Compare
 
-`run_artifact` loads what was written with the format's own runtime.
+`run_artifact` runs an exported file with the runtime of its format.
 """
 
 captions = ["a red star moving left", "a blue circle", "a green square"]
@@ -55,7 +56,7 @@ for output, array in outputs.items():
 """
 ## Classifiers
 
-`classifier.export(path, format=...)` is the same for `VATTVideoClassifier` and the
-other classifiers; their output is `logits`. `model.tower("video")` gives the tower as a
-Keras model, with other clips than the preprocessor's if `clip_shape` says so.
+`classifier.export(path, format=...)` works in the same way for the classifiers, whose
+output is `logits`. `model.tower("video")` returns the tower as a Keras model. Its
+`clip_shape` argument sets an input shape that differs from the preprocessor's.
 """

@@ -1,24 +1,24 @@
 """
 Title: Pre-train on a TPU pod
-Description: The paper's recipe on many chips: plan it, run it, lose a host, go on.
+Description: Plan and run the paper's recipe on many chips, and resume it.
 Accelerator: TPU
 """
 
 """
 ## Introduction
 
-The gradient harmonization paper trained VATT medium on 256 TPU v3 cores, 2,048 clips
-a step. This guide runs its recipe with every number made small, on eight virtual
-devices of this machine. On a pod the same commands are used; what differs is said
-beside them.
+The gradient harmonization paper trained VATT medium on 256 TPU v3 cores with a batch
+size of 2,048 clips. This guide runs its recipe with small numbers on eight virtual
+devices of this machine. The commands for a pod are the same, except where the guide
+says otherwise.
 
-All of it is for the JAX backend. On TensorFlow the same `fit` runs on the devices of
-one host (`tf.distribute.MirroredStrategy`, `TPUStrategy`); on PyTorch it runs on one
-device.
+The guide is for the JAX backend. On TensorFlow, `fit` runs on the devices of one host
+(`tf.distribute.MirroredStrategy`, `TPUStrategy`); on PyTorch, on one device.
 
 ## Setup
 
-Eight devices have to be asked for before JAX starts. A TPU host has its own.
+The eight virtual devices must be requested before JAX starts. A TPU host detects its
+own devices.
 """
 
 import os
@@ -38,31 +38,32 @@ folder = pathlib.Path(tempfile.mkdtemp())
 num_clips = int(os.environ.get("NUM_CLIPS", "64"))
 
 """
-## What the step is on many devices
+## The training step on many devices
 
-Each device encodes its own clips. The pooled features, a few kilobytes a clip, are
-gathered, so that batch norm and the contrastive losses see the whole batch on every
-device: the negatives are those of 2,048 clips, not of eight. Then each device walks
-back through its own clips, once for each loss.
+Each device encodes its own clips. An all-gather of the pooled features, a few kilobytes
+per clip, lets batch normalization and the contrastive losses see the global batch on
+every device: each clip has 2,047 negatives, not seven. Each device then runs one
+backward pass per loss on its own clips.
 
-The two gradients of the whole batch are summed by reduce-scatter: each device keeps
-its share of both. Inner products of the shares are summed (three numbers), Algorithms
-1 and 2 decide on them, and the shares of the one harmonized gradient are gathered.
-That is at most one and a half times what the plain step sends, on any number of
-devices, and the result is that of one device.
+The two global gradients are summed with reduce-scatter, after which each device holds
+one shard of both. The inner products of the shards are summed across devices (three
+numbers), Algorithms 1 and 2 compute the weights from them, and an all-gather collects
+the shards of the harmonized gradient. This sends at most 1.5 times the bytes of a plain
+step on any number of devices, and the result equals that of one device.
 
-So it is where the compiler keeps a reduce-scatter. That for TPUs was seen to make an
-all-reduce and a cut of each, so that on TPUs both gradients are summed whole: at most
-twice what the plain step sends. `keras-vatt plan` counts it.
+This holds where the compiler keeps the reduce-scatter. The TPU compiler has been
+observed to replace it with an all-reduce and a slice, so both gradients are sent in
+full: at most twice the bytes of a plain step. `keras-vatt plan` reports the actual
+number.
 
-With `num_groups` as many as devices (`--num-groups 256`) each device harmonizes the
-gradients of its own clips, which are there already, and nothing is sent but the sum,
-as in a plain step. A group is part of the experiment, not of the hardware: 256 groups
-give the same result on 8 devices.
+With as many groups as devices (`--num-groups 256`), each device harmonizes the
+gradients of its own clips and sends only their sum, as in a plain step. The number of
+groups is a setting of the experiment, not of the hardware: 256 groups give the same
+result on 8 devices.
 
-## Plan it
+## Plan the run
 
-Before anyone pays for chips, their compiler says what fits:
+`keras-vatt plan` shows what fits on the chips before you rent them:
 
 ```sh
 pip install "keras-vatt[plan]"
@@ -70,14 +71,15 @@ keras-vatt plan --preset vatt_medium_agnostic --batch-size 2048 --topology v4:4x
 keras-vatt plan --preset vatt_medium_agnostic --search --topology v6e:4x4
 ```
 
-If a batch is too large for the memory there are three ways, none of which changes the
-result: `--rematerialize` computes activations again, `--num-micro-batches 4` encodes
-a device's clips in four parts, `--model-parallel 2` cuts the encoder among two chips.
+If a batch does not fit into memory, three options save memory without changing the
+result: `--rematerialize` recomputes activations, `--num-micro-batches 4` encodes the
+clips of a device in four parts, and `--model-parallel 2` splits the encoder across two
+chips.
 
-## One file of settings
+## Settings
 
-`keras_vatt/pretraining/recipes/paper.toml` is the paper's recipe in full. Its numbers
-stand in these settings, those that are made small for this guide being listed.
+`keras_vatt/pretraining/recipes/paper.toml` contains the complete recipe of the paper.
+The dictionary `small` overrides the settings that are too large for this guide.
 """
 
 corpus = make_demo_corpus(folder / "corpus", train_clips=num_clips, test_clips=8)
@@ -99,18 +101,18 @@ settings = resolve_settings(given, recipe="paper")
 print(settings)
 
 """
-## Run it
+## Run
 
-On each host of a pod, with the folder of the run on storage that all share:
+Run this command on each host of a pod. The output folder must be on shared storage:
 
 ```sh
 KERAS_BACKEND=jax keras-vatt pretrain --recipe paper --data gs-mount/videos \
     --output gs-mount/runs/paper --dtype mixed_bfloat16 --num-processes 0
 ```
 
-`--num-processes 0` asks Cloud TPU for the number of hosts and their addresses.
-Elsewhere they are said: `--num-processes 2 --process-id 0 --coordinator
-10.0.0.1:1234`. Each host reads and decodes its own slice of each batch; the first one
+With `--num-processes 0`, Cloud TPU provides the number of hosts and their addresses.
+On other clusters, pass them: `--num-processes 2 --process-id 0 --coordinator
+10.0.0.1:1234`. Each host reads and decodes its own slice of each batch. The first host
 writes logs and presets.
 """
 
@@ -118,26 +120,26 @@ results = pretrain(settings)
 print(results["text->video"])
 
 """
-## Lose a host, go on
+## Resume after losing a host
 
-A checkpoint is written every `checkpoint_steps` steps while the training goes on,
-each host its own part. When a host is lost, JAX ends the others. Start the same
-command again with `--resume` and without the recipe; it goes on from the newest
-checkpoint, in the middle of an epoch if need be, and the losses are those that the
-undisturbed run would have had. The number of devices may be another one.
+Every `checkpoint_steps` steps, each host writes its part of a checkpoint in the
+background. When a host is lost, JAX stops the others. Start the same command again with
+`--resume` and without the recipe. It resumes from the newest checkpoint, even in the
+middle of an epoch, and the losses are those of an uninterrupted run. The number of
+devices may change.
 
 ```sh
 keras-vatt pretrain --output gs-mount/runs/paper --resume --num-processes 0
 ```
 
-A run resumes without questions only for the user and on the machine that started it: a
-stranger's settings could name any file. Where the first host is a new machine, add
-what the command asks for, such as `--data gs-mount/videos`.
+Settings written by another user or machine could name any file, so a run resumes
+without confirmation only for the user and the machine that started it. If the first
+host is a new machine, add the options that the error message asks for, such as `--data
+gs-mount/videos`.
 
 ## In your own program
 
-The command is no more than this. `fit` is told of the devices by
-`keras.distribution` alone.
+The command uses only public APIs. `keras.distribution` configures the devices of `fit`.
 """
 
 if keras.config.backend() == "jax":
@@ -147,16 +149,16 @@ if keras.config.backend() == "jax":
         model = keras_vatt.VATT.from_preset(folder / "run" / "preset")
         model.compile("adam", harmonizer="curriculum+realign", num_groups=8)
     mesh = keras.distribution.DeviceMesh((4, 2), ("batch", "model"))
-    cut = keras.distribution.ModelParallel(
+    model_parallel = keras.distribution.ModelParallel(
         layout_map=keras_vatt.VATT.get_layout_map(mesh), batch_dim_name="batch"
     )
-    with cut.scope():
+    with model_parallel.scope():
         model = keras_vatt.VATT.from_preset(folder / "run" / "preset")
     kernel = model.backbone.encoder.blocks[0].attention.query.kernel
     print(kernel.path, kernel.value.sharding)
 
 """
-What can't be done is refused before the first step, with a word on what to do:
+Impossible settings raise an error before the first step that says how to fix them:
 """
 
 try:

@@ -1,18 +1,18 @@
 """
 Title: Pre-train VATT with harmonized gradients
-Description: From raw video files to a model that finds videos by sentences.
+Description: Train on raw video files and retrieve videos by captions.
 Accelerator: none
 """
 
 """
 ## Introduction
 
-VATT learns from videos without labels: a contrastive loss pulls a video and its sound
-together, another one the video and what is said in it. Both pull on the same encoder,
-and where a clip's sound or caption doesn't belong to its picture, they pull in
-different directions. Gradient harmonization looks at the angle between the two
-gradients: it projects away what conflicts (realignment), and leaves out the steps on
-which they disagree too much (curriculum).
+VATT learns from videos without labels. One contrastive loss aligns a video with its
+audio, and another one aligns the video with its captions. Both losses train the same
+encoder. If the audio or the caption of a clip does not match its frames, their
+gradients conflict. Gradient harmonization measures the angle between the two gradients.
+It projects conflicting gradients onto each other's normal planes (realignment) and
+skips steps on which they disagree too much (curriculum).
 
 ## Setup
 """
@@ -37,16 +37,16 @@ from keras_vatt.evaluation import format_retrieval, zero_shot_retrieval
 
 keras.utils.set_random_seed(0)
 folder = pathlib.Path(tempfile.mkdtemp())
-# More clips and epochs give a useful model; these show the way.
+# These values keep the guide fast. A useful model needs more clips and epochs.
 num_clips = int(os.environ.get("NUM_CLIPS", "64"))
 epochs = int(os.environ.get("EPOCHS", "2"))
 batch_size = 16
 
 """
-## A corpus of videos
+## Create a corpus
 
-The demo corpus has real mp4 files, in which a shape moves and a voice names it. A third
-of the sounds is of another clip, as happens on the web.
+The demo corpus consists of mp4 files in which a shape moves and a voice names it. For a
+third of the clips, the audio comes from another clip, to imitate misaligned web videos.
 """
 
 corpus = make_demo_corpus(
@@ -58,10 +58,10 @@ test = [segment for segment in segments if segment.split == "test"]
 print(train[0].caption, train[0].extra)
 
 """
-## A model
+## Create a model
 
-The preset says how large the model is and what clips it takes. The vocabulary is that
-of our captions.
+The preset defines the size of the model and the shape of its clips. The vocabulary is
+built from the captions of the corpus.
 """
 
 tokenizer = keras_vatt.VATTTokenizer.from_captions(s.caption for s in train)
@@ -74,10 +74,10 @@ model = keras_vatt.VATT.from_preset(
 )
 
 """
-## Batches
+## Create batches
 
-Clips are decoded once, by time: so many frames a second, and the sound of the same
-seconds.
+Each clip is decoded once and cached: frames at the rate of the preset, and the audio of
+the same time span.
 """
 
 
@@ -91,10 +91,10 @@ train_clips, test_clips = decoded(train, "train"), decoded(test, "test")
 dataset = make_dataset(train_clips, batch_size, training=True)
 
 """
-## Training
+## Train
 
-The curriculum's threshold rises over the steps of the whole training. The logs tell the
-cosine of the gradients, how often they conflict, and how many steps are left out.
+The threshold of the curriculum rises over all training steps. The logs contain the
+cosine of the gradients, the conflict rate and the skip rate.
 """
 
 steps_per_epoch = len(train_clips) // batch_size
@@ -104,20 +104,20 @@ model.compile(
     harmonizer=h.Chain([h.Curriculum(threshold), h.Realignment()]),
 )
 history = model.fit(dataset, epochs=epochs, steps_per_epoch=steps_per_epoch, verbose=2)
-print("cosines of the gradients:", history.history["gradient_cosine"])
+print("gradient cosines:", history.history["gradient_cosine"])
 
 """
-## What it has learnt
+## Evaluate
 
-Each held-out sentence looks for its video among all of them, and each sound too.
+Each held-out caption and each audio clip retrieves its video among all test videos.
 """
 
 print(format_retrieval(zero_shot_retrieval(model, make_dataset(test_clips, 16, False))))
 
 """
-## Save it
+## Save
 
-The preset folder holds weights, vocabulary and the form of the clips.
+The preset folder contains the weights, the vocabulary and the clip settings.
 """
 
 model.save_to_preset(folder / "preset")

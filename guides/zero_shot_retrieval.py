@@ -1,19 +1,19 @@
 """
 Title: Zero-shot retrieval and classification
-Description: Find videos by sentences and sounds, name what they show, and measure it.
+Description: Retrieve and classify videos without training, and measure accuracy.
 Accelerator: none
 """
 
 """
 ## Introduction
 
-A model that was pre-trained by contrast can be used as it is: a sentence and a video
-that belong together have a high cosine. This guide measures how often that is so, the
-way the field does (MSR-VTT, YouCook2), names videos by sentences, and searches a
-folder.
+A model that was pre-trained with contrastive losses can be used without further
+training: matching captions and videos have a high cosine similarity. This guide
+measures retrieval with the standard protocol (as on MSR-VTT and YouCook2), classifies
+videos by text, and searches a folder.
 
-It uses the tiny model that comes with the package and the corpus that it was trained
-on, in which shapes move and a voice says what they do.
+It uses the tiny model that is included in the package and the kind of corpus that the
+model was trained on: shapes move, and a voice describes them.
 
 ## Setup
 """
@@ -26,7 +26,7 @@ import keras
 
 import keras_vatt
 from keras_vatt.data import make_demo_corpus, read_corpus
-from keras_vatt.evaluation import retrieval_intervals, retrieval_ranks
+from keras_vatt.metrics import retrieval_intervals, retrieval_ranks
 from keras_vatt.search import MediaIndex, embed_folder
 
 keras.utils.set_random_seed(0)
@@ -40,30 +40,30 @@ files = [clip.path for clip in clips]
 captions = [clip.caption for clip in clips]
 
 """
-## One vector for each window
+## Extract one vector per window
 
-`extract_features` decodes files batch by batch, and gives a vector for each of several
-windows of a clip: `(clips, windows, dim)`. A sentence has one.
+`extract_features` decodes files batch by batch and returns one vector per window of a
+clip, with the shape `(clips, windows, dim)`. Text has one window.
 """
 
 model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic")
 videos = model.extract_features("video", files, output="to_text", num_windows=4)
-sentences = model.extract_features("text", captions, output="to_video")
-print("videos:", videos.shape, "sentences:", sentences.shape)
+text = model.extract_features("text", captions, output="to_video")
+print("videos:", videos.shape, "text:", text.shape)
 
 """
 ## Recall at k
 
-For each sentence all videos are ranked. Recall at k is the share of sentences whose own
-video is among the first k. The windows are averaged in one of the two ways of the
-original: the vectors, or the cosines. Ties count by what chance would give, so that a
-model that says the same of everything gets no credit.
+All videos are ranked for each caption. Recall at k is the fraction of captions whose
+video is among the first k. Windows are combined by averaging either their embeddings or
+their cosine similarities, as in the original implementation. Ties count as their
+expected value under random order, so a model with constant outputs scores at chance.
 
-One number says little without its uncertainty: the intervals resample the queries.
+The confidence intervals are computed by bootstrap over the queries.
 """
 
 for window_average in ("embedding", "similarity"):
-    ranks = retrieval_ranks(sentences, videos, window_average=window_average)
+    ranks = retrieval_ranks(text, videos, window_average=window_average)
     metrics, intervals = ranks.metrics(), retrieval_intervals(ranks)
     low, high = intervals["recall_at_1"]
     print(
@@ -73,24 +73,27 @@ for window_average in ("embedding", "similarity"):
     )
 
 """
-The other way round a video looks for its sentence, and a sound for its video.
+The other directions are video-to-text and audio-to-video retrieval.
 """
 
-metrics = retrieval_ranks(videos, sentences).metrics()
+metrics = retrieval_ranks(videos, text).metrics()
 print(f"video->text: R@1 {metrics.recall_at_1:.3f}")
-sounds = model.extract_features("audio", files, output="to_video", num_windows=4)
-pictures = model.extract_features("video", files, output="to_audio", num_windows=4)
-metrics = retrieval_ranks(sounds, pictures).metrics()
+audio = model.extract_features("audio", files, output="to_video", num_windows=4)
+videos_for_audio = model.extract_features(
+    "video", files, output="to_audio", num_windows=4
+)
+metrics = retrieval_ranks(audio, videos_for_audio).metrics()
 print(f"audio->video: R@1 {metrics.recall_at_1:.3f}")
 
 """
-`keras-vatt evaluate --task retrieval --data FOLDER --preset ...` does all of this for a
-folder of captioned videos, or for MSR-VTT and YouCook2 with their own split files.
+`keras-vatt evaluate --task retrieval --data FOLDER --preset ...` runs this evaluation
+on a folder of captioned videos, or on MSR-VTT and YouCook2 with their official splits.
 
-## Name what a video shows
+## Classify without training
 
-Classes are given as sentences; no label is needed to train on. Templates put each into
-sentences as the model knows them, whose vectors are averaged.
+Classes are given as text, and no labeled clips are needed. Each template turns a class
+name into a sentence like those of the training data, and the vectors of these sentences
+are averaged.
 """
 
 colors = ["red", "green", "blue", "yellow"]
@@ -109,9 +112,9 @@ for caption, best in zip(captions, found, strict=False):
 """
 ## Search a folder
 
-The same as a library: files are embedded once, long ones in windows, and asked by
-text, sound or video. `keras-vatt embed` and `keras-vatt search --serve` do it from the
-command line, with a page in the browser.
+`embed_folder` embeds each file once and splits long files into windows. `MediaIndex`
+then answers text, audio and video queries. `keras-vatt embed` and `keras-vatt search
+--serve` do the same from the command line and in the browser.
 """
 
 embed_folder(model, corpus / "test", folder / "index", progress=False)
@@ -121,16 +124,17 @@ for result in index.search(model, text=captions[0], top_k=3):
     print(f"{result.score:.3f}  {result.path}  from {result.start:.1f} s")
 
 """
-A clip with audio can be asked by both, and windows be compared by both: of the vectors
-in the video-audio space, the mean of the unit vectors is taken and normalized again.
-Text lives in a space with video alone, unless the model has a `JointBridgeHead`.
+A query can combine video and audio. It is compared with the windows by the normalized
+mean of the unit vectors in the video-audio space. Text shares a space with video only,
+unless the model has a `keras_vatt.layers.JointBridgeHead`.
 """
 
 for result in index.search(model, video=files[0], audio=files[0], top_k=3):
     print(f"{result.score:.3f}  {result.path}  by {result.modality}")
 
 """
-Files shorter than a clip are repeated from their beginning; `short_clips="pad"` appends
-black frames and silence, and `"error"` leaves them out. Queries follow the rule of the
-index. Whatever can't be decoded is named in the report that `embed_folder` returns.
+Files shorter than a clip are repeated from their beginning. `short_clips="pad"` appends
+black frames and silence, and `short_clips="error"` leaves them out. Queries follow the
+rule of the index. The report that `embed_folder` returns names every file that cannot
+be decoded.
 """

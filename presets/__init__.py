@@ -1,1 +1,1 @@
-"""The built-in presets, one folder each; packaged as `keras_vatt.presets`."""
+"""The built-in presets, one folder per preset, installed within keras_vatt."""

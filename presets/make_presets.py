@@ -1,15 +1,18 @@
-"""Writes the built-in presets that hold the sizes of the published models.
+"""Writes the built-in presets: configs, preprocessors and model cards.
 
     python presets/make_presets.py [--tiny RUN/preset]
 
-The tiny agnostic preset comes with weights, which `keras-vatt pretrain --recipe demo`
-made: with `--tiny` it is made from the preset of such a run, and nothing else is done.
-All others are written anew, configs, preprocessors and cards.
+`vatt_tiny_agnostic` is the only preset with weights. With `--tiny`, it is written from
+the preset of a `keras-vatt pretrain --recipe demo` run, and no other preset is written.
+To update its card alone, pass its own folder. Without `--tiny`, all other presets are
+written.
 """
 
 import argparse
 import dataclasses
 import pathlib
+
+import keras
 
 import keras_vatt
 from keras_vatt.data import ClipSpec
@@ -57,8 +60,8 @@ TINY_CLIP = ClipSpec(
     num_frames=12, frames_per_second=5.0, frame_size=64, sampling_rate=4_000
 )
 
-# VATT fine-tunes on 32 frames at 12.5 frames per second, and on sound of which every
-# second sample of 48 kHz is kept (ours is filtered, too).
+# VATT fine-tunes on 32 frames at 12.5 frames per second, and on every second sample of
+# 48 kHz audio. Here the audio is also low-pass filtered.
 VIDEO_CLIP = ClipSpec(frames_per_second=12.5)
 AUDIO_CLIP = ClipSpec(sampling_rate=24_000, audio_samples=153_600)
 
@@ -73,15 +76,15 @@ def words():
 
 
 def pretraining_presets():
-    """Yield name, model and description of each model with three modalities."""
+    """Yields the name, model and description of each model with three modalities."""
     preprocessor = keras_vatt.VATTPreprocessor(words())
     for size in ("base", "medium", "large"):
         backbone = keras_vatt.VATTAgnosticBackbone(**encoder(size))
-        paper = ": the model of the gradient harmonization paper"
+        paper = ", the model of the gradient harmonization paper"
         yield (
             f"vatt_{size}_agnostic",
             keras_vatt.VATT(backbone, preprocessor=preprocessor),
-            f"One encoder of the {size} size for all modalities"
+            f"One {size} encoder for all modalities"
             f"{paper if size == 'medium' else ''}.",
         )
     for short, size in SPECIFIC.items():
@@ -91,12 +94,12 @@ def pretraining_presets():
         yield (
             f"vatt_{short}_specific",
             keras_vatt.VATT(backbone, preprocessor=preprocessor),
-            f"{size.capitalize()} video, base audio and small text encoder.",
+            f"A {size} video, a base audio and a small text encoder.",
         )
 
 
 def tiny_preset():
-    """Yield name, model and description of the tiny preset without weights."""
+    """Yields the name, model and description of the tiny preset without weights."""
     backbone = keras_vatt.VATTSpecificBackbone(
         TINY_ENCODER, TINY_ENCODER, TINY_ENCODER, **TINY_INPUTS
     )
@@ -110,7 +113,7 @@ def tiny_preset():
 
 
 def classifier_presets():
-    """Yield name, model and description of each fine-tuned classifier."""
+    """Yields the name, model and description of each fine-tuned classifier."""
     for size in SPECIFIC.values():
         for dataset, classes in VIDEO_SETS.items():
             backbone = keras_vatt.VATTSpecificBackbone(
@@ -144,18 +147,18 @@ def video_classifier(name, backbone, classes):
 def audio_classifier(name, backbone, classes):
     preprocessor = keras_vatt.VATTPreprocessor.from_clip_spec(AUDIO_CLIP)
     model = keras_vatt.VATTAudioClassifier(backbone, classes, preprocessor=preprocessor)
-    return name, model, f"Sound classifier with {classes} classes, any number a clip."
+    return name, model, f"Multi-label audio classifier with {classes} classes."
 
 
 def source(name):
     if name == "vatt_tiny_specific":
-        return "sizes that `keras-vatt pretrain` trains in minutes"
+        return "a model size that `keras-vatt pretrain` trains in minutes"
     if name in ("vatt_base_agnostic", "vatt_large_agnostic"):
-        return "sizes of VATT's encoders; no checkpoint was published"
+        return "the encoder sizes of VATT; no checkpoint was published"
     return (
-        "sizes of a published model of google-research/vatt, whose checkpoint "
-        f"`keras-vatt convert --from CHECKPOINT_PREFIX --config {name} --output "
-        "FOLDER` turns into a preset with weights"
+        "the sizes of a published model of google-research/vatt. To convert its "
+        f"checkpoint, run `keras-vatt convert --from CHECKPOINT_PREFIX --config {name} "
+        "--output FOLDER`"
     )
 
 
@@ -174,7 +177,7 @@ def write_tiny(run):
     model.provenance = dataclasses.replace(
         model.provenance,
         description="One encoder for all modalities, small enough to train on a "
-        "laptop: it knows coloured shapes that move, and a voice that names them.",
+        "laptop. It was trained on moving colored shapes and a voice that names them.",
         license="apache-2.0",
     )
     model.save_to_preset(FOLDER / "vatt_tiny_agnostic")
@@ -191,6 +194,8 @@ def main():
         for preset in presets():
             print(preset[0], flush=True)
             write(*preset)
+            # Names of layers in configs do not depend on the order of the presets.
+            keras.utils.clear_session()
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
 """
-Title: Embed a video, a sound and a sentence
-Description: One model turns files, arrays and strings into vectors to compare.
+Title: Embed video, audio and text
+Description: Turn files, arrays and strings into vectors that can be compared.
 Accelerator: none
 """
 
 """
 ## Introduction
 
-A pre-trained VATT maps a video, a sound and a sentence into common spaces, where what
-belongs together is close. This guide finds videos by sentences and by sounds, with the
-tiny model that comes with the package. It was trained on the demo corpus, in which
-colored shapes move and a voice names them, and knows nothing else.
+A pre-trained VATT maps video, audio and text into common spaces, where matching clips
+and captions are close to each other. This guide retrieves videos by text and by audio
+with the tiny model that is included in the package. That model was trained only on the
+demo corpus, whose videos show moving colored shapes while a voice names them.
 
 ## Setup
 """
@@ -34,10 +34,10 @@ corpus = make_demo_corpus(
 clips = [segment for segment in read_corpus(corpus)[0] if segment.split == "test"]
 
 """
-## Files in, vectors out
+## Encode files
 
-`encode` takes paths, bytes or open files, and strings. Of a file that is longer than
-the model's clips, it takes the middle.
+`encode` accepts paths, bytes, open files and strings. If a file is longer than the
+model's clips, `encode` uses the middle of the file.
 """
 
 model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic")
@@ -48,13 +48,14 @@ for modality, arrays in embeddings.items():
     print(modality, {name: array.shape for name, array in arrays.items()})
 
 """
-`features_pooled` is what classifiers are built on. The others are for comparing: a
-video has one vector in the space it shares with sounds (`to_audio`) and one in the
-space it shares with sentences (`to_text`); sounds and sentences each have `to_video`.
+`features_pooled` is the input of classifiers. The other outputs are for comparisons
+across modalities: each video has a vector in the space shared with audio (`to_audio`)
+and one in the space shared with text (`to_text`). Audio and text each have a vector
+`to_video`.
 
-## Which video is meant?
+## Retrieve videos
 
-The cosine of two vectors says how well they match.
+The cosine similarity of two vectors measures how well they match.
 """
 
 
@@ -66,21 +67,21 @@ def cosines(queries, candidates):
 
 video = embeddings["video"]
 by_text = cosines(embeddings["text"]["to_video"], video["to_text"])
-by_sound = cosines(embeddings["audio"]["to_video"], video["to_audio"])
+by_audio = cosines(embeddings["audio"]["to_video"], video["to_audio"])
 for caption, similarities in list(zip(captions, by_text, strict=True))[:5]:
-    print(f"{caption!r} finds the clip with: {captions[similarities.argmax()]!r}")
+    print(f"{caption!r} retrieves the clip of: {captions[similarities.argmax()]!r}")
 own = np.arange(len(clips))
-print("sentences that find their video:", np.mean(by_text.argmax(axis=1) == own))
-print("sounds that find their video:", np.mean(by_sound.argmax(axis=1) == own))
+print("captions that retrieve their video:", np.mean(by_text.argmax(axis=1) == own))
+print("audio clips that retrieve their video:", np.mean(by_audio.argmax(axis=1) == own))
 
 """
-`keras_vatt.evaluation.retrieval_metrics` gives the field's figures: recall at 1, 5 and
-10, and ranks.
+`keras_vatt.metrics.retrieval_metrics` computes the standard metrics: recall at 1, 5 and
+10, and the median and mean rank.
 
-## Arrays with their rates
+## Encode arrays
 
-What is already in memory comes as a tuple of the array and its rate: frames per second
-for a video, hertz for a sound. It is resampled to what the model takes.
+Pass data that is already in memory as a tuple of the array and its rate: frames per
+second for video, hertz for audio. `encode` resamples it to the rate of the model.
 """
 
 frames = np.random.default_rng(0).integers(0, 256, (75, 120, 160, 3), dtype="uint8")
@@ -89,10 +90,10 @@ outputs = model.encode(video=(frames, 25.0), audio=(stereo, 44_100))
 print(outputs["video"]["features_pooled"].shape, outputs["audio"]["to_video"].shape)
 
 """
-## Preprocess apart from the model
+## Preprocess separately
 
-The preprocessor makes the arrays, in any thread; arrays that are batches already go
-straight in.
+The preprocessor converts clips and strings to arrays and can run in any thread.
+`encode` accepts these batches directly.
 """
 
 batch = model.preprocessor({"video": files[:2], "text": ["a red star", "a circle"]})
@@ -100,9 +101,9 @@ print({modality: (array.shape, array.dtype) for modality, array in batch.items()
 outputs = model.encode(**batch)
 
 """
-## Of what the model is made
+## Inspect the provenance
 
-A preset says where its weights come from and what was measured with them.
+A preset records the origin of its weights and their evaluation results.
 """
 
 print(model.provenance.description)
