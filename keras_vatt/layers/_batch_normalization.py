@@ -1,11 +1,17 @@
 """Batch normalisation with an accurate variance."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_vatt._keras_internals import BatchNormalizationByMoments
+
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
-class StableBatchNormalization(keras.layers.BatchNormalization):
+class StableBatchNormalization(BatchNormalizationByMoments):
     """`keras.layers.BatchNormalization`, accurate for small variances.
 
     Keras takes the variance as mean of squares minus square of the mean. Where
@@ -27,8 +33,8 @@ class StableBatchNormalization(keras.layers.BatchNormalization):
     ```
     """
 
-    def _moments(self, inputs, mask):
-        mean, _ = super()._moments(inputs, mask)
+    def moments(self, inputs: Any, mask: Any) -> tuple[Any, Any]:
+        mean, _ = super().moments(inputs, mask)
         center = ops.stop_gradient(mean)
-        centered_mean, variance = super()._moments(inputs - center, mask)
+        centered_mean, variance = super().moments(inputs - center, mask)
         return center + centered_mean, variance

@@ -1,16 +1,21 @@
 """Which part of a batch a layer is looking at, where a batch is worked on in parts."""
 
+from __future__ import annotations
+
 import contextlib
 import contextvars
+from collections.abc import Iterator
+from typing import Any
 
 import keras
+import numpy as np
 
 # Replicas of a TensorFlow strategy are threads: each has its own value.
 _index = contextvars.ContextVar("index", default=None)
 
 
 @contextlib.contextmanager
-def batch_slice(index):
+def batch_slice(index: Any) -> Iterator[None]:
     """Says that layers called in this context see one slice of a batch alone.
 
     Several devices, or several micro-batches, go through the same layers from the
@@ -46,7 +51,7 @@ class SliceSeed(keras.random.SeedGenerator):
         generator: the `keras.random.SeedGenerator` whose seeds are drawn.
     """
 
-    def __init__(self, generator):
+    def __init__(self, generator: np.random.Generator) -> None:
         vars(self).update(vars(generator))
 
     def next(self, ordered=True):

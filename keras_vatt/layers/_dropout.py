@@ -1,6 +1,9 @@
 """Dropout that a checkpoint can resume on every backend."""
 
+from __future__ import annotations
+
 import random
+from typing import Any
 
 import keras
 
@@ -30,12 +33,12 @@ class SeededDropout(keras.layers.Dropout):
     ```
     """
 
-    def __init__(self, rate, seed=None, **kwargs):
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         if seed is None:
             seed = random.randint(1, 10**9)
         super().__init__(rate, seed=seed, **kwargs)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
         if not training or self.rate == 0:
             return inputs
         return keras.random.dropout(

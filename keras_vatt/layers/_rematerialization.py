@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_vatt._keras_internals import all_layers
+
 
 def rematerialized(layer):
     """Wrap `layer` so that its activations are recomputed when walking backward.
@@ -22,7 +24,7 @@ def rematerialized(layer):
     """
     generators = [
         sublayer.seed_generator
-        for sublayer in layer._flatten_layers()
+        for sublayer in all_layers(layer)
         if getattr(sublayer, "seed_generator", None) is not None
     ]
     weights = layer.weights

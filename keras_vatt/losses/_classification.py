@@ -1,5 +1,9 @@
 """Losses of the classifiers that VATT is fine-tuned as."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -30,7 +34,12 @@ class SoftmaxCrossentropy(keras.losses.Loss):
     ```
     """
 
-    def __init__(self, label_smoothing=0.1, name="softmax_crossentropy", **kwargs):
+    def __init__(
+        self,
+        label_smoothing: float = 0.1,
+        name: str = "softmax_crossentropy",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         if not 0 <= label_smoothing < 1:
             raise ValueError(
@@ -39,13 +48,13 @@ class SoftmaxCrossentropy(keras.losses.Loss):
             )
         self.label_smoothing = label_smoothing
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         labels = one_hot_labels(y_true, y_pred)
         return keras.losses.categorical_crossentropy(
             labels, y_pred, from_logits=True, label_smoothing=self.label_smoothing
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"label_smoothing": self.label_smoothing}
 
 
@@ -75,10 +84,12 @@ class BalancedBinaryCrossentropy(keras.losses.Loss):
     ```
     """
 
-    def __init__(self, name="balanced_binary_crossentropy", **kwargs):
+    def __init__(
+        self, name: str = "balanced_binary_crossentropy", **kwargs: Any
+    ) -> None:
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         if tuple(y_true.shape[1:]) != tuple(y_pred.shape[1:]):
             raise ValueError(
                 "The labels of a model of several classes a clip have the shape of its "
@@ -92,7 +103,7 @@ class BalancedBinaryCrossentropy(keras.losses.Loss):
         return _balanced_weights(y_true) * ops.sum(entropies, axis=-1)
 
 
-def one_hot_labels(y_true, y_pred):
+def one_hot_labels(y_true: Any, y_pred: Any):
     """Labels of either form as probabilities of classes.
 
     Args:

@@ -1,5 +1,9 @@
 """Noise-contrastive losses between clips and their sounds or captions."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -20,7 +24,9 @@ class ContrastiveLoss(keras.losses.Loss):
         name: str. Name of the loss.
     """
 
-    def __init__(self, temperature=0.07, name=None, **kwargs):
+    def __init__(
+        self, temperature: float = 0.07, name: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(name=name, reduction="mean", dtype="float32", **kwargs)
         if not 0 < temperature < float("inf"):
             raise ValueError(
@@ -29,7 +35,7 @@ class ContrastiveLoss(keras.losses.Loss):
             )
         self.temperature = temperature
 
-    def __call__(self, video, other, mask=None):
+    def __call__(self, video: Any, other: Any, mask: Any = None) -> Any:
         """Mean loss over the valid clips.
 
         Args:
@@ -50,7 +56,7 @@ class ContrastiveLoss(keras.losses.Loss):
         """
         return ops.mean(self.per_clip(video, other, mask))
 
-    def per_clip(self, video, other, mask=None):
+    def per_clip(self, video: Any, other: Any, mask: Any = None) -> Any:
         """The loss of each clip, scaled so that its mean is the loss.
 
         Args and shapes are those of `__call__`.
@@ -90,7 +96,7 @@ class ContrastiveLoss(keras.losses.Loss):
         """
         raise NotImplementedError
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"temperature": self.temperature, "name": self.name}
 
 
@@ -117,7 +123,12 @@ class AsymmetricNCE(ContrastiveLoss):
     ```
     """
 
-    def __init__(self, temperature=0.07, name="asymmetric_nce", **kwargs):
+    def __init__(
+        self,
+        temperature: float = 0.07,
+        name: str | None = "asymmetric_nce",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(temperature=temperature, name=name, **kwargs)
 
     def _contrast(self, similarities, positives, masked):
@@ -147,7 +158,12 @@ class SymmetricNCE(ContrastiveLoss):
     ```
     """
 
-    def __init__(self, temperature=0.07, name="symmetric_nce", **kwargs):
+    def __init__(
+        self,
+        temperature: float = 0.07,
+        name: str | None = "symmetric_nce",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(temperature=temperature, name=name, **kwargs)
 
     def _contrast(self, similarities, positives, masked):
@@ -158,12 +174,12 @@ class SymmetricNCE(ContrastiveLoss):
         )
 
 
-def rounded_mask(mask):
+def rounded_mask(mask: Any):
     """Returns the mask with each value rounded to 0 or 1, in float32; NaN becomes 0."""
     return ops.cast(ops.cast(mask, "float32") >= 0.5, "float32")
 
 
-def valid_clips(mask):
+def valid_clips(mask: Any):
     """Returns which clips have a valid candidate.
 
     Args:

@@ -6,6 +6,7 @@ import keras
 import keras_nlp
 from keras import ops
 
+from keras_vatt._keras_internals import all_layers
 from keras_vatt.inference._batch_dtypes import check_channels, check_dtype
 from keras_vatt.inference._batch_values import check_values, is_concrete
 from keras_vatt.inference._checked_inputs import ChecksInputs
@@ -195,7 +196,7 @@ class VATTBackbone(
         """
         targets = [
             layer
-            for layer in self._flatten_layers(include_self=False)
+            for layer in all_layers(self, include_self=False)
             if layer.name in (target_layer_names or self.default_lora_layer_names())
             and hasattr(layer, "enable_lora")
         ]
@@ -244,7 +245,7 @@ class VATTBackbone(
             return
         # Not by the backbone's own flag: TensorFlow skips an assignment of the value
         # that an attribute has, and the setter with it.
-        for layer in self._flatten_layers(include_self=False, recursive=False):
+        for layer in all_layers(self, include_self=False, recursive=False):
             layer.trainable = False
 
     def _is_trainable(self, modality):

@@ -6,6 +6,8 @@ import re
 
 import keras
 
+from keras_vatt._keras_internals import all_layers
+
 
 class QuantizesBackbone:
     """What backbones and tasks share: `quantize`."""
@@ -45,7 +47,7 @@ class QuantizesBackbone:
         backbone = getattr(self, "backbone", self)
         chosen = {
             id(layer)
-            for layer in backbone._flatten_layers()
+            for layer in all_layers(backbone)
             if isinstance(layer, keras.layers.Dense | keras.layers.Embedding)
             and layer.quantization_mode is None
             and _passes(layer, filters)
@@ -78,7 +80,7 @@ def quantized_dtype(model):
     policy = model.dtype_policy
     quantized = {
         layer.path: layer.dtype_policy
-        for layer in model._flatten_layers(include_self=False)
+        for layer in all_layers(model, include_self=False)
         if layer.quantization_mode is not None
     }
     is_map = isinstance(policy, keras.dtype_policies.DTypePolicyMap)
@@ -92,7 +94,7 @@ def is_quantized(model):
     """Returns whether any layer of a model has int8 weights, a bool."""
     return any(
         getattr(layer, "quantization_mode", None) is not None
-        for layer in model._flatten_layers(include_self=False)
+        for layer in all_layers(model, include_self=False)
     )
 
 

@@ -1,9 +1,8 @@
 """Datasets whose batches are checked on the host, on any backend."""
 
 import keras
-from keras.src.trainers.data_adapters import get_data_adapter
-from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 
+from keras_vatt._keras_internals import DataAdapter, get_data_adapter
 from keras_vatt.training._own_errors import OwnErrors
 
 

@@ -1,8 +1,13 @@
 """The optimizer of VATT's fine-tuning: momentum, and clipping of the backbone."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_vatt._keras_internals import built_variables
 from keras_vatt.training._schedules import warmup_cosine
 
 _WARMUP_SHARE = 0.025  # 2,500 of 100,000 steps.
@@ -49,13 +54,13 @@ class FineTuningSGD(keras.optimizers.SGD):
 
     def __init__(
         self,
-        learning_rate=5e-3,
-        momentum=0.9,
-        backbone_clipnorm=0.75,
-        head_name="classifier",
-        name="fine_tuning_sgd",
-        **kwargs,
-    ):
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 5e-3,
+        momentum: float = 0.9,
+        backbone_clipnorm: float | None = 0.75,
+        head_name: str = "classifier",
+        name: str = "fine_tuning_sgd",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(learning_rate, momentum, name=name, **kwargs)
         if backbone_clipnorm is not None and not backbone_clipnorm > 0:
             raise ValueError(
@@ -67,7 +72,9 @@ class FineTuningSGD(keras.optimizers.SGD):
         self.backbone_clipnorm = backbone_clipnorm
         self.head_name = head_name
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(
+        self, grads: list[Any], trainable_variables: list[Any] | None = None
+    ) -> None:
         """Update variables.
 
         Args:
@@ -78,7 +85,7 @@ class FineTuningSGD(keras.optimizers.SGD):
         if self.backbone_clipnorm is not None:
             variables = trainable_variables
             if variables is None:
-                variables = self._trainable_variables
+                variables = built_variables(self)
             else:
                 variables = trainable_variables = list(variables)
             grads = self._clipped(list(grads), variables)
@@ -104,7 +111,7 @@ class FineTuningSGD(keras.optimizers.SGD):
     def _is_of_head(self, variable):
         return variable.path.split("/")[-2:-1] == [self.head_name]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.update(
             {
@@ -116,13 +123,13 @@ class FineTuningSGD(keras.optimizers.SGD):
 
 
 def fine_tuning_optimizer(
-    peak=5e-3,
-    warmup_steps=None,
-    total_steps=100_000,
-    momentum=0.9,
-    backbone_clipnorm=0.75,
-    **kwargs,
-):
+    peak: float = 5e-3,
+    warmup_steps: int | None = None,
+    total_steps: int = 100_000,
+    momentum: float = 0.9,
+    backbone_clipnorm: float | None = 0.75,
+    **kwargs: Any,
+) -> FineTuningSGD:
     """VATT's fine-tuning recipe: `FineTuningSGD` with its learning rates.
 
     The learning rate rises from 0 to `peak` over the warm-up and falls along half a

@@ -1,6 +1,9 @@
 """Mixup of the clips of a batch, and of their labels."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +45,9 @@ class Mixup:
         if not 0 < self.alpha < float("inf"):
             raise ValueError(f"`alpha` must be positive. Received: alpha={self.alpha}")
 
-    def __call__(self, clips, labels, generator):
+    def __call__(
+        self, clips: Any, labels: Any, generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """A mixed batch.
 
         Args:
@@ -69,12 +74,12 @@ class Mixup:
         partner = generator.permutation(len(clips))
         return _mixed(clips, share, partner), _mixed(labels, share, partner)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that make this mixup, as a dict."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]):
         """Make a mixup from what `get_config` returned."""
         return cls(**config)
 

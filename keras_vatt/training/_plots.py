@@ -1,10 +1,14 @@
 """Pictures of a training run, from the logs of its epochs."""
 
+from __future__ import annotations
+
+import os
+
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 
-def plot_losses(history, path):
+def plot_losses(history: list[dict[str, float]], path: str | os.PathLike) -> None:
     """Draw the losses of a run over its epochs.
 
     Args:
@@ -21,7 +25,7 @@ def plot_losses(history, path):
     _draw(history, path, [("loss", names)])
 
 
-def plot_gradients(history, path):
+def plot_gradients(history: list[dict[str, float]], path: str | os.PathLike) -> None:
     """Draw how the gradients of the losses get on with one another.
 
     Above, the cosine between them; in the middle, the shares of conflicting, of

@@ -1,7 +1,11 @@
 """Checkpoints from which an interrupted training run goes on as if nothing happened."""
 
+from __future__ import annotations
+
 import functools
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import keras
@@ -70,7 +74,9 @@ class RunCheckpoint(keras.callbacks.Callback):
     ```
     """
 
-    def __init__(self, folder, keep=2, every_steps=None):
+    def __init__(
+        self, folder: str | os.PathLike, keep: int = 2, every_steps: int | None = None
+    ) -> None:
         super().__init__()
         if keep < 1 or (every_steps is not None and every_steps < 1):
             raise ValueError(
@@ -85,7 +91,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self.steps = self.epoch = self.step_in_epoch = 0
         self._metrics_of_begun_epoch = {}
 
-    def restore(self, model):
+    def restore(self, model: keras.Model) -> int:
         """Put the newest checkpoint into a compiled model of the same form.
 
         Of a checkpoint that is damaged the user is warned, and the newest older one
@@ -121,7 +127,9 @@ class RunCheckpoint(keras.callbacks.Callback):
         }
         return self.steps
 
-    def remaining_fits(self, epochs, steps_per_epoch):
+    def remaining_fits(
+        self, epochs: int, steps_per_epoch: int
+    ) -> Iterator[tuple[int, dict[str, int]]]:
         """What is left to `fit`, from where the run stands.
 
         That is one call of `fit`; if an epoch is begun, two, of which the first is
@@ -163,7 +171,7 @@ class RunCheckpoint(keras.callbacks.Callback):
                 },
             )
 
-    def save(self):
+    def save(self) -> None:
         """Begin to write a checkpoint of the run as it is now.
 
         It waits for the one before, and returns when the state has been copied.
@@ -185,7 +193,7 @@ class RunCheckpoint(keras.callbacks.Callback):
             force=True,
         )
 
-    def wait(self):
+    def wait(self) -> None:
         """Wait until the newest checkpoint is written, or raise why it is not.
 
         The end of `fit` waits too, but not a `fit` that is interrupted.
@@ -193,7 +201,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         with os_errors_at(self.folder):
             self._manager.wait_until_finished()
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         newest = self._manager.latest_step()
         if newest is not None and newest > self.steps:
             raise CheckpointError(
@@ -208,7 +216,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         # Steps of the model that are no part of this run, such as a warm-up.
         self._other_steps = self._steps_of_model() - self.steps
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if epoch != self.epoch:
             self.epoch, self.step_in_epoch = epoch, 0
             self._metrics_of_begun_epoch = {}
@@ -220,7 +228,9 @@ class RunCheckpoint(keras.callbacks.Callback):
             variables[name].assign(value)
         self._metrics_of_begun_epoch = {}
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(
+        self, batch: Any, logs: dict[str, float] | None = None
+    ) -> None:
         # Not at the end of the batch: there Keras would wait for the logs of each
         # step, and the last batch is for `on_epoch_end`.
         if not self.every_steps or batch == 0:
@@ -230,14 +240,14 @@ class RunCheckpoint(keras.callbacks.Callback):
             self.steps, self.step_in_epoch = now, self._begun + batch
             self.save()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = {name: float(value) for name, value in (logs or {}).items()}
         self.history = [*self.history[:epoch], logs]
         self.steps = self._steps_of_model() - self._other_steps
         self.epoch, self.step_in_epoch = epoch + 1, 0
         self.save()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self.wait()
 
     @functools.cached_property
