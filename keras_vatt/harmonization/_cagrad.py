@@ -27,7 +27,8 @@ class CAGrad(Harmonizer):
 
     "Conflict-Averse Gradient Descent for Multi-task Learning"
     (https://arxiv.org/abs/2110.14048). The update is the vector within
-    `c * |g_0|` of `g_0` whose smallest inner product with a gradient is largest. The paper's `g_0` is the mean of the gradients; here it is their sum
+    `c * |g_0|` of `g_0` whose smallest inner product with a gradient is largest. The
+    paper's `g_0` is the mean of the gradients; here it is their sum
     and the update K times the paper's, so that `c=0` is exactly the plain sum.
 
     Where a convex combination of the gradients vanishes, no update can improve

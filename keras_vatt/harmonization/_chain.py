@@ -15,8 +15,9 @@ from keras_vatt.harmonization._harmonizer import Harmonizer
 class Chain(Harmonizer):
     """Applies harmonizers in order, each to the gradients as weighted so far.
 
-    The weights are multiplied. The step is applied only if every member applies it. The Gram matrix
-    that a member sees is `diag(w) G diag(w)` for the weights `w` so far. The combined method of
+    The weights are multiplied. The step is applied only if every member applies it.
+    A member gets the Gram matrix `diag(w) G diag(w)` for the weights `w` so far. The
+    combined method of
     https://arxiv.org/abs/2211.02077 is
     `Chain([Curriculum(...), Realignment()])`: the curriculum skips steps, and
     realignment projects the gradients of the others.

@@ -23,7 +23,8 @@ class PCGrad(Harmonizer):
     The paper draws the order at random, which a pure function can't do. Here the
     others are sorted by their cosine with the gradient before any projection, the
     smallest first. That is one of the orders that the paper may draw, and it does not
-    depend on the order of the losses. With two losses there is one order only, and PCGrad is `Realignment`.
+    depend on the order of the losses. With two losses there is one order only,
+    and PCGrad is `Realignment`.
 
     Example:
     ```python

@@ -30,7 +30,7 @@ class SelfAttention(keras.layers.Layer):
         head_dim: int. Width of each head.
         use_bias: bool. Whether the four projections have a bias. Defaults to
             `True`.
-        scale: float. What the logits are multiplied by. `None` means
+        scale: float. Factor of the logits. `None` means
             `head_dim ** -0.5`; T5 uses `1.0`. Defaults to `None`.
         dropout: float. Dropout rate of the attention weights in training.
             Defaults to `0.0`.
@@ -47,9 +47,8 @@ class SelfAttention(keras.layers.Layer):
         return_attention_weights: bool. If `True`, return
             `(output, weights)`. Defaults to `False`.
         training: bool. Whether dropout is active.
-        num_queries: int. If given, only the first so many positions attend, to
-            all positions as ever: the output is as long as that, and the first
-            part of what it would be without. Defaults to `None`, all.
+        num_queries: int. If given, only the first `num_queries` positions attend, to
+            all positions: the output is the first part of the full output. Defaults to `None`, all.
 
     Returns:
         Tensor of shape `(batch, length, hidden_dim)`; with

@@ -1,4 +1,4 @@
-"""Batch normalisation with an accurate variance."""
+"""Batch normalization with an accurate variance."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class StableBatchNormalization(BatchNormalizationByMoments):
     the samples of a batch differ little, as the features of a contrastive model
     may, the difference of two large numbers is mostly rounding error, which the
     division by the standard deviation then carries into the embeddings. Here
-    the moments are those of the centred inputs: the same mathematics and
-    gradients. A `keras_vatt.training.HarmonizedModel` gives it the whole batch on
+    the moments are computed from centered inputs: mathematically the same, with the
+    same gradients. A `keras_vatt.training.HarmonizedModel` gives it the whole batch on
     every replica; in a training loop of your own on TensorFlow replicas pass
     `synchronized=True`.
 

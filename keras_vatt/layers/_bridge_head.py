@@ -10,7 +10,7 @@ from keras_vatt.layers._batch_normalization import StableBatchNormalization
 
 
 class _BridgeHead(keras.layers.Layer):
-    """What both bridge heads share: inputs, outputs and their normalisation."""
+    """Base class of both bridge heads."""
 
     def _dense(self, units, name, use_bias=False):
         return keras.layers.Dense(

@@ -1,4 +1,4 @@
-"""DropToken: train on a random part of the patches."""
+"""DropToken: training on a random subset of the patches."""
 
 from __future__ import annotations
 

@@ -16,13 +16,13 @@ class SeededDropout(keras.layers.Dropout):
 
     Without a seed Keras' layer draws from PyTorch's global generator on that
     backend, which no model or checkpoint keeps: a resumed run would differ.
-    Here the seed is made up when the layer is, from Python's generator, as
-    Keras does for its own (`keras.utils.set_random_seed` decides it). Where a batch
-    is worked on in slices each of them has masks of its own.
+    Here the constructor draws the seed from Python's generator, as Keras does
+    (`keras.utils.set_random_seed` makes it reproducible). If a batch is processed in
+    slices, each slice has its own masks.
 
     Args:
         rate: float. Part of the values that is dropped in training.
-        seed: int. Defaults to `None`, made up.
+        seed: int. Defaults to `None`, a random seed.
         **kwargs: `name`, `dtype` and the other arguments of
             `keras.layers.Dropout`.
 

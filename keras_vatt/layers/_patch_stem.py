@@ -1,4 +1,4 @@
-"""From frames or waveforms to the tokens of a transformer."""
+"""Embedding of frames or waveforms as the tokens of a transformer."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class PatchStem(keras.layers.Layer):
     """Patches, their embedding and positions, DropToken, aggregation token.
 
     The patch embedding is a convolution whose stride is its kernel: over time,
-    rows and columns for video, over time for a waveform. What does not fill a
-    patch at the end of an axis is left out.
+    rows and columns for video, over time for a waveform. An incomplete
+    patch at the end of an axis is dropped.
 
     Args:
         hidden_dim: int. Width of the tokens.
@@ -119,7 +119,7 @@ class PatchStem(keras.layers.Layer):
         return self.aggregation_token(x)
 
     def grid(self, input_shape: tuple[int | None, ...]) -> tuple[int, ...]:
-        """Number of patches along each axis of an input of `input_shape`."""
+        """Returns the number of patches along each axis of an input."""
         extents = input_shape[1:-1]
         return tuple(
             extent // patch

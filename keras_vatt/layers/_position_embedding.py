@@ -18,9 +18,9 @@ from keras_vatt.layers._dropout import SeededDropout
 class AxialPositionEmbedding(keras.layers.Layer):
     """Adds learned positions, one table per axis, to a grid of tokens.
 
-    The vectors looked up along the axes are summed, normalised, added to the
-    tokens, and dropout follows. An axis of another length than its table is
-    served by the table resampled with a natural cubic spline (differentiable):
+    The vectors looked up along the axes are summed, normalized, added to the
+    tokens, and dropout follows. If the length of an axis differs from its table, the
+    table is resampled with a natural cubic spline (differentiable):
     see `resampling_matrix`.
 
     Follows `SpatioTemporalEmbeddings` and `TemporalEmbeddings` of the original
@@ -129,10 +129,10 @@ class AxialPositionEmbedding(keras.layers.Layer):
 
 
 def resampling_matrix(source: int, target: int):
-    """Matrix that resamples a table of `source` rows to `target` rows.
+    """Computes the matrix that resamples a table of `source` rows to `target` rows.
 
     Row `i` of the table sits at `i / source`; a natural cubic spline runs
-    through the rows and goes on linearly beyond the last one; it is read at
+    through the rows and continues linearly after the last one; it is evaluated at
     `j / target`. (The original code solves for the same spline in float32,
     which costs it up to 5e-3.)
 

@@ -17,7 +17,7 @@ from keras_vatt.layers._rematerialization import rematerialized
 class TransformerBlock(keras.layers.Layer):
     """Pre-norm block: `x += attention(norm(x))`, then `x += mlp(norm(x))`.
 
-    The T5 flavour of the modality-specific text tower (`t5=True`) has no
+    The T5 flavor of the modality-specific text tower (`t5=True`) has no
     biases, an RMS norm before the attention and logits that are not scaled;
     its norm before the perceptron is a LayerNorm all the same, as in the
     original VATT code.
@@ -29,7 +29,7 @@ class TransformerBlock(keras.layers.Layer):
         dropout: float. Dropout rate of attention weights, activations and
             both residual branches. Defaults to `0.0`.
         layer_norm_epsilon: float. Epsilon of both norms. Defaults to `1e-6`.
-        t5: bool. Whether to build the T5 flavour. Defaults to `False`.
+        t5: bool. Whether to build the T5 flavor. Defaults to `False`.
         **kwargs: `name`, `dtype` and the other arguments of
             `keras.layers.Layer`.
 
@@ -156,7 +156,7 @@ class TransformerEncoder(keras.layers.Layer):
         intermediate_dim: int. Width of the perceptrons' hidden layer.
         dropout: float. Dropout rate. Defaults to `0.0`.
         layer_norm_epsilon: float. Epsilon of all norms. Defaults to `1e-6`.
-        t5: bool. Whether to build the T5 flavour: see `TransformerBlock`; the
+        t5: bool. Whether to build the T5 flavor: see `TransformerBlock`; the
             final norm is an RMS norm and a relative position bias, owned here,
             is added to the logits of every block. Defaults to `False`.
         rematerialize: bool. Whether the activations inside a block are

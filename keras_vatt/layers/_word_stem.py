@@ -1,4 +1,4 @@
-"""From word ids to the tokens of a transformer."""
+"""Embedding of word ids as the tokens of a transformer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras_vatt.layers._position_embedding import AxialPositionEmbedding
 class WordStem(keras.layers.Layer):
     """Word embedding, its projection, positions, aggregation token.
 
-    The two text towers of VATT differ in the order of things:
+    The two text towers of VATT apply them in a different order:
 
     - modality-agnostic (`position_size` given): a Dense layer with bias and
       GELU, learned positions, then the aggregation token of width
@@ -124,7 +124,7 @@ class WordStem(keras.layers.Layer):
         return self.aggregation_token(tokens)
 
     def attention_mask(self, word_ids: Any) -> Any:
-        """`(rows, 1 + words)` bool: the aggregation token and words, no padding."""
+        """Returns the bool mask of aggregation token and words, `(rows, 1 + words)`."""
         with_aggregation = ops.pad(word_ids, ((0, 0), (1, 0)), constant_values=1)
         return ops.not_equal(with_aggregation, 0)
 

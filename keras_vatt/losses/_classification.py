@@ -10,7 +10,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class SoftmaxCrossentropy(keras.losses.Loss):
-    """Cross-entropy of one class a clip, with smoothed labels.
+    """Cross-entropy with one class per clip and label smoothing.
 
     The labels are spread out by `label_smoothing`: the true class has the probability
     `1 - label_smoothing + label_smoothing / num_classes`. The loss of the original
@@ -60,13 +60,13 @@ class SoftmaxCrossentropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class BalancedBinaryCrossentropy(keras.losses.Loss):
-    """Binary cross-entropy of any number of classes a clip, rare ones not forgotten.
+    """Binary cross-entropy with several classes per clip, balanced by frequency.
 
     The binary cross-entropies of a clip are summed over the classes, and weighted by
     the mean, over the labels of the clip, of one over how often that label occurs in
     the batch. The loss of the original code's `WaT` classifiers on AudioSet. Clips
-    without any label, which the original code can't take, share a weight of 1 as the
-    clips of one label do.
+    without a label, which the original code does not support, share a total weight of
+    1, like the clips of one label.
 
     Args:
         name: string. Defaults to `"balanced_binary_crossentropy"`.
@@ -92,8 +92,8 @@ class BalancedBinaryCrossentropy(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         if tuple(y_true.shape[1:]) != tuple(y_pred.shape[1:]):
             raise ValueError(
-                "The labels of a model of several classes a clip have the shape of its "
-                "logits, with 1 for each label of a clip. Received: "
+                "With several classes per clip, labels must have the shape of the logits, "
+                "with 1 for each label of a clip. Received: "
                 f"{tuple(y_true.shape)} for logits of {tuple(y_pred.shape)}"
             )
         # From logits, in the form that neither overflows nor loses small ones.
@@ -130,10 +130,10 @@ def one_hot_labels(y_true: Any, y_pred: Any):
 
 
 def _balanced_weights(labels):
-    """One weight a clip; those of the clips of one label add up to 1."""
+    """Returns one weight per clip; those of the clips of one label add up to 1."""
     count = ops.sum(labels, axis=-1)
     has_none = ops.cast(count <= 0, labels.dtype)
     occurrences = ops.sum(labels, axis=0)
-    shares = labels / ops.where(occurrences > 0, occurrences, 1.0)
-    weights = ops.sum(shares, axis=-1) / ops.where(count > 0, count, 1.0)
+    fractions = labels / ops.where(occurrences > 0, occurrences, 1.0)
+    weights = ops.sum(fractions, axis=-1) / ops.where(count > 0, count, 1.0)
     return weights + has_none / ops.maximum(ops.sum(has_none), 1.0)

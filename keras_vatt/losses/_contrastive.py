@@ -1,4 +1,4 @@
-"""Noise-contrastive losses between clips and their sounds or captions."""
+"""Noise-contrastive losses between video and its audio or captions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ContrastiveLoss(keras.losses.Loss):
     computed in float32 whatever the dtype of the embeddings.
 
     Args:
-        temperature: float. What similarities are divided by. Defaults to
+        temperature: float. Divisor of the similarities. Defaults to
             `0.07`.
         name: str. Name of the loss.
     """
@@ -36,10 +36,10 @@ class ContrastiveLoss(keras.losses.Loss):
         self.temperature = temperature
 
     def __call__(self, video: Any, other: Any, mask: Any = None) -> Any:
-        """Mean loss over the valid clips.
+        """Computes the mean loss over the valid clips.
 
         Args:
-            video: float tensor of shape `(batch, dim)`: one embedding a clip.
+            video: float tensor of shape `(batch, dim)`: one embedding per clip.
             other: float tensor of shape `(batch * candidates, dim)`: the
                 embeddings of the other modality, candidate index fastest;
                 `candidates` is 1 for audio.
@@ -57,7 +57,7 @@ class ContrastiveLoss(keras.losses.Loss):
         return ops.mean(self.per_clip(video, other, mask))
 
     def per_clip(self, video: Any, other: Any, mask: Any = None) -> Any:
-        """The loss of each clip, scaled so that its mean is the loss.
+        """Computes the loss of each clip, scaled so that its mean is the loss.
 
         Args and shapes are those of `__call__`.
 
@@ -104,13 +104,13 @@ class ContrastiveLoss(keras.losses.Loss):
 class AsymmetricNCE(ContrastiveLoss):
     """NCE (one candidate) or MIL-NCE (several), one pooled denominator.
 
-    For clip i: minus the log of the share that its own candidates have in the
+    For clip i: minus the log of the fraction that its own candidates have in the
     sum, over exponentiated similarities, of video i to all candidates of all
     clips and of all videos to the candidates of clip i. VATT's default for both
     pairs; VATT paper, section 3.3; `AsymmetricNCE` of the original code.
 
     Args:
-        temperature: float. What similarities are divided by. Defaults to
+        temperature: float. Divisor of the similarities. Defaults to
             `0.07`.
         name: str. Defaults to `"asymmetric_nce"`.
 
@@ -118,7 +118,7 @@ class AsymmetricNCE(ContrastiveLoss):
     ```python
     loss = keras_vatt.losses.AsymmetricNCE()
     video = np.random.normal(size=(4, 8))
-    text = np.random.normal(size=(4 * 5, 8))  # 5 candidate captions a clip
+    text = np.random.normal(size=(4 * 5, 8))  # 5 captions per clip
     loss(video, text, mask=np.array([1.0, 1.0, 0.0, 1.0]))
     ```
     """
@@ -147,7 +147,7 @@ class SymmetricNCE(ContrastiveLoss):
     original code.
 
     Args:
-        temperature: float. What similarities are divided by. Defaults to
+        temperature: float. Divisor of the similarities. Defaults to
             `0.07`.
         name: str. Defaults to `"symmetric_nce"`.
 

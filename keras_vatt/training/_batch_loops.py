@@ -41,7 +41,7 @@ class BatchLoops(KeepsWeights):
                 the last one included, must be a multiple of `num_groups` and
                 `num_micro_batches` of `compile`. Defaults to `None`, 32.
             epochs: int. Defaults to `1`.
-            **kwargs: the other arguments of `keras.Model.fit`, but for
+            **kwargs: the other arguments of `keras.Model.fit`, except
                 `sample_weight` and `class_weight`.
 
         Returns:
@@ -66,7 +66,7 @@ class BatchLoops(KeepsWeights):
     def evaluate(
         self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any
     ) -> list[float] | dict[str, float]:
-        """Losses of a dataset, without training.
+        """Computes the losses of a dataset.
 
         Args:
             x: see `fit`.
@@ -125,7 +125,7 @@ class BatchLoops(KeepsWeights):
         sample_weight: Any = None,
         return_dict: bool = False,
     ) -> list[float] | dict[str, float]:
-        """Losses of one batch, without training.
+        """Computes the losses of one batch.
 
         Args:
             x: dict of arrays, the batch.

@@ -207,8 +207,8 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
             auto_scale_loss=auto_scale_loss,
         )
         if not self.optimizer.built:
-            # `compile` fixes the set of trained variables, as in all of Keras; a step that
-            # built the optimizer would be traced twice.
+            # `compile` fixes the set of trained variables, as in all of Keras; a step
+            # that built the optimizer would be traced twice.
             self.optimizer.build(self.trainable_variables)
         set_untracked(self, "_compiled_for", variable_ids(self))
         self.harmonizer = None if harmonizer is None else harmonization.get(harmonizer)

@@ -1,4 +1,4 @@
-"""Checkpoints from which an interrupted training run goes on as if nothing happened."""
+"""Checkpoints from which an interrupted training run resumes exactly."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ from keras_vatt.training._checksums import PROMISE, has_checksums
 
 
 class RunCheckpoint(keras.callbacks.Callback):
-    """Keeps all that a run is, at the end of every epoch and, if wanted, within it.
+    """Saves the whole state of a run at the end of every epoch, or more often.
 
-    That is: the weights, the optimizer's slots and iterations, batch-norm
+    The state holds the weights, the optimizer's slots and iterations, batch-norm
     statistics, the state of all seed generators, the metrics with the number of
     steps that the thresholds of a harmonizer read, and the history of logs.
     (`.weights.h5` and `keras.callbacks.BackupAndRestore` leave out seeds and
     metrics, and write in place: a kill while they write leaves neither the old nor
     the new state.)
 
-    Orbax keeps it. A checkpoint is a folder named after the number of steps; it is
-    written beside its place by a thread while the training goes on, and renamed
-    when it is complete. On JAX each process writes its own shards, and `restore`
-    deals the values out as the variables of the model that it is given lie: a run
-    goes on with another number of devices or another `keras.distribution`. With
-    several processes, each of them makes the same calls on the same shared folder.
+    Orbax writes it. A checkpoint is a folder named after the number of steps. A thread
+    writes it under a temporary name while training continues, and renames it when it is
+    complete. On JAX each process writes its own shards, and `restore` distributes the
+    values as the variables of the model are: a run can resume with another number of
+    devices or another `keras.distribution`. With several processes, each of them makes
+    the same calls on the same shared folder.
 
-    An error while a checkpoint is written is raised by what comes next: the
-    following save or the end of `fit`.
+    An error while a checkpoint is written is raised by the next save or at the end of
+    `fit`.
 
     Each checkpoint has the checksums of all of its files, which `restore` compares:
-    a checkpoint with a damaged, missing or additional file is set aside, with a
-    warning that names the file, and the next older one that is kept takes its place.
-    (In a bucket, such as `gs://...`, that is left to the store.)
+    a checkpoint with a damaged, missing or additional file is renamed, with a
+    warning that names the file, and the next older one is used.
+    (In a bucket, such as `gs://...`, the store checks its files.)
 
     Args:
         folder: str or path, where the checkpoints are kept.
-        keep: int, how many of the newest are kept. Defaults to `2`.
-        every_steps: int, save also within an epoch, after each so many steps, so
-            that a lost machine costs minutes. `fit` has to know how long an epoch
-            is. `None` is at the ends of epochs only. Defaults to `None`.
+        keep: int, the number of newest checkpoints to keep. Defaults to `2`.
+        every_steps: int, save also within an epoch, after every `every_steps` steps, so
+            that a lost machine costs minutes. Needs `steps_per_epoch` of `fit` if the
+            length of an epoch is unknown. `None` saves at the end of epochs only. Defaults to `None`.
 
     Attributes:
         history: list of the logs of all epochs, as dicts.
@@ -92,17 +92,16 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._metrics_of_begun_epoch = {}
 
     def restore(self, model: keras.Model) -> int:
-        """Put the newest checkpoint into a compiled model of the same form.
+        """Restores the newest checkpoint into a compiled model of the same architecture.
 
-        Of a checkpoint that is damaged the user is warned, and the newest older one
-        that is whole takes its place.
+        Warns of damaged checkpoints and uses the newest intact one instead.
 
         Args:
             model: a compiled `keras_vatt.training.HarmonizedModel`.
 
         Returns:
             int, the number of steps that the run has made; `0` if there is no
-            checkpoint. Where to go on is told by `remaining_fits`.
+            checkpoint. `remaining_fits` returns the rest of the run.
 
         Raises:
             CheckpointError: a `ValueError`, if the checkpoint is of another model or
@@ -130,10 +129,10 @@ class RunCheckpoint(keras.callbacks.Callback):
     def remaining_fits(
         self, epochs: int, steps_per_epoch: int
     ) -> Iterator[tuple[int, dict[str, int]]]:
-        """What is left to `fit`, from where the run stands.
+        """Yields the arguments of the calls of `fit` that complete the run.
 
-        That is one call of `fit`; if an epoch is begun, two, of which the first is
-        the rest of that epoch. Its logs are those of the whole epoch.
+        There is one call of `fit`; or two if the run stopped within an epoch, of which
+        the first completes that epoch. Its logs are those of the whole epoch.
 
         Args:
             epochs: int, the epochs of the whole run.
@@ -172,9 +171,9 @@ class RunCheckpoint(keras.callbacks.Callback):
             )
 
     def save(self) -> None:
-        """Begin to write a checkpoint of the run as it is now.
+        """Starts to write a checkpoint of the current state of the run.
 
-        It waits for the one before, and returns when the state has been copied.
+        Waits for the previous checkpoint, and returns when the state is copied.
         """
         variables = _state_variables(self.model)
         state = {name: _snapshot(variable) for name, variable in variables.items()}
@@ -194,7 +193,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         )
 
     def wait(self) -> None:
-        """Wait until the newest checkpoint is written, or raise why it is not.
+        """Waits until the newest checkpoint is written; raises its error, if any.
 
         The end of `fit` waits too, but not a `fit` that is interrupted.
         """
@@ -205,7 +204,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         newest = self._manager.latest_step()
         if newest is not None and newest > self.steps:
             raise CheckpointError(
-                f"{str(self.folder)!r} holds a run of {newest} steps: go on with it by "
+                f"{str(self.folder)!r} holds a run of {newest} steps: resume it with "
                 "`restore`, or use another folder."
             )
         if self.every_steps and not self.params.get("steps"):
@@ -363,18 +362,18 @@ def _first_line(error):
 
 
 def _state_variables(model):
-    """All variables that a run changes, by names that a run keeps.
+    """Returns all variables that training changes, by stable names.
 
-    Names of layers count up within a process; places do not.
+    Names of layers depend on the models made before; positions do not.
     """
-    rooms = {
+    groups = {
         "model": model.variables,
         "optimizer": model.optimizer.variables,
         "metrics": model.metrics_variables,
     }
     return {
-        f"{room}/{index}": variable
-        for room, variables in rooms.items()
+        f"{group}/{index}": variable
+        for group, variables in groups.items()
         for index, variable in enumerate(variables)
     }
 
@@ -388,7 +387,7 @@ def _snapshot(variable):
 
 
 def _target(variable):
-    """What Orbax has to make of a saved value: its shape, dtype and place."""
+    """Returns the shape, dtype and sharding that Orbax restores a value with."""
     if keras.config.backend() == "jax":
         value = variable.value
         return jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=value.sharding)
