@@ -48,7 +48,8 @@ class SelfAttention(keras.layers.Layer):
             `(output, weights)`. Defaults to `False`.
         training: bool. Whether dropout is active.
         num_queries: int. If given, only the first `num_queries` positions attend, to
-            all positions: the output is the first part of the full output. Defaults to `None`, all.
+            all positions: the output is the first part of the full output.
+            Defaults to `None`, all.
 
     Returns:
         Tensor of shape `(batch, length, hidden_dim)`; with

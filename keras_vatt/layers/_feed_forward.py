@@ -1,4 +1,4 @@
-"""The two-layer perceptron of a transformer block."""
+"""The two-layer MLP of a transformer block."""
 
 from __future__ import annotations
 

@@ -19,13 +19,13 @@ class TransformerBlock(keras.layers.Layer):
 
     The T5 flavor of the modality-specific text tower (`t5=True`) has no
     biases, an RMS norm before the attention and logits that are not scaled;
-    its norm before the perceptron is a LayerNorm all the same, as in the
+    its norm before the MLP is a LayerNorm all the same, as in the
     original VATT code.
 
     Args:
         num_heads: int. Number of attention heads.
         head_dim: int. Width of each head.
-        intermediate_dim: int. Width of the perceptron's hidden layer.
+        intermediate_dim: int. Width of the MLP's hidden layer.
         dropout: float. Dropout rate of attention weights, activations and
             both residual branches. Defaults to `0.0`.
         layer_norm_epsilon: float. Epsilon of both norms. Defaults to `1e-6`.
@@ -153,7 +153,7 @@ class TransformerEncoder(keras.layers.Layer):
         num_layers: int. Number of blocks.
         num_heads: int. Number of attention heads.
         head_dim: int. Width of each head.
-        intermediate_dim: int. Width of the perceptrons' hidden layer.
+        intermediate_dim: int. Width of the MLPs' hidden layer.
         dropout: float. Dropout rate. Defaults to `0.0`.
         layer_norm_epsilon: float. Epsilon of all norms. Defaults to `1e-6`.
         t5: bool. Whether to build the T5 flavor: see `TransformerBlock`; the

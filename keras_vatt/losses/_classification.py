@@ -92,8 +92,8 @@ class BalancedBinaryCrossentropy(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         if tuple(y_true.shape[1:]) != tuple(y_pred.shape[1:]):
             raise ValueError(
-                "With several classes per clip, labels must have the shape of the logits, "
-                "with 1 for each label of a clip. Received: "
+                "With several classes per clip, labels must have the shape of the "
+                "logits, with 1 for each label of a clip. Received: "
                 f"{tuple(y_true.shape)} for logits of {tuple(y_pred.shape)}"
             )
         # From logits, in the form that neither overflows nor loses small ones.

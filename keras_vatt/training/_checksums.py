@@ -99,7 +99,7 @@ def _entries(folder):
             path = pathlib.Path(parent, name)
             status = path.lstat()
             if not stat.S_ISREG(status.st_mode):
-                raise _Damage(f"{str(path)!r} is not a regular file")
+                raise _Damage(f"{str(path)!r} is no regular file")
             entries[path.relative_to(folder).as_posix()] = status
     return entries
 
@@ -137,7 +137,7 @@ def _promises_checksums(folder):
 def _read_json(path):
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
-        raise _Damage(f"{str(path)!r} is not a regular file")
+        raise _Damage(f"{str(path)!r} is no regular file")
     if status.st_size > _MAX_BYTES:
         raise _Damage(f"{str(path)!r} has {status.st_size:,} bytes")
     try:

@@ -55,7 +55,8 @@ class RunCheckpoint(keras.callbacks.Callback):
         keep: int, the number of newest checkpoints to keep. Defaults to `2`.
         every_steps: int, save also within an epoch, after every `every_steps` steps, so
             that a lost machine costs minutes. Needs `steps_per_epoch` of `fit` if the
-            length of an epoch is unknown. `None` saves at the end of epochs only. Defaults to `None`.
+            length of an epoch is unknown. `None` saves at the end of epochs only.
+            Defaults to `None`.
 
     Attributes:
         history: list of the logs of all epochs, as dicts.
@@ -92,7 +93,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._metrics_of_begun_epoch = {}
 
     def restore(self, model: keras.Model) -> int:
-        """Restores the newest checkpoint into a compiled model of the same architecture.
+        """Restores the newest checkpoint into a compiled model of the same form.
 
         Warns of damaged checkpoints and uses the newest intact one instead.
 

@@ -1,4 +1,4 @@
-"""Mixup mixes sounds and labels by the same shares, the same ones for a seed."""
+"""Mixup mixes clips and labels by the same fractions, reproducibly for a seed."""
 
 import numpy as np
 import pytest
