@@ -179,8 +179,8 @@ def _refuse_other_clipping(optimizer):
     if given:
         raise ValueError(
             "`FineTuningSGD` clips the gradients of each step by `backbone_clipnorm`, "
-            "which can't be combined with other clipping or gradient "
-            f"accumulation. Remove one, or set `backbone_clipnorm=None`. Received: {given}"
+            "which can't be combined with other clipping or accumulated gradients. "
+            f"Remove one, or set `backbone_clipnorm=None`. Received: {given}"
         )
 
 
