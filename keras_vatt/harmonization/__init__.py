@@ -1,16 +1,16 @@
-"""How to combine the gradients of several losses.
+"""Methods that combine the gradients of several losses.
 
 One abstraction: a harmonizer is a pure function of the Gram matrix of the gradients
 (their K x K inner products) and the step. It returns the weights of the gradients in
-the update and whether to apply it. `gradient_gram` makes the Gram matrix,
-`combine_gradients` applies the weights, a `Harmonizer` stands between them. `Sum`
-returns ones: the gradient of the plain total of the losses.
+the update and a flag, whether to apply or to skip it. `gradient_gram` computes the Gram
+matrix, a `Harmonizer` turns it into weights, and `combine_gradients` applies them.
+`Sum` returns ones: the gradient of the plain total of the losses.
 
-| class         | where nothing conflicts | weights    | TorchJD returns           |
+| class         | without conflicts       | weights    | TorchJD returns           |
 |---------------|-------------------------|------------|---------------------------|
 | `Sum`         | ones                    | of a sum   | the same                  |
-| `Realignment` | ones                    | of a sum   | (not there)               |
-| `Curriculum`  | ones                    | of a sum   | (not there)               |
+| `Realignment` | ones                    | of a sum   | none                      |
+| `Curriculum`  | ones                    | of a sum   | none                      |
 | `PCGrad`      | ones                    | of a sum   | the same, in random order |
 | `GradVac`     | ones with target 0      | of a sum   | the same, in random order |
 | `CAGrad`      | ones with `c=0`         | of a sum   | the mean: 1/K of ours     |

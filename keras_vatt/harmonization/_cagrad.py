@@ -1,4 +1,8 @@
-"""CAGrad: the largest worst improvement near the sum of the gradients."""
+"""CAGrad: maximizes the smallest improvement of a loss near the sum."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,23 +23,23 @@ from keras_vatt.harmonization._nonnegative import (
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class CAGrad(Harmonizer):
-    """Improves the loss that gains least, without going far from the sum.
+    """Maximizes the improvement of the worst loss, near the sum of the gradients.
 
     "Conflict-Averse Gradient Descent for Multi-task Learning"
-    (https://arxiv.org/abs/2110.14048). Among the updates `d` within
-    `c * |g_0|` of `g_0`, the one whose smallest inner product with a gradient is
-    largest. The paper's `g_0` is the mean of the gradients; here it is their sum
+    (https://arxiv.org/abs/2110.14048). The update is the vector within
+    `c * |g_0|` of `g_0` whose smallest inner product with a gradient is largest. The
+    paper's `g_0` is the mean of the gradients; here it is their sum
     and the update K times the paper's, so that `c=0` is exactly the plain sum.
 
     Where a convex combination of the gradients vanishes, no update can improve
-    every loss, and several are equally good if `c` is large enough to let none of
-    them get worse: then the one nearest to the sum is taken.
+    every loss. If `c` is large enough, several updates make no loss worse: the one
+    nearest to the sum is used.
 
-    At most 10 losses; the exact solution, not an iteration.
+    Supports at most 10 losses. The solution is exact, not iterative.
 
     Args:
         c: nonnegative float. Radius of the ball around the sum, relative to the
-            norm of the sum. The paper wants it below 1. Defaults to `0.5`.
+            norm of the sum. The paper requires `c < 1`. Defaults to `0.5`.
 
     Raises:
         ValueError: on construction, if `c` is negative or not finite; when called,
@@ -50,12 +54,12 @@ class CAGrad(Harmonizer):
     ```
     """
 
-    def __init__(self, c=0.5):
+    def __init__(self, c: float = 0.5) -> None:
         if not 0 <= c < float("inf"):
             raise ValueError(f"`c` must be finite and not negative. Received: c={c}")
         self.c = c
 
-    def harmonize(self, gram, step):
+    def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         norms = gradient_norms(gram)
         norms = ops.divide_no_nan(norms, ops.max(norms))
         cosines = cosine_matrix(gram)
@@ -69,7 +73,7 @@ class CAGrad(Harmonizer):
         added = ops.where(harmless, nearest, farthest)
         return 1.0 + ops.divide_no_nan(added, norms), True
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"c": self.c}
 
 
@@ -80,12 +84,12 @@ def _some_combination_vanishes(cosines, norms):
 
 
 def _largest_worst_improvement(cosines, norms, with_sum, radius):
-    # What is added to the sum, v in terms of the unit vectors, has length `radius`.
-    # On the support of v all gradients improve alike, by `level + rise` in units of
-    # the smallest norm, and that is linear in v; elsewhere they improve more.
-    # Solving both for v gives one candidate a support. Where to make those gradients
-    # improve alike takes more than `radius` already, the rise is 0, and v is no
-    # candidate: its products with `scale` sum to 0, so it has a negative coordinate.
+    # The vector v, in coordinates of the unit gradients, is added to the sum and has
+    # length `radius`. On the support of v all losses improve equally, by
+    # `level + rise` in units of the smallest norm, which is linear in v; the others
+    # improve more. Solving both for v gives one candidate per support. If equal
+    # improvement takes more than `radius`, the rise is 0 and v is not a candidate: its
+    # products with `scale` sum to 0, so it has a negative coordinate.
     scale = ops.divide_no_nan(1.0, norms)
     scale = ops.divide_no_nan(scale, ops.max(scale))
     inverses = support_inverses(cosines)

@@ -1,4 +1,9 @@
-"""Several harmonizers, one after the other."""
+"""A sequence of harmonizers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -8,13 +13,14 @@ from keras_vatt.harmonization._harmonizer import Harmonizer
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class Chain(Harmonizer):
-    """Applies harmonizers in order, each to the gradients as the last left them.
+    """Applies harmonizers in order, each to the gradients as weighted so far.
 
-    Weights multiply; the step is applied if every member says so. The Gram matrix
-    that a member sees is `diag(w) G diag(w)` for the weights `w` so far. "Both" of
+    The weights are multiplied. The step is applied only if every member applies it.
+    A member gets the Gram matrix `diag(w) G diag(w)` for the weights `w` so far. The
+    combined method of
     https://arxiv.org/abs/2211.02077 is
-    `Chain([Curriculum(...), Realignment()])`: first the curriculum, then
-    realignment on what it keeps.
+    `Chain([Curriculum(...), Realignment()])`: the curriculum skips steps, and
+    realignment projects the gradients of the others.
 
     Args:
         harmonizers: non-empty list of `Harmonizer`s.
@@ -34,7 +40,7 @@ class Chain(Harmonizer):
     ```
     """
 
-    def __init__(self, harmonizers):
+    def __init__(self, harmonizers: Sequence[Harmonizer]) -> None:
         harmonizers = list(harmonizers)
         if not harmonizers or not all(isinstance(h, Harmonizer) for h in harmonizers):
             raise ValueError(
@@ -43,17 +49,17 @@ class Chain(Harmonizer):
             )
         self.harmonizers = harmonizers
 
-    def harmonize(self, gram, step):
+    def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         weights, apply = ops.ones(gram.shape[0], dtype="float32"), True
         for harmonizer in self.harmonizers:
-            # One factor after the other: the product of two could overflow.
+            # One factor at a time: the product of two weights could overflow.
             reweighted = weights[:, None] * (gram * weights)
             more_weights, also_apply = harmonizer(reweighted, step)
             weights = weights * more_weights
             apply = ops.logical_and(apply, also_apply)
         return weights, apply
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "harmonizers": [
                 keras.saving.serialize_keras_object(harmonizer)

@@ -1,5 +1,10 @@
 """Algorithm 2 of the paper: gradient-based curriculum learning."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -14,14 +19,14 @@ from keras_vatt.harmonization._thresholds import (
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class Curriculum(Harmonizer):
-    """Skips the steps whose gradients are at odds more than a threshold allows.
+    """Skips the steps whose gradients conflict by more than a threshold.
 
     Algorithm 2 of "Scaling Multimodal Pre-Training via Cross-Modality Gradient
     Harmonization" (https://arxiv.org/abs/2211.02077). The step is applied only
     where the cosine of the two gradients is greater than the threshold; the
     weights are ones.
 
-    The paper has two losses. For more of them, our reading is to compare the
+    The paper has two losses. For more, this implementation compares the
     smallest cosine over all pairs of non-zero gradients. Where there is no such
     pair (with two losses: where one gradient is zero), the cosine is taken as 0,
     so that a threshold below 0 applies the step and a threshold of 0 skips it.
@@ -32,7 +37,7 @@ class Curriculum(Harmonizer):
             `LinearThreshold()`.
 
     Raises:
-        ValueError: on construction, if `threshold` is a float that is no cosine;
+        ValueError: on construction, if `threshold` is a float outside of `[-1, 1]`;
             when called, if there are fewer than two losses.
 
     Example:
@@ -46,14 +51,14 @@ class Curriculum(Harmonizer):
     ```
     """
 
-    def __init__(self, threshold=None):
+    def __init__(self, threshold: float | Callable[[Any], Any] | None = None) -> None:
         if threshold is None:
             threshold = LinearThreshold()
         if not callable(threshold):
             check_cosine("threshold", threshold)
         self.threshold = threshold
 
-    def harmonize(self, gram, step):
+    def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         if gram.shape[0] < 2:
             raise ValueError(
                 "`Curriculum` compares the gradients of at least two losses. "
@@ -62,5 +67,5 @@ class Curriculum(Harmonizer):
         apply = smallest_cosine(gram) > cosine_at(self.threshold, step)
         return ops.ones(gram.shape[0], dtype="float32"), apply
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"threshold": keras.saving.serialize_keras_object(self.threshold)}

@@ -1,5 +1,10 @@
 """Gradient Vaccine: raises the cosines of the gradients to a target."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,30 +12,30 @@ from keras_vatt.harmonization._harmonizer import Harmonizer
 from keras_vatt.harmonization._sequential import adjust_in_turn
 from keras_vatt.harmonization._thresholds import check_cosine, cosine_at
 
-# To reach a cosine of 1 takes an infinite amount, at -1 any amount would do.
+# A cosine of 1 takes an infinite multiple; for -1 the multiple is undetermined.
 _LARGEST_TARGET = 1.0 - 1e-6
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class GradVac(Harmonizer):
-    """Turns each gradient towards the others until their cosine is on target.
+    """Raises the cosine between each gradient and the others to a target.
 
     "Gradient Vaccine: Investigating and Improving Multi-task Optimization in
     Massively Multilingual Models" (https://arxiv.org/abs/2010.05874). Each
-    gradient visits the original others; where the cosine with the one visited is
-    below the target, as much of it is added as brings the cosine to the target.
+    gradient is compared with the original others in turn; where the cosine is below
+    the target, the multiple of the other that raises it to the target is added.
     The update is the sum of the results. With target 0 this is `PCGrad`.
 
     The paper takes as target of each pair the moving average of its past cosines.
-    A pure function of Gram matrix and step has no memory, so the target is given
-    here, one for all pairs. The order of the visits is that of `PCGrad`.
+    A pure function of Gram matrix and step has no memory: here the target is an
+    argument, the same for all pairs. The order is that of `PCGrad`.
 
     Args:
         target: float in `[-1, 1]`, or a callable `step -> cosine` such as
             `LinearThreshold`. Defaults to `0.0`.
 
     Raises:
-        ValueError: if `target` is a float that is no cosine.
+        ValueError: if `target` is a float outside of `[-1, 1]`.
 
     Example:
     ```python
@@ -41,12 +46,12 @@ class GradVac(Harmonizer):
     ```
     """
 
-    def __init__(self, target=0.0):
+    def __init__(self, target: float | Callable[[Any], Any] = 0.0) -> None:
         if not callable(target):
             check_cosine("target", target)
         self.target = target
 
-    def harmonize(self, gram, step):
+    def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         target = cosine_at(self.target, step)
         target = ops.clip(target, -_LARGEST_TARGET, _LARGEST_TARGET)
 
@@ -57,7 +62,7 @@ class GradVac(Harmonizer):
 
         return adjust_in_turn(gram, raise_cosine), True
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"target": keras.saving.serialize_keras_object(self.target)}
 
 

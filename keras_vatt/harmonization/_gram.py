@@ -1,19 +1,24 @@
-"""The Gram matrix of the gradients of several losses, and what is read from it."""
+"""The Gram matrix of the gradients of several losses, and functions of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 from keras import ops
 
 
-def gradient_gram(gradients):
-    """Inner products of the gradients of K losses, over all variables together.
+def gradient_gram(gradients: Sequence[Sequence[Any]]) -> Any:
+    """Computes the inner products of the gradients of K losses over all variables.
 
     Each gradient is the concatenation of its tensors over the variables; that
     vector is never formed. Products are taken and summed in float32 whatever
-    the dtype of the tensors. A variable that a loss does not reach (`None`)
-    has gradient zero for that loss. Sparse gradients (`tf.IndexedSlices`) are
-    made dense first, so that rows with the same index add up.
+    the dtype of the tensors. If a loss does not depend on a variable (`None`),
+    the gradient is zero. Sparse gradients (`tf.IndexedSlices`) are
+    converted to dense tensors first, which adds up rows with the same index.
 
     Args:
-        gradients: list of K lists, one a loss: the tensor of each variable, in
+        gradients: list of K lists, one per loss: the tensor of each variable, in
             the same order and of the same shape for every loss, or `None`.
 
     Returns:
@@ -50,19 +55,19 @@ def gradient_gram(gradients):
     )
 
 
-def combine_gradients(gradients, weights):
-    """The weighted sum of the gradients of K losses, variable by variable.
+def combine_gradients(gradients: Sequence[Sequence[Any]], weights: Any) -> list[Any]:
+    """Computes the weighted sum of the gradients of K losses for each variable.
 
-    A non-finite gradient spoils the sum even where its weight is 0 (0 times NaN
-    is NaN): such a step is not to be applied, as `Harmonizer` says.
+    A non-finite gradient makes the sum non-finite even with weight 0 (0 times NaN
+    is NaN): skip such a step, as the flag of a `Harmonizer` requires.
 
     Args:
         gradients: list of K lists, as for `gradient_gram`.
         weights: K floats, such as a harmonizer returns.
 
     Returns:
-        List with one dense tensor a variable, summed in float32 and returned in
-        the dtype of its gradients; `None` where no loss reaches the variable.
+        List with one dense tensor per variable, summed in float32 and returned in
+        the dtype of its gradients; `None` for a variable that no loss depends on.
 
     Raises:
         ValueError: if there is no loss, the lists differ in length, the number
@@ -93,8 +98,8 @@ def combine_gradients(gradients, weights):
     ]
 
 
-def gradient_norms(gram):
-    """The norms of the K gradients.
+def gradient_norms(gram: Any) -> Any:
+    """Computes the norms of the K gradients.
 
     Args:
         gram: tensor of shape `(K, K)`, as from `gradient_gram`.
@@ -112,8 +117,8 @@ def gradient_norms(gram):
     return ops.sqrt(ops.diagonal(ops.cast(gram, "float32")))
 
 
-def cosine_matrix(gram):
-    """Cosines of the angles between the K gradients.
+def cosine_matrix(gram: Any) -> Any:
+    """Computes the cosines of the angles between the K gradients.
 
     Args:
         gram: tensor of shape `(K, K)`, as from `gradient_gram`.
@@ -131,15 +136,15 @@ def cosine_matrix(gram):
     """
     gram = ops.cast(gram, "float32")
     norms = gradient_norms(gram)
-    # One norm after the other: their product could overflow or vanish.
+    # One norm at a time: their product could overflow or underflow.
     cosines = ops.divide_no_nan(gram, norms[:, None])
     cosines = ops.clip(ops.divide_no_nan(cosines, norms[None, :]), -1.0, 1.0)
     ones = ops.cast(norms > 0, "float32")[:, None]
     return ops.where(ops.eye(gram.shape[0], dtype="bool"), ones, cosines)
 
 
-def smallest_cosine(gram):
-    """The smallest cosine over all pairs of non-zero gradients.
+def smallest_cosine(gram: Any) -> Any:
+    """Computes the smallest cosine over all pairs of non-zero gradients.
 
     Args:
         gram: tensor of shape `(K, K)`, as from `gradient_gram`.
@@ -169,7 +174,7 @@ def _num_losses(gradients):
     if len(set(lengths)) != 1:
         raise ValueError(
             "`gradients` must hold at least one list, all of the same length: one "
-            "list a loss, one tensor or `None` a variable. "
+            "list per loss, one tensor or `None` per variable. "
             f"Received: {len(lengths)} lists of lengths {lengths}"
         )
     return len(lengths)

@@ -1,29 +1,33 @@
-"""The base class of every method: Gram matrix and step to weights and a verdict."""
+"""The base class of all harmonizers."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import keras
 from keras import ops
 
-# The smallest normal float32. Below it a squared norm has lost its digits, and
-# some devices have rounded it to zero already.
+# The smallest normal float32. Smaller squared norms lose precision, and some devices
+# flush them to zero.
 _SMALLEST_SQUARED_NORM = 1.1754944e-38
 
 
 class Harmonizer:
-    """Says how to combine the gradients of K losses, from their Gram matrix.
+    """Weights the gradients of K losses by their Gram matrix.
 
     A harmonizer is a pure function of the Gram matrix `G` (the K x K inner
-    products of the gradients) and of the step. It returns one weight a loss, so
-    that the update is `sum_k weights[k] * gradients[k]`, and whether to apply
-    that update at all. It keeps no state, runs eagerly and inside any compiled
+    products of the gradients) and of the step. It returns one weight per loss, for
+    the update `sum_k weights[k] * gradients[k]`, and a flag, whether to apply or to
+    skip that update. It has no state, runs eagerly and inside any compiled
     program, and never branches in Python on a value.
 
-    A subclass implements `harmonize(gram, step)`. Calling a harmonizer sees to
-    the following for all of them:
+    A subclass implements `harmonize(gram, step)`. `__call__` handles these cases for
+    all subclasses:
 
-    - If an entry of `G` is not finite, or a weight comes out so, the weights are
-      ones and the update is not to be applied.
-    - A loss whose gradient is zero takes no part: the other losses are weighted
-      as if it were not there, and its own weight is 1. (A batch without any
+    - If an entry of `G` or a weight is not finite, the weights are ones and the
+      update is skipped.
+    - A loss whose gradient is zero is ignored: the other losses are weighted
+      without it, and its own weight is 1. (A batch without any
       valid audio has such a video-audio loss.) Squared norms below the smallest
       normal float32, about 1.2e-38, count as zero.
 
@@ -35,7 +39,7 @@ class Harmonizer:
 
     @keras.saving.register_keras_serializable(package="my_package")
     class Normalized(harmonization.Harmonizer):
-        '''Every gradient at norm one.'''
+        '''Normalizes every gradient.'''
 
         def harmonize(self, gram, step):
             return ops.divide_no_nan(1.0, harmonization.gradient_norms(gram)), True
@@ -44,8 +48,8 @@ class Harmonizer:
     ```
     """
 
-    def __call__(self, gram, step=0):
-        """Weights the gradients.
+    def __call__(self, gram: Any, step: Any = 0) -> tuple[Any, Any]:
+        """Computes the weights of the gradients.
 
         Args:
             gram: float tensor of shape `(K, K)`, as from `gradient_gram`. K must
@@ -55,7 +59,7 @@ class Harmonizer:
 
         Returns:
             Tuple `(weights, apply)`: a float32 tensor of shape `(K,)` and a bool
-            scalar tensor, `False` where the step is to be skipped.
+            scalar tensor, `False` to skip the step.
 
         Raises:
             ValueError: if `gram` is not a square matrix of known size.
@@ -73,12 +77,12 @@ class Harmonizer:
         finite = ops.logical_and(finite, ops.all(ops.isfinite(weights)))
         return ops.where(finite, weights, 1.0), ops.logical_and(apply, finite)
 
-    def harmonize(self, gram, step):
-        """The method itself, on a clean Gram matrix.
+    def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
+        """Computes weights and flag from a clean Gram matrix; see the class.
 
         Args:
             gram: float32 tensor of shape `(K, K)`, finite. The row and column of
-                a zero gradient are zero; the weight given to it is disregarded.
+                a zero gradient are zero; its weight is ignored.
             step: int or integer tensor.
 
         Returns:
@@ -89,13 +93,13 @@ class Harmonizer:
             f"{type(self).__name__} must implement `harmonize(gram, step)`."
         )
 
-    def get_config(self):
-        """The constructor's arguments, serialised."""
+    def get_config(self) -> dict[str, Any]:
+        """Returns the serialized arguments of the constructor."""
         return {}
 
     @classmethod
-    def from_config(cls, config):
-        """The harmonizer with these constructor arguments."""
+    def from_config(cls, config: dict[str, Any]):
+        """Creates a harmonizer from the result of `get_config`."""
         return cls(
             **{
                 name: keras.saving.deserialize_keras_object(value)

@@ -1,4 +1,8 @@
-"""Harmonizers by name."""
+"""Creation of harmonizers by name."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import keras
 
@@ -28,12 +32,12 @@ _HARMONIZERS = {
 }
 
 
-def get(identifier):
-    """The harmonizer that an identifier stands for.
+def get(identifier: str | dict[str, Any] | Harmonizer | None) -> Harmonizer:
+    """Returns the harmonizer for an identifier.
 
     Args:
         identifier: a `Harmonizer`, returned as it is; `None` for `Sum`; a
-            serialised harmonizer (dict); or a name in any case, for the defaults
+            serialized harmonizer (dict); or a name in any case, for the defaults
             of that class: `"cagrad"`, `"curriculum"`, `"gradvac"`, `"imtlg"`,
             `"mgda"`, `"pcgrad"`, `"realign"` or `"realignment"`, `"sum"`,
             `"upgrad"`. Names joined by `+` make a `Chain`, left to right.
@@ -74,6 +78,6 @@ def _from_name(name):
 
 def _not_understood(identifier):
     return ValueError(
-        "A harmonizer must be a `Harmonizer`, a serialised one, `None`, or names out "
+        "A harmonizer must be a `Harmonizer`, a serialized one, `None`, or names out "
         f"of {sorted(_HARMONIZERS)}, joined by '+'. Received: {identifier!r}"
     )

@@ -1,5 +1,9 @@
 """IMTL-G: an update with the same projection on every gradient."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -10,17 +14,17 @@ from keras_vatt.harmonization._nonnegative import RESOLUTION, product
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class IMTLG(Harmonizer):
-    """Balances the gradients: the update projects equally on all of them.
+    """Computes the update that has the same projection on every gradient.
 
     The gradient part of "Towards Impartial Multi-task Learning" (Liu et al., ICLR
-    2021): `w` proportional to `pinv(G) sqrt(diag(G))`, normalised to sum one. It
+    2021): `w` proportional to `pinv(G) sqrt(diag(G))`, normalized to sum to one. It
     is computed as `D pinv(C) 1`, where `C` are the cosines and `D` the inverse
     norms: the same for independent gradients whatever their norms, and continuous
-    where two of them become parallel. The method promises balance, not harmony:
-    with three losses or more a weight can be negative.
+    where two of them become parallel. The method balances gradients but can leave
+    conflicts: with three or more losses a weight can be negative.
 
     Where no update projects equally on all gradients, such as for opposite ones,
-    the weights are those that bring all gradients to one norm.
+    the weights scale all gradients to the same norm.
 
     Example:
     ```python
@@ -31,7 +35,7 @@ class IMTLG(Harmonizer):
     ```
     """
 
-    def harmonize(self, gram, step):
+    def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         norms = gradient_norms(gram)
         scale = ops.divide_no_nan(1.0, norms)
         scale = ops.divide_no_nan(scale, ops.max(scale))

@@ -1,5 +1,9 @@
 """MGDA: the shortest convex combination of the gradients."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -10,7 +14,7 @@ from keras_vatt.harmonization._nonnegative import minimize_nonnegative
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class MGDA(Harmonizer):
-    """Takes the point of the gradients' convex hull that is nearest to zero.
+    """Computes the point of the gradients' convex hull that is nearest to zero.
 
     The multiple-gradient descent algorithm of "Multiple-gradient descent algorithm
     (MGDA) for multiobjective optimization" (Désidéri, 2012), as in "Multi-Task
@@ -18,8 +22,8 @@ class MGDA(Harmonizer):
     The weights are nonnegative and sum to one: the update is a convex combination
     of the gradients, not their sum. It conflicts with none of them.
 
-    At most 10 losses; the exact solution, not the Frank-Wolfe iteration of the
-    paper.
+    Supports at most 10 losses. The solution is exact, not the Frank-Wolfe iteration
+    of the paper.
 
     Raises:
         ValueError: when called with more than 10 losses.
@@ -33,14 +37,14 @@ class MGDA(Harmonizer):
     ```
     """
 
-    def harmonize(self, gram, step):
+    def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         norms = gradient_norms(gram)
         weights = ops.divide_no_nan(nearest_to_zero(cosine_matrix(gram), norms), norms)
         return ops.divide_no_nan(weights, ops.sum(weights)), True
 
 
 def nearest_to_zero(cosines, norms):
-    """The point of the convex hull that is nearest to zero, up to a factor.
+    """Computes the point of the convex hull nearest to zero, up to a factor.
 
     On the simplex the squared norm `w' G w` is least where the multiple `v` of `w`
     minimizes `v' G v + (sum v - 1)^2` over `v >= 0`, and that problem stays well

@@ -1,10 +1,9 @@
-"""Small quadratic problems over nonnegative numbers, solved by enumeration.
+"""Solves small quadratic problems over nonnegative numbers by enumeration.
 
 Over the nonnegative numbers, the minimum of a convex quadratic solves a linear
 system on its support, the set of its positive coordinates. K losses have 2^K
-supports: few enough to solve them all at once, and exactly, without an iteration
-whose error depends on the matrix and without a branch that a compiler would have
-to follow.
+supports, few enough to solve all of them exactly in one batch: no iteration, whose
+error would depend on the matrix, and no data-dependent control flow.
 """
 
 import itertools
@@ -21,7 +20,7 @@ RESOLUTION = 1e-6
 
 
 def minimize_nonnegative(matrix, linear):
-    """The `x >= 0` that minimizes `x' matrix x / 2 + linear' x`.
+    """Computes the `x >= 0` that minimizes `x' matrix x / 2 + linear' x`.
 
     Args:
         matrix: float32 tensor of shape `(K, K)`, positive semidefinite, with a
@@ -41,7 +40,7 @@ def minimize_nonnegative(matrix, linear):
 
 
 def support_inverses(matrix):
-    """Inverses of `regularized(matrix)` cut to each support.
+    """Computes the inverses of `regularized(matrix)` restricted to each support.
 
     Args:
         matrix: float32 tensor of shape `(K, K)`.
@@ -66,17 +65,17 @@ def support_inverses(matrix):
 
 
 def regularized(matrix):
-    """`matrix` with `RESOLUTION` added to its diagonal."""
+    """Adds `RESOLUTION` to the diagonal of a matrix."""
     return matrix + RESOLUTION * ops.eye(matrix.shape[0], dtype="float32")
 
 
 def best_candidate(candidates, slopes):
-    """The candidate that comes closest to meeting the conditions of a minimum.
+    """Returns the candidate that comes closest to the conditions of a minimum.
 
-    At the minimum no coordinate is negative, nor is the slope along any. That
-    tells candidates apart better than the value of the quadratic, which is flat
-    around its minimum. Where several do equally well (some gradients are equal),
-    their mean does too, and it treats the coordinates alike.
+    At the minimum no coordinate is negative, nor is the slope along any. This
+    separates candidates better than the value of the quadratic, which is flat
+    around its minimum. If several are equally good (some gradients are equal),
+    their mean is too, and it is symmetric in the coordinates.
 
     Args:
         candidates: float32 tensor of shape `(supports, problems, K)`.
@@ -96,7 +95,7 @@ def best_candidate(candidates, slopes):
 
 
 def product(matrix, vector):
-    """Matrix times vector, over any leading axes, with float32 inputs.
+    """Multiplies float32 matrices and vectors over any leading axes.
 
     `ops.matmul` may round its inputs to bfloat16 on accelerators.
     """
@@ -105,9 +104,8 @@ def product(matrix, vector):
 
 def _inverses(matrices):
     # Gauss-Jordan elimination without pivoting, which positive definite matrices
-    # don't need. The library's inverse raises on a matrix that is singular on some
-    # backends, inside a compiled program too; here a singular one gives no finite
-    # number, and the harmonizer skips the step.
+    # don't need. On some backends `ops.inv` raises for a singular matrix, even inside
+    # a compiled program; here the result is not finite and the step is skipped.
     size = matrices.shape[-1]
     identity = ops.eye(size, dtype="float32")
     rows = ops.concatenate(

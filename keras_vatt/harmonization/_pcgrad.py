@@ -1,5 +1,9 @@
 """PCGrad: gradient surgery by sequential projection."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -12,15 +16,15 @@ class PCGrad(Harmonizer):
     """Projects each gradient onto the normal planes of the others, in turn.
 
     Algorithm 1 of "Gradient Surgery for Multi-Task Learning"
-    (https://arxiv.org/abs/2001.06782). Each gradient visits the original others;
-    where the gradient so far conflicts with the one visited, it is projected onto
-    its normal plane. The update is the sum of the results.
+    (https://arxiv.org/abs/2001.06782). Each gradient is compared with the
+    original others in turn; where the gradient so far conflicts with another, it is
+    projected onto the normal plane of that one. The update is the sum of the results.
 
-    The paper draws the order of the visits at random, which a pure function can't
-    do: here each gradient visits the others from the one that it conflicts with
-    most (the smallest cosine, before any projection) to the least. That is one of
-    the orders that the paper may draw, and does not depend on the order of the
-    losses. With two losses there is one order only, and PCGrad is `Realignment`.
+    The paper draws the order at random, which a pure function can't do. Here the
+    others are sorted by their cosine with the gradient before any projection, the
+    smallest first. That is one of the orders that the paper may draw, and it does not
+    depend on the order of the losses. With two losses there is one order only,
+    and PCGrad is `Realignment`.
 
     Example:
     ```python
@@ -31,7 +35,7 @@ class PCGrad(Harmonizer):
     ```
     """
 
-    def harmonize(self, gram, step):
+    def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         def remove_conflict(product, norm):
             return ops.maximum(-product, 0.0)
 

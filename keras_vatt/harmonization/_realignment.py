@@ -1,13 +1,17 @@
 """Algorithm 1 of the paper: cross-modality gradient realignment."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_vatt.harmonization._harmonizer import Harmonizer
 
 
-def realignment_weights(gram):
-    """Weights of the sum of the mutually projected gradients.
+def realignment_weights(gram: Any):
+    """Computes the weights of the sum of the mutually projected gradients.
 
     Args:
         gram: float32 tensor of shape `(K, K)`.
@@ -37,9 +41,8 @@ class Realignment(Harmonizer):
     the two gradients is negative, each is replaced by its projection onto the
     plane normal to the original other, and the update is the sum of both.
 
-    The paper has two losses. For more of them, our reading is that each gradient
-    loses, all at once, its component along every original other that it
-    conflicts with.
+    The paper has two losses. For more, this implementation subtracts from each
+    gradient its components along all original gradients that it conflicts with.
 
     Example:
     ```python
@@ -50,5 +53,5 @@ class Realignment(Harmonizer):
     ```
     """
 
-    def harmonize(self, gram, step):
+    def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         return realignment_weights(gram), True

@@ -1,4 +1,4 @@
-"""The visits that PCGrad and GradVac share."""
+"""Pairwise adjustment of gradients in sequence, for PCGrad and GradVac."""
 
 from keras import ops
 
@@ -6,17 +6,17 @@ from keras_vatt.harmonization._gram import cosine_matrix, gradient_norms
 
 
 def adjust_in_turn(gram, adjust):
-    """Lets each gradient visit the others, and sums the adjusted gradients.
+    """Adjusts each gradient by the others in turn, and sums the results.
 
-    Each gradient visits the original others in the order of their cosines with
-    it, the smallest first, and adds some multiple of each to itself.
+    A multiple of each original gradient is added to every other one, in the order of
+    their cosines, the smallest first.
 
     Args:
         gram: float32 tensor of shape `(K, K)`; the rows of zero gradients are
             zero.
         adjust: function `(product, norm) -> amount` on tensors of shape `(K,)`:
-            the inner product of each adjusted gradient so far with the unit
-            vector along the gradient that it visits, and its norm; how much of
+            the inner product of each gradient, as adjusted so far, with the unit
+            vector along the other gradient, and its norm; returns the multiple of
             that unit vector to add.
 
     Returns:
@@ -26,17 +26,17 @@ def adjust_in_turn(gram, adjust):
     size = gram.shape[0]
     norms = gradient_norms(gram)
     cosines = cosine_matrix(gram)
-    # Larger than any cosine: a gradient's turn to visit itself comes last.
-    visits = ops.argsort(cosines + 2.0 * ops.eye(size, dtype="float32"), axis=1)
+    # Larger than any cosine: each gradient itself is sorted to the end.
+    order = ops.argsort(cosines + 2.0 * ops.eye(size, dtype="float32"), axis=1)
     # Row i holds adjusted gradient i in terms of the original unit vectors.
     adjusted = norms[:, None] * ops.eye(size, dtype="float32")
     for turn in range(size - 1):
-        visited = ops.one_hot(visits[:, turn], size, dtype="float32")
+        other = ops.one_hot(order[:, turn], size, dtype="float32")
         products = ops.sum(adjusted[:, :, None] * cosines, axis=1)
         squared_norm = ops.sum(adjusted * products, axis=1)
         amount = adjust(
-            ops.sum(visited * products, axis=1),
+            ops.sum(other * products, axis=1),
             ops.sqrt(ops.maximum(squared_norm, 0.0)),
         )
-        adjusted = adjusted + amount[:, None] * visited
+        adjusted = adjusted + amount[:, None] * other
     return ops.divide_no_nan(ops.sum(adjusted, axis=0), norms)

@@ -1,5 +1,9 @@
 """The plain sum of the gradients."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -20,5 +24,5 @@ class Sum(Harmonizer):
     ```
     """
 
-    def harmonize(self, gram, step):
+    def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         return ops.ones(gram.shape[0], dtype="float32"), True

@@ -1,5 +1,9 @@
 """Cosines that change over the training: thresholds and targets."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -9,7 +13,7 @@ class LinearThreshold(keras.optimizers.schedules.LearningRateSchedule):
     """A cosine that goes linearly from `start` to `end`, then stays.
 
     The paper (https://arxiv.org/abs/2211.02077, Algorithm 2) gives its curriculum
-    a threshold that depends on the step. The defaults are our reading of it: from
+    a threshold that depends on the step. The defaults of this implementation go from
     -0.3 to 0.0 over the whole training of 500,000 steps.
 
     Args:
@@ -27,7 +31,9 @@ class LinearThreshold(keras.optimizers.schedules.LearningRateSchedule):
     ```
     """
 
-    def __init__(self, start=-0.3, end=0.0, steps=500_000):
+    def __init__(
+        self, start: float = -0.3, end: float = 0.0, steps: int = 500_000
+    ) -> None:
         check_cosine("start", start)
         check_cosine("end", end)
         if not 1 <= steps < float("inf"):
@@ -36,17 +42,17 @@ class LinearThreshold(keras.optimizers.schedules.LearningRateSchedule):
         self.end = end
         self.steps = steps
 
-    def __call__(self, step):
-        """The cosine at `step`, an int or an integer tensor: a float32 scalar."""
+    def __call__(self, step: Any) -> Any:
+        """Returns the cosine at `step`, an int or integer tensor, in float32."""
         step = ops.clip(ops.cast(step, "float32"), 0.0, self.steps)
         progress = step / self.steps
         return self.start * (1.0 - progress) + self.end * progress
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"start": self.start, "end": self.end, "steps": self.steps}
 
 
-def check_cosine(name, value):
+def check_cosine(name: str, value):
     """Raises a `ValueError` unless `value` lies in `[-1, 1]`."""
     if not -1.0 <= value <= 1.0:
         raise ValueError(
@@ -55,6 +61,6 @@ def check_cosine(name, value):
         )
 
 
-def cosine_at(cosine, step):
-    """The float `cosine`, or the schedule `cosine` read at `step`, in float32."""
+def cosine_at(cosine, step: Any):
+    """Returns a fixed cosine, or a schedule's cosine at `step`, in float32."""
     return ops.cast(cosine(step) if callable(cosine) else cosine, "float32")

@@ -1,5 +1,9 @@
 """UPGrad: every gradient projected onto the dual cone, then summed."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -10,7 +14,7 @@ from keras_vatt.harmonization._nonnegative import minimize_nonnegative
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class UPGrad(Harmonizer):
-    """Projects each gradient to where it conflicts with none, and sums them.
+    """Sums the projections of the gradients onto the dual cone.
 
     "Jacobian Descent for Multi-Objective Optimization"
     (https://arxiv.org/abs/2406.16232). Each gradient is replaced by the nearest
@@ -18,7 +22,7 @@ class UPGrad(Harmonizer):
     paper, and TorchJD, take the mean of the results; here it is their sum, so
     that the weights are ones where nothing conflicts.
 
-    At most 10 losses; the exact solution.
+    Supports at most 10 losses. The solution is exact.
 
     Raises:
         ValueError: when called with more than 10 losses.
@@ -32,7 +36,7 @@ class UPGrad(Harmonizer):
     ```
     """
 
-    def harmonize(self, gram, step):
+    def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         norms = gradient_norms(gram)
         cosines = cosine_matrix(gram)
         # Row i: what to add to unit gradient i, in terms of the unit gradients.

@@ -28,7 +28,8 @@ class ChecksInputs:
     def fit(self, x=None, y=None, *args, **kwargs):
         """See `keras.Model.fit`."""
         options = {
-            "shuffle": kwargs.get("shuffle", True),
+            # Keras warns of it for datasets that it can't shuffle.
+            "shuffle": kwargs.get("shuffle", isinstance(x, keras.utils.PyDataset)),
             "class_weight": kwargs.get("class_weight"),
         }
         with contextlib.ExitStack() as stack:

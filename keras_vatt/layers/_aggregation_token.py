@@ -1,5 +1,9 @@
 """The learned token whose output is a clip's or a sentence's feature."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -21,17 +25,19 @@ class AggregationToken(keras.layers.Layer):
     ```
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.embedding = self.add_weight(
             shape=(input_shape[-1],), initializer="glorot_normal", name="embedding"
         )
 
-    def call(self, tokens):
+    def call(self, tokens: Any) -> Any:
         # Made from the tokens, not from their shape, which TensorFlow may not
         # know before it runs.
         first = ops.zeros_like(tokens[:, :1]) + ops.cast(self.embedding, tokens.dtype)
         return ops.concatenate([first, tokens], axis=1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
         batch, length, hidden_dim = input_shape
         return (batch, None if length is None else length + 1, hidden_dim)

@@ -1,5 +1,9 @@
 """Multi-head self-attention with separate query, key, value and output kernels."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -26,7 +30,7 @@ class SelfAttention(keras.layers.Layer):
         head_dim: int. Width of each head.
         use_bias: bool. Whether the four projections have a bias. Defaults to
             `True`.
-        scale: float. What the logits are multiplied by. `None` means
+        scale: float. Factor of the logits. `None` means
             `head_dim ** -0.5`; T5 uses `1.0`. Defaults to `None`.
         dropout: float. Dropout rate of the attention weights in training.
             Defaults to `0.0`.
@@ -43,9 +47,9 @@ class SelfAttention(keras.layers.Layer):
         return_attention_weights: bool. If `True`, return
             `(output, weights)`. Defaults to `False`.
         training: bool. Whether dropout is active.
-        num_queries: int. If given, only the first so many positions attend, to
-            all positions as ever: the output is as long as that, and the first
-            part of what it would be without. Defaults to `None`, all.
+        num_queries: int. If given, only the first `num_queries` positions attend, to
+            all positions: the output is the first part of the full output.
+            Defaults to `None`, all.
 
     Returns:
         Tensor of shape `(batch, length, hidden_dim)`; with
@@ -61,8 +65,14 @@ class SelfAttention(keras.layers.Layer):
     """
 
     def __init__(
-        self, num_heads, head_dim, use_bias=True, scale=None, dropout=0.0, **kwargs
-    ):
+        self,
+        num_heads: int,
+        head_dim: int,
+        use_bias: bool = True,
+        scale: float | None = None,
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.head_dim = head_dim
@@ -70,7 +80,7 @@ class SelfAttention(keras.layers.Layer):
         self.scale = head_dim**-0.5 if scale is None else scale
         self.dropout = dropout
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         hidden_dim = input_shape[-1]
         inner_dim = self.num_heads * self.head_dim
         self.query = self._projection(inner_dim, "query")
@@ -86,13 +96,13 @@ class SelfAttention(keras.layers.Layer):
 
     def call(
         self,
-        x,
-        attention_mask=None,
-        attention_bias=None,
-        return_attention_weights=False,
-        training=None,
-        num_queries=None,
-    ):
+        x: Any,
+        attention_mask: Any = None,
+        attention_bias: Any = None,
+        return_attention_weights: bool = False,
+        training: bool | None = None,
+        num_queries: int | None = None,
+    ) -> Any:
         asking = x
         if num_queries is not None:
             asking = x[:, :num_queries]
@@ -160,18 +170,20 @@ class SelfAttention(keras.layers.Layer):
     def _join_heads(self, x):
         return ops.reshape(x, (-1, x.shape[1], self.num_heads * self.head_dim))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
         return input_shape
 
     def compute_output_spec(
         self,
-        x,
-        attention_mask=None,
-        attention_bias=None,
-        return_attention_weights=False,
-        training=None,
-        num_queries=None,
-    ):
+        x: Any,
+        attention_mask: Any = None,
+        attention_bias: Any = None,
+        return_attention_weights: bool = False,
+        training: bool | None = None,
+        num_queries: int | None = None,
+    ) -> Any:
         shape = first_positions_shape(x.shape, num_queries)
         outputs = keras.KerasTensor(shape, dtype=self.compute_dtype)
         if not return_attention_weights:
@@ -179,7 +191,7 @@ class SelfAttention(keras.layers.Layer):
         weights_shape = (shape[0], self.num_heads, shape[1], x.shape[1])
         return outputs, keras.KerasTensor(weights_shape, dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.update(
             {
@@ -193,7 +205,7 @@ class SelfAttention(keras.layers.Layer):
         return config
 
 
-def first_positions_shape(shape, num_positions):
+def first_positions_shape(shape, num_positions: int):
     """Shape of the first positions of a sequence.
 
     Args:

@@ -1,25 +1,29 @@
-"""Which part of a batch a layer is looking at, where a batch is worked on in parts."""
+"""The slice of the batch that layers currently process."""
+
+from __future__ import annotations
 
 import contextlib
 import contextvars
+from collections.abc import Iterator
+from typing import Any
 
 import keras
+import numpy as np
 
 # Replicas of a TensorFlow strategy are threads: each has its own value.
 _index = contextvars.ContextVar("index", default=None)
 
 
 @contextlib.contextmanager
-def batch_slice(index):
-    """Says that layers called in this context see one slice of a batch alone.
+def batch_slice(index: Any) -> Iterator[None]:
+    """Marks that layers called in this context process one slice of a batch.
 
-    Several devices, or several micro-batches, go through the same layers from the
-    same seeds. What has to differ between samples (dropout masks) then depends on
-    the slice as well, and what all samples of a batch share (the positions that
-    DropToken keeps) does not.
+    All devices and micro-batches run the same layers from the same seeds. Random values
+    that must differ between samples (dropout masks) then depend on the slice as well;
+    those that all samples share (the positions that DropToken keeps) do not.
 
     Args:
-        index: int or scalar int tensor, the number of the slice. `None` is the
+        index: int or scalar int tensor, the index of the slice. `None` is the
             whole batch.
 
     Example:
@@ -46,7 +50,7 @@ class SliceSeed(keras.random.SeedGenerator):
         generator: the `keras.random.SeedGenerator` whose seeds are drawn.
     """
 
-    def __init__(self, generator):
+    def __init__(self, generator: np.random.Generator) -> None:
         vars(self).update(vars(generator))
 
     def next(self, ordered=True):

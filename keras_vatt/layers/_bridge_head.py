@@ -1,12 +1,16 @@
 """Heads that map the modalities' features into common spaces."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 
 from keras_vatt.layers._batch_normalization import StableBatchNormalization
 
 
 class _BridgeHead(keras.layers.Layer):
-    """What both bridge heads share: inputs, outputs and their normalisation."""
+    """Base class of both bridge heads."""
 
     def _dense(self, units, name, use_bias=False):
         return keras.layers.Dense(
@@ -18,7 +22,7 @@ class _BridgeHead(keras.layers.Layer):
             momentum=0.9, epsilon=1e-5, dtype=self.dtype_policy, name=name
         )
 
-    def call(self, features, training=None):
+    def call(self, features: dict[str, Any], training: bool | None = None) -> Any:
         embed = {
             "video": self._embed_video,
             "audio": self._embed_audio,
@@ -66,12 +70,14 @@ class FactorizedBridgeHead(_BridgeHead):
     # Losses between audio and text need both in one space: `JointBridgeHead`.
     embeds_audio_and_text_together = False
 
-    def __init__(self, video_audio_dim=512, video_text_dim=256, **kwargs):
+    def __init__(
+        self, video_audio_dim: int = 512, video_text_dim: int = 256, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.video_audio_dim = video_audio_dim
         self.video_text_dim = video_text_dim
 
-    def build(self, features_shape):
+    def build(self, features_shape: dict[str, tuple[int | None, ...]]) -> None:
         hidden_shape = (None, self.video_audio_dim)
         self.video_hidden = self._dense(self.video_audio_dim, "video_hidden")
         self.video_hidden.build(features_shape["video"])
@@ -110,7 +116,7 @@ class FactorizedBridgeHead(_BridgeHead):
     def _embed_text(self, pooled, training):
         return {"to_video": self.text_to_video(pooled)}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.update(
             {
@@ -153,11 +159,11 @@ class JointBridgeHead(_BridgeHead):
 
     embeds_audio_and_text_together = True
 
-    def __init__(self, joint_dim=512, **kwargs):
+    def __init__(self, joint_dim: int = 512, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.joint_dim = joint_dim
 
-    def build(self, features_shape):
+    def build(self, features_shape: dict[str, tuple[int | None, ...]]) -> None:
         for modality, shape in features_shape.items():
             dense = self._dense(self.joint_dim, f"{modality}_to_joint")
             dense.build(shape)
@@ -179,7 +185,7 @@ class JointBridgeHead(_BridgeHead):
         x = self.text_to_joint(keras.ops.relu(pooled))
         return {"to_video": self.text_to_joint_norm(x, training=training)}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config["joint_dim"] = self.joint_dim
         return config

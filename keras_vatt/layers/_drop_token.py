@@ -1,4 +1,8 @@
-"""DropToken: train on a random part of the patches."""
+"""DropToken: training on a random subset of the patches."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import keras
 from keras import ops
@@ -38,7 +42,9 @@ class DropToken(keras.layers.Layer):
     ```
     """
 
-    def __init__(self, num_positions, keep_rate=0.5, **kwargs):
+    def __init__(
+        self, num_positions: int, keep_rate: float = 0.5, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.num_positions = num_positions
         self.keep_rate = keep_rate
@@ -52,7 +58,7 @@ class DropToken(keras.layers.Layer):
             self.seed_generator = keras.random.SeedGenerator()
         self.built = True
 
-    def call(self, tokens, training=None):
+    def call(self, tokens: Any, training: bool | None = None) -> Any:
         length = tokens.shape[1]
         drops_none = self.num_kept == self.num_positions or length <= self.num_kept
         if not training or drops_none:
@@ -62,7 +68,7 @@ class DropToken(keras.layers.Layer):
         kept = ops.argsort(keys)[: self.num_kept]
         return ops.take(tokens, kept, axis=1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.update(
             {"num_positions": self.num_positions, "keep_rate": self.keep_rate}

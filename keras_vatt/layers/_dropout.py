@@ -1,6 +1,9 @@
 """Dropout that a checkpoint can resume on every backend."""
 
+from __future__ import annotations
+
 import random
+from typing import Any
 
 import keras
 
@@ -13,13 +16,13 @@ class SeededDropout(keras.layers.Dropout):
 
     Without a seed Keras' layer draws from PyTorch's global generator on that
     backend, which no model or checkpoint keeps: a resumed run would differ.
-    Here the seed is made up when the layer is, from Python's generator, as
-    Keras does for its own (`keras.utils.set_random_seed` decides it). Where a batch
-    is worked on in slices each of them has masks of its own.
+    Here the constructor draws the seed from Python's generator, as Keras does
+    (`keras.utils.set_random_seed` makes it reproducible). If a batch is processed in
+    slices, each slice has its own masks.
 
     Args:
         rate: float. Part of the values that is dropped in training.
-        seed: int. Defaults to `None`, made up.
+        seed: int. Defaults to `None`, a random seed.
         **kwargs: `name`, `dtype` and the other arguments of
             `keras.layers.Dropout`.
 
@@ -30,12 +33,12 @@ class SeededDropout(keras.layers.Dropout):
     ```
     """
 
-    def __init__(self, rate, seed=None, **kwargs):
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         if seed is None:
             seed = random.randint(1, 10**9)
         super().__init__(rate, seed=seed, **kwargs)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
         if not training or self.rate == 0:
             return inputs
         return keras.random.dropout(

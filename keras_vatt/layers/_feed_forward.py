@@ -1,4 +1,8 @@
-"""The two-layer perceptron of a transformer block."""
+"""The two-layer MLP of a transformer block."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import keras
 
@@ -31,13 +35,19 @@ class FeedForward(keras.layers.Layer):
     ```
     """
 
-    def __init__(self, intermediate_dim, use_bias=True, dropout=0.0, **kwargs):
+    def __init__(
+        self,
+        intermediate_dim: int,
+        use_bias: bool = True,
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.intermediate_dim = intermediate_dim
         self.use_bias = use_bias
         self.dropout = dropout
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.inner_dense = keras.layers.Dense(
             self.intermediate_dim,
             activation="gelu",
@@ -57,15 +67,17 @@ class FeedForward(keras.layers.Layer):
         )
         self.outer_dense.build((*input_shape[:-1], self.intermediate_dim))
 
-    def call(self, x, training=None):
+    def call(self, x: Any, training: bool | None = None) -> Any:
         x = self.inner_dense(x)
         x = self.inner_dropout(x, training=training)
         return self.outer_dense(x)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.update(
             {

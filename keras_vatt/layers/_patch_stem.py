@@ -1,6 +1,10 @@
-"""From frames or waveforms to the tokens of a transformer."""
+"""Embedding of frames or waveforms as the tokens of a transformer."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -16,8 +20,8 @@ class PatchStem(keras.layers.Layer):
     """Patches, their embedding and positions, DropToken, aggregation token.
 
     The patch embedding is a convolution whose stride is its kernel: over time,
-    rows and columns for video, over time for a waveform. What does not fill a
-    patch at the end of an axis is left out.
+    rows and columns for video, over time for a waveform. An incomplete
+    patch at the end of an axis is dropped.
 
     Args:
         hidden_dim: int. Width of the tokens.
@@ -52,15 +56,15 @@ class PatchStem(keras.layers.Layer):
 
     def __init__(
         self,
-        hidden_dim,
-        patch_size,
-        position_sizes,
-        projection=False,
-        keep_rate=0.5,
-        dropout=0.0,
-        layer_norm_epsilon=1e-6,
-        **kwargs,
-    ):
+        hidden_dim: int,
+        patch_size: Sequence[int],
+        position_sizes: Sequence[int],
+        projection: bool = False,
+        keep_rate: float = 0.5,
+        dropout: float = 0.0,
+        layer_norm_epsilon: float = 1e-6,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.hidden_dim = hidden_dim
         self.patch_size = tuple(patch_size)
@@ -70,7 +74,7 @@ class PatchStem(keras.layers.Layer):
         self.dropout = dropout
         self.layer_norm_epsilon = layer_norm_epsilon
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         policy = self.dtype_policy
         tokens_shape = (None, *[None] * len(self.patch_size), self.hidden_dim)
         self.patch_embedding = _CONVOLUTIONS[len(self.patch_size)](
@@ -106,7 +110,7 @@ class PatchStem(keras.layers.Layer):
         )
         self.aggregation_token.build((None, None, self.hidden_dim))
 
-    def call(self, x, training=None):
+    def call(self, x: Any, training: bool | None = None) -> Any:
         x = self.patch_embedding(x)
         if self.projection is not None:
             x = self.projection(x)
@@ -114,15 +118,15 @@ class PatchStem(keras.layers.Layer):
         x = self.drop_token(x, training=training)
         return self.aggregation_token(x)
 
-    def grid(self, input_shape):
-        """Number of patches along each axis of an input of `input_shape`."""
+    def grid(self, input_shape: tuple[int | None, ...]) -> tuple[int, ...]:
+        """Returns the number of patches along each axis of an input."""
         extents = input_shape[1:-1]
         return tuple(
             extent // patch
             for extent, patch in zip(extents, self.patch_size, strict=True)
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.update(
             {

@@ -1,6 +1,10 @@
 """Learned positions along one axis (time) or several (time, row, column)."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,9 +18,9 @@ from keras_vatt.layers._dropout import SeededDropout
 class AxialPositionEmbedding(keras.layers.Layer):
     """Adds learned positions, one table per axis, to a grid of tokens.
 
-    The vectors looked up along the axes are summed, normalised, added to the
-    tokens, and dropout follows. An axis of another length than its table is
-    served by the table resampled with a natural cubic spline (differentiable):
+    The vectors looked up along the axes are summed, normalized, added to the
+    tokens, and dropout follows. If the length of an axis differs from its table, the
+    table is resampled with a natural cubic spline (differentiable):
     see `resampling_matrix`.
 
     Follows `SpatioTemporalEmbeddings` and `TemporalEmbeddings` of the original
@@ -44,13 +48,19 @@ class AxialPositionEmbedding(keras.layers.Layer):
     ```
     """
 
-    def __init__(self, axis_sizes, layer_norm_epsilon=1e-6, dropout=0.0, **kwargs):
+    def __init__(
+        self,
+        axis_sizes: Sequence[int],
+        layer_norm_epsilon: float = 1e-6,
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.axis_sizes = tuple(axis_sizes)
         self.layer_norm_epsilon = layer_norm_epsilon
         self.dropout = dropout
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         hidden_dim = input_shape[-1]
         initializer = keras.initializers.TruncatedNormal(stddev=hidden_dim**-0.5)
         self.tables = [
@@ -67,7 +77,7 @@ class AxialPositionEmbedding(keras.layers.Layer):
             self.dropout, dtype=self.dtype_policy, name="dropout"
         )
 
-    def call(self, tokens, training=None):
+    def call(self, tokens: Any, training: bool | None = None) -> Any:
         grid = self._static_grid(tokens.shape)
         hidden_dim = tokens.shape[-1]
         positions = sum(
@@ -99,12 +109,14 @@ class AxialPositionEmbedding(keras.layers.Layer):
         shape[axis] = length
         return ops.reshape(table, shape)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
         grid = input_shape[1:-1]
         count = None if None in grid else math.prod(grid)
         return (input_shape[0], count, input_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.update(
             {
@@ -116,11 +128,11 @@ class AxialPositionEmbedding(keras.layers.Layer):
         return config
 
 
-def resampling_matrix(source, target):
-    """Matrix that resamples a table of `source` rows to `target` rows.
+def resampling_matrix(source: int, target: int):
+    """Computes the matrix that resamples a table of `source` rows to `target` rows.
 
     Row `i` of the table sits at `i / source`; a natural cubic spline runs
-    through the rows and goes on linearly beyond the last one; it is read at
+    through the rows and continues linearly after the last one; it is evaluated at
     `j / target`. (The original code solves for the same spline in float32,
     which costs it up to 5e-3.)
 

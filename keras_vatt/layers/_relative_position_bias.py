@@ -1,6 +1,9 @@
 """The relative position bias of T5."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -37,20 +40,26 @@ class RelativePositionBias(keras.layers.Layer):
     ```
     """
 
-    def __init__(self, num_heads, num_buckets=32, max_distance=64, **kwargs):
+    def __init__(
+        self,
+        num_heads: int,
+        num_buckets: int = 32,
+        max_distance: int = 64,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.num_buckets = num_buckets
         self.max_distance = max_distance
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.embeddings = self.add_weight(
             shape=(self.num_buckets, self.num_heads),
             initializer="uniform",
             name="embeddings",
         )
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         buckets = relative_position_buckets(
             x.shape[1], self.num_buckets, self.max_distance
         )
@@ -60,11 +69,13 @@ class RelativePositionBias(keras.layers.Layer):
         bias = ops.einsum("tsb,bh->hts", ops.cast(one_hot, x.dtype), self.embeddings)
         return bias[None]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
         length = input_shape[1]
         return (1, self.num_heads, length, length)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.update(
             {
@@ -76,7 +87,7 @@ class RelativePositionBias(keras.layers.Layer):
         return config
 
 
-def relative_position_buckets(length, num_buckets, max_distance):
+def relative_position_buckets(length: int, num_buckets: int, max_distance: int):
     """Bucket of each (query, key) pair of positions, bidirectional T5 rule.
 
     Args:

@@ -1,12 +1,14 @@
-"""Rematerialisation that keeps random numbers and state right."""
+"""Rematerialization with consistent random numbers and state."""
 
 import keras
 
+from keras_vatt._keras_internals import all_layers
+
 
 def rematerialized(layer):
-    """Wrap `layer` so that its activations are recomputed when walking backward.
+    """Wraps a layer so that its activations are recomputed in the backward pass.
 
-    `keras.remat` alone runs the layer a second time as it stands: its dropout
+    `keras.remat` alone runs the layer a second time without changes: its dropout
     layers would draw new seeds in the second run, and on JAX the seeds' new
     values would leak out of the traced function. Here seeds are drawn once,
     outside, and weights go in as arguments, so that the second run repeats the
@@ -14,7 +16,7 @@ def rematerialized(layer):
 
     Args:
         layer: a built `keras.layers.Layer` without other state than weights and
-            seed generators, each of which it uses at most once a call.
+            seed generators, each of which it uses at most once per call.
 
     Returns:
         A function with the call arguments of a
@@ -22,7 +24,7 @@ def rematerialized(layer):
     """
     generators = [
         sublayer.seed_generator
-        for sublayer in layer._flatten_layers()
+        for sublayer in all_layers(layer)
         if getattr(sublayer, "seed_generator", None) is not None
     ]
     weights = layer.weights

@@ -1,5 +1,9 @@
 """Pre-norm transformer encoder: the blocks of every VATT tower."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 
 from keras_vatt.layers._attention import SelfAttention, first_positions_shape
@@ -13,19 +17,19 @@ from keras_vatt.layers._rematerialization import rematerialized
 class TransformerBlock(keras.layers.Layer):
     """Pre-norm block: `x += attention(norm(x))`, then `x += mlp(norm(x))`.
 
-    The T5 flavour of the modality-specific text tower (`t5=True`) has no
+    The T5 flavor of the modality-specific text tower (`t5=True`) has no
     biases, an RMS norm before the attention and logits that are not scaled;
-    its norm before the perceptron is a LayerNorm all the same, as in the
+    its norm before the MLP is a LayerNorm all the same, as in the
     original VATT code.
 
     Args:
         num_heads: int. Number of attention heads.
         head_dim: int. Width of each head.
-        intermediate_dim: int. Width of the perceptron's hidden layer.
+        intermediate_dim: int. Width of the MLP's hidden layer.
         dropout: float. Dropout rate of attention weights, activations and
             both residual branches. Defaults to `0.0`.
         layer_norm_epsilon: float. Epsilon of both norms. Defaults to `1e-6`.
-        t5: bool. Whether to build the T5 flavour. Defaults to `False`.
+        t5: bool. Whether to build the T5 flavor. Defaults to `False`.
         **kwargs: `name`, `dtype` and the other arguments of
             `keras.layers.Layer`.
 
@@ -53,14 +57,14 @@ class TransformerBlock(keras.layers.Layer):
 
     def __init__(
         self,
-        num_heads,
-        head_dim,
-        intermediate_dim,
-        dropout=0.0,
-        layer_norm_epsilon=1e-6,
-        t5=False,
-        **kwargs,
-    ):
+        num_heads: int,
+        head_dim: int,
+        intermediate_dim: int,
+        dropout: float = 0.0,
+        layer_norm_epsilon: float = 1e-6,
+        t5: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.head_dim = head_dim
@@ -69,7 +73,7 @@ class TransformerBlock(keras.layers.Layer):
         self.layer_norm_epsilon = layer_norm_epsilon
         self.t5 = t5
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.attention_norm = _norm(self, "attention_norm", rms=self.t5)
         self.attention = SelfAttention(
             self.num_heads,
@@ -100,12 +104,12 @@ class TransformerBlock(keras.layers.Layer):
 
     def call(
         self,
-        x,
-        attention_mask=None,
-        attention_bias=None,
-        training=None,
-        num_queries=None,
-    ):
+        x: Any,
+        attention_mask: Any = None,
+        attention_bias: Any = None,
+        training: bool | None = None,
+        num_queries: int | None = None,
+    ) -> Any:
         attended = self.attention(
             self.attention_norm(x),
             attention_mask=attention_mask,
@@ -119,21 +123,23 @@ class TransformerBlock(keras.layers.Layer):
         updated = self.feed_forward(self.feed_forward_norm(x), training=training)
         return x + self.feed_forward_dropout(updated, training=training)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
         return input_shape
 
     def compute_output_spec(
         self,
-        x,
-        attention_mask=None,
-        attention_bias=None,
-        training=None,
-        num_queries=None,
-    ):
+        x: Any,
+        attention_mask: Any = None,
+        attention_bias: Any = None,
+        training: bool | None = None,
+        num_queries: int | None = None,
+    ) -> Any:
         shape = first_positions_shape(x.shape, num_queries)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.update(_encoder_config(self))
         return config
@@ -147,10 +153,10 @@ class TransformerEncoder(keras.layers.Layer):
         num_layers: int. Number of blocks.
         num_heads: int. Number of attention heads.
         head_dim: int. Width of each head.
-        intermediate_dim: int. Width of the perceptrons' hidden layer.
+        intermediate_dim: int. Width of the MLPs' hidden layer.
         dropout: float. Dropout rate. Defaults to `0.0`.
         layer_norm_epsilon: float. Epsilon of all norms. Defaults to `1e-6`.
-        t5: bool. Whether to build the T5 flavour: see `TransformerBlock`; the
+        t5: bool. Whether to build the T5 flavor: see `TransformerBlock`; the
             final norm is an RMS norm and a relative position bias, owned here,
             is added to the logits of every block. Defaults to `False`.
         rematerialize: bool. Whether the activations inside a block are
@@ -181,16 +187,16 @@ class TransformerEncoder(keras.layers.Layer):
 
     def __init__(
         self,
-        num_layers,
-        num_heads,
-        head_dim,
-        intermediate_dim,
-        dropout=0.0,
-        layer_norm_epsilon=1e-6,
-        t5=False,
-        rematerialize=False,
-        **kwargs,
-    ):
+        num_layers: int,
+        num_heads: int,
+        head_dim: int,
+        intermediate_dim: int,
+        dropout: float = 0.0,
+        layer_norm_epsilon: float = 1e-6,
+        t5: bool = False,
+        rematerialize: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.num_layers = num_layers
         self.num_heads = num_heads
@@ -201,7 +207,7 @@ class TransformerEncoder(keras.layers.Layer):
         self.t5 = t5
         self.rematerialize = rematerialize
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.blocks = [
             TransformerBlock(
                 **_encoder_config(self), dtype=self.dtype_policy, name=f"block_{i}"
@@ -219,7 +225,13 @@ class TransformerEncoder(keras.layers.Layer):
         for layer in (*self.blocks, self.final_norm):
             layer.build(input_shape)
 
-    def call(self, x, attention_mask=None, training=None, first_token_only=False):
+    def call(
+        self,
+        x: Any,
+        attention_mask: Any = None,
+        training: bool | None = None,
+        first_token_only: bool = False,
+    ) -> Any:
         attention_bias = None
         if self.relative_position_bias is not None:
             attention_bias = self.relative_position_bias(x)
@@ -235,16 +247,22 @@ class TransformerEncoder(keras.layers.Layer):
             )
         return self.final_dropout(self.final_norm(x), training=training)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
         return input_shape
 
     def compute_output_spec(
-        self, x, attention_mask=None, training=None, first_token_only=False
-    ):
+        self,
+        x: Any,
+        attention_mask: Any = None,
+        training: bool | None = None,
+        first_token_only: bool = False,
+    ) -> Any:
         shape = first_positions_shape(x.shape, 1 if first_token_only else None)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.update(
             {

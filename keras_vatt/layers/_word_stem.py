@@ -1,4 +1,8 @@
-"""From word ids to the tokens of a transformer."""
+"""Embedding of word ids as the tokens of a transformer."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import keras
 from keras import ops
@@ -12,7 +16,7 @@ from keras_vatt.layers._position_embedding import AxialPositionEmbedding
 class WordStem(keras.layers.Layer):
     """Word embedding, its projection, positions, aggregation token.
 
-    The two text towers of VATT differ in the order of things:
+    The two text towers of VATT apply them in a different order:
 
     - modality-agnostic (`position_size` given): a Dense layer with bias and
       GELU, learned positions, then the aggregation token of width
@@ -52,15 +56,15 @@ class WordStem(keras.layers.Layer):
 
     def __init__(
         self,
-        vocabulary_size,
-        embedding_dim,
-        hidden_dim,
-        position_size=None,
-        trainable_embedding=False,
-        dropout=0.0,
-        layer_norm_epsilon=1e-6,
-        **kwargs,
-    ):
+        vocabulary_size: int,
+        embedding_dim: int,
+        hidden_dim: int,
+        position_size: int | None = None,
+        trainable_embedding: bool = False,
+        dropout: float = 0.0,
+        layer_norm_epsilon: float = 1e-6,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
@@ -70,7 +74,7 @@ class WordStem(keras.layers.Layer):
         self.dropout = dropout
         self.layer_norm_epsilon = layer_norm_epsilon
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         policy = self.dtype_policy
         has_positions = self.position_size is not None
         vectors_shape = (None, None, self.embedding_dim)
@@ -111,7 +115,7 @@ class WordStem(keras.layers.Layer):
                 self.dropout, dtype=policy, name="dropout"
             )
 
-    def call(self, word_ids, training=None):
+    def call(self, word_ids: Any, training: bool | None = None) -> Any:
         vectors = self.embedding(word_ids)
         if self.positions is None:
             tokens = self.projection(self.aggregation_token(vectors))
@@ -119,12 +123,12 @@ class WordStem(keras.layers.Layer):
         tokens = self.positions(self.projection(vectors), training=training)
         return self.aggregation_token(tokens)
 
-    def attention_mask(self, word_ids):
-        """`(rows, 1 + words)` bool: the aggregation token and words, no padding."""
+    def attention_mask(self, word_ids: Any) -> Any:
+        """Returns the bool mask of aggregation token and words, `(rows, 1 + words)`."""
         with_aggregation = ops.pad(word_ids, ((0, 0), (1, 0)), constant_values=1)
         return ops.not_equal(with_aggregation, 0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.update(
             {

@@ -1,12 +1,16 @@
 """Losses of the classifiers that VATT is fine-tuned as."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class SoftmaxCrossentropy(keras.losses.Loss):
-    """Cross-entropy of one class a clip, with smoothed labels.
+    """Cross-entropy with one class per clip and label smoothing.
 
     The labels are spread out by `label_smoothing`: the true class has the probability
     `1 - label_smoothing + label_smoothing / num_classes`. The loss of the original
@@ -30,7 +34,12 @@ class SoftmaxCrossentropy(keras.losses.Loss):
     ```
     """
 
-    def __init__(self, label_smoothing=0.1, name="softmax_crossentropy", **kwargs):
+    def __init__(
+        self,
+        label_smoothing: float = 0.1,
+        name: str = "softmax_crossentropy",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         if not 0 <= label_smoothing < 1:
             raise ValueError(
@@ -39,25 +48,25 @@ class SoftmaxCrossentropy(keras.losses.Loss):
             )
         self.label_smoothing = label_smoothing
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         labels = one_hot_labels(y_true, y_pred)
         return keras.losses.categorical_crossentropy(
             labels, y_pred, from_logits=True, label_smoothing=self.label_smoothing
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"label_smoothing": self.label_smoothing}
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class BalancedBinaryCrossentropy(keras.losses.Loss):
-    """Binary cross-entropy of any number of classes a clip, rare ones not forgotten.
+    """Binary cross-entropy with several classes per clip, balanced by frequency.
 
     The binary cross-entropies of a clip are summed over the classes, and weighted by
     the mean, over the labels of the clip, of one over how often that label occurs in
     the batch. The loss of the original code's `WaT` classifiers on AudioSet. Clips
-    without any label, which the original code can't take, share a weight of 1 as the
-    clips of one label do.
+    without a label, which the original code does not support, share a total weight of
+    1, like the clips of one label.
 
     Args:
         name: string. Defaults to `"balanced_binary_crossentropy"`.
@@ -75,13 +84,15 @@ class BalancedBinaryCrossentropy(keras.losses.Loss):
     ```
     """
 
-    def __init__(self, name="balanced_binary_crossentropy", **kwargs):
+    def __init__(
+        self, name: str = "balanced_binary_crossentropy", **kwargs: Any
+    ) -> None:
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         if tuple(y_true.shape[1:]) != tuple(y_pred.shape[1:]):
             raise ValueError(
-                "The labels of a model of several classes a clip have the shape of its "
+                "With several classes per clip, labels must have the shape of the "
                 "logits, with 1 for each label of a clip. Received: "
                 f"{tuple(y_true.shape)} for logits of {tuple(y_pred.shape)}"
             )
@@ -92,7 +103,7 @@ class BalancedBinaryCrossentropy(keras.losses.Loss):
         return _balanced_weights(y_true) * ops.sum(entropies, axis=-1)
 
 
-def one_hot_labels(y_true, y_pred):
+def one_hot_labels(y_true: Any, y_pred: Any):
     """Labels of either form as probabilities of classes.
 
     Args:
@@ -119,10 +130,10 @@ def one_hot_labels(y_true, y_pred):
 
 
 def _balanced_weights(labels):
-    """One weight a clip; those of the clips of one label add up to 1."""
+    """Returns one weight per clip; those of the clips of one label add up to 1."""
     count = ops.sum(labels, axis=-1)
     has_none = ops.cast(count <= 0, labels.dtype)
     occurrences = ops.sum(labels, axis=0)
-    shares = labels / ops.where(occurrences > 0, occurrences, 1.0)
-    weights = ops.sum(shares, axis=-1) / ops.where(count > 0, count, 1.0)
+    fractions = labels / ops.where(occurrences > 0, occurrences, 1.0)
+    weights = ops.sum(fractions, axis=-1) / ops.where(count > 0, count, 1.0)
     return weights + has_none / ops.maximum(ops.sum(has_none), 1.0)

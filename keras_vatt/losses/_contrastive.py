@@ -1,4 +1,8 @@
-"""Noise-contrastive losses between clips and their sounds or captions."""
+"""Noise-contrastive losses between video and its audio or captions."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import keras
 from keras import ops
@@ -15,12 +19,14 @@ class ContrastiveLoss(keras.losses.Loss):
     computed in float32 whatever the dtype of the embeddings.
 
     Args:
-        temperature: float. What similarities are divided by. Defaults to
+        temperature: float. Divisor of the similarities. Defaults to
             `0.07`.
         name: str. Name of the loss.
     """
 
-    def __init__(self, temperature=0.07, name=None, **kwargs):
+    def __init__(
+        self, temperature: float = 0.07, name: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(name=name, reduction="mean", dtype="float32", **kwargs)
         if not 0 < temperature < float("inf"):
             raise ValueError(
@@ -29,11 +35,11 @@ class ContrastiveLoss(keras.losses.Loss):
             )
         self.temperature = temperature
 
-    def __call__(self, video, other, mask=None):
-        """Mean loss over the valid clips.
+    def __call__(self, video: Any, other: Any, mask: Any = None) -> Any:
+        """Computes the mean loss over the valid clips.
 
         Args:
-            video: float tensor of shape `(batch, dim)`: one embedding a clip.
+            video: float tensor of shape `(batch, dim)`: one embedding per clip.
             other: float tensor of shape `(batch * candidates, dim)`: the
                 embeddings of the other modality, candidate index fastest;
                 `candidates` is 1 for audio.
@@ -50,8 +56,8 @@ class ContrastiveLoss(keras.losses.Loss):
         """
         return ops.mean(self.per_clip(video, other, mask))
 
-    def per_clip(self, video, other, mask=None):
-        """The loss of each clip, scaled so that its mean is the loss.
+    def per_clip(self, video: Any, other: Any, mask: Any = None) -> Any:
+        """Computes the loss of each clip, scaled so that its mean is the loss.
 
         Args and shapes are those of `__call__`.
 
@@ -90,7 +96,7 @@ class ContrastiveLoss(keras.losses.Loss):
         """
         raise NotImplementedError
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"temperature": self.temperature, "name": self.name}
 
 
@@ -98,13 +104,13 @@ class ContrastiveLoss(keras.losses.Loss):
 class AsymmetricNCE(ContrastiveLoss):
     """NCE (one candidate) or MIL-NCE (several), one pooled denominator.
 
-    For clip i: minus the log of the share that its own candidates have in the
+    For clip i: minus the log of the fraction that its own candidates have in the
     sum, over exponentiated similarities, of video i to all candidates of all
     clips and of all videos to the candidates of clip i. VATT's default for both
     pairs; VATT paper, section 3.3; `AsymmetricNCE` of the original code.
 
     Args:
-        temperature: float. What similarities are divided by. Defaults to
+        temperature: float. Divisor of the similarities. Defaults to
             `0.07`.
         name: str. Defaults to `"asymmetric_nce"`.
 
@@ -112,12 +118,17 @@ class AsymmetricNCE(ContrastiveLoss):
     ```python
     loss = keras_vatt.losses.AsymmetricNCE()
     video = np.random.normal(size=(4, 8))
-    text = np.random.normal(size=(4 * 5, 8))  # 5 candidate captions a clip
+    text = np.random.normal(size=(4 * 5, 8))  # 5 captions per clip
     loss(video, text, mask=np.array([1.0, 1.0, 0.0, 1.0]))
     ```
     """
 
-    def __init__(self, temperature=0.07, name="asymmetric_nce", **kwargs):
+    def __init__(
+        self,
+        temperature: float = 0.07,
+        name: str | None = "asymmetric_nce",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(temperature=temperature, name=name, **kwargs)
 
     def _contrast(self, similarities, positives, masked):
@@ -136,7 +147,7 @@ class SymmetricNCE(ContrastiveLoss):
     original code.
 
     Args:
-        temperature: float. What similarities are divided by. Defaults to
+        temperature: float. Divisor of the similarities. Defaults to
             `0.07`.
         name: str. Defaults to `"symmetric_nce"`.
 
@@ -147,7 +158,12 @@ class SymmetricNCE(ContrastiveLoss):
     ```
     """
 
-    def __init__(self, temperature=0.07, name="symmetric_nce", **kwargs):
+    def __init__(
+        self,
+        temperature: float = 0.07,
+        name: str | None = "symmetric_nce",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(temperature=temperature, name=name, **kwargs)
 
     def _contrast(self, similarities, positives, masked):
@@ -158,12 +174,12 @@ class SymmetricNCE(ContrastiveLoss):
         )
 
 
-def rounded_mask(mask):
+def rounded_mask(mask: Any):
     """Returns the mask with each value rounded to 0 or 1, in float32; NaN becomes 0."""
     return ops.cast(ops.cast(mask, "float32") >= 0.5, "float32")
 
 
-def valid_clips(mask):
+def valid_clips(mask: Any):
     """Returns which clips have a valid candidate.
 
     Args:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_vatt._keras_internals import all_layers
 from keras_vatt.inference._batch_dtypes import check_channels, check_dtype
 from keras_vatt.inference._batch_values import check_values, is_concrete
 from keras_vatt.inference._checked_inputs import ChecksInputs
@@ -344,7 +345,7 @@ class VATTBackbone(
             return
         # Setting the backbone's own flag has no effect on TensorFlow, which skips the
         # setter if the value of an attribute doesn't change.
-        for layer in self._flatten_layers(include_self=False, recursive=False):
+        for layer in all_layers(self, include_self=False, recursive=False):
             layer.trainable = False
 
     def _is_trainable(self, modality):

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import keras
 
+from keras_vatt._keras_internals import all_layers
+
 
 class TrainsLora:
     """Mixin of the backbones that are trained with LoRA."""
@@ -45,7 +47,7 @@ class TrainsLora:
         names = target_layer_names or self.default_lora_layer_names()
         targets = [
             layer
-            for layer in self._flatten_layers(include_self=False)
+            for layer in all_layers(self, include_self=False)
             if layer.name in names and hasattr(layer, "enable_lora")
         ]
         _check(rank, target_layer_names, targets)

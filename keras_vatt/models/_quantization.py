@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 import keras
 
+from keras_vatt._keras_internals import all_layers
+
 
 class QuantizesBackbone:
     """Mixin of the backbones and tasks that can be quantized."""
@@ -53,7 +55,7 @@ class QuantizesBackbone:
         backbone = getattr(self, "backbone", self)
         chosen = {
             id(layer)
-            for layer in backbone._flatten_layers()
+            for layer in all_layers(backbone)
             if isinstance(layer, keras.layers.Dense | keras.layers.Embedding)
             and layer.quantization_mode is None
             and _passes(layer, filters)
@@ -86,7 +88,7 @@ def quantized_dtype(model):
     policy = model.dtype_policy
     quantized = {
         layer.path: layer.dtype_policy
-        for layer in model._flatten_layers(include_self=False)
+        for layer in all_layers(model, include_self=False)
         if layer.quantization_mode is not None
     }
     is_map = isinstance(policy, keras.dtype_policies.DTypePolicyMap)
@@ -100,7 +102,7 @@ def is_quantized(model):
     """Returns whether any layer of a model has int8 weights, a bool."""
     return any(
         getattr(layer, "quantization_mode", None) is not None
-        for layer in model._flatten_layers(include_self=False)
+        for layer in all_layers(model, include_self=False)
     )
 
 

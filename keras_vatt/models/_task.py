@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_vatt._keras_internals import PREPROCESSOR_NAMES, set_untracked
 from keras_vatt.data.decoding._images import is_raw_images, list_of_images
 from keras_vatt.data.decoding._raw_clips import is_raw
 from keras_vatt.data.decoding._short_clips import check_short_clips
@@ -61,10 +62,10 @@ class VATTTask(
     clip_report = None
 
     def __setattr__(self, name, value):
-        if name in ("preprocessor", "_preprocessor"):
+        if name in PREPROCESSOR_NAMES:
             # KerasHub's property and its private attribute. Keras would refuse to track
             # a new layer in a built model, and a preprocessor has no weights.
-            object.__setattr__(self, name, value)
+            set_untracked(self, name, value)
             return
         super().__setattr__(name, value)
 

@@ -6,6 +6,12 @@ import jax
 import keras
 
 from keras_vatt import harmonization
+from keras_vatt._keras_internals import (
+    leave_uninitialized,
+    loss_tracker,
+    set_layout,
+    value_or_none,
+)
 from keras_vatt.data import ClipSpec
 from keras_vatt.models import VATT
 from keras_vatt.training import warmup_cosine
@@ -75,7 +81,7 @@ def make_model(settings, distribution):
         _leave_without_values(model.variables)
         for variable in model.variables:
             # As Keras does once a variable has a value; the optimizer's slots follow.
-            variable._layout = distribution.get_variable_layout(variable)
+            set_layout(variable, distribution.get_variable_layout(variable))
         model.compile(
             optimizer=optimizer,
             harmonizer=harmonizer,
@@ -84,7 +90,7 @@ def make_model(settings, distribution):
             num_micro_batches=settings.num_micro_batches,
         )
         # Keras makes a metric of the loss that the model does without.
-        for group in (*state_variables(model), model._loss_tracker.variables):
+        for group in (*state_variables(model), loss_tracker(model).variables):
             _leave_without_values(group)
     return model
 
@@ -96,9 +102,8 @@ def _leave_without_values(variables):
     is not handed to it would fail.
     """
     for variable in variables:
-        if variable._value is None:
-            variable._initializer = None
-            variable._deferred_initialize = lambda: None
+        if value_or_none(variable) is None:
+            leave_uninitialized(variable)
 
 
 def batch_shapes(model, settings):

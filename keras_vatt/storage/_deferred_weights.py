@@ -4,11 +4,13 @@ import contextlib
 
 import keras
 from keras import ops
-from keras.src.backend.common import global_state
 
+from keras_vatt._keras_internals import (
+    set_initializer,
+    uninitialized_forgotten_after_errors,
+    value_or_none,
+)
 from keras_vatt.storage._finite_weights import check_finite
-
-_UNINITIALIZED = "uninitialized_variables"
 
 
 @contextlib.contextmanager
@@ -37,12 +39,12 @@ def deferred_weights():
     pending, starts = [], []
     shards = keras.distribution.distribution() is not None
     with contextlib.nullcontext() if shards else keras.StatelessScope():
-        with _dropped_after_errors():
+        with uninitialized_forgotten_after_errors():
             yield pending
         for variable, tensor in pending:
             starts.append((variable, _StoredValue(tensor, variable.path)))
-            # Keras calls it at the end of the scope.
-            variable._initializer = starts[-1][1]
+            # Keras calls it when the scope ends.
+            set_initializer(variable, starts[-1][1])
     for variable, start in starts:
         if not start.was_read:
             variable.assign(start(variable.shape, variable.dtype))
@@ -58,22 +60,12 @@ def register_parameters(model):
             an outer context the variables have no values yet and nothing happens: the
             caller that opened it must call this function.
     """
-    has_values = all(variable._value is not None for variable in model.variables)
+    has_values = all(
+        value_or_none(variable) is not None for variable in model.variables
+    )
     if keras.config.backend() == "torch" and has_values:
         for module in model.modules():
             getattr(module, "torch_params", None)
-
-
-@contextlib.contextmanager
-def _dropped_after_errors():
-    """Drops the uninitialized variables after an error, so that none is allocated."""
-    count = len(global_state.get_global_attribute(_UNINITIALIZED) or ())
-    try:
-        yield
-    except BaseException:
-        waiting = global_state.get_global_attribute(_UNINITIALIZED) or []
-        global_state.set_global_attribute(_UNINITIALIZED, waiting[:count])
-        raise
 
 
 class _StoredValue:

@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 
+from keras_vatt._keras_internals import all_layers, own_kernel
 from keras_vatt.storage._preset_files import PresetError
 from keras_vatt.storage._tensor_names import named_variables
 
@@ -20,11 +21,11 @@ class MergedKernel:
 
     @property
     def shape(self):
-        return self.layer._kernel.shape
+        return own_kernel(self.layer).shape
 
     @property
     def dtype(self):
-        return self.layer._kernel.dtype
+        return own_kernel(self.layer).dtype
 
     @property
     def value(self):
@@ -32,7 +33,7 @@ class MergedKernel:
         layer = self.layer
         scale = layer.lora_alpha / layer.lora_rank
         change = keras.ops.matmul(layer.lora_kernel_a.value, layer.lora_kernel_b.value)
-        kernel = keras.ops.cast(layer._kernel.value, change.dtype) + scale * change
+        kernel = keras.ops.cast(own_kernel(layer).value, change.dtype) + scale * change
         return keras.ops.cast(kernel, self.dtype)
 
 
@@ -54,7 +55,7 @@ def tensors_to_save(model):
     """
     tensors = named_variables(model)
     names = {id(variable): name for name, variable in tensors.items()}
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         if not getattr(layer, "lora_enabled", False):
             continue
         if layer.quantization_mode is not None:
@@ -64,7 +65,7 @@ def tensors_to_save(model):
                 "`backbone.save_lora_weights(path)` and load them into the quantized "
                 "preset, or train LoRA before you quantize the model."
             )
-        tensors[names[id(layer._kernel)]] = MergedKernel(layer)
+        tensors[names[id(own_kernel(layer))]] = MergedKernel(layer)
         del tensors[names[id(layer.lora_kernel_a)]]
         del tensors[names[id(layer.lora_kernel_b)]]
     return tensors

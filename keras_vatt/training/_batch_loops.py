@@ -1,7 +1,13 @@
 """The loops of a `HarmonizedModel`: Keras', for data without targets."""
 
-import math
+from __future__ import annotations
 
+import math
+from typing import Any
+
+import keras
+
+from keras_vatt._keras_internals import CACHED_EVALUATION
 from keras_vatt.training._batch_checks import (
     check_batch_sizes,
     refuse_targets,
@@ -17,7 +23,14 @@ class BatchLoops(KeepsWeights):
     before they begin, and name the numbers that they return.
     """
 
-    def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
         """Trains the model.
 
         Args:
@@ -28,7 +41,7 @@ class BatchLoops(KeepsWeights):
                 the last one included, must be a multiple of `num_groups` and
                 `num_micro_batches` of `compile`. Defaults to `None`, 32.
             epochs: int. Defaults to `1`.
-            **kwargs: the other arguments of `keras.Model.fit`, but for
+            **kwargs: the other arguments of `keras.Model.fit`, except
                 `sample_weight` and `class_weight`.
 
         Returns:
@@ -50,8 +63,10 @@ class BatchLoops(KeepsWeights):
         check_batch_sizes(first, batch_size, self._parts_of_a_batch())
         return super().fit(x=x, batch_size=batch_size, epochs=epochs, **kwargs)
 
-    def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
-        """Losses of a dataset, without training.
+    def evaluate(
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any
+    ) -> list[float] | dict[str, float]:
+        """Computes the losses of a dataset.
 
         Args:
             x: see `fit`.
@@ -68,15 +83,20 @@ class BatchLoops(KeepsWeights):
         """
         refuse_targets(y, **_selected(kwargs, "sample_weight"))
         self._check_compiled()
-        if not kwargs.get("_use_cached_eval_dataset"):  # Else `fit` has warned.
+        if not kwargs.get(CACHED_EVALUATION):  # Else `fit` has warned.
             warn_of_nonfinite(x)
         return_dict = kwargs.pop("return_dict", False)
         logs = super().evaluate(x=x, batch_size=batch_size, return_dict=True, **kwargs)
         return logs if return_dict else self._in_order(logs)
 
     def train_on_batch(
-        self, x, y=None, sample_weight=None, class_weight=None, return_dict=False
-    ):
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> list[float] | dict[str, float]:
         """Trains on one batch.
 
         Args:
@@ -98,8 +118,14 @@ class BatchLoops(KeepsWeights):
         logs = super().train_on_batch(x, return_dict=True)
         return logs if return_dict else self._in_order(logs)
 
-    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
-        """Losses of one batch, without training.
+    def test_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        return_dict: bool = False,
+    ) -> list[float] | dict[str, float]:
+        """Computes the losses of one batch.
 
         Args:
             x: dict of arrays, the batch.
@@ -119,7 +145,7 @@ class BatchLoops(KeepsWeights):
         return logs if return_dict else self._in_order(logs)
 
     @property
-    def metrics_names(self):
+    def metrics_names(self) -> list[str]:
         """Names of the numbers that `train_on_batch` returns, a list of strings.
 
         The first of them, `"loss"` and the loss of each pair, are those that `evaluate`
@@ -156,7 +182,7 @@ class BatchLoops(KeepsWeights):
         }
 
 
-def variable_ids(model):
+def variable_ids(model: keras.Model):
     """Identities of the trainable variables of a model, a list of ints."""
     return [id(variable) for variable in model.trainable_variables]
 

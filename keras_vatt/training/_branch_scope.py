@@ -1,12 +1,12 @@
-"""Running a part of a model without changing any of its variables."""
+"""Runs a part of a model without changing any of its variables."""
 
 import keras
 
 
 class BranchScope(keras.StatelessScope):
-    """A `keras.StatelessScope` inside another one, which knows what was read.
+    """A nested `keras.StatelessScope` that records which variables were read.
 
-    A variable that has no value in this scope has that of the scope around it.
+    A variable without a value in this scope has its value of the enclosing scope.
 
     Args:
         mapping: list of pairs of a variable and its value.
@@ -31,16 +31,16 @@ class BranchScope(keras.StatelessScope):
 
     @property
     def updates(self):
-        """List of pairs of a variable and the value it was to be assigned."""
+        """List of pairs of an assigned variable and its new value."""
         return list(self._updates.values())
 
     def was_read(self, variables):
-        """List of bools, which of the variables were read."""
+        """Returns a list of bools, whether each of the variables was read."""
         return [id(variable) in self._read for variable in variables]
 
 
 def merged_updates(*updates):
-    """Pairs of variables and values, the last value of each variable."""
+    """Merges lists of pairs of a variable and a value; the last value wins."""
     merged = {}
     for variable, value in sum(updates, start=[]):
         merged[id(variable)] = (variable, value)

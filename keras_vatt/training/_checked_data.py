@@ -1,9 +1,8 @@
 """Datasets whose batches are checked on the host, on any backend."""
 
 import keras
-from keras.src.trainers.data_adapters import get_data_adapter
-from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 
+from keras_vatt._keras_internals import DataAdapter, get_data_adapter
 from keras_vatt.training._own_errors import OwnErrors
 
 
@@ -24,15 +23,14 @@ def is_dataset(data):
 class CheckedData(OwnErrors, DataAdapter):
     """A dataset, in any form that Keras takes, with a check of each batch.
 
-    What the check raises leaves the loop of Keras as it was raised, not as a data
-    pipeline wraps it.
+    Errors of the check are raised unchanged, not wrapped by a data pipeline.
 
     Args:
         dataset: a `tf.data.Dataset`, `keras.utils.PyDataset`, PyTorch `DataLoader`,
             Grain dataset or generator.
         check: function of a batch as the dataset gives it, that raises an error.
-        check_spec: the same of the `tf.TypeSpec`s of a batch, which TensorFlow's
-            programs are compiled for before the first batch comes.
+        check_spec: the same for the `tf.TypeSpec`s of a batch, for which TensorFlow
+            compiles its program before the first batch.
         **options: `shuffle` and `class_weight`, see `keras.Model.fit`.
 
     Example:

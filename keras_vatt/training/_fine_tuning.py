@@ -1,11 +1,16 @@
 """The optimizer of VATT's fine-tuning: momentum, and clipping of the backbone."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_vatt._keras_internals import built_variables
 from keras_vatt.training._schedules import warmup_cosine
 
-_WARMUP_SHARE = 0.025  # 2,500 of 100,000 steps.
+_WARMUP_FRACTION = 0.025  # 2,500 of 100,000 steps.
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
@@ -17,11 +22,11 @@ class FineTuningSGD(keras.optimizers.SGD):
     start from random ones, learns from its gradients as they are. Follows the
     fine-tuning of the original VATT code.
 
-    What belongs to the head is told by the layer that owns a variable, the last but
-    one part of the variable's `path`.
+    A variable belongs to the head if the layer that owns it, the last but one part of
+    the variable's `path`, is named `head_name`.
 
     With loss scaling, of a `keras.optimizers.LossScaleOptimizer` around it or by
-    `loss_scale_factor`, it is the true gradients that are clipped. On the replicas of a
+    `loss_scale_factor`, the unscaled gradients are clipped. On the replicas of a
     TensorFlow strategy each clips its own before they are summed, as with Keras'
     `global_clipnorm`.
 
@@ -49,13 +54,13 @@ class FineTuningSGD(keras.optimizers.SGD):
 
     def __init__(
         self,
-        learning_rate=5e-3,
-        momentum=0.9,
-        backbone_clipnorm=0.75,
-        head_name="classifier",
-        name="fine_tuning_sgd",
-        **kwargs,
-    ):
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 5e-3,
+        momentum: float = 0.9,
+        backbone_clipnorm: float | None = 0.75,
+        head_name: str = "classifier",
+        name: str = "fine_tuning_sgd",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(learning_rate, momentum, name=name, **kwargs)
         if backbone_clipnorm is not None and not backbone_clipnorm > 0:
             raise ValueError(
@@ -63,12 +68,14 @@ class FineTuningSGD(keras.optimizers.SGD):
                 f"Received: backbone_clipnorm={backbone_clipnorm}"
             )
         if backbone_clipnorm is not None:
-            _refuse_what_does_not_go_with_clipping(self)
+            _refuse_other_clipping(self)
         self.backbone_clipnorm = backbone_clipnorm
         self.head_name = head_name
 
-    def apply(self, grads, trainable_variables=None):
-        """Update variables.
+    def apply(
+        self, grads: list[Any], trainable_variables: list[Any] | None = None
+    ) -> None:
+        """Updates the variables.
 
         Args:
             grads: list of gradients; `None` for a variable without one.
@@ -78,14 +85,14 @@ class FineTuningSGD(keras.optimizers.SGD):
         if self.backbone_clipnorm is not None:
             variables = trainable_variables
             if variables is None:
-                variables = self._trainable_variables
+                variables = built_variables(self)
             else:
                 variables = trainable_variables = list(variables)
             grads = self._clipped(list(grads), variables)
         super().apply(grads, trainable_variables)
 
     def _clipped(self, grads, variables):
-        # Where they don't match one to one, Keras says so.
+        # Keras raises an error if their numbers differ.
         chosen = [
             index
             for index, (grad, variable) in enumerate(
@@ -104,7 +111,7 @@ class FineTuningSGD(keras.optimizers.SGD):
     def _is_of_head(self, variable):
         return variable.path.split("/")[-2:-1] == [self.head_name]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.update(
             {
@@ -116,18 +123,18 @@ class FineTuningSGD(keras.optimizers.SGD):
 
 
 def fine_tuning_optimizer(
-    peak=5e-3,
-    warmup_steps=None,
-    total_steps=100_000,
-    momentum=0.9,
-    backbone_clipnorm=0.75,
-    **kwargs,
-):
-    """VATT's fine-tuning recipe: `FineTuningSGD` with its learning rates.
+    peak: float = 5e-3,
+    warmup_steps: int | None = None,
+    total_steps: int = 100_000,
+    momentum: float = 0.9,
+    backbone_clipnorm: float | None = 0.75,
+    **kwargs: Any,
+) -> FineTuningSGD:
+    """Returns `FineTuningSGD` with the learning rates of VATT's fine-tuning.
 
     The learning rate rises from 0 to `peak` over the warm-up and falls along half a
     cosine to 0 at `total_steps`. With all defaults this is the schedule of VATT's
-    fine-tuned models; give `total_steps` for a shorter one of the same form.
+    fine-tuned models; pass `total_steps` for a shorter one of the same shape.
 
     Args:
         peak: float. The highest learning rate. Defaults to `5e-3`.
@@ -141,11 +148,11 @@ def fine_tuning_optimizer(
         A `FineTuningSGD`.
 
     Raises:
-        ValueError: if the warm-up is not shorter than the whole.
+        ValueError: if the warm-up is not shorter than the schedule.
 
     Example:
     ```python
-    steps_per_epoch = len(sounds) // 32
+    steps_per_epoch = len(clips) // 32
     classifier.compile(
         optimizer=fine_tuning_optimizer(total_steps=10 * steps_per_epoch),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
@@ -153,12 +160,12 @@ def fine_tuning_optimizer(
     ```
     """
     if warmup_steps is None:
-        warmup_steps = round(_WARMUP_SHARE * total_steps)
+        warmup_steps = round(_WARMUP_FRACTION * total_steps)
     schedule = warmup_cosine(peak, 0.0, warmup_steps, total_steps)
     return FineTuningSGD(schedule, momentum, backbone_clipnorm, **kwargs)
 
 
-def _refuse_what_does_not_go_with_clipping(optimizer):
+def _refuse_other_clipping(optimizer):
     given = {
         name: getattr(optimizer, name)
         for name in (
@@ -172,8 +179,8 @@ def _refuse_what_does_not_go_with_clipping(optimizer):
     if given:
         raise ValueError(
             "`FineTuningSGD` clips the gradients of each step by `backbone_clipnorm`, "
-            "which does not go with other clipping or with accumulating gradients. "
-            f"Leave one out, or set `backbone_clipnorm=None`. Received: {given}"
+            "which can't be combined with other clipping or accumulated gradients. "
+            f"Remove one, or set `backbone_clipnorm=None`. Received: {given}"
         )
 
 

@@ -5,6 +5,8 @@ and leaves them trainable. Then a loaded model would train what was frozen, and 
 would drop the optimizer's state, which is that of other weights.
 """
 
+from keras_vatt._keras_internals import all_layers
+
 
 def frozen_layers(model):
     """Returns the numbers of the frozen layers of a model, in the order of its layers.
@@ -46,4 +48,4 @@ def freeze_layers(model, numbers):
 
 
 def _layers(model):
-    return list(model._flatten_layers(include_self=False))
+    return all_layers(model, include_self=False)

@@ -1,4 +1,31 @@
-"""From a batch to the one gradient that the optimizer is given."""
+"""The harmonized training step: one gradient for the optimizer from one batch.
+
+On one replica, with one group and no micro-batches, the step is this function:
+
+```python
+def reference_step(backend, model, batch):
+    losses, outputs, vjps, gradients = model.branch_losses(), {}, {}, []
+    for name, branch in model.branches().items():
+        outputs[name], vjps[name], _ = backend.pullback(
+            model, lambda _: branch(batch), {}, [], num_uses=len(losses)
+        )
+    for loss in losses:
+        def weighted(own_outputs):
+            return loss.weight * ops.mean(loss.per_sample(own_outputs, batch))
+        own_outputs = {name: outputs[name] for name in loss.branches}
+        _, cotangents = backend.value_and_cotangents(weighted, own_outputs)
+        gradients.append(_sum_gradients(
+            *(vjps[name]([cotangents[name]])[0][0] for name in loss.branches)
+        ))
+    gram = harmonization.gradient_gram(gradients)
+    weights, apply = model.harmonizer(gram, model.num_steps.value)
+    return harmonization.combine_gradients(gradients, weights), apply
+```
+
+`HarmonizedStep` computes the same in two stages per branch, `encode` on each replica's
+own samples (in micro-batches, if asked) and `embed` on the features of all replicas,
+for each group of samples, on shards of the gradients, with the loss scale.
+"""
 
 import functools
 
@@ -8,13 +35,14 @@ from keras_vatt import harmonization
 from keras_vatt.layers._batch_slice import batch_slice
 from keras_vatt.training._branch_scope import merged_updates
 from keras_vatt.training._micro_batches import pullback_in_micro_batches
+from keras_vatt.training._step_result import GroupStep, StepResult
 
 
 class HarmonizedStep:
     """The gradients of one training step, on one replica.
 
     Args:
-        backend: module of the backend, such as `keras_vatt.training.backends.jax`.
+        backend: module of `keras_vatt.training.backends`, see `protocol.Backend`.
         model: the `HarmonizedModel`.
         replicas: `OneReplica` or another kind.
         batch: dict of tensors, this replica's slice of the batch.
@@ -33,25 +61,23 @@ class HarmonizedStep:
         """Computes the step; changes no variable.
 
         Returns:
-            Dict: `"gradients"`, a list with one for each trainable variable;
-            `"updates"`, pairs of other variables and their new values; and what
-            `keras_vatt.training.StepMetrics` counts.
+            `StepResult`.
         """
         updates = self._run_forward()
         harmonized = self.model.harmonizer is not None
         step = self._grouped_step() if harmonized else self._plain_step()
         num_samples = self.replicas.count_samples(self.batch)
         num_valid = count_valid(self.losses, self.loss_inputs, num_samples)
-        return step | {"updates": updates, "num_valid": num_valid}
+        return step._replace(updates=updates, num_valid=num_valid)
 
     def _run_forward(self):
-        self.outputs, self.walk_embed, self.walk_encode = {}, {}, {}
+        self.outputs, self.vjp_of_embed, self.vjp_of_encode = {}, {}, {}
         updates = []
         for name, branch in self.model.used_branches(self.losses).items():
-            features, self.walk_encode[name], encode_updates = self._encode(
+            features, self.vjp_of_encode[name], encode_updates = self._encode(
                 branch, updates
             )
-            outputs, self.walk_embed[name], embed_updates = self.backend.pullback(
+            outputs, self.vjp_of_embed[name], embed_updates = self.backend.pullback(
                 self.model,
                 functools.partial(branch.embed, training=True),
                 self.replicas.gather_rows(features),
@@ -93,7 +119,7 @@ class HarmonizedStep:
 
     @property
     def _num_encode_uses(self):
-        """How many times each encoder is walked backward."""
+        """Number of calls of the VJP of each encoder."""
         if self.model.group_by == "anchors":
             return self.model.num_groups
         return max(self.model.num_groups // self.replicas.num_replicas, 1)
@@ -109,19 +135,19 @@ class HarmonizedStep:
         for name in self.outputs:
             own = [cotangent[name] for cotangent in cotangents if name in cotangent]
             total = tree.map_structure(lambda *leaves: sum(leaves), *own)
-            ((embed_gradients, of_features),) = self.walk_embed[name]([total])
+            ((embed_gradients, of_features),) = self.vjp_of_embed[name]([total])
             of_rows = self.replicas.own_rows(of_features)
-            ((encode_gradients, _),) = self.walk_encode[name]([of_rows])
+            ((encode_gradients, _),) = self.vjp_of_encode[name]([of_rows])
             shared = _scaled(embed_gradients, 1 / self.replicas.num_replicas)
             gradients = _sum_gradients(gradients, shared, encode_gradients)
         gradients = self.replicas.sum_gradients(gradients)
         gram = harmonization.gradient_gram([gradients])
-        return {
-            "gradients": self._without_none(gradients),
-            "losses": values,
-            "nonfinite": _is_nonfinite(gram),
-            "applied": ops.ones(()),
-        }
+        return StepResult(
+            gradients=self._without_none(gradients),
+            losses=values,
+            nonfinite=_is_nonfinite(gram),
+            applied=ops.ones(()),
+        )
 
     def _grouped_step(self):
         model, replicas = self.model, self.replicas
@@ -133,70 +159,62 @@ class HarmonizedStep:
             step = group_step(0)
         else:
             step = self._sum_of_groups(group_step, num_own)
-        # Shares are summed while they are shares.
-        averaged = (
-            "nonfinite",
-            "applied",
-            "comparable",
-            "cosine",
-            "conflict",
-            "norms",
+        losses = step.losses
+        # The groups are summed before the all-gather: shards are smaller.
+        step = replicas.sum_over_groups(step._replace(losses=None))
+        gradients = self._without_none(replicas.join_shards(step.gradients))
+        mean = GroupStep(gradients, losses, *(x / model.num_groups for x in step[2:]))
+        return StepResult(
+            gradients, losses, mean.nonfinite, mean.applied, harmonized=mean
         )
-        summed = {name: step[name] for name in ("gradients", *averaged)}
-        step |= replicas.sum_over_groups(summed)
-        gradients = self._without_none(replicas.join_shares(step["gradients"]))
-        return step | {
-            "gradients": gradients,
-            **{name: step[name] / model.num_groups for name in averaged},
-        }
 
     def _sum_of_groups(self, group_step, count):
         zero, zeros = ops.zeros(()), ops.zeros((len(self.losses),))
-        zero_shares = self.replicas.zero_shares(self.model.trainable_variables)
+        zero_shards = self.replicas.zero_shards(self.model.trainable_variables)
 
         def filled_step(index):
             step = group_step(index)
-            return step | {"gradients": _filled(step["gradients"], zero_shares)}
+            return step._replace(gradients=_filled(step.gradients, zero_shards))
 
         return self.replicas.add_up(
             filled_step,
             count,
-            {
-                "gradients": zero_shares,
-                "losses": zeros,
-                "nonfinite": zero,
-                "applied": zero,
-                "comparable": zero,
-                "cosine": zero,
-                "conflict": zero,
-                "norms": zeros,
-            },
+            GroupStep(
+                gradients=zero_shards,
+                losses=zeros,
+                nonfinite=zero,
+                applied=zero,
+                comparable=zero,
+                cosine=zero,
+                conflict=zero,
+                norms=zeros,
+            ),
         )
 
     def _group_step_by_anchors(self, group):
-        """The whole batch's gradient of a group's terms of the losses."""
+        """Harmonizes the gradients of one group's terms, through all samples."""
         values, cotangents = self._differentiate(group)
-        gradients, of_features = self._walk(self.walk_embed, cotangents)
+        gradients, of_features = self._pull_back(self.vjp_of_embed, cotangents)
         of_rows = self.replicas.own_rows(of_features)
-        return {"losses": values} | self._harmonize(gradients, of_rows)
+        return self._harmonize(values, gradients, of_rows)
 
     def _group_step_by_samples(self):
-        """Function from a group of this replica to the gradient through its samples."""
+        """Returns a function from a group's index to its `GroupStep`."""
         values, cotangents = self._differentiate()
-        _, of_features = self._walk(self.walk_embed, cotangents)
+        _, of_features = self._pull_back(self.vjp_of_embed, cotangents)
         of_rows = self.replicas.own_rows(of_features)
         num_own = self._num_encode_uses
 
         def group_step(index):
             group = self._first_own_group() + index
             _, cotangents = self._differentiate(group)
-            gradients, _ = self._walk(self.walk_embed, cotangents)
+            gradients, _ = self._pull_back(self.vjp_of_embed, cotangents)
             of_group = of_rows
             if num_own > 1:
                 of_group = tree.map_structure(
                     lambda rows: _only_group(rows, index, num_own), of_rows
                 )
-            return {"losses": values / num_own} | self._harmonize(gradients, of_group)
+            return self._harmonize(values / num_own, gradients, of_group)
 
         return group_step
 
@@ -206,10 +224,10 @@ class HarmonizedStep:
         return self.replicas.index * self.model.num_groups // self.replicas.num_replicas
 
     def _differentiate(self, group=None):
-        """Values of the losses and, for each, the cotangents of its branches.
+        """Computes the losses and, for each, the cotangents of its branches.
 
-        Cotangents are those of the losses as weighted in the total, times the
-        optimizer's loss scale. With `group` only that group's terms count.
+        The cotangents are those of the weighted loss times the optimizer's loss
+        scale. With `group`, only the terms of that group's samples count.
         """
         num_groups = self.model.num_groups
         values, cotangents = [], []
@@ -229,61 +247,62 @@ class HarmonizedStep:
             cotangents.append(cotangent)
         return ops.stack(values), cotangents
 
-    def _walk(self, walks, cotangents):
-        """Walks branches backward, each for the losses that it lies under.
+    def _pull_back(self, vjps, cotangents):
+        """Runs the backward pass of each branch for the losses that depend on it.
 
         Args:
-            walks: dict from branch to its `pull_back`.
-            cotangents: list with one dict from branch to cotangents for each loss.
+            vjps: dict from branch to its VJP.
+            cotangents: list with one dict from branch to cotangents per loss.
 
         Returns:
-            Gradients of each loss, and a list like `cotangents` of those of what went
-            into the branches.
+            Tuple of the gradients of each loss and a list like `cotangents` of the
+            gradients of the branches' inputs.
         """
         gradients = [None] * len(self.losses)
         of_inputs = [{} for _ in self.losses]
-        for name, walk in walks.items():
+        for name, vjp in vjps.items():
             users = [k for k, loss in enumerate(self.losses) if name in loss.branches]
-            pulled = walk([cotangents[k][name] for k in users])
+            pulled = vjp([cotangents[k][name] for k in users])
             for k, (gradient, inputs) in zip(users, pulled, strict=True):
                 gradients[k] = _sum_gradients(gradients[k], gradient)
                 of_inputs[k][name] = inputs
         return gradients, of_inputs
 
-    def _harmonize(self, embed_gradients, of_rows):
-        """One group's gradients, harmonized: its share of the sum, and what it was."""
+    def _harmonize(self, losses, embed_gradients, of_rows):
+        """Returns the `GroupStep` of one group, with this replica's shards."""
         replicas = self.replicas
-        # All replicas of a group have the same gradients of what sees the whole batch.
+        # All replicas of a group compute the same gradients of `embed`.
         part = 1 / replicas.replicas_in_group
-        encode_gradients, _ = self._walk(self.walk_encode, of_rows)
-        shares = [
-            replicas.sum_into_shares(_sum_gradients(_scaled(embed, part), encode))
+        encode_gradients, _ = self._pull_back(self.vjp_of_encode, of_rows)
+        shards = [
+            replicas.sum_into_shards(_sum_gradients(_scaled(embed, part), encode))
             for embed, encode in zip(embed_gradients, encode_gradients, strict=True)
         ]
-        gram = replicas.sum_over_shares(harmonization.gradient_gram(shares))
+        gram = replicas.sum_over_shards(harmonization.gradient_gram(shards))
         gram = gram / self.loss_scale**2
         weights, apply = self.model.harmonizer(gram, self.model.num_steps.value)
         applied = ops.cast(apply, "float32")
         cosine = harmonization.smallest_cosine(gram)
         norms = harmonization.gradient_norms(gram)
         num_gradients = ops.sum(ops.cast(norms > 0, "int32"))
-        return {
-            "gradients": harmonization.combine_gradients(shares, weights * applied),
-            "nonfinite": _is_nonfinite(gram),
-            "applied": applied,
-            "comparable": ops.cast(num_gradients > 1, "float32"),
-            "cosine": cosine,
-            "conflict": ops.cast(cosine < 0, "float32"),
-            "norms": norms,
-        }
+        return GroupStep(
+            gradients=harmonization.combine_gradients(shards, weights * applied),
+            losses=losses,
+            nonfinite=_is_nonfinite(gram),
+            applied=applied,
+            comparable=ops.cast(num_gradients > 1, "float32"),
+            cosine=cosine,
+            conflict=ops.cast(cosine < 0, "float32"),
+            norms=norms,
+        )
 
     def _without_none(self, gradients):
-        """A variable that no loss reaches has gradient zero on every backend."""
+        """Replaces `None` by zeros: a variable that no loss depends on."""
         return _filled(gradients, self.model.trainable_variables, _zeros)
 
 
 def count_valid(losses, loss_inputs, num_samples):
-    """The number of samples of a batch that have each loss.
+    """Counts the samples of a batch that have each loss.
 
     Args:
         losses: list of `BranchLoss`.
@@ -299,7 +318,7 @@ def count_valid(losses, loss_inputs, num_samples):
 
 
 def _sum_gradients(*gradients):
-    """Sum of lists of gradients, `None` in place of a list or of a gradient of it."""
+    """Sums lists of gradients; a list, or a gradient in it, may be `None`."""
     given = [gradient for gradient in gradients if gradient is not None]
     return [_sum_of_given(leaves) for leaves in zip(*given, strict=True)]
 
@@ -332,15 +351,15 @@ def _is_nonfinite(gram):
 
 
 def _only_group(rows, group, num_groups):
-    """The rows of a group of consecutive samples, zeros in place of the others."""
+    """Replaces the rows of all samples outside of a group by zeros."""
     static_size = rows.shape[0]
     if static_size is not None and static_size % num_groups:
         raise ValueError(
             "The batch size must be a multiple of `num_groups`. Received: "
             f"batch size {static_size}, num_groups={num_groups}"
         )
-    # In a graph of TensorFlow, which may not know the size before it runs, this
-    # refuses other sizes.
+    # In a TensorFlow graph the size may be unknown until it runs: there, this
+    # `reshape` refuses other sizes.
     row_shape = ops.shape(rows)[1:]
     grouped = ops.reshape(rows, (num_groups, -1, *row_shape))
     is_own = ops.cast(ops.equal(ops.arange(num_groups), group), rows.dtype)

@@ -4,6 +4,8 @@ import contextlib
 
 import keras
 
+from keras_vatt._keras_internals import value_or_none
+
 
 @contextlib.contextmanager
 def kept_weights(model):
@@ -31,7 +33,7 @@ def kept_weights(model):
     except BaseException:
         model.jax_state_sync()
         for variable, value in zip(variables, values, strict=True):
-            if variable._value is None:
+            if value_or_none(variable) is None:
                 variable.assign(value)
         raise
 

@@ -1,7 +1,13 @@
 """Metrics of a harmonized training run."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
+
+from keras_vatt.training._step_result import StepResult
 
 
 class NamedMeans(keras.metrics.Metric):
@@ -20,13 +26,15 @@ class NamedMeans(keras.metrics.Metric):
     ```
     """
 
-    def __init__(self, names, name="named_means", **kwargs):
+    def __init__(
+        self, names: list[str], name: str = "named_means", **kwargs: Any
+    ) -> None:
         super().__init__(name=name, dtype="float32", **kwargs)
         self.names = list(names)
         self.totals = self._vector("totals")
         self.weights = self._vector("weights")
 
-    def update_state(self, values, sample_weight=None):
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Counts one value of each scalar.
 
         Args:
@@ -42,12 +50,12 @@ class NamedMeans(keras.metrics.Metric):
         self.totals.assign(self.totals + values * weights)
         self.weights.assign(self.weights + weights)
 
-    def result(self):
+    def result(self) -> Any:
         """Dict from name to mean; NaN for the mean of nothing."""
         means = self.totals / self.weights
         return {name: means[index] for index, name in enumerate(self.names)}
 
-    def weighted_sum(self, factors):
+    def weighted_sum(self, factors: dict[str, float]) -> Any:
         """Weighted sum of the means that have a value; NaN if none of them has.
 
         Args:
@@ -105,7 +113,12 @@ class StepMetrics(NamedMeans):
         harmonized: bool. Whether there is a harmonizer.
     """
 
-    def __init__(self, loss_weights, harmonized, name="step_metrics"):
+    def __init__(
+        self,
+        loss_weights: dict[str, float],
+        harmonized: bool,
+        name: str = "step_metrics",
+    ) -> None:
         names = [*loss_weights, "nonfinite_rate"]
         if harmonized:
             norms = [f"{n.removesuffix('_loss')}_gradient_norm" for n in loss_weights]
@@ -114,30 +127,28 @@ class StepMetrics(NamedMeans):
         self.loss_weights = dict(loss_weights)
         self.harmonized = harmonized
 
-    def update_step(self, step):
+    def update_step(self, step: StepResult) -> None:
         """Counts one training step.
 
         Args:
-            step: dict with the results of the step: `losses` and `num_valid` (one
-                value for each loss), `nonfinite` and, with a harmonizer, `applied` and
-                `comparable` (fractions of the groups), `cosine`, `conflict` and `norms`
-                (one value for each loss).
+            step: `keras_vatt.training._step_result.StepResult`.
         """
-        finite = ops.cast(step["nonfinite"] == 0, "float32")
-        num_valid = step["num_valid"]
-        values = [step["losses"], [1 - finite]]
+        finite = ops.cast(step.nonfinite == 0, "float32")
+        num_valid = step.num_valid
+        values = [step.losses, [1 - finite]]
         weights = [finite * num_valid, [1.0]]
         if self.harmonized:
-            comparable = step["comparable"]
+            harmonized = step.harmonized
+            comparable = harmonized.comparable
             # The mean over all groups, in which those without a cosine count as 0.
-            cosine = step["cosine"] / ops.where(comparable > 0, comparable, 1.0)
-            values += [[1 - step["applied"] * finite, step["conflict"], cosine]]
-            values += [step["norms"]]
+            cosine = harmonized.cosine / ops.where(comparable > 0, comparable, 1.0)
+            values += [[1 - step.applied * finite, harmonized.conflict, cosine]]
+            values += [harmonized.norms]
             weights += [[1.0, finite, finite * comparable]]
             weights += [finite * ops.cast(num_valid > 0, "float32")]
         self.update_state(_joined(values), sample_weight=_joined(weights))
 
-    def result(self):
+    def result(self) -> Any:
         """Dict from name to mean, `"loss"` first; NaN for the mean of nothing."""
         return {"loss": self.weighted_sum(self.loss_weights), **super().result()}
 
@@ -152,7 +163,7 @@ class StepCounter(keras.metrics.Metric):
         num_steps: int32 `keras.Variable`.
     """
 
-    def __init__(self, name="step_counter", **kwargs):
+    def __init__(self, name: str = "step_counter", **kwargs: Any) -> None:
         super().__init__(name=name, dtype="float32", **kwargs)
         self.num_steps = self.add_variable(
             shape=(),
@@ -162,18 +173,18 @@ class StepCounter(keras.metrics.Metric):
             name="num_steps",
         )
 
-    def update_step(self, step):
+    def update_step(self, step: StepResult) -> None:
         """Counts one training step; see `StepMetrics.update_step`."""
         # Always one, but known only from the data: where TensorFlow finds that there
         # are no more, it may have run all that doesn't depend on them.
-        one = ops.cast(step["nonfinite"] >= 0, "int32")
+        one = ops.cast(step.nonfinite >= 0, "int32")
         self.num_steps.assign(self.num_steps + one)
 
-    def result(self):
+    def result(self) -> Any:
         """The number of steps, an int32 scalar."""
         return ops.convert_to_tensor(self.num_steps)
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         """Changes nothing."""
 
 

@@ -1,9 +1,9 @@
-"""Batches that don't fit into memory at once, with the gradient of the whole batch.
+"""Gradients of the whole batch, computed in micro-batches to save memory.
 
-A contrastive loss needs the features of all samples, but not at the same time all that
-a backward pass needs of them. So the features are computed micro-batch by micro-batch
-and kept; the losses' gradient with respect to them is taken; then each micro-batch runs
-forward once more, and backward from its own features' gradient. (GradCache: Gao et
+A contrastive loss needs the features of all samples, but not all of their activations
+at the same time. The features are computed one micro-batch at a time and kept; the
+losses are differentiated with respect to them; then each micro-batch runs forward once
+more, and backward from the gradient of its own features. (GradCache: Gao et
 al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", 2021.)
 """
 
@@ -13,18 +13,18 @@ from keras import ops, tree
 def pullback_in_micro_batches(
     backend, model, encode, batch, num_micro_batches, updates
 ):
-    """Runs a branch forward in micro-batches; returns its outputs and the way back.
+    """Runs a branch forward in micro-batches; returns its outputs and its VJP.
 
     Args:
-        backend: module of the backend, such as `keras_vatt.training.backends.jax`.
+        backend: module of `keras_vatt.training.backends`, see `protocol.Backend`.
         model: the `HarmonizedModel`.
         encode: function `(micro_batch, index) -> outputs`, nests of tensors.
-        batch: nest of tensors, rows first.
+        batch: nest of tensors, examples first.
         num_micro_batches: int.
-        updates: list of pairs of variables and values that the branch starts from.
+        updates: list of pairs of a variable and the value that the branch starts from.
 
     Returns:
-        Same as `pullback` in `keras_vatt/training/backends/jax.py`.
+        Same as `pullback` of `protocol.Backend`.
     """
     slices = (_split_rows(batch, num_micro_batches), ops.arange(num_micro_batches))
     variables = model.trainable_variables
@@ -38,21 +38,21 @@ def pullback_in_micro_batches(
         return outputs, [value for _, value in scope.updates]
 
     outputs, values = backend.map_slices(run_forward, slices)
-    # Each micro-batch starts from the same seeds and leaves the same ones behind.
+    # Each micro-batch starts from the same seeds and ends with the same new seeds.
     new_updates = [
         (variable, value[0])
         for variable, value in zip(seen["variables"], values, strict=True)
     ]
 
-    def pull_back(cotangents):
+    def vjp(cotangents):
         scanned = (slices, _split_rows(cotangents, num_micro_batches))
 
         def add_gradients(index, totals):
             own_slice, own_cotangents = tree.map_structure(lambda x: x[index], scanned)
-            _, walk_back, _ = backend.pullback(
+            _, vjp_of_slice, _ = backend.pullback(
                 model, lambda _: encode(*own_slice), {}, updates, num_uses=1
             )
-            gradients = [gradient for gradient, _ in walk_back(own_cotangents)]
+            gradients = [gradient for gradient, _ in vjp_of_slice(own_cotangents)]
             return [
                 [total if g is None else total + g for total, g in _pairs(total, gs)]
                 for total, gs in zip(totals, _reached(gradients), strict=True)
@@ -68,11 +68,11 @@ def pullback_in_micro_batches(
         totals = ops.fori_loop(0, num_micro_batches, add_gradients, zeros)
         return [(_spread(total, seen["reached"]), {}) for total in totals]
 
-    return _join_rows(outputs), pull_back, new_updates
+    return _join_rows(outputs), vjp, new_updates
 
 
 def _split_rows(batch, num_micro_batches):
-    """Gives the arrays of a batch a first axis of micro-batches."""
+    """Splits the first axis of each array into micro-batches and their examples."""
 
     def split(tensor):
         num_rows = tensor.shape[0]
@@ -103,6 +103,6 @@ def _selected(values, chosen):
 
 
 def _spread(values, chosen):
-    """Undoes `_selected`, `None` for what was not chosen."""
+    """Inverts `_selected`; values that were not chosen become `None`."""
     values = iter(values)
     return [next(values) if is_chosen else None for is_chosen in chosen]

@@ -1,25 +1,28 @@
 """Mixup of the clips of a batch, and of their labels."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
 class Mixup:
-    """Each clip of a batch plus another one, and their labels likewise.
+    """Mixes each clip of a batch with another one, and their labels likewise.
 
-    With a share `s` of a clip, drawn from `Beta(alpha, alpha)` for each clip, the
-    result is `s * clip + (1 - s) * partner`, and so for labels. Partners are the batch
+    With a fraction `s`, drawn from `Beta(alpha, alpha)` for each clip, the result is
+    `s * clip + (1 - s) * partner`, and the same for labels. Partners are the batch
     in a random order. VATT is fine-tuned on AudioSet with it, by the default `alpha`;
-    `keras.layers.MixUp` takes pictures only. A loss that smooths labels may follow:
-    smoothing what is mixed and mixing what is smoothed are the same.
+    `keras.layers.MixUp` takes images only. A loss with label smoothing gives the
+    same result as smoothing the labels before mixup.
 
     See "mixup: Beyond Empirical Risk Minimization", https://arxiv.org/abs/1710.09412.
 
     Args:
-        alpha: float. How even the shares are: they come near 0 or 1 if it is small,
-            near 1/2 if it is large. Defaults to `5.0`.
+        alpha: float. Concentration of the fractions: near 0 or 1 if it is small, near
+            1/2 if it is large. Defaults to `5.0`.
 
     Raises:
         ValueError: if `alpha` is not positive.
@@ -29,8 +32,8 @@ class Mixup:
     import numpy as np
 
     mixup = keras_vatt.training.Mixup()
-    sounds = np.random.uniform(-1, 1, (4, 9600, 1)).astype("float32")
-    sounds, labels = mixup(sounds, np.eye(4), np.random.default_rng(0))
+    clips = np.random.uniform(-1, 1, (4, 9600, 1)).astype("float32")
+    clips, labels = mixup(clips, np.eye(4), np.random.default_rng(0))
     labels.sum(axis=1)  # all 1
     # classifier.fit(files, labels, mixup=keras_vatt.training.Mixup())
     ```
@@ -42,8 +45,10 @@ class Mixup:
         if not 0 < self.alpha < float("inf"):
             raise ValueError(f"`alpha` must be positive. Received: alpha={self.alpha}")
 
-    def __call__(self, clips, labels, generator):
-        """A mixed batch.
+    def __call__(
+        self, clips: Any, labels: Any, generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mixes a batch.
 
         Args:
             clips: array of shape `(batch, ...)`; uint8 frames become float32 in
@@ -56,26 +61,25 @@ class Mixup:
             `(batch, num_classes)`.
 
         Raises:
-            ValueError: if labels are no rows with a number for each class, or not as
-                many as clips.
+            ValueError: if labels do not have one row per clip and one number per class.
         """
         clips, labels = _floats(clips), np.asarray(labels, np.float32)
         if labels.ndim != 2 or len(clips) != len(labels):
             raise ValueError(
-                "Mixed labels are rows with a number for each class, one for each "
-                f"clip. Received: {len(clips)} clips and labels of shape {labels.shape}"
+                "Mixup needs labels of shape (clips, num_classes). "
+                f"Received: {len(clips)} clips and labels of shape {labels.shape}"
             )
-        share = generator.beta(self.alpha, self.alpha, len(clips))
+        fraction = generator.beta(self.alpha, self.alpha, len(clips))
         partner = generator.permutation(len(clips))
-        return _mixed(clips, share, partner), _mixed(labels, share, partner)
+        return _mixed(clips, fraction, partner), _mixed(labels, fraction, partner)
 
-    def get_config(self):
-        """Return the arguments that make this mixup, as a dict."""
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor as a dict."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_config(cls, config):
-        """Make a mixup from what `get_config` returned."""
+    def from_config(cls, config: dict[str, Any]):
+        """Creates a mixup from the result of `get_config`."""
         return cls(**config)
 
 
@@ -86,6 +90,6 @@ def _floats(clips):
     return clips.astype(np.float32)
 
 
-def _mixed(arrays, share, partner):
-    share = share.astype(np.float32).reshape(-1, *[1] * (arrays.ndim - 1))
-    return share * arrays + (1 - share) * arrays[partner]
+def _mixed(arrays, fraction, partner):
+    fraction = fraction.astype(np.float32).reshape(-1, *[1] * (arrays.ndim - 1))
+    return fraction * arrays + (1 - fraction) * arrays[partner]

@@ -1,16 +1,20 @@
-"""Pictures of a training run, from the logs of its epochs."""
+"""Plots of a training run, from the logs of its epochs."""
+
+from __future__ import annotations
+
+import os
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 
-def plot_losses(history, path):
-    """Draw the losses of a run over its epochs.
+def plot_losses(history: list[dict[str, float]], path: str | os.PathLike) -> None:
+    """Plots the losses of a run over its epochs.
 
     Args:
         history: list of dicts, the logs of each epoch, such as
             `keras_vatt.training.RunCheckpoint.history`.
-        path: str or path of the picture; its suffix says in which format.
+        path: str or path of the image file; its suffix sets the format.
 
     Example:
     ```python
@@ -21,15 +25,15 @@ def plot_losses(history, path):
     _draw(history, path, [("loss", names)])
 
 
-def plot_gradients(history, path):
-    """Draw how the gradients of the losses get on with one another.
+def plot_gradients(history: list[dict[str, float]], path: str | os.PathLike) -> None:
+    """Plots cosine, conflicts and norms of the losses' gradients over the epochs.
 
-    Above, the cosine between them; in the middle, the shares of conflicting, of
-    skipped and of non-finite steps; below, their norms.
+    At the top the cosine between them; in the middle the fractions of conflicting,
+    skipped and non-finite steps; at the bottom their norms.
 
     Args:
         history: list of dicts, see `plot_losses`.
-        path: str or path of the picture; its suffix says in which format.
+        path: str or path of the image file; its suffix sets the format.
 
     Example:
     ```python
@@ -39,7 +43,7 @@ def plot_gradients(history, path):
     names = _names(history)
     panels = [
         ("gradient cosine", [n for n in names if n == "gradient_cosine"]),
-        ("share of steps", [n for n in names if n.endswith("_rate")]),
+        ("fraction of steps", [n for n in names if n.endswith("_rate")]),
         ("gradient norm", [n for n in names if n.endswith("_gradient_norm")]),
     ]
     _draw(history, path, [(label, names) for label, names in panels if names])
@@ -50,7 +54,7 @@ def _names(history):
 
 
 def _draw(history, path, panels):
-    # Not pyplot, whose state and choice of a screen belong to the user.
+    # Not pyplot, whose state and backend belong to the user.
     figure = Figure(figsize=(8, 1 + 3 * len(panels)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(max(len(panels), 1), 1, sharex=True, squeeze=False)[:, 0]

@@ -1,4 +1,4 @@
-"""What a training step exchanges between the replicas of a model."""
+"""The exchange of tensors between the replicas of a model in a training step."""
 
 from keras import ops, tree
 
@@ -6,57 +6,58 @@ from keras import ops, tree
 class OneReplica:
     """A model on one device, which has the whole batch: nothing is exchanged.
 
-    Also says what the other kinds do, one for each way to have several devices.
-    The batch lies on the replicas in consecutive slices. For harmonization the
-    replicas fall into groups of consecutive ones; those of a group compute one
-    gradient together, and each keeps a share of it.
+    Subclasses exchange tensors between several devices by the same interface. Each
+    replica has a slice of the batch; slices are consecutive. For harmonization,
+    consecutive replicas form groups. The replicas of a group compute one gradient
+    together, and each keeps a shard of it.
     """
 
     num_replicas = 1
     replicas_in_group = 1
-    # The number of this replica, an int or a scalar tensor; `None` if alone.
+    # The index of this replica, an int or a scalar tensor; `None` if it is alone.
     index = None
 
     def count_samples(self, batch):
-        """Number of samples of the whole batch, of which `batch` is this slice."""
+        """Returns the number of samples of the whole batch, from this slice of it."""
         entries = [entry for entry in tree.flatten(batch) if entry is not None]
         return ops.shape(entries[0])[0]
 
     def gather_rows(self, tree):
-        """From each replica's rows to those of all, in order."""
+        """All-gathers the examples of all replicas, in order."""
         return tree
 
     def own_rows(self, tree):
-        """From the rows of all replicas to those of this one."""
+        """Returns this replica's slice of the examples of all replicas."""
         return tree
 
     def sum_gradients(self, gradients):
-        """Sum over all replicas of a list of gradients, `None` where there is none."""
+        """Sums gradients over all replicas (all-reduce); `None` stays `None`."""
         return gradients
 
-    def sum_into_shares(self, gradients):
-        """Sum over the replicas of a group, of which each keeps a share."""
+    def sum_into_shards(self, gradients):
+        """Sums gradients over a group; each replica keeps a shard (reduce-scatter)."""
         return gradients
 
-    def sum_over_shares(self, tensor):
-        """Sum of what was computed from the shares of a group."""
+    def sum_over_shards(self, tensor):
+        """Sums a tensor that was computed from shards over the replicas of a group."""
         return tensor
 
     def sum_over_groups(self, tree):
-        """Sum of what each group has, `None` where there is nothing."""
+        """Sums a nest of tensors over the groups; `None` stays `None`."""
         return tree
 
-    def join_shares(self, gradients):
-        """From this replica's shares to whole gradients."""
+    def join_shards(self, gradients):
+        """All-gathers whole gradients from the shards of a group."""
         return gradients
 
     def add_up(self, function, count, zeros):
-        """Sum of a function of an index, from 0 to below `count`.
+        """Sums a function over the indices 0 to `count - 1`.
 
         Args:
-            function: function `index -> nest of tensors`, which may exchange something.
+            function: function `index -> nest of tensors`, which may exchange tensors
+                between replicas.
             count: int.
-            zeros: nest of tensors, the sum of nothing.
+            zeros: nest of zero tensors, the start of the sum.
 
         Returns:
             Nest of tensors.
@@ -68,31 +69,31 @@ class OneReplica:
             zeros,
         )
 
-    def zero_shares(self, variables):
-        """Zeros of the shapes of a replica's shares of gradients of variables."""
+    def zero_shards(self, variables):
+        """Returns zeros with the shapes of the shards of the variables' gradients."""
         return [ops.zeros(variable.shape, variable.dtype) for variable in variables]
 
 
 def replicas_per_group(model, num_replicas):
-    """How many replicas compute the gradient of one group together.
+    """Returns the number of replicas that compute one group's gradient together.
 
     Args:
         model: the `HarmonizedModel`.
         num_replicas: int, all replicas.
 
     Returns:
-        int; `1` also where a replica has several groups.
+        int; `1` also if a replica has several groups.
 
     Raises:
-        ValueError: if groups and replicas can't be divided by one another.
+        ValueError: if neither number divides the other.
     """
     if model.group_by == "anchors":
         return num_replicas
     num_groups = model.num_groups
     if max(num_groups, num_replicas) % min(num_groups, num_replicas):
         raise ValueError(
-            "The number of groups must divide that of the replicas of the model, or be "
-            f"a multiple of it. Received: num_groups={num_groups} with {num_replicas} "
+            "`num_groups` must divide the number of replicas of the model or be a "
+            f"multiple of it. Received: num_groups={num_groups} with {num_replicas} "
             "replicas"
         )
     return max(num_replicas // num_groups, 1)

@@ -1,7 +1,11 @@
-"""Checkpoints from which an interrupted training run goes on as if nothing happened."""
+"""Checkpoints from which an interrupted training run resumes exactly."""
+
+from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import keras
@@ -22,36 +26,37 @@ from keras_vatt.training._checksums import PROMISE, has_checksums
 
 
 class RunCheckpoint(keras.callbacks.Callback):
-    """Keeps all that a run is, at the end of every epoch and, if wanted, within it.
+    """Saves the whole state of a run at the end of every epoch, or more often.
 
-    That is: the weights, the optimizer's slots and iterations, batch-norm
+    The state holds the weights, the optimizer's slots and iterations, batch-norm
     statistics, the state of all seed generators, the metrics with the number of
     steps that the thresholds of a harmonizer read, and the history of logs.
     (`.weights.h5` and `keras.callbacks.BackupAndRestore` leave out seeds and
     metrics, and write in place: a kill while they write leaves neither the old nor
     the new state.)
 
-    Orbax keeps it. A checkpoint is a folder named after the number of steps; it is
-    written beside its place by a thread while the training goes on, and renamed
-    when it is complete. On JAX each process writes its own shards, and `restore`
-    deals the values out as the variables of the model that it is given lie: a run
-    goes on with another number of devices or another `keras.distribution`. With
-    several processes, each of them makes the same calls on the same shared folder.
+    Orbax writes it. A checkpoint is a folder named after the number of steps. A thread
+    writes it under a temporary name while training continues, and renames it when it is
+    complete. On JAX each process writes its own shards, and `restore` distributes the
+    values as the variables of the model are: a run can resume with another number of
+    devices or another `keras.distribution`. With several processes, each of them makes
+    the same calls on the same shared folder.
 
-    An error while a checkpoint is written is raised by what comes next: the
-    following save or the end of `fit`.
+    An error while a checkpoint is written is raised by the next save or at the end of
+    `fit`.
 
     Each checkpoint has the checksums of all of its files, which `restore` compares:
-    a checkpoint with a damaged, missing or additional file is set aside, with a
-    warning that names the file, and the next older one that is kept takes its place.
-    (In a bucket, such as `gs://...`, that is left to the store.)
+    a checkpoint with a damaged, missing or additional file is renamed, with a
+    warning that names the file, and the next older one is used.
+    (In a bucket, such as `gs://...`, the store checks its files.)
 
     Args:
         folder: str or path, where the checkpoints are kept.
-        keep: int, how many of the newest are kept. Defaults to `2`.
-        every_steps: int, save also within an epoch, after each so many steps, so
-            that a lost machine costs minutes. `fit` has to know how long an epoch
-            is. `None` is at the ends of epochs only. Defaults to `None`.
+        keep: int, the number of newest checkpoints to keep. Defaults to `2`.
+        every_steps: int, save also within an epoch, after every `every_steps` steps, so
+            that a lost machine costs minutes. Needs `steps_per_epoch` of `fit` if the
+            length of an epoch is unknown. `None` saves at the end of epochs only.
+            Defaults to `None`.
 
     Attributes:
         history: list of the logs of all epochs, as dicts.
@@ -70,7 +75,9 @@ class RunCheckpoint(keras.callbacks.Callback):
     ```
     """
 
-    def __init__(self, folder, keep=2, every_steps=None):
+    def __init__(
+        self, folder: str | os.PathLike, keep: int = 2, every_steps: int | None = None
+    ) -> None:
         super().__init__()
         if keep < 1 or (every_steps is not None and every_steps < 1):
             raise ValueError(
@@ -85,18 +92,17 @@ class RunCheckpoint(keras.callbacks.Callback):
         self.steps = self.epoch = self.step_in_epoch = 0
         self._metrics_of_begun_epoch = {}
 
-    def restore(self, model):
-        """Put the newest checkpoint into a compiled model of the same form.
+    def restore(self, model: keras.Model) -> int:
+        """Restores the newest checkpoint into a compiled model of the same form.
 
-        Of a checkpoint that is damaged the user is warned, and the newest older one
-        that is whole takes its place.
+        Warns of damaged checkpoints and uses the newest intact one instead.
 
         Args:
             model: a compiled `keras_vatt.training.HarmonizedModel`.
 
         Returns:
             int, the number of steps that the run has made; `0` if there is no
-            checkpoint. Where to go on is told by `remaining_fits`.
+            checkpoint. `remaining_fits` returns the rest of the run.
 
         Raises:
             CheckpointError: a `ValueError`, if the checkpoint is of another model or
@@ -121,11 +127,13 @@ class RunCheckpoint(keras.callbacks.Callback):
         }
         return self.steps
 
-    def remaining_fits(self, epochs, steps_per_epoch):
-        """What is left to `fit`, from where the run stands.
+    def remaining_fits(
+        self, epochs: int, steps_per_epoch: int
+    ) -> Iterator[tuple[int, dict[str, int]]]:
+        """Yields the arguments of the calls of `fit` that complete the run.
 
-        That is one call of `fit`; if an epoch is begun, two, of which the first is
-        the rest of that epoch. Its logs are those of the whole epoch.
+        There is one call of `fit`; or two if the run stopped within an epoch, of which
+        the first completes that epoch. Its logs are those of the whole epoch.
 
         Args:
             epochs: int, the epochs of the whole run.
@@ -163,10 +171,10 @@ class RunCheckpoint(keras.callbacks.Callback):
                 },
             )
 
-    def save(self):
-        """Begin to write a checkpoint of the run as it is now.
+    def save(self) -> None:
+        """Starts to write a checkpoint of the current state of the run.
 
-        It waits for the one before, and returns when the state has been copied.
+        Waits for the previous checkpoint, and returns when the state is copied.
         """
         variables = _state_variables(self.model)
         state = {name: _snapshot(variable) for name, variable in variables.items()}
@@ -185,19 +193,19 @@ class RunCheckpoint(keras.callbacks.Callback):
             force=True,
         )
 
-    def wait(self):
-        """Wait until the newest checkpoint is written, or raise why it is not.
+    def wait(self) -> None:
+        """Waits until the newest checkpoint is written; raises its error, if any.
 
         The end of `fit` waits too, but not a `fit` that is interrupted.
         """
         with os_errors_at(self.folder):
             self._manager.wait_until_finished()
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         newest = self._manager.latest_step()
         if newest is not None and newest > self.steps:
             raise CheckpointError(
-                f"{str(self.folder)!r} holds a run of {newest} steps: go on with it by "
+                f"{str(self.folder)!r} holds a run of {newest} steps: resume it with "
                 "`restore`, or use another folder."
             )
         if self.every_steps and not self.params.get("steps"):
@@ -208,7 +216,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         # Steps of the model that are no part of this run, such as a warm-up.
         self._other_steps = self._steps_of_model() - self.steps
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if epoch != self.epoch:
             self.epoch, self.step_in_epoch = epoch, 0
             self._metrics_of_begun_epoch = {}
@@ -220,7 +228,9 @@ class RunCheckpoint(keras.callbacks.Callback):
             variables[name].assign(value)
         self._metrics_of_begun_epoch = {}
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(
+        self, batch: Any, logs: dict[str, float] | None = None
+    ) -> None:
         # Not at the end of the batch: there Keras would wait for the logs of each
         # step, and the last batch is for `on_epoch_end`.
         if not self.every_steps or batch == 0:
@@ -230,14 +240,14 @@ class RunCheckpoint(keras.callbacks.Callback):
             self.steps, self.step_in_epoch = now, self._begun + batch
             self.save()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = {name: float(value) for name, value in (logs or {}).items()}
         self.history = [*self.history[:epoch], logs]
         self.steps = self._steps_of_model() - self._other_steps
         self.epoch, self.step_in_epoch = epoch + 1, 0
         self.save()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self.wait()
 
     @functools.cached_property
@@ -353,18 +363,18 @@ def _first_line(error):
 
 
 def _state_variables(model):
-    """All variables that a run changes, by names that a run keeps.
+    """Returns all variables that training changes, by stable names.
 
-    Names of layers count up within a process; places do not.
+    Names of layers depend on the models made before; positions do not.
     """
-    rooms = {
+    groups = {
         "model": model.variables,
         "optimizer": model.optimizer.variables,
         "metrics": model.metrics_variables,
     }
     return {
-        f"{room}/{index}": variable
-        for room, variables in rooms.items()
+        f"{group}/{index}": variable
+        for group, variables in groups.items()
         for index, variable in enumerate(variables)
     }
 
@@ -378,7 +388,7 @@ def _snapshot(variable):
 
 
 def _target(variable):
-    """What Orbax has to make of a saved value: its shape, dtype and place."""
+    """Returns the shape, dtype and sharding that Orbax restores a value with."""
     if keras.config.backend() == "jax":
         value = variable.value
         return jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=value.sharding)

@@ -1,5 +1,7 @@
 """The learning-rate schedules of VATT and of gradient harmonization."""
 
+from __future__ import annotations
+
 import warnings
 
 import keras
@@ -9,8 +11,12 @@ _MIN_FRACTION = 0.5
 
 
 def warmup_cosine(
-    peak=1e-4, end=5e-5, warmup_steps=10_000, total_steps=500_000, name="warmup_cosine"
-):
+    peak: float = 1e-4,
+    end: float = 5e-5,
+    warmup_steps: int = 10_000,
+    total_steps: int = 500_000,
+    name: str = "warmup_cosine",
+) -> keras.optimizers.schedules.CosineDecay:
     """Linear warm-up from 0, then half a cosine, then constant.
 
     The defaults are the schedule of the gradient harmonization paper. VATT's own

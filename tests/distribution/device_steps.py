@@ -1,4 +1,4 @@
-"""What the tests of several devices share."""
+"""Helpers of the tests of several devices."""
 
 import keras
 import numpy as np

@@ -114,9 +114,9 @@ def test_global_step_is_the_same_on_any_number_of_devices(case, num_devices):
 @pytest.mark.parametrize("case", ["realign", "micro-batches"])
 def test_global_step_with_whole_gradients_as_on_tpus(monkeypatch, case):
     class WholeGradients(jax_replicas.MeshReplicas):
-        def __init__(self, *arguments, cuts_gradients):
-            assert cuts_gradients, "As on the CPU, which has reduce-scatter."
-            super().__init__(*arguments, cuts_gradients=False)
+        def __init__(self, *arguments, shards_gradients):
+            assert shards_gradients, "As on the CPU, which has reduce-scatter."
+            super().__init__(*arguments, shards_gradients=False)
 
     monkeypatch.setattr(jax_replicas, "MeshReplicas", WholeGradients)
     batch, _ = global_batches()

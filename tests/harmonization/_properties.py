@@ -1,4 +1,4 @@
-"""What each method promises."""
+"""The properties of each method."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What every method promises, on the same sampled gradients."""
+"""Every method has its properties on the same sampled gradients."""
 
 import numpy as np
 import pytest

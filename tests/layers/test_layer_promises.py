@@ -1,4 +1,4 @@
-"""What every layer promises: it comes back from its config, and runs in half."""
+"""Every layer is restored from its config, and runs in half."""
 
 import keras
 import numpy as np

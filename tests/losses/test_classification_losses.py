@@ -83,7 +83,7 @@ def test_labels_of_another_shape_are_refused():
     logits = np.zeros((2, 3), "float32")
     with pytest.raises(ValueError, match="labels of shape"):
         SoftmaxCrossentropy()(np.zeros((2, 4)), logits)
-    with pytest.raises(ValueError, match="shape of its"):
+    with pytest.raises(ValueError, match="shape of the logits"):
         BalancedBinaryCrossentropy()(np.zeros((2, 4)), logits)
     with pytest.raises(ValueError, match="label_smoothing"):
         SoftmaxCrossentropy(label_smoothing=1.0)

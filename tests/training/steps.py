@@ -1,4 +1,4 @@
-"""What the tests of the training step share."""
+"""Helpers of the tests of the training step."""
 
 import keras
 import numpy as np
@@ -44,7 +44,7 @@ def train(model, *batches):
 
 
 def update_of(model, batch):
-    """What plain SGD with rate 1 takes away: the gradient that was applied."""
+    """Returns the applied gradient: the change of weights by SGD with rate 1."""
     before = values_of(model.trainable_variables)
     train(model, batch)
     return flat(before) - flat(values_of(model.trainable_variables))

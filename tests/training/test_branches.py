@@ -1,12 +1,10 @@
 """A branch is its encoder and what follows it."""
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from tests.models.tiny import tiny_batch, tiny_vatt
-from tests.training.steps import train, values_of
 from tests.training.toy import ToyModel
 
 
@@ -34,22 +32,3 @@ def test_a_branch_is_in_training_mode_unless_told_otherwise():
         assert set(np.unique(dropped)) == {0, 2}
     kept = ops.convert_to_numpy(branch(batch, training=False))
     np.testing.assert_array_equal(kept, 1)
-
-
-@pytest.mark.parametrize("num_micro_batches", [1, 2])
-@pytest.mark.parametrize("harmonizer", [None, "sum"])
-def test_a_branch_goes_on_with_the_seeds_that_the_one_before_left(
-    num_micro_batches, harmonizer
-):
-    # Both branches go through one dropout layer: what they drop must differ.
-    model = ToyModel(dropout=0.5)
-    model.compile(
-        keras.optimizers.SGD(1.0),
-        harmonizer=harmonizer,
-        num_micro_batches=num_micro_batches,
-        run_eagerly=keras.config.backend() == "tensorflow",
-    )
-    ones = np.ones((8, 3), "float32")
-    train(model, {"first": ones, "second": ones})
-    first, second = values_of(model.kernels.values())
-    assert np.any(first != second)

@@ -87,7 +87,7 @@ def test_a_model_without_anything_trainable_is_refused():
     model = model_with()
     model.trainable = False
     model.compile("sgd")
-    with pytest.raises(ValueError, match="Nothing of this model is trainable"):
+    with pytest.raises(ValueError, match="no trainable variables"):
         model.fit(tiny_batch(), verbose=0)
 
 

@@ -1,4 +1,4 @@
-"""What `fit` logs of gradients that are known by heart."""
+"""The logs of `fit` for known gradients."""
 
 import keras
 import numpy as np

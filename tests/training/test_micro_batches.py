@@ -8,8 +8,6 @@ from tests.models.tiny import tiny_batch
 from tests.training.steps import model_with, train, values_of
 from tests.training.toy import ToyModel
 
-MICRO_BATCHES = pytest.mark.parametrize("num_micro_batches", [2, 8])
-
 
 def one_clip_over_and_over(batch_size=8):
     batch = tiny_batch(batch_size, candidates=1)
@@ -30,9 +28,8 @@ def test_each_micro_batch_has_dropout_masks_of_its_own(dropout):
         assert differ == (dropout > 0), (name, logs[name])
 
 
-@MICRO_BATCHES
-@pytest.mark.parametrize("harmonizer", [None, "sum"])
-def test_backward_pass_has_the_masks_of_the_forward_pass(num_micro_batches, harmonizer):
+def trained_with_dropout(harmonizer, num_micro_batches, batch):
+    """Returns a toy model after one step of SGD with rate 1, and the step's logs."""
     model = ToyModel(dropout=0.5)
     model.compile(
         keras.optimizers.SGD(1.0),
@@ -40,11 +37,20 @@ def test_backward_pass_has_the_masks_of_the_forward_pass(num_micro_batches, harm
         num_micro_batches=num_micro_batches,
         run_eagerly=keras.config.backend() == "tensorflow",
     )
-    random = np.random.default_rng(0)
-    names = ("first", "second")
-    batch = {name: random.uniform(1, 2, (8, 3)).astype("float32") for name in names}
-    logs = train(model, batch)
-    for name in names:
+    return model, train(model, batch)
+
+
+@pytest.mark.parametrize("num_micro_batches", [1, 2, 8])
+@pytest.mark.parametrize("harmonizer", [None, "sum"])
+def test_masks_differ_between_branches_and_are_repeated_in_the_backward_pass(
+    num_micro_batches, harmonizer
+):
+    # Both branches have the same inputs and go through one dropout layer.
+    rows = np.random.default_rng(0).uniform(1, 2, (8, 3)).astype("float32")
+    batch = {"first": rows, "second": rows}
+    model, logs = trained_with_dropout(harmonizer, num_micro_batches, batch)
+    first, second = values_of(model.kernels.values())
+    assert np.any(first != second)
+    for name, kernel in (("first", first), ("second", second)):
         # A linear loss of weights that are one: the sum of its gradient.
-        (kernel,) = values_of([model.kernels[name]])
         assert np.sum(1 - kernel) == pytest.approx(logs[f"{name}_loss"], rel=1e-5)

@@ -1,4 +1,4 @@
-"""Mixup mixes sounds and labels by the same shares, the same ones for a seed."""
+"""Mixup mixes clips and labels by the same fractions, reproducibly for a seed."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_shares_are_drawn_from_a_beta_distribution(alpha):
 @pytest.mark.parametrize("labels", [[0, 3, 3], np.eye(2)])
 def test_labels_that_are_no_rows_of_the_clips_are_refused(labels):
     clips = np.ones((3, 2, 1), "float32")
-    with pytest.raises(ValueError, match="one for each clip"):
+    with pytest.raises(ValueError, match="labels of shape"):
         Mixup()(clips, labels, np.random.default_rng(0))
 
 

@@ -1,4 +1,4 @@
-"""A run goes on from its checkpoint as if nothing had happened."""
+"""A run resumes from its checkpoint exactly."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""Which branches a step runs forward and walks backward, and how often."""
+"""The number of forward and backward passes of each branch in a step."""
 
 import collections
 

@@ -1,4 +1,4 @@
-"""What XLA says that a harmonized step costs, against the cost model.
+"""XLA's cost of a harmonized step equals the cost model.
 
 With a forward pass of cost 1 and a backward pass of cost 2, the plain step on the sum
 of two losses costs 3 times the forward pass of all branches. The harmonized step walks

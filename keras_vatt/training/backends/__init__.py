@@ -1,1 +1,1 @@
-"""Loops of the training step, one module per backend."""
+"""The training step's functions of each backend, and their common protocol."""

@@ -1,4 +1,4 @@
-"""What the harmonized step needs of JAX."""
+"""The JAX functions of the harmonized step; see `protocol.Backend`."""
 
 import jax
 import jax.numpy as jnp
@@ -10,19 +10,19 @@ from keras_vatt.training.backends.jax_replicas import mesh_replicas
 
 
 def check_devices():
-    """Refuses what can't train here: nothing, on JAX."""
+    """Accepts all devices."""
 
 
 def train_step(model, state, data):
     """Runs `model.update` on the variables' values that Keras passes in.
 
-    Keras' JAX trainer hands all state to `train_step` and wants it back. In a
-    `StatelessScope` the same code as on the other backends, which reads and
-    assigns variables, becomes the pure function that `jax.jit` needs.
+    Keras' JAX trainer passes all state to `train_step` and expects the new state
+    back. A `StatelessScope` turns the code of the other backends, which reads and
+    assigns variables, into the pure function that `jax.jit` needs.
 
-    Under a `keras.distribution` each replica runs it on its own slice of the batch,
-    and what they exchange is said in so many words: left to itself, the compiler
-    would sum the gradients of a shared encoder once for each branch.
+    Under a `keras.distribution` each replica runs it on its own slice of the batch
+    with explicit collectives: without them, the compiler would sum the gradients of a
+    shared encoder once per branch.
     """
     replicas = mesh_replicas(model)
     if replicas is None:
@@ -63,7 +63,7 @@ def _stateless_update(model, state, data, replicas):
 
 
 def _stateless(function, variables, state):
-    """What a function returns, and the state that it leaves, both from a state."""
+    """Returns the result of a function and the state after it, from a given state."""
     mapping = [
         pair
         for group, values in zip(variables, state, strict=True)
@@ -78,47 +78,19 @@ def _stateless(function, variables, state):
 
 
 def forward(function, updates):
-    """Runs a function without keeping what a walk backward would need.
-
-    Args:
-        function: function without arguments that returns a nest of tensors.
-        updates: list of pairs of a variable and the value that it has for the
-            function, where that is not its current one.
-
-    Returns:
-        Tuple of what the function returns and the `BranchScope` it ran in.
-    """
+    """Runs a function without keeping activations for a backward pass."""
     with BranchScope(updates) as scope:
         outputs = function()
     return outputs, scope
 
 
 def map_slices(function, slices):
-    """Runs a function on each slice along the first axis; stacks what it returns."""
+    """Runs a function on each slice along the first axis and stacks the results."""
     return jax.lax.map(function, slices)
 
 
 def pullback(model, function, inputs, updates, num_uses):
-    """Runs a function forward; returns its outputs and the way back.
-
-    No variable is changed.
-
-    Args:
-        model: the `HarmonizedModel`.
-        function: function `inputs -> outputs`, nests of tensors.
-        inputs: nest of float tensors, with respect to which there are gradients too;
-            may be empty.
-        updates: list of pairs of a variable and the value that it has for the
-            function, where that is not its current one.
-        num_uses: int. How many times `pull_back` is going to be called.
-
-    Returns:
-        Tuple `(outputs, pull_back, new_updates)`. `pull_back` takes a list of
-        cotangents, each of the structure of `outputs`, and gives for each a pair: a
-        list of gradients, one per trainable variable, `None` where there is none,
-        and the gradients of `inputs`. `new_updates` are the variables that the
-        function has assigned, with their new values.
-    """
+    """Runs a function forward; returns its outputs and its VJP."""
     trainable = model.trainable_variables
     seen = {}
 
@@ -131,20 +103,22 @@ def pullback(model, function, inputs, updates, num_uses):
         return outputs, [value for _, value in scope.updates]
 
     values = [variable.value for variable in trainable]
-    outputs, vjp, new_values = jax.vjp(stateless_function, values, inputs, has_aux=True)
+    outputs, vjp_of_one, new_values = jax.vjp(
+        stateless_function, values, inputs, has_aux=True
+    )
 
     def only_reached(gradients):
         reached = zip(gradients, seen["reached"], strict=True)
         return [gradient if is_reached else None for gradient, is_reached in reached]
 
-    def pull_back(cotangents):
+    def vjp(cotangents):
         if len(cotangents) == 1:
-            pulled = [vjp(cotangents[0])]
+            pulled = [vjp_of_one(cotangents[0])]
         else:
-            # One walk backward with stacked cotangents: larger matrix products, and
+            # One backward pass with stacked cotangents: larger matrix products, and
             # each activation is read once.
             stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *cotangents)
-            pulled = jax.vmap(vjp)(stacked)
+            pulled = jax.vmap(vjp_of_one)(stacked)
             pulled = [
                 jax.tree.map(lambda leaf, index=index: leaf[index], pulled)
                 for index in range(len(cotangents))
@@ -152,16 +126,16 @@ def pullback(model, function, inputs, updates, num_uses):
         return [(only_reached(gradients), inputs) for gradients, inputs in pulled]
 
     new_updates = list(zip(seen["variables"], new_values, strict=True))
-    return outputs, pull_back, new_updates
+    return outputs, vjp, new_updates
 
 
 def value_and_cotangents(function, outputs):
-    """Value of a scalar function of a nest of tensors, and its gradients."""
+    """Computes a scalar function of a nest of tensors, and its gradients."""
     return jax.value_and_grad(function)(outputs)
 
 
 def apply_gradients(model, gradients, apply, replicas):
-    """Lets the optimizer take its step if `apply`, else changes nothing."""
+    """Updates the weights with the optimizer if `apply`, else changes nothing."""
     optimizer = model.optimizer
     variables = [model.trainable_variables, optimizer.variables]
     values = tuple([variable.value for variable in group] for group in variables)

@@ -1,4 +1,4 @@
-"""What replicas exchange in a JAX training step, collective by collective."""
+"""The collectives between the replicas of a JAX training step."""
 
 import math
 
@@ -13,13 +13,13 @@ _GROUP, _MEMBER = "group", "member"
 
 
 def mesh_replicas(model):
-    """The replicas of the current `keras.distribution`, `None` if it has one only.
+    """Returns the replicas of the current `keras.distribution`.
 
     Args:
         model: the `HarmonizedModel`.
 
     Returns:
-        `MeshReplicas` or `None`.
+        `MeshReplicas`; `None` if there is one replica only.
     """
     distribution = keras.distribution.distribution()
     if distribution is None:
@@ -34,19 +34,19 @@ def mesh_replicas(model):
         distribution.get_variable_layout(variable).axes
         for variable in model.trainable_variables
     ]
-    # XLA for TPU was seen to make each reduce-scatter an all-reduce and a slice (v3 to
-    # v6e, in 2026): there, gathering the slices again would come on top of that.
+    # XLA for TPU (v3 to v6e, measured in 2026) compiles each reduce-scatter to an
+    # all-reduce and a slice: there, the all-gather would be an additional cost.
     keeps_reduce_scatter = mesh.devices.flat[0].platform != "tpu"
     shapes = [variable.shape for variable in model.trainable_variables]
-    return MeshReplicas(mesh, shapes, layouts, cuts_gradients=keeps_reduce_scatter)
+    return MeshReplicas(mesh, shapes, layouts, shards_gradients=keeps_reduce_scatter)
 
 
 class MeshReplicas(OneReplica):
     """The replicas of a mesh, inside `jax.shard_map` over its axes `axes`.
 
-    Two gradients are summed by reduce-scatter and put together by one all-gather: one
-    and a half times what one all-reduce moves. Without a cut each replica keeps them
-    whole, and two all-reduces move twice that.
+    Two gradients take two reduce-scatters and one all-gather: 1.5 times the traffic of
+    one all-reduce. Without sharding, each replica keeps whole gradients, and two
+    all-reduces take twice that traffic.
 
     Args:
         mesh: `jax.sharding.Mesh` with the axes `"group"` and `"member"`, and maybe
@@ -54,19 +54,19 @@ class MeshReplicas(OneReplica):
         shapes: list of the shapes of the trainable variables.
         layouts: list, for each variable a tuple of the name of the mesh axis along
             which each of its dimensions is sharded, or `None`.
-        cuts_gradients: bool. Whether a replica's share of a gradient is a cut of it.
-            Defaults to `True`.
+        shards_gradients: bool. Whether each replica keeps a shard of a gradient, not
+            the whole gradient. Defaults to `True`.
     """
 
     axes = (_GROUP, _MEMBER)
 
-    def __init__(self, mesh, shapes, layouts, cuts_gradients=True):
+    def __init__(self, mesh, shapes, layouts, shards_gradients=True):
         self.mesh = mesh
         self.replicas_in_group = mesh.shape[_MEMBER]
-        self._cuts_gradients = cuts_gradients and self.replicas_in_group > 1
+        self._shards_gradients = shards_gradients and self.replicas_in_group > 1
         self.num_replicas = mesh.shape[_GROUP] * self.replicas_in_group
-        self._shares = [
-            _Share(tuple(shape), layout, self.replicas_in_group)
+        self._shardings = [
+            _Sharding(tuple(shape), layout, self.replicas_in_group)
             for shape, layout in zip(shapes, layouts, strict=True)
         ]
 
@@ -92,19 +92,19 @@ class MeshReplicas(OneReplica):
     def sum_gradients(self, gradients):
         return jax.lax.psum(gradients, self.axes)
 
-    def sum_into_shares(self, gradients):
-        if self._cuts_gradients:
-            return self._for_each(_Share.scatter, gradients)
+    def sum_into_shards(self, gradients):
+        if self._shards_gradients:
+            return self._for_each(_Sharding.scatter, gradients)
         if self.replicas_in_group == 1:
             return gradients
         return jax.lax.psum(gradients, _MEMBER)
 
-    def sum_over_shares(self, tensor):
+    def sum_over_shards(self, tensor):
         if self.replicas_in_group == 1:
             return tensor
-        if self._cuts_gradients:
+        if self._shards_gradients:
             return jax.lax.psum(tensor, _MEMBER)
-        # All have summed the same numbers; now they agree to the last bit.
+        # All have summed the same numbers; the mean makes them equal bit for bit.
         return jax.lax.pmean(tensor, _MEMBER)
 
     def sum_over_groups(self, tree):
@@ -112,29 +112,30 @@ class MeshReplicas(OneReplica):
             return tree
         return jax.lax.psum(tree, _GROUP)
 
-    def join_shares(self, gradients):
-        if not self._cuts_gradients:
+    def join_shards(self, gradients):
+        if not self._shards_gradients:
             return gradients
-        return self._for_each(_Share.gather, gradients)
+        return self._for_each(_Sharding.gather, gradients)
 
-    def zero_shares(self, variables):
-        if not self._cuts_gradients:
-            return super().zero_shares(variables)
-        pairs = zip(self._shares, variables, strict=True)
-        return [jnp.zeros(share.share_shape, v.dtype) for share, v in pairs]
+    def zero_shards(self, variables):
+        if not self._shards_gradients:
+            return super().zero_shards(variables)
+        pairs = zip(self._shardings, variables, strict=True)
+        return [jnp.zeros(sharding.shard_shape, v.dtype) for sharding, v in pairs]
 
     def _for_each(self, exchange, gradients):
         return [
-            None if gradient is None else exchange(share, gradient)
-            for share, gradient in zip(self._shares, gradients, strict=True)
+            None if gradient is None else exchange(sharding, gradient)
+            for sharding, gradient in zip(self._shardings, gradients, strict=True)
         ]
 
 
-class _Share:
-    """How a gradient is cut into equal shares.
+class _Sharding:
+    """The division of a gradient into equal shards.
 
-    Along one of its dimensions if one can be divided; else it is laid out flat and
-    filled up with zeros. A dimension that is sharded over devices already is not cut.
+    A gradient is divided along one of its dimensions, if the number of shards divides
+    it; otherwise it is flattened and padded with zeros. A dimension that is sharded
+    over devices already is not divided again.
     """
 
     def __init__(self, shape, layout, count):
@@ -149,12 +150,12 @@ class _Share:
         self.padding = -self.size % count
 
     @property
-    def share_shape(self):
+    def shard_shape(self):
         if self.dimension is None:
             return ((self.size + self.padding) // self.count,)
-        cut = list(self.shape)
-        cut[self.dimension] //= self.count
-        return tuple(cut)
+        shape = list(self.shape)
+        shape[self.dimension] //= self.count
+        return tuple(shape)
 
     def scatter(self, gradient):
         if self.dimension is None:
@@ -163,15 +164,15 @@ class _Share:
             gradient, _MEMBER, scatter_dimension=self.dimension or 0, tiled=True
         )
 
-    def gather(self, share):
-        whole = jax.lax.all_gather(share, _MEMBER, axis=self.dimension or 0, tiled=True)
+    def gather(self, shard):
+        whole = jax.lax.all_gather(shard, _MEMBER, axis=self.dimension or 0, tiled=True)
         if self.dimension is None:
             whole = whole[: self.size].reshape(self.shape)
         return whole
 
 
 def _split_batch_axis(mesh, batch_axis, in_group):
-    """The mesh with its batch axis cut into one of groups and one of their members."""
+    """Returns the mesh with its batch axis split into groups and their members."""
     place = mesh.axis_names.index(batch_axis)
     shape, names = list(mesh.devices.shape), list(mesh.axis_names)
     shape[place : place + 1] = [shape[place] // in_group, in_group]

@@ -1,4 +1,4 @@
-"""What the harmonized step needs of TensorFlow."""
+"""The TensorFlow functions of the harmonized step; see `protocol.Backend`."""
 
 import keras
 import tensorflow as tf
@@ -8,14 +8,14 @@ from keras_vatt.training.backends import tensorflow_replicas
 
 
 def check_devices():
-    """Refuses what can't train here.
+    """Refuses distributions that TensorFlow or Keras does not support.
 
     Raises:
         ValueError: under a `keras.distribution` or a strategy of several workers.
     """
     if keras.distribution.distribution() is not None:
         raise ValueError(
-            "On TensorFlow, Keras has no `keras.distribution`. Use a "
+            "Keras does not support `keras.distribution` on TensorFlow. Use a "
             "`tf.distribute.MirroredStrategy` or `TPUStrategy`, or the JAX backend."
         )
     strategy = tf.distribute.get_strategy()
@@ -24,12 +24,12 @@ def check_devices():
             "`fit` of Keras 3 fails under `MultiWorkerMirroredStrategy` "
             "(https://github.com/keras-team/keras/issues/20585). For several hosts "
             "use the JAX backend with `keras.distribution.initialize`; for several "
-            "devices of one host `tf.distribute.MirroredStrategy`."
+            "devices of one host use `tf.distribute.MirroredStrategy`."
         )
 
 
 def train_step(model, data):
-    """Runs `model.update`; TensorFlow's variables keep their state themselves."""
+    """Runs `model.update`, which assigns the variables."""
     return model.update(data, tensorflow_replicas.strategy_replicas(model, data))
 
 
@@ -39,17 +39,14 @@ def test_step(model, data):
 
 
 def forward(function, updates):
-    """Runs a function without keeping what a walk backward would need.
-
-    Same contract as in `keras_vatt/training/backends/jax.py`.
-    """
+    """Runs a function without keeping activations for a backward pass."""
     with BranchScope(updates) as scope:
         outputs = function()
     return outputs, scope
 
 
 def map_slices(function, slices):
-    """Runs a function on each slice along the first axis; stacks what it returns."""
+    """Runs a function on each slice along the first axis and stacks the results."""
     if tf.executing_eagerly():
         count = len(tf.nest.flatten(slices)[0])
         results = [
@@ -57,7 +54,7 @@ def map_slices(function, slices):
             for i in range(count)
         ]
         return tf.nest.map_structure(lambda *tensors: tf.stack(tensors), *results)
-    # The loop has to know beforehand what the function is going to return.
+    # `tf.map_fn` needs the signature of the function's result in advance.
     traced = tf.function(function)
     first = tf.nest.map_structure(lambda tensor: tensor[0], slices)
     signature = traced.get_concrete_function(first).structured_outputs
@@ -70,8 +67,7 @@ def map_slices(function, slices):
 def pullback(model, function, inputs, updates, num_uses):
     """Runs a function forward; returns its outputs and its VJP.
 
-    Same contract as in `jax.py` of this package. Each call has its own tape, so that
-    the backward pass of one can't touch that of another.
+    Each function has its own tape, so that the backward passes are independent.
     """
     variables = [variable.value for variable in model.trainable_variables]
     leaves = tf.nest.flatten(inputs)
@@ -80,27 +76,27 @@ def pullback(model, function, inputs, updates, num_uses):
         outputs = function(inputs)
     flat_outputs = tf.nest.flatten(outputs)
 
-    def walk_backward(cotangent):
+    def vjp_of_one(cotangent):
         gradients = tape.gradient(
             flat_outputs,
             [*variables, *leaves],
             output_gradients=tf.nest.flatten(cotangent),
         )
-        # Keras' Embedding gives `IndexedSlices`, whose values can't be summed or
-        # squared before duplicate ids are.
+        # Keras' Embedding gives `IndexedSlices`, which may repeat an index: its values
+        # can't be squared before the repeats are added up.
         gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
         of_variables = gradients[: len(variables)]
         of_leaves = gradients[len(variables) :]
         return of_variables, tf.nest.pack_sequence_as(inputs, of_leaves)
 
-    def pull_back(cotangents):
-        return [walk_backward(cotangent) for cotangent in cotangents]
+    def vjp(cotangents):
+        return [vjp_of_one(cotangent) for cotangent in cotangents]
 
-    return outputs, pull_back, scope.updates
+    return outputs, vjp, scope.updates
 
 
 def value_and_cotangents(function, outputs):
-    """Value of a scalar function of a nest of tensors, and its gradients."""
+    """Computes a scalar function of a nest of tensors, and its gradients."""
     # Copies, since one tensor may be two outputs, as in a joint head.
     leaves = [tf.identity(output) for output in tf.nest.flatten(outputs)]
     with tf.GradientTape() as tape:
@@ -113,7 +109,7 @@ def value_and_cotangents(function, outputs):
 
 
 def apply_gradients(model, gradients, apply, replicas):
-    """Lets the optimizer take its step if `apply`, else changes nothing."""
+    """Updates the weights with the optimizer if `apply`, else changes nothing."""
     tensorflow_replicas.apply_gradients(
         model.optimizer, gradients, model.trainable_variables, apply, replicas
     )

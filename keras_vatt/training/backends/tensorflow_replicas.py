@@ -1,25 +1,24 @@
-"""What the replicas of a `tf.distribute` strategy exchange in a training step."""
-
-import contextlib
+"""The exchange between the replicas of a `tf.distribute` strategy."""
 
 import tensorflow as tf
 
+from keras_vatt._keras_internals import gradients_summed_already
 from keras_vatt.training._replicas import OneReplica, replicas_per_group
 
 
 def strategy_replicas(model, batch):
-    """The replicas of the current strategy, seen from the one that asks.
+    """Returns the replicas of the current strategy, from inside one of them.
 
     Args:
         model: the `HarmonizedModel`.
         batch: nest of tensors, this replica's slice of the batch.
 
     Returns:
-        `StrategyReplicas`, or `OneReplica` if there are no others.
+        `StrategyReplicas`, or `OneReplica` for a single replica.
 
     Raises:
-        ValueError: if groups are neither one nor a multiple of the replicas, or the
-            model was compiled with what can't be used under a strategy.
+        ValueError: if `num_groups` is neither 1 nor a multiple of the number of
+            replicas, or an argument of `compile` can't be used under a strategy.
     """
     context = tf.distribute.get_replica_context()
     num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
@@ -29,7 +28,7 @@ def strategy_replicas(model, batch):
     in_group = replicas_per_group(model, num_replicas)
     if in_group not in (1, num_replicas):
         raise ValueError(
-            "On TensorFlow the number of groups must be 1 or a multiple of that of the "
+            "On TensorFlow, `num_groups` must be 1 or a multiple of the number of "
             f"replicas. Received: num_groups={model.num_groups} with {num_replicas} "
             "replicas"
         )
@@ -39,8 +38,8 @@ def strategy_replicas(model, batch):
 class StrategyReplicas(OneReplica):
     """The replicas of a strategy.
 
-    There is no public reduce-scatter, so that a replica's share of a gradient is the
-    whole of it: two gradients cost two all-reduces.
+    TensorFlow has no public reduce-scatter: a replica's shard of a gradient is the
+    whole gradient, and two gradients take two all-reduces.
 
     Args:
         context: `tf.distribute.ReplicaContext`.
@@ -54,7 +53,7 @@ class StrategyReplicas(OneReplica):
         self.num_replicas = num_replicas
         self.replicas_in_group = replicas_in_group
         self.index = context.replica_id_in_sync_group
-        # The last batch of a dataset may not be cut evenly.
+        # The slices of the last batch of a dataset may differ in size.
         num_own = tf.shape(tf.nest.flatten(batch)[0])[0]
         num_samples = context.all_gather(num_own[None], axis=0)
         self._num_own = num_own
@@ -80,27 +79,27 @@ class StrategyReplicas(OneReplica):
     def sum_gradients(self, gradients):
         return self._sum(gradients)
 
-    def sum_into_shares(self, gradients):
+    def sum_into_shards(self, gradients):
         return gradients if self.replicas_in_group == 1 else self._sum(gradients)
 
-    def sum_over_shares(self, tensor):
+    def sum_over_shards(self, tensor):
         if self.replicas_in_group == 1:
             return tensor
-        # All have summed the same numbers; now they agree to the last bit.
+        # All have summed the same numbers; the mean makes them equal bit for bit.
         return self.context.all_reduce("MEAN", tensor)
 
     def sum_over_groups(self, tree):
         return tree if self.replicas_in_group > 1 else self._sum(tree)
 
     def add_up(self, function, count, zeros):
-        # A replica can't leave a loop of the graph to meet the others.
+        # A collective can't run inside a loop of the graph.
         sums = zeros
         for index in range(count):
             sums = tf.nest.map_structure(tf.add, sums, function(index))
         return sums
 
     def _sum(self, tree):
-        """Sum of all tensors of a nest in one exchange, `None` left out."""
+        """Sums all tensors of a nest in one all-reduce; `None` stays `None`."""
         leaves = tf.nest.flatten(tree)
         given = [leaf for leaf in leaves if leaf is not None]
         summed = iter(self.context.all_reduce("SUM", given))
@@ -109,7 +108,7 @@ class StrategyReplicas(OneReplica):
 
 
 def apply_gradients(optimizer, gradients, variables, apply, replicas):
-    """Lets the optimizer take its step if `apply`, else changes nothing.
+    """Updates the weights with the optimizer if `apply`, else changes nothing.
 
     Args:
         optimizer: Keras optimizer.
@@ -126,15 +125,15 @@ def apply_gradients(optimizer, gradients, variables, apply, replicas):
         tf.cond(apply, lambda: apply_in_replica(*gradients), lambda: None)
         return
     if tf.__internal__.distribute.strategy_supports_no_merge_call():
-        with _reduced_already(optimizer):
+        with gradients_summed_already(optimizer):
             tf.cond(apply, lambda: apply_in_replica(*gradients), lambda: None)
         return
 
     def apply_across_replicas(strategy, apply, *gradients):
-        # A branch of a `tf.cond` in a replica can't hold a `merge_call`, which the
-        # optimizer makes: the condition goes above the replicas.
+        # The optimizer uses `merge_call`, which can't run inside a `tf.cond` of a
+        # replica: the condition is evaluated in the cross-replica context instead.
         def step():
-            with _reduced_already(optimizer):
+            with gradients_summed_already(optimizer):
                 strategy.extended.call_for_each_replica(apply_in_replica, gradients)
 
         tf.cond(strategy.experimental_local_results(apply)[0], step, lambda: None)
@@ -143,13 +142,13 @@ def apply_gradients(optimizer, gradients, variables, apply, replicas):
 
 
 def _check_compiled(model):
-    """Refuses what would fail under a strategy, or be wrong without a word."""
+    """Refuses settings that fail under a strategy or silently give wrong results."""
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     if not isinstance(optimizer.variables[0].value, tf.distribute.DistributedValues):
-        # Each replica would take the step on the same variables.
+        # Each replica would update the same variables.
         raise ValueError(
-            "The optimizer was made outside of the strategy's scope: make it, and "
-            "compile the model, inside of `with strategy.scope():`."
+            "The optimizer was created outside of the strategy's scope. Create it and "
+            "compile the model inside `with strategy.scope():`."
         )
     settings = {
         "steps_per_execution": model.steps_per_execution > 1,
@@ -166,23 +165,3 @@ def _check_compiled(model):
             f"{refused}. Leave it at its default; `num_micro_batches` of `compile` "
             "saves memory there."
         )
-
-
-@contextlib.contextmanager
-def _reduced_already(optimizer):
-    """Keeps an optimizer from summing gradients over the replicas once more.
-
-    Its own way to be told so, an argument of `apply_gradients`, is gone from Keras 3.
-    """
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    name = "_all_reduce_sum_gradients"
-    if not hasattr(optimizer, name):
-        raise NotImplementedError(
-            f"This version of Keras has changed how optimizers sum gradients ({name} "
-            "is missing): training under a tf.distribute strategy needs Keras 3.15."
-        )
-    object.__setattr__(optimizer, name, list)
-    try:
-        yield
-    finally:
-        object.__delattr__(optimizer, name)

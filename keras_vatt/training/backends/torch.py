@@ -1,4 +1,4 @@
-"""What the harmonized step needs of PyTorch."""
+"""The PyTorch functions of the harmonized step; see `protocol.Backend`."""
 
 import keras
 import torch
@@ -9,7 +9,7 @@ from keras_vatt.training._replicas import OneReplica
 
 
 def check_devices():
-    """Refuses what can't train here.
+    """Refuses several devices.
 
     Raises:
         ValueError: under a `keras.distribution`, or as one of several processes.
@@ -18,14 +18,14 @@ def check_devices():
     several = several and torch.distributed.get_world_size() > 1
     if several or keras.distribution.distribution() is not None:
         raise ValueError(
-            "On PyTorch, Keras 3 trains on one device: each process would go its own "
-            "way. Use the JAX backend with `keras.distribution`, or TensorFlow with "
-            "`tf.distribute.MirroredStrategy`, for several."
+            "On PyTorch, Keras 3 trains on one device: several processes would train "
+            "independent models. For several devices use the JAX backend with "
+            "`keras.distribution`, or TensorFlow with `tf.distribute.MirroredStrategy`."
         )
 
 
 def train_step(model, data):
-    """Runs `model.update`; PyTorch's variables keep their state themselves."""
+    """Runs `model.update`, which assigns the variables."""
     return model.update(data, OneReplica())
 
 
@@ -36,17 +36,14 @@ def test_step(model, data):
 
 
 def forward(function, updates):
-    """Runs a function without keeping what a walk backward would need.
-
-    Same contract as in `keras_vatt/training/backends/jax.py`.
-    """
+    """Runs a function without keeping activations for a backward pass."""
     with torch.no_grad(), BranchScope(updates) as scope:
         outputs = function()
     return outputs, scope
 
 
 def map_slices(function, slices):
-    """Runs a function on each slice along the first axis; stacks what it returns."""
+    """Runs a function on each slice along the first axis and stacks the results."""
     count = len(tree.flatten(slices)[0])
     results = [
         function(tree.map_structure(lambda tensor, i=i: tensor[i], slices))
@@ -56,20 +53,17 @@ def map_slices(function, slices):
 
 
 def pullback(model, function, inputs, updates, num_uses):
-    """Runs a function forward; returns its outputs and the way back.
-
-    Same contract as in `keras_vatt/training/backends/jax.py`.
-    """
+    """Runs a function forward; returns its outputs and its VJP."""
     leaves = [tensor.detach().requires_grad_() for tensor in tree.flatten(inputs)]
     variables = [variable.value for variable in model.trainable_variables]
     with torch.enable_grad(), BranchScope(updates) as scope:
         outputs = function(tree.pack_sequence_as(inputs, leaves))
     flat_outputs = tree.flatten(outputs)
-    # Nothing that is trainable reaches the outputs of a frozen branch.
+    # The outputs of a frozen branch depend on no trainable variable.
     is_frozen = not any(output.requires_grad for output in flat_outputs)
     uses_left = num_uses
 
-    def walk_backward(cotangent, retain_graph):
+    def vjp_of_one(cotangent, retain_graph):
         if is_frozen:
             return [None] * len(variables), None
         gradients = torch.autograd.grad(
@@ -83,22 +77,22 @@ def pullback(model, function, inputs, updates, num_uses):
         of_leaves = list(gradients[len(variables) :])
         return of_variables, tree.pack_sequence_as(inputs, of_leaves)
 
-    def pull_back(cotangents):
+    def vjp(cotangents):
         nonlocal uses_left
         uses_left -= 1
-        # The last walk frees what the forward pass has kept.
+        # The last backward pass frees the activations.
         is_last = [False] * (len(cotangents) - 1) + [uses_left == 0]
         return [
-            walk_backward(cotangent, retain_graph=not last)
+            vjp_of_one(cotangent, retain_graph=not last)
             for cotangent, last in zip(cotangents, is_last, strict=True)
         ]
 
     detached = tree.map_structure(lambda output: output.detach(), outputs)
-    return detached, pull_back, scope.updates
+    return detached, vjp, scope.updates
 
 
 def value_and_cotangents(function, outputs):
-    """Value of a scalar function of a nest of tensors, and its gradients."""
+    """Computes a scalar function of a nest of tensors, and its gradients."""
     leaves = tree.map_structure(
         lambda output: output.detach().requires_grad_(), outputs
     )
@@ -112,7 +106,7 @@ def value_and_cotangents(function, outputs):
 
 
 def apply_gradients(model, gradients, apply, replicas):
-    """Lets the optimizer take its step if `apply`, else changes nothing."""
+    """Updates the weights with the optimizer if `apply`, else changes nothing."""
     if apply:
         with torch.no_grad():
             model.optimizer.apply(gradients, model.trainable_variables)

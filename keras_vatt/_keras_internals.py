@@ -1,0 +1,131 @@
+"""All private names of Keras and KerasHub that this package uses.
+
+They may change in any release: a failure after an update of Keras is fixed here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+from keras.src.backend.common import global_state
+from keras.src.trainers.data_adapters import get_data_adapter
+from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+
+__all__ = ["DataAdapter", "get_data_adapter"]
+
+# The argument by which `fit` tells `evaluate` that it has evaluated these data before.
+CACHED_EVALUATION = "_use_cached_eval_dataset"
+# The property of KerasHub's tasks and the attribute that stores it.
+PREPROCESSOR_NAMES = ("preprocessor", "_preprocessor")
+_UNINITIALIZED = "uninitialized_variables"
+
+
+def all_layers(
+    layer: keras.layers.Layer, include_self: bool = True, recursive: bool = True
+) -> list[keras.layers.Layer]:
+    """Returns the layers of a layer or model, nested ones included."""
+    return list(layer._flatten_layers(include_self, recursive))
+
+
+def value_or_none(variable: keras.Variable) -> Any:
+    """Returns the value of a variable; `None` if it has none."""
+    return variable._value
+
+
+def own_kernel(layer: keras.layers.Dense) -> keras.Variable:
+    """Returns the kernel variable of a layer, without the product of LoRA matrices."""
+    return layer._kernel
+
+
+def loss_tracker(model: keras.Model) -> keras.metrics.Metric:
+    """Returns the metric of the loss that `keras.Model.compile` creates."""
+    return model._loss_tracker
+
+
+def built_variables(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    """Returns the variables that an optimizer was built with."""
+    return optimizer._trainable_variables
+
+
+def set_untracked(instance: Any, name: str, value: Any) -> None:
+    """Sets an attribute that Keras does not track.
+
+    Keras' tracker wraps lists and accepts no new state once a model is built.
+    """
+    object.__setattr__(instance, name, value)
+
+
+def set_initializer(variable: keras.Variable, initializer: Callable) -> None:
+    """Replaces the initializer of a variable that has no value yet."""
+    variable._initializer = initializer
+
+
+def set_layout(variable: keras.Variable, layout: Any) -> None:
+    """Sets the layout that a variable's value, and optimizer slots, will have."""
+    variable._layout = layout
+
+
+def leave_uninitialized(variable: keras.Variable) -> None:
+    """Keeps Keras from initializing a variable when the stateless scope ends."""
+    variable._initializer = None
+    variable._deferred_initialize = lambda: None
+
+
+@contextlib.contextmanager
+def uninitialized_forgotten_after_errors() -> Iterator[None]:
+    """Keeps Keras from initializing variables that nobody will use after an error."""
+    count = len(global_state.get_global_attribute(_UNINITIALIZED) or ())
+    try:
+        yield
+    except BaseException:
+        waiting = global_state.get_global_attribute(_UNINITIALIZED) or []
+        global_state.set_global_attribute(_UNINITIALIZED, waiting[:count])
+        raise
+
+
+@contextlib.contextmanager
+def gradients_summed_already(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+    """Keeps an optimizer from summing gradients over TensorFlow replicas again.
+
+    Keras 3 has dropped the public argument for it.
+
+    Raises:
+        NotImplementedError: if this version of Keras sums them in another way.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    name = "_all_reduce_sum_gradients"
+    if not hasattr(optimizer, name):
+        raise NotImplementedError(
+            f"This version of Keras has changed how optimizers sum gradients ({name} "
+            "is missing): training under a tf.distribute strategy needs Keras 3.15."
+        )
+    object.__setattr__(optimizer, name, list)
+    try:
+        yield
+    finally:
+        object.__delattr__(optimizer, name)
+
+
+class BuiltBeforeFit:
+    """Mixin for models that are built in the constructor, before `keras.Model`.
+
+    Under a `tf.distribute` strategy, Keras' symbolic build averages the first batch
+    over the replicas, which fails if their slices differ in size.
+    """
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None):
+        """Does nothing."""
+
+
+class BatchNormalizationByMoments(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` whose moments a subclass can redefine."""
+
+    def moments(self, inputs: Any, mask: Any) -> tuple[Any, Any]:
+        """Computes mean and variance over the batch."""
+        return super()._moments(inputs, mask)
+
+    def _moments(self, inputs, mask):
+        return self.moments(inputs, mask)
