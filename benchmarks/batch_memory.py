@@ -61,7 +61,7 @@ def main():
 
 
 def compiled_plan(preset, batch_size, changes):
-    """The plan of a step as a dict, see `keras_vatt.planning._plan.Plan`."""
+    """The plan of a step as a dict, see `keras_vatt.planning.Plan`."""
     settings = StepSettings(preset, batch_size, candidates=1, dtype="float32")
     settings = dataclasses.replace(settings, **changes)
     planner = Planner(settings, parse_topology("v5e:1x1"), devices=jax.devices()[:1])

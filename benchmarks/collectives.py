@@ -67,7 +67,7 @@ def main():
 
 
 def compiled_collectives(arguments, devices, changes):
-    """Collectives of a step by kind, see `keras_vatt.planning._collectives`."""
+    """Collectives of a step by kind, see `keras_vatt/planning/_collectives.py`."""
     settings = StepSettings(
         arguments.preset,
         devices * arguments.clips,

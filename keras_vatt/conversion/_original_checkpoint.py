@@ -118,8 +118,7 @@ def match_variables(model, layout, specs):
 
     Args:
         model: a model of ours.
-        layout: its layout, as from
-            `keras_vatt.conversion._original_config.model_from_original_config`.
+        layout: its layout, as from `model_from_original_config`.
         specs: dict from key to `TensorSpec`: what the checkpoint holds.
 
     Returns:

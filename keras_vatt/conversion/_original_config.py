@@ -27,8 +27,7 @@ def model_from_original_config(config, **kwargs):
         **kwargs: override arguments of the backbone, such as `dtype` or `dropout`.
 
     Returns:
-        Tuple `(model, layout)`: the model and its layout for
-        `keras_vatt.conversion._original_keys.original_key`.
+        Tuple `(model, layout)`: the model and its layout for `original_key`.
 
     Raises:
         ValueError: if the configuration is of neither form, lacks a size, or
@@ -48,7 +47,7 @@ def layout_of(model):
         model: a `keras_vatt.VATT` or a classifier.
 
     Returns:
-        The layout for `keras_vatt.conversion._original_keys.original_key`.
+        The layout for `original_key`.
     """
     if isinstance(model, VATTVideoClassifier):
         return original_keys.VIDEO_CLASSIFIER

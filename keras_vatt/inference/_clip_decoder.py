@@ -60,7 +60,7 @@ class ClipDecoder:
         """Decodes a clip.
 
         Args:
-            segment: `keras_vatt.data.decoding._media_segment.MediaSegment`.
+            segment: `keras_vatt.data.MediaSegment`.
 
         Returns:
             `DecodedClip`.

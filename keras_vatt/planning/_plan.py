@@ -90,7 +90,7 @@ class Plan:
         analytic_flops: float, of all devices, counted from the model's sizes.
         plain_flops: float, likewise of a plain step.
         memory_bytes: float, what one device moves to and from its memory.
-        collectives: dict, of `keras_vatt.planning._collectives.summarize`.
+        collectives: dict, of `summarize`.
         unknown_loops: int, collectives in loops of unknown length.
         roofline: `Roofline`, or `None`.
         assumptions: `Assumptions`.

@@ -49,7 +49,7 @@ class MediaIndex:
 
     Args:
         header: dict, the content of `index.json`.
-        shards: list of `keras_vatt.search._shards.Shard`.
+        shards: list of `Shard`.
         folder: path of the folder that was indexed; `None` if it isn't known, as an
             index that someone else made may name any.
         allow_outside: bool, see `load`. Defaults to `False`.
@@ -141,7 +141,7 @@ class MediaIndex:
         return sum(len(shard.rows.get(modality, ())) for shard in self._shards)
 
     def window(self, number):
-        """A window by its number, a `keras_vatt.search._windows.Window`.
+        """A window by its number, a `Window`.
 
         Raises:
             IndexError: if there is none of that number.

@@ -63,7 +63,7 @@ def encode_query(model, queries, outputs, short_clips):
     Args:
         model: `keras_vatt.VATT` with a preprocessor.
         queries: dict from modality to a string, or a raw clip; of two the vectors are
-            fused, see `keras_vatt.inference._common_spaces.fuse`.
+            fused, see `fuse`.
         outputs: dict from modality to the output of `model.encode`.
         short_clips: string, the rule for clips shorter than the model's.
 

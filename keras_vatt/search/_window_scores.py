@@ -20,7 +20,7 @@ def window_scores(shard, names, vector):
     of one that lacks some, that of those it has.
 
     Args:
-        shard: `keras_vatt.search._shards.Shard`.
+        shard: `Shard`.
         names: tuple of the names of its matrices, one per modality.
         vector: float64 array `(dim,)` of length 1.
 

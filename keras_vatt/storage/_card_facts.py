@@ -24,7 +24,7 @@ def card_facts(model):
         model: a VATT backbone or task.
 
     Returns:
-        `keras_vatt.storage._model_card.CardFacts`.
+        `CardFacts`.
     """
     backbone = getattr(model, "backbone", model)
     preprocessor = getattr(model, "preprocessor", None)

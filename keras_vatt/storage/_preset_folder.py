@@ -63,7 +63,7 @@ class PresetFolder:
         return files.read_plots(self.path)
 
     def stored_tensors(self):
-        """Its weights by name; see `keras_vatt.storage._safetensors_weights`."""
+        """Its weights by name; see `_safetensors_weights.py`."""
         return stored_tensors(self.path)
 
     def check_weights(self):

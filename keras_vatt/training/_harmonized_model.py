@@ -233,7 +233,7 @@ class HarmonizedModel(BatchLoops, keras.Model):
 
         Args:
             data: dict of tensors, the batch, or this replica's slice of it.
-            replicas: `keras_vatt.training._replicas.OneReplica` or another kind.
+            replicas: `OneReplica` or another kind.
 
         Returns:
             Dict of logs, the metrics so far.
@@ -286,7 +286,7 @@ class HarmonizedModel(BatchLoops, keras.Model):
 
         Args:
             data: dict of tensors, the batch, or this replica's slice of it.
-            replicas: `keras_vatt.training._replicas.OneReplica` or another kind.
+            replicas: `OneReplica` or another kind.
 
         Returns:
             Dict of logs, the metrics so far: `loss` and each loss by name.

@@ -16,7 +16,7 @@ class HarmonizedStep:
     Args:
         backend: module of the backend, such as `keras_vatt.training.backends.jax`.
         model: the `HarmonizedModel`.
-        replicas: `keras_vatt.training._replicas.OneReplica` or another kind.
+        replicas: `OneReplica` or another kind.
         batch: dict of tensors, this replica's slice of the batch.
     """
 

@@ -11,7 +11,7 @@ class LabeledClip:
     """A clip with what its set says of it.
 
     Args:
-        segment: `keras_vatt.data.decoding._media_segment.MediaSegment`, where it lies.
+        segment: `keras_vatt.data.MediaSegment`, where it lies.
         labels: tuple of ints, its classes, which index `LabeledDataset.class_names`.
             Empty in sets that have captions alone. Defaults to `()`.
         caption: string. Defaults to `None`.

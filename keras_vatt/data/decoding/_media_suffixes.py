@@ -17,7 +17,7 @@ _UNREAD = (
 # Containers whose frames are decoded by time, see `keras_vatt.data.probe`.
 VIDEO_SUFFIXES = frozenset(_VIDEO.split())
 AUDIO_SUFFIXES = frozenset(_AUDIO.split())
-# Images, see `keras_vatt.data.decoding._images`; a GIF may also be a video.
+# Images, see `_images.py`; a GIF may also be a video.
 IMAGE_SUFFIXES = frozenset(_IMAGE.split())
 # Media that users have and whose formats are not opened.
 UNREAD_SUFFIXES = frozenset(_UNREAD.split())

@@ -1,7 +1,7 @@
 """A process that speaks with espeak-ng: utterances in, 16-bit samples out.
 
-`keras_vatt.data.demo._speech` runs this file as a script, with nothing but the standard
-library, and never imports it. The library keeps state that nothing resets (the
+`_speech.py` runs this file as a script, with nothing but the standard library, and
+never imports it. The library keeps state that nothing resets (the
 position in a table of pitch variations, the gain), so that the sound of an utterance
 depends on all that were spoken before it in the same process. A fresh process for
 each list of utterances makes it depend on that list alone.
