@@ -161,7 +161,7 @@ def source(name):
 
 def write(name, model, description):
     provenance = keras_vatt.Provenance(
-        description=description, licence="apache-2.0", source=source(name)
+        description=description, license="apache-2.0", source=source(name)
     )
     with write_folder(FOLDER / name) as folder:
         write_configs(folder, model.backbone, model, model.preprocessor)
@@ -175,7 +175,7 @@ def write_tiny(run):
         model.provenance,
         description="One encoder for all modalities, small enough to train on a "
         "laptop: it knows coloured shapes that move, and a voice that names them.",
-        licence="apache-2.0",
+        license="apache-2.0",
     )
     model.save_to_preset(FOLDER / "vatt_tiny_agnostic")
 

@@ -15,7 +15,7 @@ from keras_vatt.conversion._original_checkpoint import (
 from keras_vatt.conversion._original_config import layout_of, model_from_original_config
 from keras_vatt.conversion._original_keys import is_model_key
 from keras_vatt.models import VATT, VATTTokenizer
-from keras_vatt.models._presets import task_class
+from keras_vatt.models._preset_task import task_class
 from keras_vatt.storage import PresetFolder
 from keras_vatt.storage._deferred_weights import deferred_weights, register_parameters
 from keras_vatt.storage._provenance import Provenance

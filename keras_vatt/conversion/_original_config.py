@@ -231,7 +231,7 @@ def _preprocessor(backbone):
         video["frame_size"] = patch[1] * positions[1]
     if "audio" in backbone.modalities:
         audio["audio_samples"] = backbone.audio_patch_size * backbone.audio_positions
-    words = getattr(backbone, "text_positions", 16)
+    words = backbone.text_positions or 16
     return VATTPreprocessor(
         VATTTokenizer(sequence_length=words) if "text" in backbone.modalities else None,
         VATTVideoConverter(**video),

@@ -1,4 +1,4 @@
-"""VATT models."""
+"""VATT models, their preprocessors, and zero-shot classification."""
 
 from keras_vatt.models._agnostic_backbone import VATTAgnosticBackbone
 from keras_vatt.models._backbone import VATTBackbone
@@ -9,7 +9,7 @@ from keras_vatt.models._classifier import (
 )
 from keras_vatt.models._converters import VATTAudioConverter, VATTVideoConverter
 from keras_vatt.models._preprocessor import VATTPreprocessor
-from keras_vatt.models._presets import describe_presets
+from keras_vatt.models._preset_list import describe_presets
 from keras_vatt.models._specific_backbone import VATTSpecificBackbone
 from keras_vatt.models._tokenizer import VATTTokenizer
 from keras_vatt.models._tower import VATTTower

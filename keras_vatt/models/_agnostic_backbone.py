@@ -1,54 +1,53 @@
 """The modality-agnostic VATT: one transformer for all modalities."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import keras
 
-from keras_vatt.layers import PatchStem, TransformerEncoder, WordStem
-from keras_vatt.models._backbone import (
-    MODALITIES,
-    VATTBackbone,
-    encoder_matrices,
-    stem_matrices,
-)
+from keras_vatt.models._backbone import MODALITIES, VATTBackbone
+from keras_vatt.models._parameter_counts import encoder_matrices, stem_matrices
+
+_SIZES = ("hidden_dim", "intermediate_dim", "num_layers", "num_heads", "head_dim")
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class VATTAgnosticBackbone(VATTBackbone):
-    """VATT with one encoder shared by video, audio and text.
+    """VATT with one transformer encoder shared by video, audio and text.
 
     Each modality has its own patch or word embedding, projection, positions and
-    aggregation token; then comes the one encoder; then a Dense layer with GELU
-    for each modality. The model of "cross-modality gradient harmonization" (in
-    its medium size) and `UniversalVATT` of the original code. Defaults are the
-    medium size.
+    aggregation token. After the shared encoder it has its own Dense layer with GELU.
+    This is `UniversalVATT` of the original code, and in its medium size, the default,
+    the model of "Scaling Multimodal Pre-Training via Cross-Modality Gradient
+    Harmonization".
 
     Args:
         hidden_dim: int. Width of the tokens. Defaults to `1024`.
-        intermediate_dim: int. Width of the perceptrons' hidden layer. Defaults
-            to `4096`.
+        intermediate_dim: int. Width of the MLP's hidden layer. Defaults to `4096`.
         num_layers: int. Number of transformer blocks. Defaults to `12`.
         num_heads: int. Number of attention heads. Defaults to `16`.
         head_dim: int. Width of a head. Defaults to `64`.
         projection_dim: int. Width of the features. Defaults to `1024`.
-        video_patch_size: tuple of ints. Frames, rows and columns of a video
-            patch. Defaults to `(4, 16, 16)`.
+        video_patch_size: tuple of ints. Frames, rows and columns of a video patch.
+            Defaults to `(4, 16, 16)`.
         audio_patch_size: int. Samples of an audio patch. Defaults to `128`.
-        video_positions: tuple of ints. Position table sizes in patches over
-            time, rows and columns. Defaults to `(8, 14, 14)`.
-        audio_positions: int. Position table size in patches. Defaults to
+        video_positions: tuple of ints. Sizes of the position tables in time, rows and
+            columns, in patches. Defaults to `(8, 14, 14)`.
+        audio_positions: int. Size of the position table, in patches. Defaults to
             `1200`.
-        text_positions: int. Position table size in words. Defaults to `16`.
+        text_positions: int. Size of the position table, in words. Defaults to `16`.
         vocabulary_size: int. Number of words. Defaults to `65_536`.
         word_embedding_dim: int. Width of the word vectors. Defaults to `300`.
-        trainable_word_embedding: bool. Whether word vectors are trained.
-            Defaults to `False`.
-        token_keep_rate: float. Part of the video and audio tokens that
-            DropToken keeps in training; `1` turns it off. Defaults to `0.5`.
+        trainable_word_embedding: bool. Whether the word vectors are trained. Defaults
+            to `False`.
+        token_keep_rate: float. Fraction of the video and audio tokens that DropToken
+            keeps in training; `1` disables it. Defaults to `0.5`.
         dropout: float. Dropout rate in training. Defaults to `0.1`.
-        layer_norm_epsilon: float. Epsilon of the norms. Defaults to `1e-6`.
-        rematerialize: bool. Whether blocks compute their activations again in
-            the backward pass, to save memory. Defaults to `False`.
-        modalities: tuple of strings. The modalities that the model has.
-            Defaults to all three.
+        layer_norm_epsilon: float. Epsilon of the layer norms. Defaults to `1e-6`.
+        rematerialize: bool. Whether blocks recompute their activations in the backward
+            pass, which saves memory. Defaults to `False`.
+        modalities: tuple of strings. The modalities of the model, any of `"video"`,
+            `"audio"` and `"text"`. Defaults to all three.
         **kwargs: `name`, `dtype`, `trainable`.
 
     Example:
@@ -62,103 +61,57 @@ class VATTAgnosticBackbone(VATTBackbone):
     ```
     """
 
+    _projects_patches = True
+
     def __init__(
         self,
-        hidden_dim=1024,
-        intermediate_dim=4096,
-        num_layers=12,
-        num_heads=16,
-        head_dim=64,
-        projection_dim=1024,
-        video_patch_size=(4, 16, 16),
-        audio_patch_size=128,
-        video_positions=(8, 14, 14),
-        audio_positions=1200,
-        text_positions=16,
-        vocabulary_size=65_536,
-        word_embedding_dim=300,
-        trainable_word_embedding=False,
-        token_keep_rate=0.5,
-        dropout=0.1,
-        layer_norm_epsilon=1e-6,
-        rematerialize=False,
-        modalities=MODALITIES,
+        hidden_dim: int = 1024,
+        intermediate_dim: int = 4096,
+        num_layers: int = 12,
+        num_heads: int = 16,
+        head_dim: int = 64,
+        projection_dim: int = 1024,
+        video_patch_size: Sequence[int] = (4, 16, 16),
+        audio_patch_size: int = 128,
+        video_positions: Sequence[int] = (8, 14, 14),
+        audio_positions: int = 1200,
+        text_positions: int = 16,
+        vocabulary_size: int = 65_536,
+        word_embedding_dim: int = 300,
+        trainable_word_embedding: bool = False,
+        token_keep_rate: float = 0.5,
+        dropout: float = 0.1,
+        layer_norm_epsilon: float = 1e-6,
+        rematerialize: bool = False,
+        modalities: Sequence[str] = MODALITIES,
         **kwargs,
     ):
-        super().__init__(modalities=modalities, **kwargs)
+        super().__init__(
+            video_patch_size=video_patch_size,
+            audio_patch_size=audio_patch_size,
+            video_positions=video_positions,
+            audio_positions=audio_positions,
+            text_positions=text_positions,
+            vocabulary_size=vocabulary_size,
+            word_embedding_dim=word_embedding_dim,
+            trainable_word_embedding=trainable_word_embedding,
+            token_keep_rate=token_keep_rate,
+            dropout=dropout,
+            layer_norm_epsilon=layer_norm_epsilon,
+            rematerialize=rematerialize,
+            modalities=modalities,
+            **kwargs,
+        )
         self.hidden_dim = hidden_dim
         self.intermediate_dim = intermediate_dim
         self.num_layers = num_layers
         self.num_heads = num_heads
         self.head_dim = head_dim
         self.projection_dim = projection_dim
-        self.video_patch_size = tuple(video_patch_size)
-        self.audio_patch_size = audio_patch_size
-        self.video_positions = tuple(video_positions)
-        self.audio_positions = audio_positions
-        self.text_positions = text_positions
-        self.vocabulary_size = vocabulary_size
-        self.word_embedding_dim = word_embedding_dim
-        self.trainable_word_embedding = trainable_word_embedding
-        self.token_keep_rate = token_keep_rate
-        self.dropout = dropout
-        self.layer_norm_epsilon = layer_norm_epsilon
-        self.rematerialize = rematerialize
         self.build(None)
 
-    def build(self, input_shape=None):
-        if self.built:
-            return
-        tokens_shape = (None, None, self.hidden_dim)
-        if "video" in self.modalities:
-            self.video_stem = self._patch_stem(
-                "video_stem", self.video_patch_size, self.video_positions
-            )
-            self.video_stem.build((None, None, None, None, 3))
-        if "audio" in self.modalities:
-            self.audio_stem = self._patch_stem(
-                "audio_stem", (self.audio_patch_size,), (self.audio_positions,)
-            )
-            self.audio_stem.build((None, None, 1))
-        if "text" in self.modalities:
-            self.text_stem = WordStem(
-                self.vocabulary_size,
-                self.word_embedding_dim,
-                self.hidden_dim,
-                position_size=self.text_positions,
-                trainable_embedding=self.trainable_word_embedding,
-                dropout=self.dropout,
-                layer_norm_epsilon=self.layer_norm_epsilon,
-                dtype=self.dtype_policy,
-                name="text_stem",
-            )
-            self.text_stem.build((None, None))
-        self.encoder = TransformerEncoder(
-            self.num_layers,
-            self.num_heads,
-            self.head_dim,
-            self.intermediate_dim,
-            dropout=self.dropout,
-            layer_norm_epsilon=self.layer_norm_epsilon,
-            rematerialize=self.rematerialize,
-            dtype=self.dtype_policy,
-            name="encoder",
-        )
-        self.encoder.build(tokens_shape)
-        for modality in self.modalities:
-            projection = keras.layers.Dense(
-                self.projection_dim,
-                activation="gelu",
-                dtype=self.dtype_policy,
-                name=f"{modality}_projection",
-            )
-            projection.build(tokens_shape)
-            setattr(self, f"{modality}_projection", projection)
-        self.built = True
-        self._freeze_new_layers()
-
     @classmethod
-    def minimum_parameters(cls, config):
+    def minimum_parameters(cls, config: Mapping[str, Any]) -> int:
         hidden_dims = dict.fromkeys(config["modalities"], config["hidden_dim"])
         projection = config["hidden_dim"] * config["projection_dim"]
         return (
@@ -168,21 +121,25 @@ class VATTAgnosticBackbone(VATTBackbone):
         )
 
     @property
-    def feature_dims(self):
+    def feature_dims(self) -> dict[str, int]:
         return dict.fromkeys(self.modalities, self.projection_dim)
 
-    def _patch_stem(self, name, patch_size, positions):
-        return PatchStem(
-            self.hidden_dim,
-            patch_size,
-            positions,
-            projection=True,
-            keep_rate=self.token_keep_rate,
-            dropout=self.dropout,
-            layer_norm_epsilon=self.layer_norm_epsilon,
-            dtype=self.dtype_policy,
-            name=name,
-        )
+    @property
+    def _token_dims(self):
+        return dict.fromkeys(self.modalities, self.hidden_dim)
+
+    def _build_encoders(self):
+        sizes = {name: getattr(self, name) for name in _SIZES}
+        self.encoder = self._transformer("encoder", sizes)
+        for modality in self.modalities:
+            projection = keras.layers.Dense(
+                self.projection_dim,
+                activation="gelu",
+                dtype=self.dtype_policy,
+                name=f"{modality}_projection",
+            )
+            projection.build((None, None, self.hidden_dim))
+            setattr(self, f"{modality}_projection", projection)
 
     def _encoder(self, modality):
         return self.encoder
@@ -190,28 +147,10 @@ class VATTAgnosticBackbone(VATTBackbone):
     def _projection(self, modality):
         return getattr(self, f"{modality}_projection")
 
-    def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "hidden_dim": self.hidden_dim,
-                "intermediate_dim": self.intermediate_dim,
-                "num_layers": self.num_layers,
-                "num_heads": self.num_heads,
-                "head_dim": self.head_dim,
-                "projection_dim": self.projection_dim,
-                "video_patch_size": self.video_patch_size,
-                "audio_patch_size": self.audio_patch_size,
-                "video_positions": self.video_positions,
-                "audio_positions": self.audio_positions,
-                "text_positions": self.text_positions,
-                "vocabulary_size": self.vocabulary_size,
-                "word_embedding_dim": self.word_embedding_dim,
-                "trainable_word_embedding": self.trainable_word_embedding,
-                "token_keep_rate": self.token_keep_rate,
-                "dropout": self.dropout,
-                "layer_norm_epsilon": self.layer_norm_epsilon,
-                "rematerialize": self.rematerialize,
-            }
-        )
-        return config
+    def get_config(self) -> dict[str, Any]:
+        sizes = {name: getattr(self, name) for name in _SIZES}
+        own = {
+            "projection_dim": self.projection_dim,
+            "text_positions": self.text_positions,
+        }
+        return super().get_config() | sizes | own

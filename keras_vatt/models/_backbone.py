@@ -1,15 +1,20 @@
-"""What the two VATT backbones share."""
+"""Base class of the VATT backbones."""
 
+import os
 import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
-import keras_nlp
 from keras import ops
 
 from keras_vatt.inference._batch_dtypes import check_channels, check_dtype
 from keras_vatt.inference._batch_values import check_values, is_concrete
 from keras_vatt.inference._checked_inputs import ChecksInputs
-from keras_vatt.models._presets import BackboneFromPreset
+from keras_vatt.layers import PatchStem, TransformerEncoder, WordStem
+from keras_vatt.models._keras_hub import Backbone
+from keras_vatt.models._lora import TrainsLora
+from keras_vatt.models._preset_backbone import BackboneFromPreset
 from keras_vatt.models._quantization import QuantizesBackbone, quantized_dtype
 from keras_vatt.storage import PresetFolder, named_variables
 from keras_vatt.storage._finite_weights import check_finite
@@ -18,33 +23,77 @@ from keras_vatt.storage._safetensors_weights import match_tensors
 from keras_vatt.training._kept_weights import KeepsWeights
 
 MODALITIES = ("video", "audio", "text")
+_RANKS = {"video": 5, "audio": 3, "text": 2}
 
 
 class VATTBackbone(
     BackboneFromPreset,
     QuantizesBackbone,
+    TrainsLora,
     KeepsWeights,
     ChecksInputs,
-    keras_nlp.models.Backbone,
+    Backbone,
 ):
-    """Base class of the VATT backbones: any subset of modalities to features.
+    """Base class of the VATT backbones, which compute features of each modality.
 
-    A subclass builds a stem for each modality (`video_stem`, `audio_stem`,
-    `text_stem`), and says in `_encoder` and `_projection` what follows it. All
-    weights exist once the constructor is through.
+    It makes the stem of each modality (patch or word embedding, positions, aggregation
+    token). `keras_vatt.VATTAgnosticBackbone` adds one transformer encoder for all
+    modalities, `keras_vatt.VATTSpecificBackbone` one for each. All weights are created
+    by the constructor.
+
+    Use it to load a backbone of either kind: `VATTBackbone.from_preset(preset)`.
 
     Args:
-        modalities: tuple of strings. The modalities that the model has, any of
-            `"video"`, `"audio"` and `"text"`.
+        video_patch_size: tuple of ints. Frames, rows and columns of a video patch.
+            Defaults to `(4, 16, 16)`.
+        audio_patch_size: int. Samples of an audio patch. Defaults to `128`.
+        video_positions: tuple of ints. Sizes of the position tables in time, rows and
+            columns, in patches. Defaults to `(8, 14, 14)`.
+        audio_positions: int. Size of the position table, in patches. Defaults to
+            `1200`.
+        text_positions: int. Size of the position table, in words. Defaults to `None`,
+            no table.
+        vocabulary_size: int. Number of words. Defaults to `65_536`.
+        word_embedding_dim: int. Width of the word vectors. Defaults to `300`.
+        trainable_word_embedding: bool. Whether the word vectors are trained. Defaults
+            to `False`.
+        token_keep_rate: float. Fraction of the video and audio tokens that DropToken
+            keeps in training; `1` disables it. Defaults to `0.5`.
+        dropout: float. Dropout rate in training. Defaults to `0.1`.
+        layer_norm_epsilon: float. Epsilon of the layer norms. Defaults to `1e-6`.
+        rematerialize: bool. Whether blocks recompute their activations in the backward
+            pass, which saves memory. Defaults to `False`.
+        modalities: tuple of strings. The modalities of the model, any of `"video"`,
+            `"audio"` and `"text"`. Defaults to all three.
         **kwargs: `name`, `dtype`, `trainable`.
+
+    Raises:
+        ValueError: if `modalities` is empty or has an unknown name.
     """
 
     pipeline_tag = "feature-extraction"
     usage_example = (
         'import numpy as np\n\nfeatures = model({"text": np.ones((1, 16), "int32")})'
     )
+    _projects_patches = False
 
-    def __init__(self, modalities=MODALITIES, **kwargs):
+    def __init__(
+        self,
+        video_patch_size: Sequence[int] = (4, 16, 16),
+        audio_patch_size: int = 128,
+        video_positions: Sequence[int] = (8, 14, 14),
+        audio_positions: int = 1200,
+        text_positions: int | None = None,
+        vocabulary_size: int = 65_536,
+        word_embedding_dim: int = 300,
+        trainable_word_embedding: bool = False,
+        token_keep_rate: float = 0.5,
+        dropout: float = 0.1,
+        layer_norm_epsilon: float = 1e-6,
+        rematerialize: bool = False,
+        modalities: Sequence[str] = MODALITIES,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         unknown = set(modalities) - set(MODALITIES)
         if unknown or not modalities:
@@ -53,17 +102,39 @@ class VATTBackbone(
                 f"Received: modalities={modalities}"
             )
         self.modalities = tuple(m for m in MODALITIES if m in modalities)
+        self.video_patch_size = tuple(video_patch_size)
+        self.audio_patch_size = audio_patch_size
+        self.video_positions = tuple(video_positions)
+        self.audio_positions = audio_positions
+        self.text_positions = text_positions
+        self.vocabulary_size = vocabulary_size
+        self.word_embedding_dim = word_embedding_dim
+        self.trainable_word_embedding = trainable_word_embedding
+        self.token_keep_rate = token_keep_rate
+        self.dropout = dropout
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.rematerialize = rematerialize
 
-    def load_weights(self, filepath, *args, **kwargs):
-        """As `keras.Model.load_weights`; and KerasHub's index of a preset of ours.
+    def build(self, input_shape: Any = None) -> None:
+        if self.built:
+            return
+        self._build_stems()
+        self._build_encoders()
+        self.built = True
+        self._freeze_new_layers()
 
-        With it `keras_nlp.models.Backbone.from_preset` loads what `save_to_preset`
-        wrote, as strictly as `from_preset` does.
+    def load_weights(self, filepath: str | os.PathLike, *args, **kwargs) -> None:
+        """Loads weights like `keras.Model.load_weights`, or those of a preset.
+
+        KerasHub calls it with the index of a preset's safetensors files, so that
+        `keras_hub.models.Backbone.from_preset` loads our presets with the same checks
+        as `from_preset`.
 
         Args:
-            filepath: string or path, such as `"x.weights.h5"`.
-            *args: those of Keras.
-            **kwargs: those of Keras.
+            filepath: string or path, such as `"x.weights.h5"`, or
+                `"model.weights.json"` in the folder of a preset.
+            *args: see `keras.Model.load_weights`.
+            **kwargs: see `keras.Model.load_weights`.
 
         Raises:
             PresetError: if the weights of a preset are damaged.
@@ -85,13 +156,14 @@ class VATTBackbone(
             check_finite(values, variable.dtype, variable.path)
             variable.assign(values)
 
-    def call(self, inputs, training=None):
-        """Features of the modalities that are given.
+    def call(
+        self, inputs: Mapping[str, Any], training: bool | None = None
+    ) -> dict[str, dict[str, Any]]:
+        """Computes the features of the given modalities.
 
         Args:
-            inputs: dict from any of the model's modalities to its input; see
-                `encode_modality`. `None` counts as not given; other keys are
-                ignored.
+            inputs: dict from modality to input; see `encode_modality`. `None` counts
+                as not given. Keys that are not modalities of the model are ignored.
             training: bool. Whether dropout and DropToken are active.
 
         Returns:
@@ -103,38 +175,41 @@ class VATTBackbone(
             if inputs.get(modality) is not None
         }
 
-    def encode_modality(self, modality, inputs, training=None, pooled_only=False):
-        """Features of one modality.
+    def encode_modality(
+        self,
+        modality: str,
+        inputs: Any,
+        training: bool | None = None,
+        pooled_only: bool = False,
+    ) -> dict[str, Any]:
+        """Computes the features of one modality.
 
         Args:
             modality: string. One of the model's modalities.
-            inputs: for video a `(batch, frames, height, width, 3)` tensor,
-                float in [-1, 1] or uint8 in [0, 255]; for audio a
-                `(batch, samples, 1)` float tensor in [-1, 1]; for text an int
-                tensor of word ids, 0 = padding, `(rows, words)` or
-                `(batch, candidates, words)`, which gives
+            inputs: for video a `(batch, frames, height, width, 3)` tensor, float in
+                [-1, 1] or uint8 in [0, 255]; for audio a `(batch, samples, 1)` float
+                tensor in [-1, 1]; for text an int tensor of word ids, 0 = padding,
+                `(rows, words)` or `(batch, candidates, words)`, which gives
                 `batch * candidates` rows.
-            training: bool. Whether dropout and DropToken are active. They never are
-                where nothing that the modality goes through is trainable: a frozen
-                encoder can't learn to bear their noise.
-            pooled_only: bool. If `True`, return `"features_pooled"` alone: the
-                same numbers for less work, as the last block, the final norm
-                and the projection run on the aggregation token only. Defaults
-                to `False`.
+            training: bool. Whether dropout and DropToken are active. They are never
+                active if no layer of the modality is trainable: frozen weights can't
+                adapt to the noise.
+            pooled_only: bool. Whether to return only `"features_pooled"`. The values
+                are the same for less computation: the last block, the final norm and
+                the projection run on the aggregation token alone. Defaults to `False`.
 
         Returns:
-            Dict with `"features_pooled"`, `(rows, features_dim)`, and unless
-            `pooled_only` is `True` with `"features"`:
-            `(rows, tokens, features_dim)`, for video
-            `(rows, frames, rows, columns, features_dim)` of the patch grid
-            unless DropToken has dropped some.
+            Dict with `"features_pooled"` of shape `(rows, features_dim)`, and, unless
+            `pooled_only` is `True`, `"features"` of shape
+            `(rows, tokens, features_dim)`. Features of video have the shape
+            `(batch, frames, rows, columns, features_dim)` of the patch grid, unless
+            DropToken has dropped some.
 
         Raises:
-            ValueError: if the model has no such modality, or if an input is
-                too small for a single patch, of another rank, of another
-                dtype, or with its channels elsewhere; and outside of compiled
-                programs if frames or samples are of another scale, or word ids
-                beyond the vocabulary.
+            ValueError: if the model has no such modality; if an input is smaller than
+                a patch, or has another rank, dtype or order of axes; and, outside of
+                compiled functions, if frames or samples have another scale or word ids
+                exceed the vocabulary.
         """
         if modality not in self.modalities:
             raise ValueError(
@@ -161,58 +236,14 @@ class VATTBackbone(
             features = _on_grid(features, stem.grid(inputs.shape))
         return {"features_pooled": pooled, "features": features}
 
-    def enable_lora(self, rank, target_layer_names=None):
-        """Freeze the backbone and train low-rank changes of some matrices instead.
-
-        Each targeted Dense layer gets two matrices whose product, at first zero, is
-        added to its kernel: outputs are exactly what they were. Nothing else of the
-        backbone is trainable from then on, biases included. Compile the model after
-        it.
-
-        `save_lora_weights("mine.lora.h5")` keeps these matrices alone, and
-        `load_lora_weights` puts them on the same backbone again. Saving the whole
-        model, as a preset or as a `.keras` file, adds them to the kernels: what is
-        loaded has the same outputs and no LoRA.
-
-        Args:
-            rank: int. Rank of the product.
-            target_layer_names: list of strings, names of Dense layers, such as
-                `"query"`, `"key"`, `"value"`, `"output"` of attention and `"inner"`,
-                `"outer"` of perceptrons. Defaults to `None`, `"query"` and `"value"`
-                of all blocks.
-
-        Raises:
-            ValueError: if the rank is no positive int, LoRA is on already, or the names
-                are not those of Dense layers.
-
-        Example:
-        ```python
-        classifier.backbone.enable_lora(rank=4)
-        classifier.compile(optimizer="adam", loss=loss)
-        classifier.fit(dataset, epochs=3)
-        classifier.backbone.save_lora_weights("mine.lora.h5")
-        ```
-        """
-        targets = [
-            layer
-            for layer in self._flatten_layers(include_self=False)
-            if layer.name in (target_layer_names or self.default_lora_layer_names())
-            and hasattr(layer, "enable_lora")
-        ]
-        _check_lora(rank, target_layer_names, targets)
-        super().enable_lora(rank, target_layer_names)
-        for layer in targets:
-            if layer.bias is not None:
-                layer.bias.trainable = False  # It is not among the saved weights.
-
-    def modality_layers(self, modality):
-        """The layers that one modality goes through.
+    def modality_layers(self, modality: str) -> dict[str, keras.layers.Layer]:
+        """Returns the layers of one modality.
 
         Args:
             modality: string. One of the model's modalities.
 
         Returns:
-            Dict with `"stem"`, `"encoder"` and, where there is one, `"projection"`.
+            Dict with `"stem"`, `"encoder"` and, if the model has one, `"projection"`.
         """
         layers = {
             "stem": getattr(self, f"{modality}_stem"),
@@ -222,28 +253,97 @@ class VATTBackbone(
         return {name: layer for name, layer in layers.items() if layer is not None}
 
     @classmethod
-    def minimum_parameters(cls, config):
-        """How many parameters a model of these sizes has at least.
+    def minimum_parameters(cls, config: Mapping[str, Any]) -> int:
+        """Computes a lower bound on the number of parameters of a model.
 
         Args:
             config: dict of all arguments of the constructor.
 
         Returns:
-            int, the sizes of the large matrices.
+            int, the total size of the large matrices.
         """
         raise NotImplementedError
 
     @property
-    def feature_dims(self):
+    def feature_dims(self) -> dict[str, int]:
         """Dict from modality to the width of its features."""
         raise NotImplementedError
 
+    @property
+    def _token_dims(self):
+        """Dict from modality to the width of the tokens of its encoder."""
+        raise NotImplementedError
+
+    def _build_encoders(self):
+        """Makes and builds the encoders, and what follows them."""
+        raise NotImplementedError
+
+    def _encoder(self, modality):
+        raise NotImplementedError
+
+    def _projection(self, modality):
+        raise NotImplementedError
+
+    def _build_stems(self):
+        if "video" in self.modalities:
+            self.video_stem = self._patch_stem(
+                "video", self.video_patch_size, self.video_positions
+            )
+            self.video_stem.build((None, None, None, None, 3))
+        if "audio" in self.modalities:
+            self.audio_stem = self._patch_stem(
+                "audio", (self.audio_patch_size,), (self.audio_positions,)
+            )
+            self.audio_stem.build((None, None, 1))
+        if "text" in self.modalities:
+            self.text_stem = WordStem(
+                self.vocabulary_size,
+                self.word_embedding_dim,
+                self._token_dims["text"],
+                position_size=self.text_positions,
+                trainable_embedding=self.trainable_word_embedding,
+                dropout=self.dropout,
+                layer_norm_epsilon=self.layer_norm_epsilon,
+                dtype=self.dtype_policy,
+                name="text_stem",
+            )
+            self.text_stem.build((None, None))
+
+    def _patch_stem(self, modality, patch_size, positions):
+        return PatchStem(
+            self._token_dims[modality],
+            patch_size,
+            positions,
+            projection=self._projects_patches,
+            keep_rate=self.token_keep_rate,
+            dropout=self.dropout,
+            layer_norm_epsilon=self.layer_norm_epsilon,
+            dtype=self.dtype_policy,
+            name=f"{modality}_stem",
+        )
+
+    def _transformer(self, name, sizes, t5=False):
+        encoder = TransformerEncoder(
+            sizes["num_layers"],
+            sizes["num_heads"],
+            sizes["head_dim"],
+            sizes["intermediate_dim"],
+            dropout=self.dropout,
+            layer_norm_epsilon=self.layer_norm_epsilon,
+            t5=t5,
+            rematerialize=self.rematerialize,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        encoder.build((None, None, sizes["hidden_dim"]))
+        return encoder
+
     def _freeze_new_layers(self):
-        """Freezes the layers of a backbone that was made frozen, before it had them."""
+        """Freezes the layers if the backbone was frozen before it was built."""
         if self.trainable:
             return
-        # Not by the backbone's own flag: TensorFlow skips an assignment of the value
-        # that an attribute has, and the setter with it.
+        # Setting the backbone's own flag has no effect on TensorFlow, which skips the
+        # setter if the value of an attribute doesn't change.
         for layer in self._flatten_layers(include_self=False, recursive=False):
             layer.trainable = False
 
@@ -252,101 +352,67 @@ class VATTBackbone(
         return any(layer.trainable_variables for layer in layers)
 
     def _prepared(self, modality, inputs, stem):
+        """Checks an input and casts it to the dtype of the stem."""
         check_dtype(modality, inputs.dtype)
         check_channels(modality, inputs.shape)
         if is_concrete(inputs):
             check_values(modality, inputs, self.vocabulary_size)
-        rank = {"video": 5, "audio": 3, "text": 2}[modality]
         if modality == "text":
             if len(inputs.shape) == 3:
                 inputs = ops.reshape(inputs, (-1, inputs.shape[-1]))
             inputs = ops.cast(inputs, "int32")
-        if len(inputs.shape) != rank:
-            raise ValueError(
-                f"Input '{modality}' must have rank {rank}"
-                f"{' or 3' if modality == 'text' else ''}. "
-                f"Received: shape={tuple(inputs.shape)}"
-            )
+        _check_rank(modality, inputs.shape)
         if modality == "text":
             return inputs
-        if None in inputs.shape[1:]:
-            raise ValueError(
-                "A compiled program of TensorFlow takes clips of one shape. Received: "
-                f"'{modality}' of another shape than the first batch had"
-            )
-        if 0 in stem.grid(inputs.shape):
-            raise ValueError(
-                f"Input '{modality}' is smaller than one patch of "
-                f"{stem.patch_size}. Received: shape={tuple(inputs.shape)}"
-            )
+        _check_extent(modality, inputs.shape, stem)
         if keras.backend.standardize_dtype(inputs.dtype) == "uint8":
             return ops.cast(inputs, self.compute_dtype) / 127.5 - 1.0
         return ops.cast(inputs, self.compute_dtype)
 
-    def _encoder(self, modality):
-        raise NotImplementedError
-
-    def _projection(self, modality):
-        raise NotImplementedError
-
-    def get_config(self):
-        # Not KerasHub's, which makes the layers' quantized dtypes forget their names.
+    def get_config(self) -> dict[str, Any]:
+        # KerasHub's version loses the names of the quantized layers.
         return {
             "name": self.name,
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(quantized_dtype(self)),
             "modalities": self.modalities,
+            "video_patch_size": self.video_patch_size,
+            "audio_patch_size": self.audio_patch_size,
+            "video_positions": self.video_positions,
+            "audio_positions": self.audio_positions,
+            "vocabulary_size": self.vocabulary_size,
+            "word_embedding_dim": self.word_embedding_dim,
+            "trainable_word_embedding": self.trainable_word_embedding,
+            "token_keep_rate": self.token_keep_rate,
+            "dropout": self.dropout,
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "rematerialize": self.rematerialize,
         }
 
 
-def encoder_matrices(sizes):
-    """Parameters in the matrices of a `TransformerEncoder`, an int.
-
-    Args:
-        sizes: dict of `hidden_dim`, `intermediate_dim`, `num_layers`, `num_heads`
-            and `head_dim`.
-    """
-    attention = 4 * sizes["num_heads"] * sizes["head_dim"]
-    per_token = attention + 2 * sizes["intermediate_dim"]
-    return sizes["num_layers"] * sizes["hidden_dim"] * per_token
-
-
-def stem_matrices(config, hidden_dims):
-    """Parameters in the embeddings and position tables of all modalities, an int.
-
-    Args:
-        config: dict of all arguments of a backbone's constructor.
-        hidden_dims: dict from modality to the width of its tokens.
-    """
-    frames, rows, columns = config["video_patch_size"]
-    counts = {
-        "video": 3 * frames * rows * columns + sum(config["video_positions"]),
-        "audio": config["audio_patch_size"] + config["audio_positions"],
-        "text": config["word_embedding_dim"],
-    }
-    total = sum(counts[modality] * dim for modality, dim in hidden_dims.items())
-    if "text" in hidden_dims:
-        total += config["vocabulary_size"] * config["word_embedding_dim"]
-    return total
-
-
-def _check_lora(rank, names, targets):
-    if not isinstance(rank, int) or rank < 1:
-        raise ValueError(f"`rank` must be a positive int. Received: rank={rank}")
-    if not targets or not all(isinstance(t, keras.layers.Dense) for t in targets):
+def _check_rank(modality, shape):
+    if len(shape) != _RANKS[modality]:
         raise ValueError(
-            "LoRA goes into Dense layers of the backbone, and these names are not "
-            f"theirs. Received: target_layer_names={names}"
+            f"Input '{modality}' must have rank {_RANKS[modality]}"
+            f"{' or 3' if modality == 'text' else ''}. Received: shape={tuple(shape)}"
         )
-    if any(layer.lora_enabled for layer in targets):
+
+
+def _check_extent(modality, shape, stem):
+    if None in shape[1:]:
         raise ValueError(
-            "LoRA is already enabled on this backbone. Load the model again for "
-            "another one."
+            f"A compiled TensorFlow function takes '{modality}' of one shape. Use "
+            "clips of one shape, or compile the model again before the shape changes."
+        )
+    if 0 in stem.grid(shape):
+        raise ValueError(
+            f"Input '{modality}' is smaller than one patch of {stem.patch_size}. "
+            f"Received: shape={tuple(shape)}"
         )
 
 
 def _on_grid(features, grid):
-    """Tokens back on the patch grid, if they are all there."""
+    """Reshapes tokens to the patch grid, unless some were dropped."""
     count = 1
     for length in grid:
         count *= length

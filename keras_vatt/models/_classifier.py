@@ -1,4 +1,4 @@
-"""Classifiers of video, sound and images on a VATT backbone."""
+"""Classifiers of video, audio and images on a VATT backbone."""
 
 import keras
 
@@ -15,11 +15,10 @@ class VATTVideoClassifier(VATTClassifier):
         backbone: a VATT backbone with `"video"`.
         num_classes: int. Number of classes.
         dropout: float. Dropout rate before the classifier. Defaults to `0.5`.
-        class_names: sequence of strings, a name for each class; saved with the model.
+        class_names: sequence of strings, one name per class; saved with the model.
             Defaults to `None`.
-        multi_label: bool. Whether a clip may have any number of classes, with a sigmoid
-            over each logit, in place of one, with a softmax over all. Defaults to
-            `False`.
+        multi_label: bool. Whether a clip may have several classes (a sigmoid per logit)
+            rather than exactly one (a softmax over all logits). Defaults to `False`.
         preprocessor: `keras_vatt.VATTPreprocessor` for raw clips. Defaults to `None`.
         **kwargs: `name`.
 
@@ -49,28 +48,27 @@ class VATTVideoClassifier(VATTClassifier):
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class VATTImageClassifier(VATTClassifier):
-    """Classifies images by way of the video encoder of any VATT backbone.
+    """Classifies images with the video encoder of any VATT backbone.
 
-    An image is a clip that stands still for one temporal patch (4 frames in VATT), as
-    VATT is fine-tuned on ImageNet (arXiv 2104.11178). It gets the first
-    row of the table of positions in time, the one that the original code's resampling
-    of the table to one row gives too.
+    An image is repeated to a clip of one temporal patch (4 frames in VATT), as VATT is
+    fine-tuned on ImageNet (arXiv 2104.11178). It gets the first row of the temporal
+    position table, like in the original code.
 
     `fit`, `evaluate`, `predict` and `classify` take files (PNG, JPEG, WebP, BMP, TIFF,
-    GIF), their bytes, and uint8 arrays `(height, width, 3)` or
-    `(images, height, width, 3)`: the shorter side is resized to the preprocessor's
-    frame size, the longer one cropped. Batches of floats in [-1, 1], or of uint8 in
-    that size already, pass as they are.
+    GIF), their bytes, and uint8 arrays of shape `(height, width, 3)` or
+    `(images, height, width, 3)`. The shorter side is resized to the preprocessor's
+    frame size, and the longer side is cropped. Batches of floats in [-1, 1], or of
+    uint8 images that already have that size, stay as they are.
 
     Args:
         backbone: a VATT backbone with `"video"`.
         num_classes: int. Number of classes.
         dropout: float. Dropout rate before the classifier. Defaults to `0.5`.
-        class_names: sequence of strings, a name for each class; saved with the model.
+        class_names: sequence of strings, one name per class; saved with the model.
             Defaults to `None`.
-        multi_label: bool. Whether an image may have any number of classes, with a
-            sigmoid over each logit, in place of one, with a softmax over all. Defaults
-            to `False`.
+        multi_label: bool. Whether an image may have several classes (a sigmoid per
+            logit) rather than exactly one (a softmax over all logits). Defaults to
+            `False`.
         preprocessor: `keras_vatt.VATTPreprocessor` for raw images. Defaults to `None`.
         **kwargs: `name`.
 
@@ -98,7 +96,7 @@ class VATTImageClassifier(VATTClassifier):
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class VATTAudioClassifier(VATTClassifier):
-    """Classifies sounds.
+    """Classifies audio clips.
 
     `fit`, `evaluate`, `predict` and `classify` take files and other raw clips.
 
@@ -106,13 +104,12 @@ class VATTAudioClassifier(VATTClassifier):
         backbone: a VATT backbone with `"audio"`.
         num_classes: int. Number of classes.
         dropout: float. Dropout rate before the classifier. Defaults to `0.0`.
-        class_names: sequence of strings, a name for each class; saved with the model.
+        class_names: sequence of strings, one name per class; saved with the model.
             Defaults to `None`.
-        multi_label: bool. Whether a clip may have any number of classes, with a sigmoid
-            over each logit, in place of one, with a softmax over all. The bias then
-            starts at `-log(num_classes - 1)`, where each class has the probability
-            `1 / num_classes`: VATT's classifiers of AudioSet are of this kind. Defaults
-            to `False`.
+        multi_label: bool. Whether a clip may have several classes (a sigmoid per logit)
+            rather than exactly one (a softmax over all logits), like VATT's classifiers
+            of AudioSet. The bias then starts at `-log(num_classes - 1)`, which gives
+            each class the probability `1 / num_classes`. Defaults to `False`.
         preprocessor: `keras_vatt.VATTPreprocessor` for raw clips. Defaults to `None`.
         **kwargs: `name`.
 

@@ -1,4 +1,6 @@
-"""What a classifier is compiled with where nothing is said."""
+"""The optimizer, loss and metrics that a classifier is compiled with by default."""
+
+from typing import Any, Self
 
 import keras
 from keras import ops
@@ -9,8 +11,9 @@ from keras_vatt.losses._classification import (
     one_hot_labels,
 )
 
-# Adam's rate goes with the inverse of the width (Yang et al., arXiv 2203.03466). It was
-# chosen on the tiny preset, by `benchmarks/spoken_language.py`.
+# Adam's learning rate scales with the inverse of the width (Yang et al., arXiv
+# 2203.03466). The constant was chosen by `benchmarks/spoken_language.py` on the tiny
+# preset.
 _RATE_TIMES_WIDTH = 0.1
 _MAX_RATE = 1e-3
 
@@ -18,11 +21,11 @@ _MAX_RATE = 1e-3
 def default_optimizer(feature_dim):
     """Returns the optimizer of `compile(optimizer="auto")`: Adam at a constant rate.
 
-    VATT's own recipe is made for 100,000 steps, and leaves a model that trains for
-    hundreds of steps far behind: see `keras_vatt.training.fine_tuning_optimizer`.
+    VATT's recipe (`keras_vatt.training.fine_tuning_optimizer`) is made for 100,000
+    steps. In some hundred steps it reaches a much lower accuracy.
 
     Args:
-        feature_dim: int, the size of the features that the head takes.
+        feature_dim: int, the width of the features that the head takes.
 
     Returns:
         `keras.optimizers.Adam`.
@@ -31,12 +34,12 @@ def default_optimizer(feature_dim):
 
 
 def default_loss(multi_label):
-    """The loss of `compile(loss="auto")`."""
+    """Returns the loss of `compile(loss="auto")`."""
     return BalancedBinaryCrossentropy() if multi_label else SoftmaxCrossentropy()
 
 
 def default_metrics(multi_label, num_classes):
-    """The metrics of `compile(metrics="auto")`."""
+    """Returns the metrics of `compile(metrics="auto")`."""
     if not multi_label:
         return [TopKAccuracy(1), TopKAccuracy(5)]
     return [
@@ -53,7 +56,7 @@ def default_metrics(multi_label, num_classes):
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class TopKAccuracy(keras.metrics.MeanMetricWrapper):
-    """Share of clips whose class is among the `k` with the highest logits.
+    """Fraction of clips whose class is among the `k` with the highest logits.
 
     Args:
         k: int. Defaults to `1`.
@@ -65,16 +68,16 @@ class TopKAccuracy(keras.metrics.MeanMetricWrapper):
         y_pred: `(clips, num_classes)`, logits or probabilities.
     """
 
-    def __init__(self, k=1, name=None, dtype=None):
+    def __init__(self, k: int = 1, name: str | None = None, dtype: Any = None):
         super().__init__(_is_in_top_k, name=name or f"top_{k}", dtype=dtype, k=k)
         self.k = k
         self._direction = "up"
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"k": self.k, "name": self.name, "dtype": self.dtype}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
 
 

@@ -1,7 +1,8 @@
-"""From media files and raw arrays to the arrays that VATT takes."""
+"""Converts media files and raw arrays to the arrays that VATT takes."""
+
+from typing import Any
 
 import keras
-import keras_nlp
 import numpy as np
 
 from keras_vatt.data._clip_spec import ClipSpec
@@ -10,44 +11,55 @@ from keras_vatt.data.decoding._short_clips import check_short_clips
 from keras_vatt.inference._batch_dtypes import as_batch
 from keras_vatt.inference._batch_values import check_batch
 from keras_vatt.models._backbone import VATTBackbone
-from keras_vatt.models._presets import PartFromPreset
+from keras_vatt.models._keras_hub import AudioConverter, VideoConverter
+from keras_vatt.models._preset_parts import PartFromPreset
 
 
 class _VATTConverter(PartFromPreset):
     backbone_cls = VATTBackbone
 
     def __call__(
-        self, inputs, num_windows=1, num_crops=1, short_clips="repeat", position=None
-    ):
-        # It runs on NumPy alone, in threads that load data.
+        self,
+        inputs: Any,
+        num_windows: int = 1,
+        num_crops: int = 1,
+        short_clips: str = "repeat",
+        position: float | None = None,
+    ) -> np.ndarray:
+        # Not that of Keras: converters run on NumPy arrays in data-loading threads.
         return self.call(inputs, num_windows, num_crops, short_clips, position)
 
     def call(
-        self, inputs, num_windows=1, num_crops=1, short_clips="repeat", position=None
-    ):
-        """Arrays of a batch.
+        self,
+        inputs: Any,
+        num_windows: int = 1,
+        num_crops: int = 1,
+        short_clips: str = "repeat",
+        position: float | None = None,
+    ) -> np.ndarray:
+        """Converts clips to the array of a batch.
 
         Args:
             inputs: one clip, a list of clips, or the array of a batch; see the class.
-            num_windows: int. Windows of each raw clip, spread evenly in time from its
-                start to its end; `1` is its middle. Defaults to `1`.
-            num_crops: int. Crops of each window of a video, spread evenly along the
-                longer side of the picture; `1` is its centre. Sound has none.
+            num_windows: int. Number of windows per raw clip, evenly spaced from its
+                start to its end; `1` is the middle. Defaults to `1`.
+            num_crops: int. Number of crops per window of video, evenly spaced along
+                the longer side of the frame; `1` is the center. Audio has no crops.
                 Defaults to `1`.
             short_clips: string. Rule for raw clips that are shorter than the model's:
-                `"repeat"` starts them over from their beginning, as VATT's training
-                data does, `"pad"` appends black frames or silence, `"error"` refuses
-                them. Defaults to `"repeat"`.
+                `"repeat"` repeats them from their start, as in VATT's training,
+                `"pad"` appends black frames or silence, `"error"` refuses them.
+                Defaults to `"repeat"`.
             position: float in [0, 1]. Position of the only window of each raw clip,
                 from its start to its end. Defaults to `None`, the middle.
 
         Returns:
-            NumPy array whose first axis is `clips * num_windows * num_crops`: the
-            windows of a clip are adjacent, and so are the crops of a window.
+            NumPy array whose first axis has the size `clips * num_windows * num_crops`.
+            The windows of a clip are adjacent, and so are the crops of a window.
 
         Raises:
             ValueError: if an array has another rank, several windows of a batch are
-                asked for, or `short_clips` is unknown.
+                requested, or `short_clips` is unknown.
             keras_vatt.data.MediaError: if a file can't be used.
         """
         check_short_clips(short_clips)
@@ -55,7 +67,7 @@ class _VATTConverter(PartFromPreset):
             if num_windows != 1 or num_crops != 1:
                 raise ValueError(
                     "Windows and crops are taken of raw clips (files, or arrays with "
-                    "their rates), and a batch of arrays was given. Received: "
+                    "their rates), not of the array of a batch. Received: "
                     f"num_windows={num_windows}, num_crops={num_crops}"
                 )
             return self._batch(inputs)
@@ -74,21 +86,21 @@ class _VATTConverter(PartFromPreset):
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
-class VATTVideoConverter(_VATTConverter, keras_nlp.layers.VideoConverter):
-    """Video files and arrays to frames by time, of one size.
+class VATTVideoConverter(_VATTConverter, VideoConverter):
+    """Converts video files and arrays to frames of one size and rate.
 
-    A clip is the path of a file, a `keras_vatt.data.MediaSegment`, the bytes of a
-    file, a tuple of an array and its rate in frames per second, or an entry of Hugging
-    Face `datasets`: a dict with `"bytes"` or `"path"`, or with `"array"` and `"fps"`.
-    An array is one of uint8 RGB frames, `(frames, height, width, 3)` or
-    `(frames, 3, height, width)`, of any framework. Of what is longer than a clip the
-    middle is taken, or several windows; what is shorter is repeated. An array of rank 5
-    is a batch that is passed on as it is, uint8 or float in [-1, 1].
+    A clip is the path of a file, a `keras_vatt.data.MediaSegment`, the bytes of a file,
+    a tuple of an array and its rate in frames per second, or an example of Hugging Face
+    `datasets`: a dict with `"bytes"` or `"path"`, or with `"array"` and `"fps"`.
+    An array holds uint8 RGB frames of shape `(frames, height, width, 3)` or
+    `(frames, 3, height, width)`, from any framework. Clips that are longer than the
+    model's give the middle, or several windows; shorter ones are repeated.
+
+    An array of rank 5, uint8 or float in [-1, 1], is a batch and stays as it is.
 
     Args:
         num_frames: int. Frames of a clip. Defaults to `32`.
-        frames_per_second: float. How many of them show one second. Defaults to
-            `10.0`.
+        frames_per_second: float. Rate of the frames. Defaults to `10.0`.
         frame_size: int. Height and width in pixels. Defaults to `224`.
         **kwargs: `name`.
 
@@ -101,11 +113,17 @@ class VATTVideoConverter(_VATTConverter, keras_nlp.layers.VideoConverter):
     ```
     """
 
-    def __init__(self, num_frames=32, frames_per_second=10.0, frame_size=224, **kwargs):
+    def __init__(
+        self,
+        num_frames: int = 32,
+        frames_per_second: float = 10.0,
+        frame_size: int = 224,
+        **kwargs,
+    ):
         super().__init__(image_size=(frame_size, frame_size), **kwargs)
         self.clip_spec = ClipSpec(num_frames, frames_per_second, frame_size)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         for name in ("image_size", "scale", "offset"):
             config.pop(name)
@@ -123,22 +141,23 @@ class VATTVideoConverter(_VATTConverter, keras_nlp.layers.VideoConverter):
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
-class VATTAudioConverter(_VATTConverter, keras_nlp.layers.AudioConverter):
-    """Sound files and arrays, of any rate and channels, to mono waveforms.
+class VATTAudioConverter(_VATTConverter, AudioConverter):
+    """Converts audio files and arrays, of any rate and channels, to mono waveforms.
 
     A clip is the path of a file (of audio or video), a `keras_vatt.data.MediaSegment`,
-    the bytes of a file, a tuple of an array and its rate in hertz, or an entry of
+    the bytes of a file, a tuple of an array and its rate in hertz, or an example of
     Hugging Face `datasets`: a dict with `"array"` and `"sampling_rate"`, or with
     `"bytes"` or `"path"`.
 
-    An array is `(samples,)`, `(samples, channels)` or `(channels, samples)`, of any
-    framework; the axis with at most 32 entries is that of channels, which are averaged.
-    Integers of 8, 16 and 32 bits have the scale of their dtype, unsigned ones around
-    its middle; floats lie in [-1, 1], and what is larger than 2 is refused.
+    An array has the shape `(samples,)`, `(samples, channels)` or
+    `(channels, samples)`, from any framework. The axis with at most 32 entries is that
+    of the channels, which are averaged. Integers of 8, 16 and 32 bits have the full
+    scale of their dtype, with unsigned ones centered on its middle. Floats are in
+    [-1, 1]; values above 2 are refused.
 
-    Of what is longer than a clip the middle is taken, or several windows; what is
-    shorter is repeated. An array `(clips, samples)` or `(clips, samples, 1)` is a batch
-    at the model's own rate, float in [-1, 1], which is passed on.
+    Clips that are longer than the model's give the middle, or several windows; shorter
+    ones are repeated. An array of shape `(clips, samples)` or `(clips, samples, 1)`,
+    float in [-1, 1] at the model's rate, is a batch and stays as it is.
 
     Args:
         sampling_rate: int. Samples per second, in hertz. Defaults to `48_000`.
@@ -154,13 +173,15 @@ class VATTAudioConverter(_VATTConverter, keras_nlp.layers.AudioConverter):
     ```
     """
 
-    def __init__(self, sampling_rate=48_000, audio_samples=153_600, **kwargs):
+    def __init__(
+        self, sampling_rate: int = 48_000, audio_samples: int = 153_600, **kwargs
+    ):
         super().__init__(**kwargs)
         self.clip_spec = ClipSpec(
             sampling_rate=sampling_rate, audio_samples=audio_samples
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         spec = self.clip_spec
         return super().get_config() | {
             "sampling_rate": spec.sampling_rate,
@@ -170,7 +191,7 @@ class VATTAudioConverter(_VATTConverter, keras_nlp.layers.AudioConverter):
     def _windows(self, clip, num_windows, num_crops, short_clips, position):
         if num_crops != 1:
             raise ValueError(
-                f"Sound has no crops, only windows. Received: num_crops={num_crops}"
+                f"Audio has windows, but no crops. Received: num_crops={num_crops}"
             )
         waveforms = raw_waveform(
             clip, self.clip_spec, num_windows, short_clips, position
@@ -187,9 +208,8 @@ class VATTAudioConverter(_VATTConverter, keras_nlp.layers.AudioConverter):
 def _with_rank(name, array, rank):
     if array.ndim != rank:
         raise ValueError(
-            f"'{name}' must have {rank} axes as a batch. Received: shape "
-            f"{array.shape}. A single raw clip is given as a tuple of its array and "
-            "its rate."
+            f"A batch of '{name}' must have {rank} axes. Received: shape "
+            f"{array.shape}. Pass a single raw clip as a tuple (array, rate)."
         )
     check_batch(name, array)
     return array

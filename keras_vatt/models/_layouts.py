@@ -1,14 +1,19 @@
-"""How VATT is spread over devices."""
+"""Distributes VATT over devices."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 
-def encoder_layout_map(device_mesh, model_axis="model"):
-    """Layout map that cuts the encoders' matrices among the devices of an axis.
+def encoder_layout_map(
+    device_mesh: keras.distribution.DeviceMesh, model_axis: str = "model"
+) -> keras.distribution.LayoutMap:
+    """Returns a layout map that shards the encoders' matrices over a mesh axis.
 
-    Attention is cut by heads and the perceptrons by hidden units, so that one sum over
-    the axis ends each (Shoeybi et al., "Megatron-LM", 2019). All else is on every
-    device.
+    The attention is sharded by heads and the MLP by hidden units, so that each needs
+    one all-reduce over the axis (Shoeybi et al., "Megatron-LM", 2019). All other
+    weights are replicated.
 
     Args:
         device_mesh: `keras.distribution.DeviceMesh`.
@@ -33,19 +38,22 @@ def encoder_layout_map(device_mesh, model_axis="model"):
     return layout_map
 
 
-def make_distribution(devices, model_parallel=1):
-    """How VATT is spread over devices, on the JAX backend.
+def make_distribution(
+    devices: Sequence[Any], model_parallel: int = 1
+) -> keras.distribution.DataParallel | keras.distribution.ModelParallel:
+    """Makes a data-parallel or model-parallel distribution of VATT, on JAX.
 
-    Each process is to hand over its own part of a batch, as
-    `keras_vatt.data.make_dataset` makes it.
+    Each process must supply its own part of the batch, like
+    `keras_vatt.data.make_dataset`.
 
     Args:
-        devices: list of JAX devices, which need not be there, or of their names.
-        model_parallel: int, how many devices share one copy of the model; it divides
-            the number of devices. Defaults to `1`.
+        devices: list of JAX devices or their names. They may be abstract, for
+            compilation only.
+        model_parallel: int, number of devices per copy of the model; must divide the
+            number of devices. Defaults to `1`.
 
     Returns:
-        A `keras.distribution.Distribution`.
+        `keras.distribution.DataParallel` or `keras.distribution.ModelParallel`.
     """
     if model_parallel == 1:
         mesh = keras.distribution.DeviceMesh((len(devices),), ("batch",), devices)

@@ -1,33 +1,38 @@
-"""What lies between media and strings, and the arrays that VATT takes."""
+"""Converts media and strings to the arrays that VATT takes."""
 
 import dataclasses
 import functools
+from collections.abc import Mapping
+from typing import Any, Self
 
 import keras
-import keras_nlp
+import numpy as np
 
+from keras_vatt.data._clip_spec import ClipSpec
 from keras_vatt.data.decoding._images import is_raw_images, raw_images
 from keras_vatt.data.decoding._short_clips import check_short_clips
 from keras_vatt.inference._batch_dtypes import as_batch
 from keras_vatt.models._backbone import VATTBackbone
 from keras_vatt.models._converters import VATTAudioConverter, VATTVideoConverter
-from keras_vatt.models._presets import PartFromPreset
+from keras_vatt.models._keras_hub import Preprocessor
+from keras_vatt.models._preset_parts import PartFromPreset
 from keras_vatt.models._tokenizer import VATTTokenizer
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
-class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
-    """Raw video, sound and text to a model's input; saved with a preset.
+class VATTPreprocessor(PartFromPreset, Preprocessor):
+    """Converts raw video, audio, images and text to a model's input.
 
-    It also says what the clips are that a model was trained on.
+    It is saved with a preset and holds the length, rate and size of the clips that the
+    model was trained on.
 
     Args:
         tokenizer: `keras_vatt.VATTTokenizer`. Defaults to `None`: text can't be
             preprocessed.
-        video_converter: `keras_vatt.VATTVideoConverter`. Defaults to `None`, one with
-            its defaults.
-        audio_converter: `keras_vatt.VATTAudioConverter`. Defaults to `None`, one with
-            its defaults.
+        video_converter: `keras_vatt.VATTVideoConverter`. Defaults to `None`, a
+            converter with its defaults.
+        audio_converter: `keras_vatt.VATTAudioConverter`. Defaults to `None`, a
+            converter with its defaults.
         **kwargs: `name`.
 
     Example:
@@ -45,7 +50,11 @@ class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
     audio_converter_cls = VATTAudioConverter
 
     def __init__(
-        self, tokenizer=None, video_converter=None, audio_converter=None, **kwargs
+        self,
+        tokenizer: VATTTokenizer | None = None,
+        video_converter: VATTVideoConverter | None = None,
+        audio_converter: VATTAudioConverter | None = None,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.tokenizer = tokenizer
@@ -53,8 +62,10 @@ class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
         self.audio_converter = audio_converter or VATTAudioConverter()
 
     @classmethod
-    def from_clip_spec(cls, spec, tokenizer=None):
-        """A preprocessor whose clips are those of a data pipeline.
+    def from_clip_spec(
+        cls, spec: ClipSpec, tokenizer: VATTTokenizer | None = None
+    ) -> Self:
+        """Makes a preprocessor with the clips of a data pipeline.
 
         Args:
             spec: `keras_vatt.data.ClipSpec`.
@@ -72,8 +83,8 @@ class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
         )
 
     @property
-    def clip_spec(self):
-        """What a clip is: a `keras_vatt.data.ClipSpec`."""
+    def clip_spec(self) -> ClipSpec:
+        """The `keras_vatt.data.ClipSpec` of the clips: length, rates and frame size."""
         audio = self.audio_converter.clip_spec
         return dataclasses.replace(
             self.video_converter.clip_spec,
@@ -82,28 +93,38 @@ class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
         )
 
     def __call__(
-        self, inputs, num_windows=1, num_crops=1, short_clips="repeat", position=None
-    ):
-        # It runs on NumPy alone, in threads that load data.
+        self,
+        inputs: Mapping[str, Any],
+        num_windows: int = 1,
+        num_crops: int = 1,
+        short_clips: str = "repeat",
+        position: float | None = None,
+    ) -> dict[str, np.ndarray]:
+        # Not that of Keras: it runs on NumPy arrays in data-loading threads.
         return self.call(inputs, num_windows, num_crops, short_clips, position)
 
     def call(
-        self, inputs, num_windows=1, num_crops=1, short_clips="repeat", position=None
-    ):
-        """Arrays of a batch.
+        self,
+        inputs: Mapping[str, Any],
+        num_windows: int = 1,
+        num_crops: int = 1,
+        short_clips: str = "repeat",
+        position: float | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Converts raw inputs to the arrays of a batch.
 
         Args:
-            inputs: dict of any of `"video"` and `"audio"`, each a path, a
+            inputs: dict with any of these keys. `"video"` and `"audio"`: a path, a
                 `keras_vatt.data.MediaSegment`, bytes, a tuple of an array and its
-                rate, a list of these, or a batch (see `VATTVideoConverter` and
-                `VATTAudioConverter`); and `"text"`, a string, a list of strings, or
-                for each clip a list of as many candidates; and `"image"`, see
-                `VATTImageClassifier`.
-            num_windows: int. Windows of each raw video and sound, spread evenly in
-                time from its start to its end; `1` is its middle. Text is not
-                repeated. Defaults to `1`.
-            num_crops: int. Crops of each window of a video, spread evenly along the
-                longer side of the picture; `1` is its centre. Defaults to `1`.
+                rate, a list of these, or the array of a batch; see
+                `VATTVideoConverter` and `VATTAudioConverter`. `"text"`: a string, a
+                list of strings, or for each clip a list of the same number of
+                candidates. `"image"`: see `VATTImageClassifier`.
+            num_windows: int. Number of windows per raw video and audio, evenly spaced
+                from its start to its end; `1` is the middle. Text is not repeated.
+                Defaults to `1`.
+            num_crops: int. Number of crops per window of video, evenly spaced along
+                the longer side of the frame; `1` is the center. Defaults to `1`.
             short_clips: string. Rule for raw video and audio shorter than the model's
                 clips: `"repeat"`, `"pad"` or `"error"`; see `VATTVideoConverter.call`.
                 Defaults to `"repeat"`.
@@ -111,14 +132,13 @@ class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
                 and audio, from its start to its end. Defaults to `None`, the middle.
 
         Returns:
-            Dict of arrays as `keras_vatt.VATT` takes them. The first axis of video is
-            `clips * num_windows * num_crops`, that of audio `clips * num_windows`: the
+            Dict of arrays for `keras_vatt.VATT`. The first axis of video has the size
+            `clips * num_windows * num_crops`, that of audio `clips * num_windows`. The
             windows of a clip are adjacent, and so are the crops of a window.
 
         Raises:
-            ValueError: if an input is of another form, there is text and no
-                vocabulary, several windows of a batch are asked for, or `short_clips`
-                is unknown.
+            ValueError: if an input has another form, there is text but no vocabulary,
+                several windows of a batch are requested, or `short_clips` is unknown.
             keras_vatt.data.MediaError: if a file can't be used.
         """
         check_short_clips(short_clips)
@@ -138,7 +158,8 @@ class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
         unknown = set(inputs) - set(converters)
         if unknown:
             raise ValueError(
-                f"A preprocessor takes {list(converters)}. Received: {sorted(unknown)}"
+                f"A preprocessor takes the keys {list(converters)}. "
+                f"Received: {sorted(unknown)}"
             )
         return {name: converters[name](given) for name, given in inputs.items()}
 
@@ -151,8 +172,8 @@ class VATTPreprocessor(PartFromPreset, keras_nlp.models.Preprocessor):
     def _words(self, captions):
         if self.tokenizer is None or self.tokenizer.vocabulary is None:
             raise ValueError(
-                "This preset has no vocabulary: give word ids, or set the tokenizer's "
-                "by `model.preprocessor.tokenizer = keras_vatt.VATTTokenizer(file)`."
+                "This preset has no vocabulary: pass word ids, or set "
+                "`model.preprocessor.tokenizer = keras_vatt.VATTTokenizer(file)`."
             )
         captions = [captions] if isinstance(captions, str) else captions
         return self.tokenizer(captions)

@@ -1,35 +1,43 @@
-"""Backbones with whole numbers of 8 bits for weights."""
+"""Int8 quantization of backbones."""
 
 import contextlib
 import gc
 import re
+from collections.abc import Callable, Sequence
 
 import keras
 
 
 class QuantizesBackbone:
-    """What backbones and tasks share: `quantize`."""
+    """Mixin of the backbones and tasks that can be quantized."""
 
-    def quantize(self, mode="int8", config=None, filters=None):
-        """Turn the large matrices of the backbone into int8, for inference.
+    def quantize(
+        self,
+        mode: str = "int8",
+        config: keras.quantizers.QuantizationConfig | None = None,
+        filters: str
+        | Sequence[str]
+        | Callable[[keras.layers.Layer], bool]
+        | None = None,
+    ) -> None:
+        """Quantizes the large matrices of the backbone to int8, for inference.
 
-        Dense layers (attention, perceptrons, projections) and word vectors become
-        int8 with a float scale for each output or word; the inputs of Dense layers are
-        rounded to int8 as they come. Patch embeddings, positions and norms stay floats,
-        and so do the heads of tasks. Outputs change a little: measure how much it
-        matters to you. What is quantized can't be trained, but for LoRA weights that
-        `VATTBackbone.enable_lora` adds.
+        Dense layers (attention, MLP, projections) and word vectors get int8 weights
+        with a float scale for each output or word. Inputs of Dense layers are rounded
+        to int8 at run time. Patch embeddings, positions, norms and the heads of tasks
+        stay in float. The outputs change a little: evaluate the model again. Quantized
+        weights can't be trained, except by LoRA (`VATTBackbone.enable_lora`).
 
-        A quantized model is saved and loaded like any other. Quantize on a model with
-        weights; compiled functions are made anew.
+        A quantized model is saved and loaded like any other. Load the weights before
+        you quantize. Functions are compiled again afterwards.
 
         Args:
             mode: string. Only `"int8"`, the default.
-            config: `keras.quantizers.Int8QuantizationConfig`, only with its defaults:
-                other quantizers would not be saved with the model. Defaults to `None`.
-            filters: what `keras.Model.quantize` takes, a pattern or a list of patterns
-                of layer names or a function of a layer: which of those layers to
-                quantize. Defaults to `None`, all.
+            config: `keras.quantizers.Int8QuantizationConfig` with its defaults: presets
+                don't store other quantizers. Defaults to `None`.
+            filters: pattern or list of patterns of layer names, or a function of a
+                layer; see `keras.Model.quantize`. Selects the layers to quantize.
+                Defaults to `None`, all layers.
 
         Raises:
             ValueError: for another mode or config.
@@ -56,7 +64,7 @@ class QuantizesBackbone:
 
 @contextlib.contextmanager
 def _one_garbage_collection():
-    """Keras looks for garbage in all there is after each layer, which takes seconds."""
+    """Delays garbage collection, which Keras runs after each layer, for seconds."""
     gc.freeze()
     try:
         yield
@@ -66,7 +74,7 @@ def _one_garbage_collection():
 
 
 def quantized_dtype(model):
-    """The dtype policy of a model that says which of its layers are quantized.
+    """Returns the dtype policy of a model, with the policies of quantized layers.
 
     Args:
         model: a model, or a layer.
@@ -84,7 +92,7 @@ def quantized_dtype(model):
     is_map = isinstance(policy, keras.dtype_policies.DTypePolicyMap)
     if is_map or not quantized:
         return policy
-    # With its default, which KerasHub leaves to the session that loads the model.
+    # With a default policy. Without one, the loading session's policy would apply.
     return keras.dtype_policies.DTypePolicyMap(policy.name, quantized)
 
 
@@ -99,15 +107,15 @@ def is_quantized(model):
 def _check(mode, config):
     if mode != "int8":
         raise ValueError(
-            f"VATT models can be quantized to 'int8'. Received: mode={mode!r}"
+            f"VATT models can only be quantized to 'int8'. Received: mode={mode!r}"
         )
     if config is None:
         return
     serialize = keras.saving.serialize_keras_object
     if serialize(config) != serialize(keras.quantizers.Int8QuantizationConfig()):
         raise ValueError(
-            "VATT models can only be quantized with Keras' default config, as other "
-            f"quantizers are not saved with them. Received: config={config}"
+            "VATT models can only be quantized with the default config of Keras, "
+            f"because presets don't store other quantizers. Received: config={config}"
         )
 
 

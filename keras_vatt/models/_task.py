@@ -1,9 +1,9 @@
-"""What the VATT tasks share."""
+"""Base class of the VATT tasks."""
 
 import contextlib
+from typing import Any
 
 import keras
-import keras_nlp
 import numpy as np
 
 from keras_vatt.data.decoding._images import is_raw_images, list_of_images
@@ -15,19 +15,21 @@ from keras_vatt.inference._clip_reader import ClipReader, log_skipped, report_of
 from keras_vatt.inference._pooled_encoder import EncoderCache
 from keras_vatt.inference._raw_batches import ClipBatches, RawBatches
 from keras_vatt.models._backbone import VATTBackbone
-from keras_vatt.models._presets import TaskFromPreset
+from keras_vatt.models._clip_shapes import predicts_shape
+from keras_vatt.models._keras_hub import Task
+from keras_vatt.models._preset_task import TaskFromPreset
 from keras_vatt.models._quantization import QuantizesBackbone
+from keras_vatt.models._tower import default_clip_shape
 from keras_vatt.models._tower_export import ExportsTowers
 from keras_vatt.training._finite import check_finite
 from keras_vatt.training._kept_weights import KeepsWeights
 
 
 class _PlainLoops:
-    """The loops of Keras in place of KerasHub's.
+    """Mixin with the loops of Keras, which replace those of KerasHub.
 
-    Batches come decoded and tokenized, from pipelines that know time, masks and
-    candidates: KerasHub's mapping of the preprocessor over the data, and the kinds of
-    dataset that it can't take, are not wanted here.
+    KerasHub's loops map the preprocessor over the data. Here, batches are already
+    decoded and tokenized, by pipelines that also make masks and candidates.
     """
 
     fit = keras.Model.fit
@@ -45,14 +47,14 @@ class VATTTask(
     KeepsWeights,
     ChecksInputs,
     _PlainLoops,
-    keras_nlp.models.Task,
+    Task,
 ):
-    """A VATT backbone with something around it, fed with decoded batches.
+    """A VATT backbone with a head, which takes decoded batches or raw clips.
 
     Attributes:
         clip_report: `keras_vatt.data.CorpusReport` of the latest call on raw clips:
             how many were used, which were skipped and why, and which were repeated or
-            padded as they are short. `None` before the first.
+            padded because they are short. `None` before the first call.
     """
 
     backbone_cls = VATTBackbone
@@ -60,40 +62,41 @@ class VATTTask(
 
     def __setattr__(self, name, value):
         if name in ("preprocessor", "_preprocessor"):
-            # KerasHub's property and its place. Past Keras' tracker, which takes no
-            # layer once a model is built: there are no weights to track.
+            # KerasHub's property and its private attribute. Keras would refuse to track
+            # a new layer in a built model, and a preprocessor has no weights.
             object.__setattr__(self, name, value)
             return
         super().__setattr__(name, value)
 
     def extract_features(
         self,
-        kind,
-        inputs,
-        output="features_pooled",
-        num_windows=1,
-        num_crops=1,
-        batch_size=32,
-        short_clips="repeat",
-        on_error="skip",
-    ):
-        """One vector for each window of a clip, in inference mode.
+        kind: str,
+        inputs: Any,
+        output: str = "features_pooled",
+        num_windows: int = 1,
+        num_crops: int = 1,
+        batch_size: int = 32,
+        short_clips: str = "repeat",
+        on_error: str = "skip",
+    ) -> np.ndarray:
+        """Computes one vector per window of a clip, in inference mode.
 
         Raw clips are decoded batch by batch. VATT's linear probes train on one window
-        of each clip and test on 4 (see `keras_vatt.evaluation`).
+        per clip and test on 4 (see `keras_vatt.evaluation`).
 
         Args:
-            kind: string. `"video"`, `"audio"`, `"image"` (by way of the video encoder)
-                or `"text"`.
-            inputs: raw clips, images or strings, one or a list; or the array of a
+            kind: string. `"video"`, `"audio"`, `"image"` (computed by the video
+                encoder) or `"text"`.
+            inputs: a raw clip, image or string or a list of them; or the array of a
                 batch. See `keras_vatt.VATTPreprocessor`.
-            output: string. `"features_pooled"`, the backbone's; or an embedding of a
+            output: string. `"features_pooled"` of the backbone; or an embedding of a
                 `keras_vatt.VATT`: `"to_audio"` or `"to_text"` of video and images,
-                `"to_video"` of the others. Defaults to `"features_pooled"`.
-            num_windows: int. Windows of each raw clip. Defaults to `1`, its middle.
-            num_crops: int. Crops of each window of video, or of each image. Defaults to
-                `1`, the centre.
-            batch_size: int. How many windows run at a time. Defaults to `32`.
+                `"to_video"` of audio and text. Defaults to `"features_pooled"`.
+            num_windows: int. Number of windows per raw clip. Defaults to `1`, the
+                middle.
+            num_crops: int. Number of crops per window of video, or per image. Defaults
+                to `1`, the center.
+            batch_size: int. Number of windows per batch. Defaults to `32`.
             short_clips: string. Rule for raw video and audio shorter than the model's
                 clips: `"repeat"`, `"pad"` or `"error"`; see `VATTVideoConverter.call`.
                 Defaults to `"repeat"`.
@@ -102,20 +105,20 @@ class VATTTask(
                 `"skip"`.
 
         Returns:
-            float32 NumPy array of shape `(clips, num_windows * num_crops, dim)`. It is
-            NaN for clips that were skipped.
+            float32 NumPy array of shape `(clips, num_windows * num_crops, dim)`, NaN
+            for clips that were skipped.
 
         Raises:
-            ValueError: if the model has no such modality or output, or windows or
-                crops are asked for of what has none.
+            ValueError: if the model has no such modality or output, or the input has
+                no windows or crops.
             keras_vatt.data.MediaError: if no clip can be used, or with
-                `on_error="raise"` if one can't.
+                `on_error="raise"` if any clip can't be used.
 
         Example:
         ```python
         model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic")
-        sound = np.zeros(48_000, "float32"), 16_000
-        model.extract_features("audio", [sound], num_windows=4).shape  # (1, 4, 128)
+        clip = np.zeros(48_000, "float32"), 16_000
+        model.extract_features("audio", [clip], num_windows=4).shape  # (1, 4, 128)
         ```
         """
         bridge_head = getattr(self, "bridge_head", None)
@@ -126,20 +129,22 @@ class VATTTask(
             _check_one_window(kind, num_windows, num_crops)
             inputs = as_batch(kind, inputs)
             check_finite(kind, inputs)
-            values = encoder.predict(inputs, batch_size=batch_size, verbose=0)
+            with predicts_shape(encoder, inputs.shape[1:]):
+                values = encoder.predict(inputs, batch_size=batch_size, verbose=0)
             return values[output][:, np.newaxis]
         reader = self._clip_reader(
             kind, inputs, num_windows, num_crops, short_clips, on_error
         )
         rows_per_clip = num_windows * num_crops
         batches = RawBatches(reader, batch_size=batch_size, rows_per_clip=rows_per_clip)
-        with self._reading(batches):
+        shape = default_clip_shape(self, kind)
+        with self._reading(batches), predicts_shape(encoder, shape):
             values = encoder.predict(batches, verbose=0)[output]
         values = values.reshape(-1, rows_per_clip, values.shape[-1])
         return blanked(values, reader.skipped)
 
     def _is_raw(self, kind, given):
-        """Whether an input has to go through the preprocessor."""
+        """Returns whether an input needs the preprocessor."""
         if kind != "image":
             return is_raw(given)
         if self.preprocessor is None and getattr(given, "ndim", 0) == 4:
@@ -155,16 +160,16 @@ class VATTTask(
         short_clips="repeat",
         on_error="skip",
     ):
-        """A `ClipReader` of raw clips, images or strings."""
+        """Makes a `ClipReader` of raw clips, images or strings."""
         if self.preprocessor is None:
             raise ValueError(
-                f"This model has no preprocessor for raw {kind}: give arrays, or set "
+                f"This model has no preprocessor for raw {kind}: pass arrays, or set "
                 "`model.preprocessor`."
             )
         check_short_clips(short_clips)
         if num_windows < 1 or num_crops < 1:
             raise ValueError(
-                "There is at least one window and one crop. Received: "
+                "`num_windows` and `num_crops` must be at least 1. Received: "
                 f"num_windows={num_windows}, num_crops={num_crops}"
             )
         has_time = kind in ("video", "audio")
@@ -187,7 +192,7 @@ class VATTTask(
 
     @contextlib.contextmanager
     def _reading(self, *datasets):
-        """A loop over datasets: `ClipBatches` raise errors of theirs, and a report."""
+        """Runs a loop over datasets, with the errors and the report of raw clips."""
         batches = [data for data in datasets if isinstance(data, ClipBatches)]
         if not batches:
             yield
@@ -199,7 +204,7 @@ class VATTTask(
                     stack.enter_context(data.own_errors())
                 yield
         finally:
-            # Past Keras' tracker.
+            # Not by `setattr`: Keras would track it.
             self.__dict__["clip_report"] = report_of(readers)
         log_skipped(readers)
 
@@ -210,11 +215,11 @@ class VATTTask(
 
 
 def blanked(values, skipped):
-    """Outputs with NaN for the clips that were skipped.
+    """Sets the outputs of the clips that were skipped to NaN.
 
     Args:
-        values: float array with an entry for each clip, perhaps of the first only.
-        skipped: list of numbers of clips.
+        values: float array with an entry per clip; later clips may be missing.
+        skipped: list of the indices of the skipped clips.
 
     Returns:
         NumPy array.
@@ -247,8 +252,8 @@ def _check_output(output, kind, bridge_head):
 def _check_one_window(kind, num_windows, num_crops):
     if (num_windows, num_crops) != (1, 1):
         raise ValueError(
-            "Windows are taken of raw video and sound (files, or arrays with their "
-            "rates), and crops of raw video and images; not of a batch of arrays, and "
-            f"not of text. Received: {kind}, num_windows={num_windows}, "
+            "Windows are taken of raw video and audio (files, or arrays with their "
+            "rates), and crops of raw video and images, but not of the array of a "
+            f"batch or of text. Received: {kind}, num_windows={num_windows}, "
             f"num_crops={num_crops}"
         )

@@ -1,19 +1,30 @@
-"""Towers of tasks, and their export."""
+"""Makes and exports the towers of tasks."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import keras
 
 from keras_vatt.models._tower import VATTTower
 
 
 class ExportsTowers:
-    """What the tasks share: `tower` and `export`."""
+    """Mixin of the tasks whose modalities can be exported."""
 
-    def tower(self, modality=None, clip_shape=None, input_dtype=None):
-        """One modality as a model of its own, to run or to export.
+    def tower(
+        self,
+        modality: str | None = None,
+        clip_shape: Sequence[int] | None = None,
+        input_dtype: str | None = None,
+    ) -> VATTTower:
+        """Makes a model of one modality, for inference and export.
 
         Args:
             modality: string, `"video"`, `"audio"` or `"text"`. Defaults to `None`, the
                 modality of a classifier.
             clip_shape: tuple of ints, the shape of one clip or row of words. Defaults
-                to `None`, that of the clips which the model was made for.
+                to `None`, the shape of the clips that the model was made for.
             input_dtype: string. Defaults to `None`: `"uint8"` for video, `"float32"`
                 for audio, `"int32"` for text.
 
@@ -33,25 +44,26 @@ class ExportsTowers:
 
     def export(
         self,
-        filepath,
-        format="tf_saved_model",
-        verbose=False,
-        modality=None,
-        clip_shape=None,
-        input_dtype=None,
+        filepath: str | os.PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool = False,
+        modality: str | None = None,
+        clip_shape: Sequence[int] | None = None,
+        input_dtype: str | None = None,
         **kwargs,
-    ):
-        """Writes the tower of one modality for another runtime.
+    ) -> None:
+        """Exports the tower of one modality for another runtime.
 
-        Short for `model.tower(modality).export(filepath, format)`, where formats and
-        names are explained: `keras_vatt.VATTTower.export`. Decoding and tokenization
-        are not exported.
+        Short for `model.tower(modality).export(filepath, format)`; see
+        `keras_vatt.VATTTower.export` for the formats and names. Decoding and
+        tokenization are not exported.
 
         Args:
             filepath: path of the file, or of the folder for `"tf_saved_model"`.
             format: string: `"tf_saved_model"`, `"onnx"`, `"litert"` (`.tflite`) or
                 `"torch"` (`.pt2`). Defaults to `"tf_saved_model"`.
-            verbose: bool. Whether to print what was written. Defaults to `False`.
+            verbose: bool. Whether to print a summary of the exported model. Defaults to
+                `False`.
             modality: string. Defaults to `None`, the modality of a classifier.
             clip_shape: see `tower`. Defaults to `None`.
             input_dtype: see `tower`. Defaults to `None`.
@@ -70,8 +82,8 @@ class ExportsTowers:
         tower = self.tower(modality, clip_shape, input_dtype)
         tower.export(filepath, format, verbose, **kwargs)
 
-    def tower_outputs(self, modality, inputs):
-        """What the tower of a modality returns, in inference mode.
+    def tower_outputs(self, modality: str, inputs: Any) -> dict[str, Any]:
+        """Computes the outputs of the tower of a modality, in inference mode.
 
         Args:
             modality: string.
@@ -82,14 +94,14 @@ class ExportsTowers:
         """
         return {"logits": self(inputs, training=False)}
 
-    def tower_layers(self, modality):
-        """The layers that the tower of a modality needs.
+    def tower_layers(self, modality: str) -> dict[str, keras.layers.Layer]:
+        """Returns the layers of the tower of a modality.
 
         Args:
             modality: string.
 
         Returns:
-            Dict from names to layers.
+            Dict from name to layer.
         """
         parts = self.weight_groups()
         backbone = parts.pop("backbone")

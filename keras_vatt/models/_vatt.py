@@ -1,24 +1,30 @@
-"""VATT: backbone, bridge head, contrastive pre-training, embeddings."""
+"""VATT: contrastive pre-training, and embeddings of video, audio and text."""
 
 import functools
 import numbers
+from collections.abc import Mapping
+from typing import Any, Self
 
 import keras
 import numpy as np
 
 from keras_vatt.data.decoding._raw_clips import is_raw
+from keras_vatt.harmonization import Harmonizer
 from keras_vatt.inference._batch_dtypes import as_batch
 from keras_vatt.inference._raw_batches import RawBatches
 from keras_vatt.layers import FactorizedBridgeHead
 from keras_vatt.losses import AsymmetricNCE, ContrastiveLoss
 from keras_vatt.losses._contrastive import rounded_mask, valid_clips
+from keras_vatt.models._backbone import VATTBackbone
+from keras_vatt.models._clip_shapes import predicts_shape
 from keras_vatt.models._layouts import encoder_layout_map
+from keras_vatt.models._preprocessor import VATTPreprocessor
 from keras_vatt.models._task import VATTTask, blanked
 from keras_vatt.training import Branch, BranchLoss, HarmonizedModel
 from keras_vatt.training._finite import check_finite
 
-# The losses in the order of the Gram matrix: the pair, then where each side's
-# embedding is and which masks say that a pair is valid.
+# The losses, in the order of the Gram matrix: the modality and the embedding of each
+# side, and the masks of the valid pairs.
 _PAIRS = {
     "video_audio": (("video", "to_audio"), ("audio", "to_video"), ("audio_mask",)),
     "video_text": (("video", "to_text"), ("text", "to_video"), ("text_mask",)),
@@ -32,22 +38,26 @@ _PAIRS = {
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class VATT(HarmonizedModel, VATTTask):
-    """Video-Audio-Text Transformer, pre-trained by contrast, used as an encoder.
+    """Video-Audio-Text Transformer, pre-trained by contrastive losses.
 
-    A backbone gives features of video, audio and text, a bridge head maps them
-    into common spaces, and contrastive losses pull matching clips, sounds and
-    captions together. `compile` takes a harmonizer for the gradients of these
-    losses; see `keras_vatt.training.HarmonizedModel`.
+    A backbone computes features of video, audio and text, and a bridge head maps them
+    into common spaces. The contrastive losses align the embeddings of the video, the
+    audio and the text of a clip. `compile` takes a harmonizer for the gradients of
+    these losses; see `keras_vatt.training.HarmonizedModel`.
 
     Args:
         backbone: a `keras_vatt.VATTAgnosticBackbone` or
-            `keras_vatt.VATTSpecificBackbone`.
+            `keras_vatt.VATTSpecificBackbone`, with video and at least one other
+            modality.
         bridge_head: a `keras_vatt.layers.FactorizedBridgeHead` or
-            `keras_vatt.layers.JointBridgeHead`. Defaults to `None`, the
-            factorized head of VATT with its widths.
-        preprocessor: turns raw media and strings into the model's input.
+            `keras_vatt.layers.JointBridgeHead`. Defaults to `None`, VATT's factorized
+            head with its default widths.
+        preprocessor: `keras_vatt.VATTPreprocessor` for raw clips and strings.
             Defaults to `None`.
         **kwargs: `name`.
+
+    Raises:
+        ValueError: if the backbone lacks video or has only video.
 
     Example:
     ```python
@@ -67,13 +77,19 @@ class VATT(HarmonizedModel, VATTTask):
         '# compare with video\'s "to_text"'
     )
 
-    def __init__(self, backbone, bridge_head=None, preprocessor=None, **kwargs):
+    def __init__(
+        self,
+        backbone: VATTBackbone,
+        bridge_head: keras.layers.Layer | None = None,
+        preprocessor: VATTPreprocessor | None = None,
+        **kwargs,
+    ):
         super().__init__(compile=False, **kwargs)
         if "video" not in backbone.modalities or len(backbone.modalities) < 2:
             raise ValueError(
-                "A VATT compares video with sound or text, and this backbone has "
-                f"{list(backbone.modalities)} only. A classifier's preset is loaded by "
-                "the class of the classifier."
+                "A VATT needs a backbone with video and with audio or text. "
+                f"Received: modalities={list(backbone.modalities)}. If this is the "
+                "preset of a classifier, load it by the classifier's class."
             )
         self.backbone = backbone
         self.preprocessor = preprocessor
@@ -83,7 +99,7 @@ class VATT(HarmonizedModel, VATTTask):
         )
         self.build(None)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         if not self.bridge_head.built:
             self.bridge_head.build(
                 {
@@ -93,19 +109,20 @@ class VATT(HarmonizedModel, VATTTask):
             )
         self.built = True
 
-    def call(self, inputs, training=None):
-        """Features and embeddings of the modalities that are given.
+    def call(
+        self, inputs: Mapping[str, Any], training: bool | None = None
+    ) -> dict[str, dict[str, Any]]:
+        """Computes features and embeddings of the given modalities.
 
         Args:
-            inputs: dict from any of `"video"`, `"audio"` and `"text"` to its
-                input; see `VATTBackbone.encode_modality`.
-            training: bool. Whether dropout, DropToken and batch norm are in
-                training mode.
+            inputs: dict from modality to input; see `VATTBackbone.encode_modality`.
+            training: bool. Whether dropout, DropToken and batch norm are in training
+                mode.
 
         Returns:
-            Dict from modality to a dict: `"features_pooled"` and `"features"` of
-            the backbone, and the embeddings of the bridge head: for video
-            `"to_audio"` and `"to_text"`, for audio and text `"to_video"`.
+            Dict from modality to a dict of `"features_pooled"` and `"features"` of the
+            backbone, and the embeddings of the bridge head: `"to_audio"` and
+            `"to_text"` for video, `"to_video"` for audio and text.
         """
         features = self.backbone(inputs, training=training)
         pooled = {m: outputs["features_pooled"] for m, outputs in features.items()}
@@ -114,29 +131,30 @@ class VATT(HarmonizedModel, VATTTask):
 
     def encode(
         self,
-        video=None,
-        audio=None,
-        text=None,
-        batch_size=32,
-        short_clips="repeat",
-        on_error="skip",
-    ):
-        """Features and embeddings in inference mode, as NumPy arrays.
+        video: Any = None,
+        audio: Any = None,
+        text: Any = None,
+        batch_size: int = 32,
+        short_clips: str = "repeat",
+        on_error: str = "skip",
+    ) -> dict[str, dict[str, np.ndarray]]:
+        """Computes features and embeddings in inference mode, as NumPy arrays.
+
+        Raw clips are decoded batch by batch. See `extract_features` for several windows
+        per clip. The modalities may have different numbers of clips.
 
         Args:
-            video: array of shape `(clips, frames, height, width, 3)`, float in
-                [-1, 1] or uint8 in [0, 255]; or raw: a path, a
-                `keras_vatt.data.MediaSegment`, bytes, a tuple of frames and their
-                rate, or a list of these. Defaults to `None`, not given.
-            audio: array of shape `(clips, samples, 1)`, float in [-1, 1]; or raw:
-                a path, a `keras_vatt.data.MediaSegment`, bytes, a tuple of samples
-                and their rate, or a list of these. Defaults to `None`.
+            video: array of shape `(clips, frames, height, width, 3)`, float in [-1, 1]
+                or uint8 in [0, 255]; or a raw clip or a list of raw clips: paths,
+                `keras_vatt.data.MediaSegment`s, bytes, or tuples of frames and their
+                rate. Defaults to `None`.
+            audio: array of shape `(clips, samples, 1)`, float in [-1, 1]; or a raw clip
+                or a list of raw clips: paths, `keras_vatt.data.MediaSegment`s, bytes,
+                or tuples of samples and their rate. Defaults to `None`.
             text: int array of word ids, 0 = padding, of shape `(rows, words)` or
                 `(batch, candidates, words)`; or a string or a list of strings.
                 Defaults to `None`.
-            batch_size: int. How many clips or rows run at a time. The numbers
-                of clips and rows of the modalities may differ. Defaults to
-                `32`.
+            batch_size: int. Number of clips or rows per batch. Defaults to `32`.
             short_clips: string. Rule for raw video and audio shorter than the model's
                 clips: `"repeat"`, `"pad"` or `"error"`; see `VATTVideoConverter.call`.
                 Defaults to `"repeat"`.
@@ -145,18 +163,15 @@ class VATT(HarmonizedModel, VATTTask):
                 `"skip"`.
 
         Returns:
-            Dict as `call` returns it, with NumPy arrays. They are NaN for clips that
-            were skipped.
+            Dict like that of `call`, of NumPy arrays, with NaN for clips that were
+            skipped.
 
         Raises:
-            ValueError: if nothing or an empty list is given, an input has the wrong
-                rank, a NaN or an infinity, or raw input is given to a model without
-                preprocessor or vocabulary.
+            ValueError: if there is no input or an empty list, an input has the wrong
+                rank or values that are not finite, or the model has no preprocessor or
+                vocabulary for raw inputs.
             keras_vatt.data.MediaError: if no clip of a modality can be used, or with
-                `on_error="raise"` if one can't.
-
-        Raw clips are decoded batch by batch. For several windows of each, see
-        `extract_features`.
+                `on_error="raise"` if any clip can't be used.
 
         Example:
         ```python
@@ -166,7 +181,7 @@ class VATT(HarmonizedModel, VATTTask):
         given = {"video": video, "audio": audio, "text": text}
         given = {m: x for m, x in given.items() if x is not None}
         if not given:
-            raise ValueError("Give `encode` at least one of video, audio and text.")
+            raise ValueError("Pass at least one of video, audio and text to `encode`.")
         batches = {
             modality: self._encoder_batches(
                 modality, inputs, batch_size, short_clips, on_error
@@ -177,7 +192,7 @@ class VATT(HarmonizedModel, VATTTask):
             return {m: self._encode_batches(m, of) for m, of in batches.items()}
 
     def _encoder_batches(self, modality, given, batch_size, short_clips, on_error):
-        """Batches of one modality: `RawBatches`, or a list of tuples of an array."""
+        """Makes batches of one modality: `RawBatches`, or a list of 1-tuples."""
         if isinstance(given, list) and not given:
             raise ValueError(
                 f"`encode` needs at least one clip. Received: {modality}=[]"
@@ -200,16 +215,17 @@ class VATT(HarmonizedModel, VATTTask):
             return batch
         if self.preprocessor is None:
             raise ValueError(
-                f"This model has no preprocessor for raw {modality}: give arrays, or "
+                f"This model has no preprocessor for raw {modality}: pass arrays, or "
                 "set `model.preprocessor`."
             )
         return self.preprocessor({modality: given})[modality]
 
     def _encode_batches(self, modality, batches):
-        outputs = [
-            self.predict_on_batch({modality: batches[index][0]})[modality]
-            for index in range(len(batches))
-        ]
+        outputs = []
+        for index in range(len(batches)):
+            inputs = batches[index][0]
+            with predicts_shape(self, inputs.shape[1:]):
+                outputs.append(self.predict_on_batch({modality: inputs})[modality])
         values = {
             name: np.concatenate([batch[name] for batch in outputs])
             for name in outputs[0]
@@ -221,28 +237,27 @@ class VATT(HarmonizedModel, VATTTask):
 
     def compile(
         self,
-        optimizer="adam",
-        harmonizer=None,
-        loss=None,
-        loss_weights=None,
-        num_groups=1,
+        optimizer: keras.optimizers.Optimizer | str = "adam",
+        harmonizer: Harmonizer | str | None = None,
+        loss: ContrastiveLoss | None = None,
+        loss_weights: Mapping[str, float] | None = None,
+        num_groups: int = 1,
         **kwargs,
-    ):
+    ) -> None:
         """Prepares the model for pre-training.
 
         Args:
             optimizer: a Keras optimizer or its name. Defaults to `"adam"`.
             harmonizer: a `keras_vatt.harmonization.Harmonizer` or its name, such
-                as `"curriculum+realign"`. `None` is the plain step on the total
-                loss. Defaults to `None`.
+                as `"curriculum+realign"`. Defaults to `None`, the gradient of the total
+                loss.
             loss: a `keras_vatt.losses.ContrastiveLoss`. Defaults to `None`,
                 `keras_vatt.losses.AsymmetricNCE(temperature=0.07)`.
-            loss_weights: dict from `"video_audio"`, `"video_text"` and
-                `"audio_text"` to floats; a pair that is left out has weight 0.
-                The total is the weighted sum divided by the sum of weights.
-                `"audio_text"` needs a `keras_vatt.layers.JointBridgeHead`.
-                Defaults to `None`, 1 for each pair of video and another
-                modality that the backbone has.
+            loss_weights: dict from `"video_audio"`, `"video_text"` and `"audio_text"`
+                to floats. Missing pairs have the weight 0. The total loss is the
+                weighted mean. `"audio_text"` needs a
+                `keras_vatt.layers.JointBridgeHead`. Defaults to `None`, 1 for each pair
+                of video and another modality of the backbone.
             num_groups: int. See `keras_vatt.training.HarmonizedModel.compile`.
                 Defaults to `1`.
             **kwargs: `group_by` and `num_micro_batches` of
@@ -251,9 +266,9 @@ class VATT(HarmonizedModel, VATTTask):
                 `keras.Model.compile`.
 
         Raises:
-            ValueError: if the loss is no `ContrastiveLoss`, or a weight is not
-                finite, negative, or for a pair that is unknown or that this model can't
-                compare, or if no weight is positive.
+            ValueError: if the loss is not a `ContrastiveLoss`, a weight is negative or
+                not finite, a pair is unknown or not available in this model, or no
+                weight is positive.
         """
         self.contrastive_loss = AsymmetricNCE() if loss is None else loss
         if not isinstance(self.contrastive_loss, ContrastiveLoss):
@@ -266,8 +281,8 @@ class VATT(HarmonizedModel, VATTTask):
             optimizer=optimizer, harmonizer=harmonizer, num_groups=num_groups, **kwargs
         )
 
-    def branches(self):
-        """One branch a modality: backbone, then bridge head."""
+    def branches(self) -> dict[str, Branch]:
+        """Returns one branch per modality: backbone, then bridge head."""
         return {
             modality: Branch(
                 inputs=(modality,),
@@ -277,8 +292,8 @@ class VATT(HarmonizedModel, VATTTask):
             for modality in self.backbone.modalities
         }
 
-    def branch_losses(self):
-        """Video-audio, video-text, audio-text: those with a weight."""
+    def branch_losses(self) -> list[BranchLoss]:
+        """Returns the losses with a positive weight, one per pair of modalities."""
         total = sum(self.pair_weights.values())
         return [
             BranchLoss(
@@ -294,13 +309,15 @@ class VATT(HarmonizedModel, VATTTask):
         ]
 
     @staticmethod
-    def get_layout_map(device_mesh, model_axis="model"):
-        """How to cut the encoders among devices, for `ModelParallel`.
+    def get_layout_map(
+        device_mesh: keras.distribution.DeviceMesh, model_axis: str = "model"
+    ) -> keras.distribution.LayoutMap:
+        """Returns the layout map of the encoders for `ModelParallel`.
 
         Args:
             device_mesh: `keras.distribution.DeviceMesh`. The number of attention heads
                 must be a multiple of its size along `model_axis`.
-            model_axis: string, the axis of the mesh along which matrices are cut.
+            model_axis: string, the axis of the mesh along which matrices are sharded.
                 Defaults to `"model"`.
 
         Returns:
@@ -321,19 +338,19 @@ class VATT(HarmonizedModel, VATTTask):
         """
         return encoder_layout_map(device_mesh, model_axis)
 
-    def tower_outputs(self, modality, inputs):
+    def tower_outputs(self, modality: str, inputs: Any) -> dict[str, Any]:
         pooled = self._encode(modality, {modality: inputs}, training=False)
         return {"features_pooled": pooled} | self._embed(modality, pooled, False)
 
-    def weight_groups(self):
-        """The parts whose weights make up the model, by stable name."""
+    def weight_groups(self) -> dict[str, keras.layers.Layer]:
+        """Returns the layers that hold the weights, by stable name."""
         return {"backbone": self.backbone, "bridge_head": self.bridge_head}
 
     def _encode(self, modality, batch, training):
         if batch.get(modality) is None:
             raise ValueError(
-                f"The batch has no '{modality}', which the losses need. Leave its "
-                "pairs out of `loss_weights` in `compile` to train without it."
+                f"The batch has no '{modality}', which the losses need. To train "
+                "without it, compile with `loss_weights` that leave out its pairs."
             )
         features = self.backbone.encode_modality(
             modality, batch[modality], training=training, pooled_only=True
@@ -362,8 +379,8 @@ class VATT(HarmonizedModel, VATTTask):
             for pair, weight in loss_weights.items()
         ):
             raise ValueError(
-                f"`loss_weights` must be a dict from {list(_PAIRS)} to finite weights "
-                f"of at least 0. Received: loss_weights={loss_weights}"
+                f"`loss_weights` must be a dict from {list(_PAIRS)} to finite "
+                f"non-negative numbers. Received: loss_weights={loss_weights}"
             )
         weights = {
             pair: float(loss_weights[pair])
@@ -384,25 +401,25 @@ class VATT(HarmonizedModel, VATTTask):
         together = self.bridge_head.embeds_audio_and_text_together
         if "audio_text" in weights and not together:
             raise ValueError(
-                "An audio-text loss needs audio and text in one space: build the "
+                "An audio-text loss needs a common space of audio and text: make the "
                 "model with `bridge_head=keras_vatt.layers.JointBridgeHead()`."
             )
         return weights
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any] | None:
         config = super().get_compile_config()
         if config is not None:
             config["loss"] = keras.saving.serialize_keras_object(self.contrastive_loss)
             config["loss_weights"] = self.pair_weights
         return config
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config["bridge_head"] = keras.layers.serialize(self.bridge_head)
         return config
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         config = dict(config)
         if isinstance(config.get("bridge_head"), dict):
             config["bridge_head"] = keras.layers.deserialize(config["bridge_head"])
@@ -415,7 +432,7 @@ def _is_weight(value):
 
 
 def _mask(pair, batch):
-    """Mask of shape (batch, 1) or (batch, candidates) of a pair, `None` without one."""
+    """Returns the mask of a pair, (batch, 1) or (batch, candidates), or `None`."""
     mask = None
     for name in _PAIRS[pair][2]:
         if batch.get(name) is None:
@@ -434,7 +451,7 @@ def _check_mask(name, shape):
         return
     alternative = " or (batch, candidates)" if has_candidates else ""
     raise ValueError(
-        f"'{name}' must have the shape (batch,){alternative}. Received: shape {shape}"
+        f"'{name}' must have the shape (batch,){alternative}. Received: shape={shape}"
     )
 
 

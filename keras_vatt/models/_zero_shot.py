@@ -1,51 +1,57 @@
-"""Classes that a model never saw, by their names alone."""
+"""Zero-shot classification, by the embeddings of label texts."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.special
 
-from keras_vatt.models._classifier_base import best_classes
+from keras_vatt.models._best_classes import best_classes
 from keras_vatt.models._tokenizer import PADDING, UNKNOWN
+from keras_vatt.models._vatt import VATT
 
 
 def zero_shot_classify(
-    model,
-    label_texts,
-    video=None,
-    audio=None,
-    templates=("{}",),
-    top_k=None,
-    temperature=0.07,
-    num_windows=1,
-    num_crops=1,
-    batch_size=32,
-    short_clips="repeat",
-    on_error="skip",
-):
-    """Classify clips by what their embeddings have in common with texts of labels.
+    model: VATT,
+    label_texts: Sequence[str],
+    video: Any = None,
+    audio: Any = None,
+    templates: Sequence[str] = ("{}",),
+    top_k: int | None = None,
+    temperature: float = 0.07,
+    num_windows: int = 1,
+    num_crops: int = 1,
+    batch_size: int = 32,
+    short_clips: str = "repeat",
+    on_error: str = "skip",
+) -> np.ndarray | list[list[tuple[str, float]]]:
+    """Classifies clips by the similarity of their embeddings to those of label texts.
 
-    Video and texts are compared in their common space, `"to_text"` and `"to_video"`:
-    the cosine similarities, divided by the temperature of pre-training, go through a
-    softmax over the labels. A label's embedding is the mean of those of its templates,
-    a clip's is the mean of those of its windows, as in VATT's zero-shot retrieval
-    (arXiv 2104.11178).
+    Clips and texts are compared in a common space: the embeddings `"to_text"` of video
+    and `"to_video"` of text. The probabilities are a softmax over the labels of the
+    cosine similarities, divided by the temperature of pre-training. The embedding of a
+    label is the mean over its templates, that of a clip the mean over its windows, as
+    in VATT's zero-shot retrieval (arXiv 2104.11178).
 
-    Sound and texts have a common space only in models with a
-    `keras_vatt.layers.JointBridgeHead`. VATT's factorized head compares sound with
-    video in one space and video with text in another.
+    Audio and text have a common space only in models with a
+    `keras_vatt.layers.JointBridgeHead`. VATT's factorized head has one space for audio
+    and video, and another one for video and text.
 
     Args:
         model: a `keras_vatt.VATT` with text and a vocabulary.
-        label_texts: list of strings, what a clip of each label could be called.
+        label_texts: list of strings, a text for each label.
         video: raw clips or the array of a batch; see `VATT.encode`. Defaults to `None`.
-        audio: the same of sounds. Defaults to `None`; one of the two is given.
-        templates: sequence of strings with `{}` where the label goes. Defaults to
-            `("{}",)`, the label alone.
-        top_k: int. How many labels of each clip to name. Defaults to `None`, an array
-            of all.
+            Exactly one of `video` and `audio` must be passed.
+        audio: raw clips or the array of a batch; see `VATT.encode`. Defaults to `None`.
+        templates: sequence of strings, in which `{}` is replaced by the label text.
+            Defaults to `("{}",)`, the label text alone.
+        top_k: int. Number of labels to return per clip. Defaults to `None`, an array of
+            all probabilities.
         temperature: float. Defaults to `0.07`, that of VATT's loss.
-        num_windows: int. Windows of each raw clip. Defaults to `1`, its middle.
-        num_crops: int. Crops of each window of video. Defaults to `1`, the centre.
-        batch_size: int. How many windows run at a time. Defaults to `32`.
+        num_windows: int. Number of windows per raw clip. Defaults to `1`, the middle.
+        num_crops: int. Number of crops per window of video. Defaults to `1`, the
+            center.
+        batch_size: int. Number of windows per batch. Defaults to `32`.
         short_clips: string. Rule for raw clips shorter than the model's: `"repeat"`,
             `"pad"` or `"error"`; see `VATTVideoConverter.call`. Defaults to `"repeat"`.
         on_error: string. `"skip"` logs a file that can't be used, adds it to
@@ -53,16 +59,16 @@ def zero_shot_classify(
             `"skip"`.
 
     Returns:
-        float64 NumPy array of probabilities, `(clips, labels)`; or with `top_k` a list
-        with a list for each clip, of tuples of a label and its probability, the most
-        probable first. For clips that were skipped, NaN or an empty list.
+        float64 NumPy array of probabilities of shape `(clips, labels)`; or with `top_k`
+        a list with a list per clip of tuples `(label, probability)`, the most probable
+        first. Clips that were skipped have NaN or an empty list.
 
     Raises:
-        ValueError: if not one of video and audio is given, the model can't compare it
-            with text, there are no labels, a label has no word that the model knows, a
-            template has no `{}`, or a number is not positive.
+        ValueError: if not exactly one of `video` and `audio` is passed, the model can't
+            compare it with text, there are no labels, a label has no word of the
+            vocabulary, a template has no `{}`, or a number is not positive.
         keras_vatt.data.MediaError: if no clip can be used, or with `on_error="raise"`
-            if one can't.
+            if any clip can't be used.
 
     Example:
     ```python
@@ -73,7 +79,9 @@ def zero_shot_classify(
     ```
     """
     if (video is None) == (audio is None):
-        raise ValueError("Give `zero_shot_classify` one of video and audio.")
+        raise ValueError(
+            "Pass exactly one of `video` and `audio` to `zero_shot_classify`."
+        )
     kind, clips = ("video", video) if audio is None else ("audio", audio)
     _check_arguments(model, kind, label_texts, templates, top_k, temperature)
     labels = _label_embeddings(model, label_texts, templates, batch_size)
@@ -95,13 +103,13 @@ def zero_shot_classify(
 
 
 def label_embeddings(model, kind, label_texts, templates, batch_size=32):
-    """Computes the embeddings of labels that clips are compared with.
+    """Computes the embeddings of labels.
 
     Args:
         model: a `keras_vatt.VATT` with text and a vocabulary.
-        kind: string, what is compared: `"video"`, `"audio"` or `"image"`.
+        kind: string, the kind of the clips: `"video"`, `"audio"` or `"image"`.
         label_texts: list of strings.
-        templates: sequence of strings with `{}` where the label goes.
+        templates: sequence of strings, in which `{}` is replaced by the label text.
         batch_size: int. Defaults to `32`.
 
     Returns:
@@ -116,7 +124,7 @@ def label_embeddings(model, kind, label_texts, templates, batch_size=32):
 
 
 def _label_embeddings(model, label_texts, templates, batch_size):
-    """Unit vectors of the labels, `(labels, dim)`."""
+    """Returns unit vectors of shape `(labels, dim)`."""
     prompts = [
         template.replace("{}", label) for label in label_texts for template in templates
     ]
@@ -141,20 +149,20 @@ def _check_arguments(model, kind, label_texts, templates, top_k, temperature):
         )
     if kind == "audio" and not model.bridge_head.embeds_audio_and_text_together:
         raise ValueError(
-            "This model has no space in which sound and text can be compared: its "
-            "factorized bridge head compares sound with video in one space and video "
-            "with text in another. Zero-shot classification of sound needs a model "
-            "trained with `bridge_head=keras_vatt.layers.JointBridgeHead()`."
+            "This model has no common space of audio and text: its factorized bridge "
+            "head has one space for audio and video, and another one for video and "
+            "text. Zero-shot classification of audio needs a model trained with "
+            "`bridge_head=keras_vatt.layers.JointBridgeHead()`."
         )
     if isinstance(label_texts, str) or len(label_texts) == 0:
-        raise ValueError("`label_texts` is a list of strings, one for each label.")
+        raise ValueError("`label_texts` must be a list of strings, one per label.")
     if (
         isinstance(templates, str)
         or len(templates) == 0
         or not all("{}" in template for template in templates)
     ):
         raise ValueError(
-            "`templates` is a sequence of strings with {} where the label goes. "
+            "`templates` must be a sequence of strings that contain {}. "
             f"Received: templates={templates!r}"
         )
     if not 0 < temperature < float("inf") or (top_k is not None and top_k < 1):
@@ -169,13 +177,13 @@ def _check_words(model, label_texts):
     tokenizer = model.preprocessor and model.preprocessor.tokenizer
     if tokenizer is None or tokenizer.vocabulary is None:
         raise ValueError(
-            "This model has no vocabulary: set the tokenizer's by "
+            "This model has no vocabulary: set "
             "`model.preprocessor.tokenizer = keras_vatt.VATTTokenizer(file)`."
         )
     without = [tokenizer.token_to_id(token) for token in (PADDING, UNKNOWN)]
     unknown = [text for text in label_texts if np.isin(tokenizer(text), without).all()]
     if unknown:
         raise ValueError(
-            "The model knows no word of these labels, and can't tell them apart: "
-            f"{unknown}. Its words: `model.preprocessor.tokenizer.get_vocabulary()`."
+            "These labels have no word of the model's vocabulary: "
+            f"{unknown}. Use words of `model.preprocessor.tokenizer.get_vocabulary()`."
         )

@@ -4,7 +4,7 @@ import dataclasses
 
 from keras_vatt.data import ClipSpec
 from keras_vatt.models import VATT, VATTPreprocessor, VATTTokenizer
-from keras_vatt.models._presets import load_preprocessor
+from keras_vatt.models._preset_preprocessor import load_preprocessor
 from keras_vatt.pretraining._errors import PretrainingError
 from keras_vatt.storage import PresetFolder
 

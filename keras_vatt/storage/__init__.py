@@ -1,4 +1,4 @@
-"""Weights and configs on disk and on the Hub: tensor names, safetensors, presets."""
+"""Presets, their weights and configs, on disk and on the Hugging Face Hub."""
 
 from keras_vatt.storage._preset_files import PresetError
 from keras_vatt.storage._preset_folder import PresetFolder, built_in_presets

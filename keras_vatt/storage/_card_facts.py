@@ -1,24 +1,25 @@
-"""What the card of a preset says of a model's class and inputs."""
+"""The facts on the card of a preset about a model's class and inputs."""
 
 from keras_vatt.storage._model_card import CardFacts
 
 _LIMITS = {
-    "video": "Video shorter than a clip is refused, and of a longer one the middle is "
-    "taken.",
-    "audio": "Sound is mixed down to one channel, and silence fills up a short one.",
-    "image": "An image is a clip that stands still, of one temporal patch; of one that "
-    "is not square the middle is taken.",
-    "text": "Captions are English words in lower case; the order of words counts, "
-    "punctuation doesn't, and unknown words are all the same to the model.",
+    "video": "Video shorter than a clip is repeated by default, and longer video is "
+    "cut to its middle.",
+    "audio": "Audio is mixed down to one channel, and repeated by default if it is "
+    "shorter than a clip.",
+    "image": "An image is repeated to a clip of one temporal patch. Images that are "
+    "not square are cropped to their center.",
+    "text": "Captions are English words in lower case. Punctuation is ignored, and all "
+    "unknown words are the same to the model.",
 }
 _BIAS = (
-    "A model that learned from videos of the web repeats what they show and say, their "
-    "biases included. Test it on your own data before you rely on it."
+    "A model that was trained on web videos reproduces their biases. Test it on your "
+    "own data before you rely on it."
 )
 
 
 def card_facts(model):
-    """Facts of a backbone or a task.
+    """Returns the facts of a backbone or a task.
 
     Args:
         model: a VATT backbone or task.
@@ -28,7 +29,7 @@ def card_facts(model):
     """
     backbone = getattr(model, "backbone", model)
     preprocessor = getattr(model, "preprocessor", None)
-    # A classifier takes one kind of input, whatever its backbone could take.
+    # A classifier takes one kind of input, even if its backbone takes more.
     kind = getattr(model, "input_kind", None)
     kinds = backbone.modalities if kind is None else (kind,)
     return CardFacts(
@@ -42,14 +43,14 @@ def card_facts(model):
 
 
 def describe_inputs(preprocessor, kinds):
-    """What a model takes: dict from kind of input to shape, dtype and units.
+    """Describes the inputs of a model: shape, dtype and units.
 
     Args:
         preprocessor: a `keras_vatt.VATTPreprocessor`, or `None`.
         kinds: iterable of strings: modalities, or `"image"`.
 
     Returns:
-        Dict of strings.
+        Dict from kind of input to a string.
     """
     if preprocessor is None:
         return dict.fromkeys(kinds, "see `VATTBackbone.encode_modality`")

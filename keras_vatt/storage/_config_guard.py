@@ -1,20 +1,18 @@
-"""What a config from a preset may ask for: known classes, sizes within reason."""
+"""Checks the configs of presets, which may come from strangers."""
 
 import inspect
-import math
 import re
 
 import keras
 
 from keras_vatt.storage import _config_limits as limits
-from keras_vatt.storage._memory_size import physical_memory
+from keras_vatt.storage._config_rules import is_plain, rule_of
 from keras_vatt.storage._preset_files import PresetError
 
-_MAX_NUMBER = 2**31
 _OBJECT = ("module", "class_name", "config", "registered_name")
-# What Keras and KerasHub give each layer besides its own arguments.
+# Arguments that Keras and KerasHub add to those of a layer's constructor.
 _COMMON = {"name", "trainable", "dtype", "config_file"}
-# Which objects may be arguments of others.
+# Arguments that are objects, and the classes that they may have.
 _PARTS = {
     "bridge_head": ("FactorizedBridgeHead", "JointBridgeHead"),
     "tokenizer": ("VATTTokenizer",),
@@ -22,112 +20,68 @@ _PARTS = {
     "audio_converter": ("VATTAudioConverter",),
 }
 _ENCODERS = ("video_encoder", "audio_encoder", "text_encoder")
-_KINDS = {
-    "vocabulary": "expected a list of words; no file is read",
-    "class_names": "expected a list of strings",
-    "modalities": "expected a list of up to three strings",
-    "name": "expected a string of up to 200 characters",
-    "config_file": "expected the name of a JSON file of the preset",
-}
-_FLAGS = ("trainable", "trainable_word_embedding", "rematerialize", "multi_label")
 
 
 def check_config(config, name):
-    """Refuse a config before anything is made of it.
+    """Refuses an untrusted config before anything is constructed from it.
 
-    Only the classes of this package that are registered with Keras, each where it
-    belongs, and Keras' dtype policies may be named, and only arguments that these
-    classes take. Numbers must be of a size that a model could have. What Keras would
-    build or compile besides is taken out.
+    A config may only name the registered classes of this package, each in its place,
+    and the dtype policies of Keras. It may only have the arguments of these classes,
+    with numbers within the limits of `_config_limits`. Entries that would make Keras
+    build or compile something are removed in place.
 
     Args:
         config: dict, the content of a JSON file.
         name: string, the file, for the message.
 
     Raises:
-        PresetError: if the config asks for anything else.
+        PresetError: if the config has anything else.
     """
     _check_object(config, name, None)
 
 
 def class_of(config, kind, name):
-    """The registered class that a config is for.
+    """Returns the registered class of a config.
 
     Args:
         config: dict with a `registered_name`.
-        kind: class of which it has to be a subclass.
+        kind: class, of which it must be a subclass.
         name: string, the file, for the message.
 
     Raises:
-        PresetError: if there is none, or it is of another kind.
+        PresetError: if there is no such class, or it is not a subclass of `kind`.
     """
     registered_name = config.get("registered_name")
     cls = _registered(registered_name)
     if cls is None or not isinstance(config.get("config"), dict):
-        raise PresetError(
-            f"{name!r} is of a class that is not known here: {registered_name!r:.100}"
-        )
+        raise PresetError(f"{name!r} has an unknown class: {registered_name!r:.100}")
     if not issubclass(cls, kind):
-        raise PresetError(f"{name!r} has a {cls.__name__}, no {kind.__name__}")
+        raise PresetError(f"{name!r} has a {cls.__name__}, not a {kind.__name__}")
     return cls
 
 
-def check_parameters(minimum, available, name):
-    """Refuse sizes that can't fit what is there, before any memory is taken.
-
-    Args:
-        minimum: int, parameters that a model of these sizes has at least.
-        available: int, see `available_parameters`.
-        name: string, the preset, for the message.
-
-    Raises:
-        PresetError: if `minimum` is more.
-    """
-    if minimum > available:
-        raise PresetError(
-            f"The config of the preset {name!r} asks for at least {minimum:,} "
-            f"parameters; there are {available:,} in its weights, or fit into memory"
-        )
-
-
-def available_parameters(tensors=None):
-    """Number of parameters that a model may have.
-
-    Args:
-        tensors: dict of `StoredTensor`, the weights. Defaults to `None`, random ones:
-            as many as fit half of the memory, and a billion at most.
-
-    Returns:
-        int.
-    """
-    if tensors is not None:
-        return sum(math.prod(tensor.shape) for tensor in tensors.values())
-    return min(limits.MAX_RANDOM_PARAMETERS, physical_memory() // 8)
-
-
 def _check_object(node, name, allowed):
-    """Check an object, in place, and all that it is made of."""
+    """Checks an object and its parts; removes what is not part of it in place."""
     cls = _own_class(node, allowed)
     arguments = node.get("config") if isinstance(node, dict) else None
     if cls is None or not isinstance(arguments, dict):
         raise PresetError(
-            f"{name!r} asks for {_description(node)} where it may not; presets may "
+            f"{name!r} has {_description(node)} where it isn't allowed: presets may "
             "only use the models and layers of keras_vatt and the dtype policies of "
             "Keras"
         )
-    for extra in set(node) - set(_OBJECT):
-        del node[extra]
+    _keep_only(node, _OBJECT)
     unknown = set(arguments) - _COMMON - set(inspect.signature(cls.__init__).parameters)
     if unknown:
         shown = ", ".join(sorted(f"{key!r:.50}" for key in unknown)[:5])
-        raise PresetError(f"{name!r} has arguments that {cls.__name__} lacks: {shown}")
+        raise PresetError(f"{name!r} has unknown arguments of {cls.__name__}: {shown}")
     for key, value in arguments.items():
         _check_argument(key, value, name)
     _check_clip(arguments, name)
 
 
 def _own_class(node, allowed):
-    """The class of this package that an object is of, if it may stand there."""
+    """Returns the class of an object; `None` if it is not one of the allowed."""
     if not isinstance(node, dict):
         return None
     cls = _registered(node.get("registered_name"))
@@ -146,83 +100,42 @@ def _check_argument(key, value, name):
         for size, number in value.items():
             _require(size in limits.SIZES, name, size, number, "a size")
             _check_argument(size, number, name)
-    elif not _fits(key, value):
-        raise PresetError(f"{name!r} sets {key!r} to {value!r:.100}: {_expected(key)}")
-
-
-def _fits(key, value):
-    """Returns whether a value may be that of an argument."""
-    if key in limits.SIZES:
-        return _is_size(value, limits.SIZES[key])
-    if key in limits.TRIPLES:
-        is_triple = isinstance(value, list) and len(value) == 3
-        return is_triple and all(_is_size(v, limits.TRIPLES[key]) for v in value)
-    if key in limits.RANGES:
-        least, most = limits.RANGES[key]
-        return _is_number(value) and least <= value <= most
-    if key in _FLAGS:
-        return isinstance(value, bool)
-    return _fits_kind(key, value)
-
-
-def _fits_kind(key, value):
-    if key == "name":
-        return value is None or isinstance(value, str) and len(value) <= 200
-    if key == "config_file":  # It is written when the preset is saved.
-        return isinstance(value, str) and re.fullmatch(r"\w{1,50}\.json", value)
-    if key == "modalities":
-        return isinstance(value, list) and len(value) <= 3 and _are_strings(value)
-    if key in ("vocabulary", "class_names"):
-        return value is None or isinstance(value, list) and _are_strings(value)
-    return value is None or isinstance(value, str | bool) or _is_number(value)
-
-
-def _expected(key):
-    if key in limits.SIZES:
-        return f"expected an integer from 1 to {limits.SIZES[key]:,}"
-    if key in limits.TRIPLES:
-        return f"expected three integers from 1 to {limits.TRIPLES[key]:,}"
-    if key in _FLAGS:
-        return "expected a boolean"
-    if key in limits.RANGES:
-        least, most = limits.RANGES[key]
-        return f"expected a number from {least:g} to {most:g}"
-    return _KINDS.get(key, "expected a string, a boolean or a number below 2**31")
+    else:
+        rule = rule_of(key)
+        _require(rule.allows(value), name, key, value, rule.expected)
 
 
 def _check_clip(arguments, name):
     frames, size = (arguments.get(key, 1) for key in ("num_frames", "frame_size"))
     if frames * size * size * 3 > limits.MAX_CLIP_BYTES:
         raise PresetError(
-            f"{name!r} asks for clips of {frames:,} frames of {size:,} x {size:,} "
-            f"pixels: they may have {limits.MAX_CLIP_BYTES:,} bytes"
+            f"{name!r} has clips of {frames:,} frames of {size:,} x {size:,} pixels, "
+            f"more than the limit of {limits.MAX_CLIP_BYTES:,} bytes"
         )
 
 
 def _check_dtype(value, name):
-    """A dtype is a name or a policy of Keras, or a map of layers to such."""
+    """Checks a dtype: a name, a policy of Keras, or a map from layers to policies."""
     if value is None or isinstance(value, str) and len(value) <= 50:
         return
     _require(_is_policy(value), name, "dtype", value, "a dtype policy of Keras")
-    for extra in set(value) - set(_OBJECT):
-        del value[extra]
+    _keep_only(value, _OBJECT)
     config = value["config"]
     policies = config.get("policy_map") or {}
     _check_policy_map(policies, name)
     for part in (config.get("default_policy"), *policies.values()):
         _check_dtype(part, name)
     others = [config[k] for k in set(config) - {"policy_map", "default_policy"}]
-    is_plain = all(_fits(None, other) for other in others)
-    _require(is_plain, name, "dtype", others, "names and numbers")
+    _require(all(map(is_plain, others)), name, "dtype", others, "names and numbers")
 
 
 def _check_policy_map(policies, name):
-    """Refuse what is no path of a layer: Keras takes the keys for patterns."""
+    """Refuses keys that are not layer paths: Keras uses the keys as patterns."""
     is_map = isinstance(policies, dict) and len(policies) <= limits.MAX_POLICIES
     if not is_map or not all(re.fullmatch(r"[\w/.-]{1,500}", key) for key in policies):
         raise PresetError(
-            f"{name!r} has dtypes for what are no paths of layers, or for more than "
-            f"{limits.MAX_POLICIES} of them"
+            f"{name!r} has dtypes of what are not layer paths, or of more than "
+            f"{limits.MAX_POLICIES} layers"
         )
 
 
@@ -233,6 +146,11 @@ def _require(fits, name, key, value, expected):
         )
 
 
+def _keep_only(node, keys):
+    for extra in set(node) - set(keys):
+        del node[extra]
+
+
 def _is_policy(node):
     if not isinstance(node, dict) or not isinstance(node.get("config"), dict):
         return False
@@ -241,20 +159,6 @@ def _is_policy(node):
     cls = getattr(keras.dtype_policies, str(node.get("class_name")), None)
     is_policy = isinstance(cls, type) and issubclass(cls, keras.DTypePolicy)
     return is_policy and node.get("registered_name") is None
-
-
-def _is_size(value, most):
-    is_int = isinstance(value, int) and not isinstance(value, bool)
-    return is_int and 1 <= value <= most
-
-
-def _is_number(value):
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and abs(value) < _MAX_NUMBER
-
-
-def _are_strings(values):
-    return all(isinstance(value, str) for value in values)
 
 
 def _description(node):

@@ -1,9 +1,12 @@
 """Largest values of the settings in a preset's configs.
 
-They are far above those of the published models, which are given next to them, and low
-enough that neither making a model nor preparing one clip for it fills the memory.
-Sizes of weights are compared with the weights file besides; see `check_parameters`.
+They are far above those of the published models (in the comments), and low enough that
+neither a model nor one clip for it fills the memory. The number of parameters is also
+compared with the weights files; see `check_parameters`.
 """
+
+# Any other number is below it.
+MAX_NUMBER = 2**31
 
 # Positive integers.
 SIZES = {
@@ -44,12 +47,12 @@ RANGES = {
 MAX_CLIP_BYTES = 2**28
 
 # Parameters of a model with random weights, for which there is no file to compare
-# with: 432 million in the largest published one.
+# with; 432 million in the largest published model.
 MAX_RANDOM_PARAMETERS = 2**30
 
-# Words of a tokenizer, 65,536 in the paper, and bytes of their file.
+# Words of a tokenizer, 65,536 in the paper, and bytes of the vocabulary file.
 MAX_WORDS = 2**20
 MAX_VOCABULARY_BYTES = 32_000_000
 
-# Layers with a dtype of their own: Keras tries each as a pattern on every other layer.
+# Layers with their own dtypes: Keras matches each path as a pattern with every layer.
 MAX_POLICIES = 500

@@ -1,4 +1,4 @@
-"""Models whose variables start with their stored values, not with random ones."""
+"""Initializes the variables of models with stored values, not with random ones."""
 
 import contextlib
 
@@ -13,18 +13,18 @@ _UNINITIALIZED = "uninitialized_variables"
 
 @contextlib.contextmanager
 def deferred_weights():
-    """Give the variables of a model that is made inside their values from files.
+    """Delays the initialization of the variables that are made in this context.
 
-    Random numbers that are replaced at once would double the memory that loading
-    takes, and cost most of its time. So the variables are left uninitialised until
-    the end, where those of the list start with their tensors, and others as ever.
-    Under a distribution, which shards variables as they start, tensors replace the
-    random values instead. After an error inside, the variables are forgotten: they may
-    be larger than the memory.
+    Random values that are replaced at once would double the memory of loading and take
+    most of its time. So the variables stay uninitialized until the end of the context.
+    Then the variables in the list get their stored values, the others random values.
+    Under a distribution, which shards variables as they are initialized, stored values
+    replace the random ones instead. After an error in the context the variables are
+    dropped, because they may not fit into memory.
 
     Yields:
-        List to which pairs are added: a variable, and anything whose method `read`
-        gives its value as a NumPy array.
+        List to append pairs to: a variable, and an object whose method `read` returns
+        the value as a NumPy array.
 
     Example:
     ```python
@@ -37,11 +37,11 @@ def deferred_weights():
     pending, starts = [], []
     shards = keras.distribution.distribution() is not None
     with contextlib.nullcontext() if shards else keras.StatelessScope():
-        with _forgotten_after_errors():
+        with _dropped_after_errors():
             yield pending
         for variable, tensor in pending:
             starts.append((variable, _StoredValue(tensor, variable.path)))
-            # Keras calls it when the scope ends.
+            # Keras calls it at the end of the scope.
             variable._initializer = starts[-1][1]
     for variable, start in starts:
         if not start.was_read:
@@ -51,11 +51,12 @@ def deferred_weights():
 
 
 def register_parameters(model):
-    """Make the parameters of all layers known to PyTorch, as building them does.
+    """Registers the parameters of all layers with PyTorch, like building them does.
 
     Args:
-        model: a model that was made under `deferred_weights`, once that has ended. In
-            an outer scope it has no values yet: who opened that one calls this later.
+        model: a model that was made in a `deferred_weights` context, after its end. In
+            an outer context the variables have no values yet and nothing happens: the
+            caller that opened it must call this function.
     """
     has_values = all(variable._value is not None for variable in model.variables)
     if keras.config.backend() == "torch" and has_values:
@@ -64,8 +65,8 @@ def register_parameters(model):
 
 
 @contextlib.contextmanager
-def _forgotten_after_errors():
-    """Keeps Keras from giving random values to variables that nobody will use."""
+def _dropped_after_errors():
+    """Drops the uninitialized variables after an error, so that none is allocated."""
     count = len(global_state.get_global_attribute(_UNINITIALIZED) or ())
     try:
         yield
@@ -76,7 +77,7 @@ def _forgotten_after_errors():
 
 
 class _StoredValue:
-    """An initializer that reads a file."""
+    """An initializer that reads the value from a file."""
 
     def __init__(self, tensor, name):
         self._tensor = tensor
@@ -91,7 +92,7 @@ class _StoredValue:
             check_finite(values, keras.backend.standardize_dtype(dtype), self._name)
             return ops.convert_to_tensor(values, dtype=dtype)
         except (OSError, ValueError) as error:
-            # Raised here it would leave Keras with variables half initialised, at
-            # which every later model would fail.
+            # Raised here, it would leave uninitialized variables in Keras' global state
+            # and break every later model.
             self.error = error
             return ops.zeros(shape, dtype)

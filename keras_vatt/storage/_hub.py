@@ -1,4 +1,4 @@
-"""Presets on the Hugging Face Hub: download, upload, and errors that say what to do."""
+"""Downloads and uploads presets on the Hugging Face Hub, with actionable errors."""
 
 import contextlib
 import pathlib
@@ -17,51 +17,50 @@ _URI = re.compile(
 _CONFIGS = ["*.json", preset_files.CARD, f"{preset_files.PLOTS}/*.png"]
 _CONFIGS += [f"{preset_files.TOKENIZER_ASSETS}/*"]
 _WEIGHTS = ["*.safetensors"]
-# What an earlier preset in the repository may have that the new one has not.
+# Files of an earlier preset in the repository that the new one may not have.
 _REPLACED = ["*.json", "*.safetensors", "*.weights.h5", "assets/*", "plots/*"]
 
 
 def is_hub_uri(preset):
-    """Whether a preset is named by an address on the Hub."""
+    """Returns whether the name of a preset is an address on the Hub."""
     return str(preset).startswith(_PREFIX)
 
 
 def parse_hub_uri(uri):
-    """Repository and revision of `hf://owner/name[@revision]`.
+    """Splits `hf://owner/name[@revision]` into repository and revision.
 
     Args:
         uri: string.
 
     Returns:
-        Tuple of two strings; the revision is `None` if the address has none.
+        Tuple of two strings. The revision is `None` if the address has none.
 
     Raises:
-        PresetError: if it is no such address.
+        PresetError: if it is not such an address.
     """
     match = _URI.fullmatch(uri)
-    # The client names files of its cache by the revision.
+    # The revision becomes a part of the paths in the cache.
     if match is None or ".." in uri:
         raise PresetError(
-            f"{uri!r} is no address on the Hugging Face Hub: expected hf://owner/name "
-            "or hf://owner/name@revision"
+            f"{uri!r} is not an address on the Hugging Face Hub: expected "
+            "hf://owner/name or hf://owner/name@revision"
         )
     return match["repository"], match["revision"]
 
 
 def download_preset(uri, with_weights=True):
-    """Bring a preset from the Hub into the client's cache, or find it there.
+    """Downloads a preset from the Hub into the local cache, unless it is there.
 
     Args:
         uri: string, `hf://owner/name[@revision]`.
-        with_weights: bool. `False` leaves the weights where they are. Defaults to
-            `True`.
+        with_weights: bool. `False` doesn't download the weights. Defaults to `True`.
 
     Returns:
         `pathlib.Path` of the folder.
 
     Raises:
-        PresetError: if there is no such repository or revision, it may not be read,
-            or it can't be reached and is not in the cache.
+        PresetError: if there is no such repository or revision, access is denied, or
+            the Hub can't be reached and the preset is not in the cache.
     """
     repository, revision = parse_hub_uri(uri)
     patterns = _CONFIGS + (_WEIGHTS if with_weights else [])
@@ -81,27 +80,26 @@ def upload_preset(
     token=None,
     message=None,
 ):
-    """Put a preset folder into a repository of the Hub, in one commit.
+    """Uploads a preset folder to a repository of the Hub, in one commit.
 
-    The repository and the branch are made if they are missing. Files of an earlier
+    The repository and the branch are created if they are missing. Files of an earlier
     preset that the new one doesn't have are removed.
 
     Args:
         folder: path of the preset.
         repository: string, `owner/name`.
-        private: bool. Whether a new repository is private. Defaults to `None`, as
-            the account has it.
-        revision: string, the branch. Defaults to `None`, the main one.
-        create_pr: bool. Whether to propose the change as a pull request. Defaults to
-            `False`.
-        token: string. Defaults to `None`, the one that the client has stored.
-        message: string of the commit. Defaults to `None`.
+        private: bool. Whether a new repository is private. Defaults to `None`, the
+            default of the account.
+        revision: string, the branch. Defaults to `None`, the main branch.
+        create_pr: bool. Whether to open a pull request. Defaults to `False`.
+        token: string, a user access token. Defaults to `None`, the stored token.
+        message: string, the commit message. Defaults to `None`.
 
     Returns:
-        String, the address of the commit, or of the pull request.
+        String, the URL of the commit or of the pull request.
 
     Raises:
-        PresetError: if the Hub can't be reached or refuses.
+        PresetError: if the Hub can't be reached or refuses the upload.
     """
     hub = huggingface_hub.HfApi(token=token)
     with _clear_errors(repository, revision):
@@ -125,8 +123,8 @@ def _clear_errors(repository, revision):
         yield
     except errors.GatedRepoError as error:
         raise PresetError(
-            f"The repository {repository!r} is gated: ask for access on its page, then "
-            "log in by `hf auth login`"
+            f"The repository {repository!r} is gated: request access on its page, then "
+            "log in with `hf auth login`"
         ) from error
     except errors.RevisionNotFoundError as error:
         raise PresetError(
@@ -135,21 +133,21 @@ def _clear_errors(repository, revision):
     except errors.RepositoryNotFoundError as error:
         raise PresetError(
             f"There is no repository {repository!r} on the Hub, or it is private: "
-            "check the name, or log in by `hf auth login`"
+            "check the name, or log in with `hf auth login`"
         ) from error
     except errors.LocalEntryNotFoundError as error:
         raise PresetError(
-            f"The repository {repository!r} is not whole in the cache, and can't be "
-            f"had from the Hub: {_one_line(error.__cause__ or error)}"
+            f"The repository {repository!r} is incomplete in the cache and can't be "
+            f"downloaded from the Hub: {_one_line(error.__cause__ or error)}"
         ) from error
     except errors.HfHubHTTPError as error:
         raise PresetError(
-            f"The Hub refused what was asked of {repository!r}: {_one_line(error)}"
+            f"The Hub refused the request for {repository!r}: {_one_line(error)}"
         ) from error
-    # A download that breaks off ends in an error of the client's HTTP library.
+    # An interrupted download raises an error of the client's HTTP library.
     except (OSError, errors.HTTPError, errors.HFValidationError) as error:
         raise PresetError(
-            f"The transfer of {repository!r} failed and can be tried again: "
+            f"The transfer of {repository!r} failed. Try again. The error was: "
             f"{_one_line(error)}"
         ) from error
 

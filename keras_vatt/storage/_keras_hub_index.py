@@ -1,9 +1,9 @@
-"""How KerasHub's own loader finds the safetensors weights of a preset.
+"""The index by which KerasHub's loader finds the safetensors weights of a preset.
 
-KerasHub looks for `model.weights.h5`, and else for `model.weights.json`, an index of
-the files that the weights are cut into. It brings those from the Hub and leaves the
-reading to `load_weights` of the model. In a preset of ours that index names the
-safetensors files, which `VATTBackbone.load_weights` reads.
+KerasHub looks for `model.weights.h5`, then for `model.weights.json`, an index of
+sharded weights files. It downloads these files and calls `load_weights` of the model.
+In our presets the index names the safetensors files, which `VATTBackbone.load_weights`
+reads.
 """
 
 import pathlib
@@ -14,7 +14,7 @@ INDEX = "model.weights.json"
 
 
 def write_keras_hub_index(folder, weights):
-    """Write the index of a preset's weights for KerasHub.
+    """Writes the index of a preset's weights for KerasHub.
 
     Args:
         folder: `pathlib.Path` of the preset.
@@ -27,13 +27,13 @@ def write_keras_hub_index(folder, weights):
 
 
 def names_safetensors(path):
-    """Whether a weights file that Keras is to load is the index of such a preset.
+    """Returns whether a weights file is the index of a preset with safetensors.
 
     Args:
         path: string or path.
 
     Returns:
-        bool. `False` for Keras' own index, whose files are HDF5.
+        bool. `False` for the index of Keras, which names HDF5 files.
     """
     path = pathlib.Path(path)
     if path.name != INDEX or not path.is_file():

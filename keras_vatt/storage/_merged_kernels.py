@@ -1,4 +1,4 @@
-"""What is saved of a model with LoRA: kernels with their changes added."""
+"""Merges LoRA into the kernels of a model that is saved."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from keras_vatt.storage._tensor_names import named_variables
 
 @dataclasses.dataclass(frozen=True)
 class MergedKernel:
-    """The kernel of a layer with LoRA, which is computed when it is asked for.
+    """The kernel of a layer with LoRA merged into it, computed on access.
 
     Attributes:
         layer: a `keras.layers.Dense` with LoRA.
@@ -28,7 +28,7 @@ class MergedKernel:
 
     @property
     def value(self):
-        # Not Keras' `kernel`, which half precision rounds to the compute dtype.
+        # Not `layer.kernel`, which mixed precision rounds to the compute dtype.
         layer = self.layer
         scale = layer.lora_alpha / layer.lora_rank
         change = keras.ops.matmul(layer.lora_kernel_a.value, layer.lora_kernel_b.value)
@@ -37,20 +37,20 @@ class MergedKernel:
 
 
 def tensors_to_save(model):
-    """The weights of a model by stable name, as any model of its kind loads them.
+    """Returns the weights of a model by stable name, with LoRA merged.
 
-    They are those of `named_variables`, but for layers with LoRA: the product of its
-    matrices is added to the kernel, so that the outputs are the same without it.
+    They are those of `named_variables`, except for layers with LoRA: the product of the
+    LoRA matrices is added to the kernel. A model without LoRA loads them and has the
+    same outputs.
 
     Args:
         model: a VATT model or backbone; see `named_variables`.
 
     Returns:
-        Dict from name to what has a `shape`, a `dtype` and a `value`.
+        Dict from name to an object with a `shape`, a `dtype` and a `value`.
 
     Raises:
-        PresetError: if a quantized layer has LoRA, as its sum would have to be rounded
-            anew.
+        PresetError: if a quantized layer has LoRA: the sum would be rounded again.
     """
     tensors = named_variables(model)
     names = {id(variable): name for name, variable in tensors.items()}
@@ -59,10 +59,10 @@ def tensors_to_save(model):
             continue
         if layer.quantization_mode is not None:
             raise PresetError(
-                "LoRA can't be added to quantized weights without changing what the "
-                "model says. Save the LoRA weights alone with "
-                "`backbone.save_lora_weights(path)`, for the quantized preset as it "
-                "was; or train LoRA on the model before it is quantized."
+                "LoRA can't be merged into quantized weights without changing the "
+                "outputs. Save only the LoRA weights with "
+                "`backbone.save_lora_weights(path)` and load them into the quantized "
+                "preset, or train LoRA before you quantize the model."
             )
         tensors[names[id(layer._kernel)]] = MergedKernel(layer)
         del tensors[names[id(layer.lora_kernel_a)]]

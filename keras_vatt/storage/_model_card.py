@@ -1,4 +1,4 @@
-"""Model cards in the form of the Hugging Face Hub."""
+"""Writes model cards in the format of the Hugging Face Hub."""
 
 import dataclasses
 
@@ -18,15 +18,15 @@ _TAGS = ["keras", "vatt", "video", "audio", "arxiv:2104.11178", "arxiv:2211.0207
 
 @dataclasses.dataclass(frozen=True)
 class CardFacts:
-    """What a card says of a model, besides the provenance of its weights.
+    """The facts on a card about a model, apart from the provenance of its weights.
 
     Args:
         class_name: string, the class that loads the preset.
-        pipeline_tag: string, the Hub's name of the task.
-        parameters: int.
-        inputs: dict from modality to a sentence on its shape and units.
-        usage: string, Python lines that use `model`.
-        limits: list of sentences.
+        pipeline_tag: string, the name of the task on the Hub.
+        parameters: int, their number.
+        inputs: dict from modality to a string with its shape and units.
+        usage: string, lines of Python that use `model`.
+        limits: list of sentences about the limits of the model.
     """
 
     class_name: str
@@ -38,26 +38,26 @@ class CardFacts:
 
 
 def write_card(folder, name, facts, provenance, has_weights=True):
-    """Write the card of a preset, `README.md`, and the plots that it shows.
+    """Writes the card of a preset, `README.md`, and its plots.
 
     Args:
         folder: `pathlib.Path` of the preset.
-        name: string, what its users load: a preset's name or an address.
+        name: string, the name or address by which users load the preset.
         facts: `CardFacts`.
         provenance: `keras_vatt.Provenance`.
         has_weights: bool. Defaults to `True`.
 
     Raises:
-        PresetError: if there are more plots than a preset may have.
+        PresetError: if there are too many plots for a preset.
     """
     files.check_plots({name: len(plot) for name, plot in provenance.plots.items()})
-    for file_name, picture in provenance.plots.items():
+    for file_name, image in provenance.plots.items():
         (folder / files.PLOTS).mkdir(exist_ok=True)
-        (folder / files.PLOTS / file_name).write_bytes(picture)
+        (folder / files.PLOTS / file_name).write_bytes(image)
     header = huggingface_hub.ModelCardData(
         library_name="keras-vatt",
         pipeline_tag=facts.pipeline_tag,
-        license=provenance.licence,
+        license=provenance.license,
         datasets=list(provenance.datasets) or None,
         tags=_TAGS,
     )

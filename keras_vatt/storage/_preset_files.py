@@ -1,4 +1,4 @@
-"""The files of a preset folder, read as what a stranger may have written."""
+"""The files of a preset folder, which may come from a stranger."""
 
 import itertools
 import json
@@ -11,7 +11,7 @@ from keras_vatt._untrusted import (
     regular_file,
 )
 
-# KerasHub's layout, but for the weights.
+# The layout of KerasHub, except for the weights.
 BACKBONE = "config.json"
 TASK = "task.json"
 PREPROCESSOR = "preprocessor.json"
@@ -25,18 +25,18 @@ WEIGHTS_INDEX = "model.safetensors.index.json"
 CARD = "README.md"
 PLOTS = "plots"
 
-# Far above what a real preset has; a reader of more would fill the memory.
+# Far above the sizes in real presets. Larger files could fill the memory.
 _MAX_CONFIG_BYTES = 4_000_000
 _MAX_PLOT_BYTES = 64_000_000
 _MAX_PLOTS = 100
 
 
 class PresetError(ValueError):
-    """A preset that can't be found, read, written or used as asked."""
+    """A preset can't be found, read, written or used."""
 
 
 def read_json(folder, name):
-    """The object in a JSON file of a preset.
+    """Reads the object in a JSON file of a preset.
 
     Args:
         folder: `pathlib.Path` of the preset.
@@ -46,30 +46,30 @@ def read_json(folder, name):
         Dict; `None` if there is no such file.
 
     Raises:
-        PresetError: if the file is not a regular one inside of the folder, is too large
-            or holds no JSON object.
+        PresetError: if it is not a regular file inside the folder, is too large, or is
+            not a JSON object.
     """
     return read_object(folder, name, PresetError, _MAX_CONFIG_BYTES)
 
 
 def read_card(folder):
-    """The text of the card of a preset; empty if it has none.
+    """Reads the card of a preset; returns an empty string if it has none.
 
     Raises:
-        PresetError: if the file is not a regular one inside of the folder, is too large
-            or no text.
+        PresetError: if it is not a regular file inside the folder, is too large, or is
+            not text.
     """
     return read_text(folder, CARD, PresetError, _MAX_CONFIG_BYTES) or ""
 
 
 def write_json(content, path):
-    """Write an object to a JSON file."""
+    """Writes an object to a JSON file."""
     text = json.dumps(content, indent=4)
     pathlib.Path(path).write_text(text + "\n", encoding="utf-8")
 
 
 def asset_folder(folder):
-    """Path of the tokenizer's assets, `None` if the preset has none.
+    """Returns the path of the tokenizer's assets; `None` if the preset has none.
 
     Raises:
         PresetError: if it leads out of the preset, or is not a folder.
@@ -78,15 +78,15 @@ def asset_folder(folder):
     if path is None:
         return None
     if not path.is_dir():
-        raise PresetError(f"{str(path)!r} is no folder")
+        raise PresetError(f"{str(path)!r} is not a folder")
     return path if any(path.iterdir()) else None
 
 
 def read_plots(folder):
-    """The pictures of a preset's card: dict from file name to bytes.
+    """Reads the plots of a preset's card: dict from file name to bytes.
 
     Raises:
-        PresetError: if there are too many, or one is not a regular file inside of the
+        PresetError: if there are too many, or one is not a regular file inside the
             folder.
     """
     path = contained_path(folder, PLOTS, PresetError)
@@ -102,16 +102,17 @@ def read_plots(folder):
 
 
 def check_plots(sizes):
-    """Refuses more plots than a preset may have, when it is written and when read.
+    """Refuses too many plots, when a preset is written and when it is read.
 
     Args:
         sizes: dict from file name to bytes.
 
     Raises:
-        PresetError: if there are too many, or they are too large together.
+        PresetError: if there are too many, or their total size is too large.
     """
     if len(sizes) > _MAX_PLOTS or sum(sizes.values()) > _MAX_PLOT_BYTES:
         raise PresetError(
-            f"A preset may have {_MAX_PLOTS} plots of {_MAX_PLOT_BYTES:,} bytes in "
-            "all, and this one has more"
+            f"A preset may have at most {_MAX_PLOTS} plots, with a total of "
+            f"{_MAX_PLOT_BYTES:,} bytes. Received: {len(sizes)} plots, with "
+            f"{sum(sizes.values()):,} bytes"
         )

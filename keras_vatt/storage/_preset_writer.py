@@ -1,8 +1,10 @@
-"""How a preset comes to its folder: whole, or not at all."""
+"""Writes preset folders atomically."""
 
 import contextlib
+import os
 import pathlib
 import shutil
+from collections.abc import Iterator
 
 import keras
 
@@ -14,20 +16,20 @@ from keras_vatt.storage._preset_files import PresetError
 
 
 @contextlib.contextmanager
-def write_folder(folder):
-    """Make a folder whole or not at all: yields one aside that takes its place.
+def write_folder(folder: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Writes a folder atomically: yields a temporary folder that then replaces it.
 
-    Whenever the process is killed, the new or the old preset is there, if need be
-    under the name that `find_folder` knows. The folder aside, `.NAME-*`, that a killed
-    save has left is removed by the next one.
+    If the process is killed at any point, either the new or the old preset is complete;
+    `find_folder` finds it. The temporary folder `.NAME-*` of a killed save is removed
+    by the next save.
 
     Args:
-        folder: string or path. It may be missing, empty or an earlier preset,
-            which is replaced.
+        folder: string or path. It must be missing, empty or an earlier preset, which is
+            replaced.
 
     Raises:
-        PresetError: if the folder holds something else.
-        OSError: if it can't be written, whichever library writes. It names `folder`.
+        PresetError: if the folder holds anything else.
+        OSError: if it can't be written. The error names `folder`.
 
     Example:
     ```python
@@ -41,7 +43,7 @@ def write_folder(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         previous = _previous(folder)
         if previous.exists() and not folder.exists():
-            previous.rename(folder)  # A save was killed between its two renames.
+            previous.rename(folder)  # A save was killed between the renames below.
         with scratch_folder(folder.parent, f".{folder.name}-", ("new",)) as aside:
             partial = aside / "new"
             partial.mkdir()
@@ -53,15 +55,15 @@ def write_folder(folder):
         shutil.rmtree(previous, ignore_errors=True)
 
 
-def find_folder(path):
-    """The folder of a preset, `None` if there is none.
+def find_folder(path: str | os.PathLike) -> pathlib.Path | None:
+    """Finds the folder of a preset.
 
     Args:
         path: string or path.
 
     Returns:
-        `pathlib.Path`; where a save was killed in the moment of replacing a preset,
-        that of the old one.
+        `pathlib.Path`; if a save was killed while it replaced the preset, the path of
+        the old one. `None` if there is no folder.
     """
     path = pathlib.Path(path)
     if path.is_dir():
@@ -71,13 +73,13 @@ def find_folder(path):
 
 
 def write_configs(folder, backbone, task=None, preprocessor=None):
-    """Write the configs and the tokenizer of a preset into an empty folder.
+    """Writes the configs and the tokenizer of a preset into an empty folder.
 
     Args:
         folder: `pathlib.Path`, see `write_folder`.
         backbone: the backbone.
-        task: the model around it. Defaults to `None`.
-        preprocessor: its preprocessor. Defaults to `None`.
+        task: the task of the backbone. Defaults to `None`.
+        preprocessor: the preprocessor of the task. Defaults to `None`.
     """
     _write_object(backbone, folder / files.BACKBONE)
     if task is not None:
@@ -96,13 +98,13 @@ def write_configs(folder, backbone, task=None, preprocessor=None):
 
 
 def write_metadata(folder, model, weights, provenance):
-    """Write what a preset says of itself, and where KerasHub finds its weights.
+    """Writes the metadata of a preset, and the index of its weights for KerasHub.
 
     Args:
         folder: `pathlib.Path`, see `write_folder`.
         model: the model, for its number of parameters.
-        weights: list of the paths of its weights files, whose checksums are kept.
-        provenance: dict of what is known of the weights.
+        weights: list of the paths of its weights files, whose checksums are stored.
+        provenance: dict, see `Provenance.get_config`.
     """
     metadata = {
         "keras_version": keras.__version__,
@@ -130,12 +132,12 @@ def _write_object(instance, path, without=()):
         for name in ("build_config", "compile_config"):
             node.pop(name, None)
         if node["class_name"] == "VATTTokenizer":
-            node["config"]["vocabulary"] = None  # It is among the assets.
+            node["config"]["vocabulary"] = None  # It is stored in the assets.
     files.write_json(config, path)
 
 
 def _objects(config):
-    """All serialised objects in a config, itself included."""
+    """Yields all serialized objects in a config, including itself."""
     if isinstance(config, dict):
         if "class_name" in config:
             yield config
@@ -147,7 +149,7 @@ def _check_replaceable(folder):
     holds_something = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     if holds_something and not (folder / files.METADATA).is_file():
         raise PresetError(
-            f"{str(folder)!r} holds something that is no preset: choose another folder"
+            f"{str(folder)!r} is not empty and not a preset: choose another folder"
         )
 
 

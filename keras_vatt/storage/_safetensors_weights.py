@@ -1,7 +1,8 @@
-"""Weights of a model in safetensors files, by names that stay."""
+"""Saves and reads the weights of models in safetensors files."""
 
 import dataclasses
 import math
+import os
 import pathlib
 import re
 
@@ -23,7 +24,7 @@ from keras_vatt.storage._preset_files import (
     write_json,
 )
 
-# The names that the Hugging Face libraries read and write.
+# The file names that the Hugging Face libraries use.
 _SINGLE = "model.safetensors"
 _SHARD = "model-{number:05d}-of-{total:05d}.safetensors"
 _SHARD_PATTERN = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
@@ -37,39 +38,40 @@ _MAX_SHOWN = 50
 
 
 class MissingShardError(PresetError, FileNotFoundError):
-    """A weights file that the index of a preset names is not there."""
+    """A weights file in the index of a preset is missing."""
 
 
 class WeightsMismatchError(PresetError):
-    """A weights file and a model do not fit: says all that is wrong.
+    """The weights in a file don't fit the model.
 
     Attributes:
-        problems: list of strings, one a tensor.
+        problems: list of strings, one per tensor.
     """
 
-    def __init__(self, path, problems):
+    def __init__(self, path: str | os.PathLike, problems: list[str]):
         shown = "\n".join(f"  {problem}" for problem in problems[:_MAX_SHOWN])
         if len(problems) > _MAX_SHOWN:
             shown += f"\n  and {len(problems) - _MAX_SHOWN:,} more"
         super().__init__(
-            f"The weights {str(path)!r} do not fit the model in {len(problems)} "
-            f"tensors:\n{shown}"
+            f"The weights {str(path)!r} don't fit the model. {len(problems)} problems "
+            f"with tensors:\n{shown}"
         )
         self.problems = problems
 
 
-def save_weights(model, folder, max_shard_size=5.0):
-    """Write the weights of a model into a folder.
+def save_weights(
+    model: keras.layers.Layer, folder: str | os.PathLike, max_shard_size: float = 5.0
+) -> list[pathlib.Path]:
+    """Saves the weights of a model into a folder.
 
-    They go into `model.safetensors`, or, if they are larger than a shard may be,
-    into `model-00001-of-0000N.safetensors` and so on, with an index that says which
-    tensor is in which file. A tensor is never cut.
+    The file is `model.safetensors`. Weights larger than `max_shard_size` are split into
+    `model-00001-of-0000N.safetensors` and so on, with an index from tensor to file. A
+    tensor is never split.
 
     Args:
         model: a VATT model or backbone; see `tensors_to_save`.
         folder: string or path of an existing folder.
-        max_shard_size: float. How large a file may be, in gigabytes. Defaults to
-            `5.0`.
+        max_shard_size: float. Size of the largest file in gigabytes. Defaults to `5.0`.
 
     Returns:
         List of the paths of the weights files.
@@ -94,14 +96,14 @@ def save_weights(model, folder, max_shard_size=5.0):
 
 @dataclasses.dataclass(frozen=True)
 class StoredTensor:
-    """A tensor in a weights file, by the file's header.
+    """The place of a tensor in a weights file, from the file's header.
 
     Attributes:
         path: `pathlib.Path` of the file.
-        offset: int, where in the file its bytes begin.
-        size: int, how many bytes it has.
+        offset: int, the position of its first byte in the file.
+        size: int, its number of bytes.
         shape: tuple of ints.
-        dtype: string as the file has it, such as `"F32"`.
+        dtype: string, the dtype in the format's notation, such as `"F32"`.
     """
 
     path: pathlib.Path
@@ -110,15 +112,15 @@ class StoredTensor:
     shape: tuple[int, ...]
     dtype: str
 
-    def read(self):
-        """Its values, a NumPy array.
+    def read(self) -> np.ndarray:
+        """Reads the values as a NumPy array.
 
-        The library maps files into memory, where what was read counts until the end:
-        a model would take twice its size. So its bytes are read.
+        It doesn't use the library's memory map, whose pages stay in memory until the
+        file is closed: loading would take twice the size of the model.
 
         Raises:
-            PresetError: if the file was cut or replaced since its header was read, or
-                the disk can't read it.
+            PresetError: if the file was truncated or replaced since its header was
+                read, or can't be read from the disk.
         """
         try:
             buffer = np.fromfile(self.path, np.uint8, self.size, offset=self.offset)
@@ -128,7 +130,7 @@ class StoredTensor:
 
 
 def stored_tensors(folder):
-    """The tensors of a folder, of which only the files' headers are read.
+    """Returns the tensors in a folder, of which only the file headers are read.
 
     Args:
         folder: string or path of a folder; see `save_weights`.
@@ -138,8 +140,8 @@ def stored_tensors(folder):
 
     Raises:
         MissingShardError: if a shard is missing.
-        PresetError: if a file is truncated or no safetensors file; or if a tensor is in
-            two shards or not in the one that the index names.
+        PresetError: if a file is truncated or not a safetensors file, or a tensor is in
+            two shards or in another shard than in the index.
     """
     folder = pathlib.Path(folder)
     weight_map = _read_weight_map(folder)
@@ -148,33 +150,34 @@ def stored_tensors(folder):
         for name, tensor in _read_header(path).items():
             if name in tensors or (weight_map and weight_map.get(name) != path.name):
                 raise PresetError(
-                    f"{str(path)!r} holds {name!r}, which the index "
-                    f"{WEIGHTS_INDEX!r} puts elsewhere"
+                    f"{str(path)!r} holds {name!r}, which is in another file in the "
+                    f"index {WEIGHTS_INDEX!r}. Copy or download the preset again"
                 )
             tensors[name] = tensor
     return tensors
 
 
 def match_tensors(variables, tensors, folder, ignored_prefixes=()):
-    """The tensor of every variable.
+    """Matches every variable with its tensor.
 
-    Every variable must have a tensor of its shape and of a float dtype (which is
-    converted to its own), or of int8 if it is itself; and there may be no other
-    tensors.
+    Every variable needs a tensor of the same name and shape. Float dtypes are converted
+    to that of the variable; int8 variables need int8 tensors. Other tensors are not
+    allowed.
 
     Args:
         variables: dict from name to variable, of which only `shape` and `dtype` are
             read.
         tensors: dict, see `stored_tensors`.
         folder: string or path of the weights, for the message.
-        ignored_prefixes: tuple of strings. Tensors whose names begin with one of them
-            are left alone. Defaults to `()`.
+        ignored_prefixes: tuple of strings. Tensors whose names start with one of them
+            are ignored. Defaults to `()`.
 
     Returns:
         List of tuples of variable and `StoredTensor`.
 
     Raises:
-        WeightsMismatchError: if tensors are missing, left over or don't fit.
+        WeightsMismatchError: if tensors are missing, unexpected, or have another shape
+            or dtype.
     """
     present = {name for name in tensors if not name.startswith(ignored_prefixes)}
     problems = [f"missing: {name}" for name in variables if name not in present]
@@ -197,12 +200,12 @@ def match_tensors(variables, tensors, folder, ignored_prefixes=()):
 
 
 def weights_files(folder):
-    """The weights files of a folder, a list of paths; empty if it has none.
+    """Returns the paths of the weights files in a folder; an empty list if it has none.
 
     Raises:
-        MissingShardError: if a shard that the index names is missing.
-        PresetError: if the index can't be read or names other files, or a file is no
-            regular one inside of the folder.
+        MissingShardError: if a shard in the index is missing.
+        PresetError: if the index can't be read or names other files, or a file is not
+            a regular one inside the folder.
     """
     folder = pathlib.Path(folder)
     single = regular_file(folder, _SINGLE, PresetError)
@@ -213,8 +216,8 @@ def weights_files(folder):
     missing = [name for name in names if paths[name] is None]
     if missing:
         raise MissingShardError(
-            f"{str(folder)!r} lacks the weights files {missing} of its index: it was "
-            "not copied or downloaded whole. Copy or download it again"
+            f"{str(folder)!r} lacks the weights files {missing} of its index: the copy "
+            "or download is incomplete. Copy or download it again"
         )
     return list(paths.values())
 
@@ -234,14 +237,14 @@ def _read_weight_map(folder):
 
 
 def _split(variables, max_bytes):
-    shards, room = [{}], max_bytes
+    shards, free = [{}], max_bytes
     for name, variable in variables.items():
         size = _size(variable)
-        if size > room and shards[-1]:
+        if size > free and shards[-1]:
             shards.append({})
-            room = max_bytes
+            free = max_bytes
         shards[-1][name] = variable
-        room -= size
+        free -= size
     return shards
 
 
@@ -255,10 +258,10 @@ def _save_file(variables, path):
         name: ops.convert_to_numpy(variable.value)
         for name, variable in variables.items()
     }
-    # `format` is what readers of the Hugging Face libraries look for.
+    # The Hugging Face libraries look for `format`.
     with os_errors_at(path):
         safetensors.numpy.save_file(tensors, path, metadata={"format": "keras"})
-    path.chmod(0o644)  # The library makes files that only their owner can read.
+    path.chmod(0o644)  # The library makes files that only the owner can read.
     return path
 
 
@@ -270,7 +273,7 @@ def _damaged(path, error):
 
 
 def _read_header(path):
-    """The tensors of a file, once the library has found it sound."""
+    """Returns the tensors of a file after the library has validated it."""
     try:
         header_size, header = _parse_header(path)
         with safetensors.safe_open(str(path), framework="numpy"):
@@ -292,15 +295,17 @@ def _read_header(path):
 
 
 def _parse_header(path):
-    """Size and content of a file's header, of which too large ones aren't read."""
+    """Reads the size and content of a header; refuses headers that are too large."""
     if path.stat().st_size > physical_memory():
         raise ValueError("it is larger than the memory of this machine")
     with open(path, "rb") as file:
         size = int.from_bytes(file.read(8), "little")
         limit = min(_MAX_HEADER_BYTES, path.stat().st_size - 8)
         if size > limit:
-            raise ValueError(f"its header has {size:,} bytes, of {limit:,} at most")
+            raise ValueError(f"its header has {size:,} bytes, more than {limit:,}")
         header = parse_json(file.read(size))
     if not isinstance(header, dict) or len(header) > _MAX_TENSORS:
-        raise ValueError(f"its header is no object of up to {_MAX_TENSORS:,} tensors")
+        raise ValueError(
+            f"its header is not an object of up to {_MAX_TENSORS:,} tensors"
+        )
     return size, header

@@ -1,12 +1,14 @@
-"""Names of a model's tensors: the same on every backend and in every release."""
+"""Names of a model's tensors, the same on every backend and in every release."""
+
+import keras
 
 
-def named_variables(model):
-    """The weights of a model by stable name.
+def named_variables(model: keras.layers.Layer) -> dict[str, keras.Variable]:
+    """Returns the weights of a model by stable name.
 
-    A name says where a weight is in the model, such as
-    `backbone/encoder/block_0/attention/query/kernel`. It does not depend on the
-    backend or on the names that users give to models.
+    The name of a weight is its place in the model, such as
+    `backbone/encoder/block_0/attention/query/kernel`. It does not depend on the backend
+    or on the names that users give to models.
 
     Args:
         model: a VATT backbone, or a task with a `weight_groups` method.

@@ -1,7 +1,8 @@
-"""Digests by which two sets of weights are known to be the same."""
+"""Digests of the weights of a model."""
 
 import hashlib
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -10,8 +11,8 @@ from keras_vatt.storage._preset_files import PresetError
 from keras_vatt.storage._tensor_names import named_variables
 
 
-def weights_sha256(model):
-    """The SHA-256 of the names, shapes and values of all weights of a model.
+def weights_sha256(model: keras.layers.Layer) -> str:
+    """Computes the SHA-256 of the names, shapes and values of all weights.
 
     Args:
         model: a VATT model or backbone; see `named_variables`.
@@ -22,22 +23,22 @@ def weights_sha256(model):
     return _sha256(named_variables(model))
 
 
-def saved_weights_sha256(model):
-    """Returns the SHA-256 of all that a preset of a model would hold as weights.
+def saved_weights_sha256(model: keras.layers.Layer) -> str:
+    """Computes the SHA-256 of the weights that a preset of a model would hold.
 
-    LoRA counts as the change of the kernels that it is, so that LoRA which changes
-    nothing yet leaves the digest as it was. On several processes of JAX each one
-    digests the shards that it holds: compare digests of one process only.
+    LoRA is merged into the kernels, so LoRA that is still zero doesn't change the
+    digest. With several JAX processes, each computes the digest of its own shards:
+    compare only digests of the same process.
 
     Args:
         model: a VATT model or backbone.
 
     Returns:
-        String, which any change of any weight changes.
+        String, different after any change of any weight.
     """
     try:
         tensors = tensors_to_save(model)
-    except PresetError:  # LoRA on int8 kernels, which can't be merged.
+    except PresetError:  # LoRA can't be merged into int8 kernels.
         tensors = named_variables(model)
     return _sha256(tensors)
 
@@ -53,7 +54,7 @@ def _sha256(tensors):
 
 
 def _parts(value):
-    """Returns the arrays of a value: itself, or its shards that this process holds."""
+    """Returns the value as an array, or the arrays of this process's shards."""
     if getattr(value, "is_fully_addressable", True) or value.is_fully_replicated:
         return [ops.convert_to_numpy(value)]
     return [np.asarray(shard.data) for shard in value.addressable_shards]

@@ -172,7 +172,7 @@ def test_a_modality_that_a_folder_does_not_have_is_named(capsys, tmp_path, image
     ("options", "message"),
     [
         (["--template", "a thing"], "{}"),
-        (["--modality", "audio"], "no space in which sound and text"),
+        (["--modality", "audio"], "no common space of audio and text"),
     ],
     ids=["template without a place for the class", "audio of a factorized head"],
 )

@@ -1,4 +1,4 @@
-"""What a tower is, and what it refuses to write."""
+"""Towers of one modality, and the exports that they refuse."""
 
 import importlib.util
 

@@ -1,9 +1,9 @@
-"""The real client of the Hub carries presets there and back, or says what is wrong."""
+"""Presets on the Hub, by its real client: round trips and errors."""
 
 import pathlib
 
 import huggingface_hub
-import keras_nlp
+import keras_hub
 import numpy as np
 import pytest
 from huggingface_hub import constants
@@ -50,7 +50,7 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub, model):
 
 def test_keras_hub_loads_the_backbone_from_the_hub(hub, model):
     model.push_to_hub(REPOSITORY)
-    backbone = keras_nlp.models.Backbone.from_preset(URI)
+    backbone = keras_hub.models.Backbone.from_preset(URI)
     assert type(backbone) is type(model.backbone)
     for actual, expected in zip(
         backbone.get_weights(), model.backbone.get_weights(), strict=True
@@ -85,7 +85,7 @@ def test_files_that_the_new_preset_does_not_have_are_removed(hub, model):
     assert keras_vatt.VATT.from_preset(URI).preprocessor.tokenizer is None
 
 
-def test_a_pull_request_leaves_the_branch_alone(hub, model):
+def test_a_pull_request_does_not_change_the_branch(hub, model):
     model.push_to_hub(REPOSITORY)
     before = hub.repositories[REPOSITORY].branches["main"][-1]
     model.set_weights([weight + 1 for weight in model.get_weights()])
@@ -112,14 +112,14 @@ def test_what_is_in_the_cache_is_used_offline(hub, model, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     huggingface_hub.close_session()
     assert_same(model, keras_vatt.VATT.from_preset(URI))
-    with pytest.raises(PresetError, match="not whole in the cache"):
+    with pytest.raises(PresetError, match="incomplete in the cache"):
         keras_vatt.VATT.from_preset("hf://tester/never-seen")
 
 
 def test_an_unreachable_hub_is_named(hub, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     huggingface_hub.close_session()
-    with pytest.raises(PresetError, match="not whole in the cache"):
+    with pytest.raises(PresetError, match="incomplete in the cache"):
         keras_vatt.VATT.from_preset(URI)
 
 
@@ -152,10 +152,10 @@ def test_an_error_of_the_server_is_one_line(hub, model):
     assert "\n" not in str(caught.value)
 
 
-def test_a_truncated_download_is_an_error_and_then_mended(hub, model):
+def test_a_truncated_download_is_an_error_and_can_be_repeated(hub, model):
     model.push_to_hub(REPOSITORY)
     hub.truncate = 5000
-    with pytest.raises(PresetError, match="can be tried again"):
+    with pytest.raises(PresetError, match="Try again"):
         keras_vatt.VATT.from_preset(URI)
     hub.truncate = None
     assert_same(model, keras_vatt.VATT.from_preset(URI))
@@ -170,11 +170,11 @@ def test_a_file_that_was_changed_on_its_way_is_found_by_its_checksum(hub, model)
 
 def test_a_repository_that_is_no_preset_is_named(hub):
     huggingface_hub.HfApi().create_repo("tester/thesis")
-    with pytest.raises(PresetError, match="no preset"):
+    with pytest.raises(PresetError, match="not a preset"):
         keras_vatt.VATT.from_preset("hf://tester/thesis")
 
 
-def test_saving_a_downloaded_model_leaves_the_cache_alone(hub, model, tmp_path):
+def test_saving_a_downloaded_model_does_not_change_the_cache(hub, model, tmp_path):
     model.push_to_hub(REPOSITORY)
     again = keras_vatt.VATT.from_preset(URI)
     cache = pathlib.Path(constants.HF_HUB_CACHE)

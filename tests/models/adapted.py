@@ -1,4 +1,4 @@
-"""Models of every class of preset, for tests of what adapts or shrinks them."""
+"""Models of every class of preset, for tests of LoRA and quantization."""
 
 import keras
 import numpy as np
@@ -27,7 +27,7 @@ def inputs_of(model):
 
 
 def outputs_of(model):
-    """What a model says of a batch: a list of arrays."""
+    """Returns the outputs of a model for a batch, a list of arrays."""
     outputs = model(inputs_of(model), training=False)
     leaves = keras.tree.flatten(outputs)
     return [keras.ops.convert_to_numpy(keras.ops.cast(x, "float32")) for x in leaves]
@@ -41,7 +41,7 @@ def assert_same_outputs(model, expected, rtol=0.0, atol=0.0):
 
 
 def one_step_of_sgd(model, rate=0.5):
-    """Train a classifier or the backbone of a VATT on something for one step."""
+    """Trains a classifier or the backbone of a VATT for one step."""
     if getattr(model, "modality", None):
         trained, targets = model, np.eye(3, dtype="float32")[[0, 1, 2, 0]]
     else:
@@ -53,7 +53,7 @@ def one_step_of_sgd(model, rate=0.5):
 
 
 class PooledFeatures(keras.Model):
-    """The pooled features of all modalities, one after another."""
+    """Returns the pooled features of all modalities, concatenated."""
 
     def __init__(self, backbone):
         super().__init__()

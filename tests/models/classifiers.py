@@ -1,4 +1,4 @@
-"""Tiny classifiers and what they take."""
+"""Tiny classifiers and inputs for them."""
 
 import io
 import wave

@@ -1,4 +1,4 @@
-"""One broken file is named, and what was to be done with the others is done."""
+"""A broken file is reported, and all other clips are processed."""
 
 import logging
 import warnings
@@ -24,7 +24,7 @@ def model():
 
 
 def write_files(folder, broken=(), missing=()):
-    """Seven sounds, of which some are broken and some not there."""
+    """Writes seven audio files, except the missing ones."""
     folder.mkdir(exist_ok=True)
     paths = [folder / f"{number}.wav" for number in range(7)]
     for number, path in enumerate(paths):
@@ -38,7 +38,7 @@ def write_files(folder, broken=(), missing=()):
 
 @pytest.fixture
 def files(tmp_path):
-    """Seven sounds: 1 is broken, 4 is missing."""
+    """Seven audio files: 1 is broken, 4 is missing."""
     return write_files(tmp_path / "files", broken=[1], missing=[4])
 
 
@@ -50,7 +50,7 @@ def messages(caplog):
     return [record.getMessage() for record in caplog.records]
 
 
-def test_predictions_of_broken_files_are_nan_and_the_others_as_ever(model, files):
+def test_predictions_of_broken_files_are_nan_and_the_others_are_unchanged(model, files):
     logits = model.predict(files, batch_size=2, verbose=0)
     expected = model.predict(without(files, [1, 4]), batch_size=2, verbose=0)
     assert np.isnan(logits[[1, 4]]).all()
@@ -221,7 +221,7 @@ def test_batches_of_an_evaluation_are_the_same_whoever_asked_before():
 
     reader = ClipReader(list(range(10)), convert, on_error="skip")
     batches = EvaluationBatches(reader, np.arange(10) * 10, batch_size=4)
-    # As TensorFlow looks at batches before, and reads beyond the last.
+    # Like TensorFlow, which peeks at batches and reads beyond the last one.
     for index in (0, 1, 0, 1, 2, 0, 1):
         clips, labels = batches[index]
         np.testing.assert_array_equal(clips, [[1, 2, 4, 5], [7, 8]][min(index, 1)])

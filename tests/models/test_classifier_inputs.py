@@ -97,7 +97,7 @@ def test_raw_clips_without_a_preprocessor_are_refused():
 
 @pytest.fixture
 def files(tmp_path):
-    """Six sounds, the fourth damaged."""
+    """Six audio files, of which the fourth is damaged."""
     paths = [tmp_path / f"{number}.wav" for number in range(6)]
     for number, path in enumerate(paths):
         path.write_bytes(wav_bytes(raw_clip("audio", number)[0]))
@@ -118,11 +118,11 @@ def test_with_raise_a_corrupt_file_is_an_error_that_names_it(files, models):
     for call in calls:
         with pytest.raises(MediaError, match=r"3.wav"):
             call(on_error="raise")
-    # And the model has still its weights, those that it was trained to so far.
+    # The model keeps the weights that it was trained to before the error.
     assert np.isfinite(model.predict(files[:3], verbose=0)).all()
 
 
-def test_files_segments_and_bytes_are_the_same_sounds(files, models):
+def test_files_segments_and_bytes_give_the_same_logits(files, models):
     model, path = models["audio"], files[0]
     expected = model.predict(path, verbose=0)
     given = [str(path), path.read_bytes(), MediaSegment(path, 0.0, 1.0)]
@@ -146,7 +146,7 @@ def test_features_of_windows_are_those_of_the_backbone(models):
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
-def test_an_image_file_is_the_picture_in_it(form, tmp_path, models):
+def test_an_image_file_gives_the_logits_of_its_pixels(form, tmp_path, models):
     image = np.zeros((8, 24, 3), np.uint8)
     image[:, 8:16] = (200, 100, 50)
     path = tmp_path / "photo %d.img"  # Nothing of it may be read as a pattern.
@@ -184,7 +184,7 @@ def test_what_is_no_image_is_refused(image, error, models):
         models["image"].predict(image, verbose=0)
 
 
-def test_an_image_is_a_clip_of_one_temporal_patch_that_stands_still(models):
+def test_an_image_is_repeated_to_a_clip_of_one_temporal_patch(models):
     model = models["image"]
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
     # At the first row of the positions in time, as in the original code.
@@ -226,7 +226,7 @@ def test_a_photo_is_turned_as_its_camera_was_held(models):
 
 
 @pytest.mark.parametrize("loop", ["predict", "evaluate", "fit"])
-def test_a_model_outlives_a_batch_that_does_not_fit(loop):
+def test_a_model_works_after_a_batch_of_a_wrong_shape(loop):
     model = tiny_classifier("audio")
     arrays = model.preprocessor({"audio": raw_clips("audio", 2)})["audio"]
     expected = model.predict(arrays, verbose=0)
@@ -249,7 +249,7 @@ def test_less_than_one_window_is_refused(models):
         models["audio"].predict(raw_clips("audio", 1), num_windows=0)
 
 
-def test_features_are_encoded_by_one_program_until_the_weights_are_others():
+def test_the_encoder_is_compiled_once_until_the_weights_are_replaced():
     model, clips = tiny_classifier("audio"), raw_clips("audio", 2)
     expected = model.extract_features("audio", clips)
     cache = model.__dict__["_encoders"]

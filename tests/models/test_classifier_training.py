@@ -105,7 +105,7 @@ def changed_batches(seed, **changes):
     return epochs
 
 
-def test_each_clip_is_augmented_anew_in_each_epoch_and_alike_for_a_seed():
+def test_clips_are_augmented_differently_in_each_epoch_and_alike_for_a_seed():
     def augmentation(clip, generator):
         return clip + [0.0, generator.uniform(1, 2)]
 
@@ -119,7 +119,7 @@ def test_each_clip_is_augmented_anew_in_each_epoch_and_alike_for_a_seed():
     assert np.any(changed_batches(1, augmentation=augmentation)[0][0] != first)
 
 
-def test_each_batch_is_mixed_with_its_labels_anew_in_each_epoch():
+def test_batches_are_mixed_with_their_labels_differently_in_each_epoch():
     (first, labels), (second, _) = changed_batches(0, mixup=Mixup())
     np.testing.assert_allclose(first[:, 0], labels @ np.arange(7), rtol=1e-6)
     assert (labels[:3, 3:] == 0).all()
@@ -164,7 +164,7 @@ def test_what_can_not_be_augmented_or_mixed_is_refused():
         model.fit(batches, [0, 1, 2], mixup=Mixup())
 
 
-def test_what_else_is_trainable_has_to_be_compiled_again():
+def test_a_change_of_the_trainable_weights_needs_compile():
     model = tiny_classifier("audio")
     arrays = model.preprocessor({"audio": raw_clips("audio", 3)})["audio"]
     model.backbone.trainable = False

@@ -154,7 +154,7 @@ def test_probabilities_of_classifiers(folder):
 
 @pytest.mark.parametrize("folder", CLASSIFIERS)
 def test_logits_of_the_windows_of_a_clip_are_averaged(folder):
-    """What comes before the softmax or the sigmoid, and not what comes after."""
+    """Logits are averaged, not probabilities."""
     arrays = golden_arrays(f"{folder}/inference.npz")
     model = golden_model(folder)
     kind = "video" if folder.startswith("vit") else "audio"

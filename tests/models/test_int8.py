@@ -1,4 +1,4 @@
-"""A quantized model says nearly the same, in a quarter of the bytes, wherever saved."""
+"""A quantized model has nearly the same outputs with a quarter of the bytes."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from tests.models.adapted import (
     outputs_of,
 )
 
-# Wide enough that what stays float does not count.
+# Wide enough that the weights that stay float are negligible.
 WIDE = {"hidden_dim": 64, "intermediate_dim": 128, "num_layers": 1}
 WIDE |= {"num_heads": 4, "head_dim": 16}
 
@@ -42,7 +42,7 @@ def quantized(kind, **overrides):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_blocks_become_int8_and_the_model_says_nearly_the_same(kind):
+def test_blocks_become_int8_and_outputs_change_little(kind):
     model = model_of(kind)
     expected = outputs_of(model)
     model.quantize("int8")
@@ -116,7 +116,7 @@ def test_a_new_head_goes_onto_a_quantized_backbone(tmp_path):
     classifier.backbone.enable_lora(2)
     losses = [float(one_step_of_sgd(classifier, 0.1)) for _ in range(5)]
     assert losses[-1] < losses[0]
-    # To add float changes to the rounded kernels would round them anew.
+    # Adding float changes to the rounded kernels would round them again.
     with pytest.raises(PresetError, match="save_lora_weights"):
         classifier.save_to_preset(tmp_path / "lora")
 
@@ -130,7 +130,7 @@ def test_lora_first_and_int8_then():
     assert min(cosines(expected, outputs_of(model))) > 0.98
 
 
-def test_a_compiled_model_predicts_anew():
+def test_a_compiled_model_is_compiled_again():
     model = model_of("agnostic A")
     sounds = np.random.default_rng(0).uniform(-1, 1, (2, 96, 1)).astype("float32")
     before = keras.Model.predict(model, sounds, verbose=0)

@@ -1,4 +1,4 @@
-"""LoRA adapts every backbone, and what is saved of it means the same."""
+"""LoRA adapts every backbone, and its saved forms have the same outputs."""
 
 import keras
 import numpy as np
@@ -17,7 +17,7 @@ from tests.models.tiny import NO_RANDOMNESS, tiny_backbone
 
 
 def adapted(kind, **overrides):
-    """A model with LoRA that has been trained, so that it counts."""
+    """Returns a model with trained LoRA, which changes the outputs."""
     model = model_of(kind, **overrides)
     model.backbone.enable_lora(2)
     for _ in range(2):
@@ -101,7 +101,7 @@ def test_a_preset_has_lora_in_its_kernels_and_says_the_same(kind, tmp_path):
     again = type(model).from_preset(tmp_path / "adapted")
     assert not any("lora" in name for name in named_variables(again))
     assert_same_outputs(again, outputs_of(model), rtol=1e-4, atol=1e-5)
-    # The model itself goes on with LoRA.
+    # The model itself still has LoRA.
     assert any("lora" in name for name in named_variables(model))
 
 
@@ -147,7 +147,7 @@ def test_rematerialized_blocks_train_lora():
     query = [m.backbone.encoder.blocks[0].attention.query for m in (model, plain)]
     value = [m.backbone.encoder.blocks[0].attention.value for m in (model, plain)]
     for one, other in (query, value):
-        # A copy: on JAX the two would share what a step deletes.
+        # A copy: on JAX a step donates the buffer, which both would use.
         other.lora_kernel_a.assign(one.lora_kernel_a.numpy().copy())
     losses = [[float(one_step_of_sgd(m)) for _ in range(3)] for m in (model, plain)]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)

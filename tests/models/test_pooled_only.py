@@ -146,7 +146,7 @@ def test_pooled_only_saves_the_last_block_of_all_tokens_but_one():
         return jax.jit(forward).lower(video).cost_analysis()["flops"]
 
     # Multiplications of a block a token: query, key, value and output, logits and
-    # context, the perceptron. Keys and values stay.
+    # context, the MLP. Keys and values stay.
     num_tokens = 1 + num_patches
     key_value = 2 * width**2
     block = 4 * width**2 + 2 * num_tokens * width + 8 * width**2

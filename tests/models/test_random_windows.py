@@ -12,12 +12,12 @@ LONG = 960  # Ten clips.
 
 
 def ramp():
-    """Each sample tells where it is, as a fraction of the sound."""
+    """Returns a waveform whose samples are their positions, as fractions."""
     return np.linspace(0.0, 1.0, LONG, endpoint=False).astype("float32")
 
 
 def recorded(model):
-    """The batches that a model is given, by the name of the step."""
+    """Records the batches that a model gets, by the name of the step."""
     seen = {"train_step": [], "test_step": []}
     for name, batches in seen.items():
         setattr(model, name, _noting(getattr(model, name), batches))
@@ -34,7 +34,7 @@ def _noting(step, batches):
 
 
 def starts(batches):
-    """Where the windows of ramps start, in clips."""
+    """Returns the positions of the windows of ramps, in clips."""
     return np.concatenate([batch[:, 0, 0] for batch in batches]) * LONG / 96
 
 
@@ -60,7 +60,7 @@ def trained(clips, epochs=2, seed=0, **options):
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
-    """The same long sound in every form."""
+    """The same long audio clip in every form."""
     path = tmp_path_factory.mktemp("sounds") / "long.wav"
     path.write_bytes(wav_bytes(ramp()))
     segment = MediaSegment(path, 0.0, LONG / RATE)

@@ -58,8 +58,8 @@ def test_vocabulary_files_have_words_with_or_without_index(tmp_path, numbered):
     [
         (["<pad>", "<bos>", "<eos>", "a"], "lacks the special words"),
         (["a", *WORDS[:4]], "first word"),
-        ([*WORDS, "a"], "twice"),
-        ([*WORDS, "Blue"], "upper case"),
+        ([*WORDS, "a"], "duplicate"),
+        ([*WORDS, "Blue"], "upper-case"),
     ],
 )
 def test_what_is_no_vocabulary_is_refused(words, message):
@@ -142,14 +142,14 @@ def test_a_vocabulary_is_a_file_of_limited_size(kind, tmp_path):
 
 def test_a_vocabulary_has_a_million_words_at_most():
     words = ["<pad>", "<bos>", "<eos>", "<unk>", *map(str, range(2**20 - 3))]
-    with pytest.raises(ValueError, match="1,048,576 words at most"):
+    with pytest.raises(ValueError, match="at most 1,048,576 words"):
         VATTTokenizer(words)
     assert VATTTokenizer(words[:-1]).vocabulary_size() == 2**20
 
 
 @pytest.mark.parametrize("words", [[1, 2], [None], [["a"]]])
 def test_words_are_strings(words):
-    with pytest.raises(ValueError, match="are strings"):
+    with pytest.raises(ValueError, match="must be strings"):
         VATTTokenizer(["<pad>", "<bos>", "<eos>", "<unk>", *words])
 
 

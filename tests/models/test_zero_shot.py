@@ -1,4 +1,4 @@
-"""Clips are classified by the texts that are nearest to them."""
+"""Zero-shot classification by the similarity of clips and label texts."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def unit(vectors):
 
 
 def expected_probabilities(clips, prompts, temperature=0.07):
-    """From embeddings `(clips, windows, dim)` and `(labels, templates, dim)`."""
+    """Computes them from `(clips, windows, dim)` and `(labels, templates, dim)`."""
     clips = unit(clips.astype(np.float64).mean(axis=1))
     labels = unit(unit(prompts.astype(np.float64)).mean(axis=1))
     exponentials = np.exp(clips @ labels.T / temperature)
@@ -62,7 +62,7 @@ def test_probabilities_are_the_softmax_of_cosines(model):
     assert all(row[0][1] >= row[1][1] and len(row) == 2 for row in best)
 
 
-def test_sound_is_compared_with_text_where_they_have_one_space():
+def test_audio_is_compared_with_text_in_a_joint_space():
     model = model_with_words(JointBridgeHead(8, name="bridge_head"))
     sounds = raw_clips("audio", 2)
     words = model.encode(text=LABELS)["text"]["to_video"][:, None]
@@ -72,7 +72,7 @@ def test_sound_is_compared_with_text_where_they_have_one_space():
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_a_model_whose_sounds_and_texts_have_no_common_space_says_so(model):
+def test_audio_needs_a_joint_space(model):
     with pytest.raises(ValueError, match="JointBridgeHead"):
         keras_vatt.zero_shot_classify(model, LABELS, audio=raw_clips("audio", 1))
 
@@ -80,11 +80,11 @@ def test_a_model_whose_sounds_and_texts_have_no_common_space_says_so(model):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"video": None}, "one of video and audio"),
-        ({"audio": ["sound.wav"]}, "one of video and audio"),
+        ({"video": None}, "exactly one of"),
+        ({"audio": ["sound.wav"]}, "exactly one of"),
         ({"label_texts": "red star"}, "list of strings"),
         ({"label_texts": []}, "list of strings"),
-        ({"label_texts": ["red", "Zebra!"]}, r"knows no word.*'Zebra!'"),
+        ({"label_texts": ["red", "Zebra!"]}, r"no word of.*'Zebra!'"),
         ({"templates": "a {}"}, "templates"),
         ({"templates": ("a star",)}, "templates"),
         ({"temperature": 0.0}, "temperature"),

@@ -30,7 +30,7 @@ def test_the_built_in_presets_are_listed():
     assert (len(video), len(audio)) == (4 + 4 + 4 + 3, 2)
     for preset in presets.values():
         assert preset["description"]
-        assert preset["licence"] == "apache-2.0"
+        assert preset["license"] == "apache-2.0"
         assert preset["source"]
         assert set(preset["inputs"]) == set(preset["modalities"])
 

@@ -55,7 +55,7 @@ def preset(valid, tmp_path, monkeypatch):
 
 
 def outcome(folder, load_weights):
-    """What becomes of a preset; and it is used and saved if it loads."""
+    """Loads a preset, uses and saves it; returns the outcome."""
     try:
         model = keras_vatt.VATT.from_preset(folder, load_weights=load_weights)
         numbers = hostile.numbers_of(model)

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 import keras_vatt
-from keras_vatt.models import _presets as presets
+from keras_vatt.models import _preset_saving as saving
 from tests.models.classifiers import tiny_classifier
 from tests.models.tiny import tiny_batch, tiny_vatt
 
 RECORD = keras_vatt.Provenance(
     source="a garden",
-    licence="cc-by-4.0",
+    license="cc-by-4.0",
     training={"final loss": 1.254},
     evaluation={"text->video": {"recall_at_1": 0.5}},
 )
@@ -32,7 +32,7 @@ def model(preset):
 
 
 def saved_source(model, folder):
-    """The source that a saved preset and its card say; results must agree with it."""
+    """Returns the source in a saved preset; its card and results must agree."""
     model.save_to_preset(folder)
     card = (folder / "README.md").read_text()
     provenance = type(model).from_preset(folder).provenance
@@ -59,6 +59,12 @@ def test_a_change_that_leaves_the_sum_voids_the_record(model, tmp_path):
     values = np.array(keras.ops.convert_to_numpy(kernel))
     kernel.assign(values[::-1])
     assert saved_source(model, tmp_path / "next") == "trained further from a garden"
+
+
+def test_a_license_under_its_old_key_is_read():
+    config = RECORD.get_config()
+    config["licence"] = config.pop("license")
+    assert keras_vatt.Provenance.from_config(config) == RECORD
 
 
 @pytest.mark.parametrize("settings", [{}, {"max_shard_size": 1e-5}])
@@ -121,7 +127,7 @@ def test_lora_voids_the_record_once_it_changes_a_kernel(model, tmp_path):
     assert saved_source(model, tmp_path / "next") == "trained further from a garden"
 
 
-def test_quantization_voids_the_record_and_is_said(model, tmp_path):
+def test_quantization_voids_the_record_and_is_named(model, tmp_path):
     model.quantize("int8")
     assert saved_source(model, tmp_path / "next") == "quantized from a garden"
     again = keras_vatt.VATT.from_preset(tmp_path / "next")
@@ -136,7 +142,7 @@ def test_what_is_pushed_to_the_hub_has_no_void_record(model, monkeypatch):
         with open(f"{folder}/README.md", encoding="utf-8") as file:
             cards.append(file.read())
 
-    monkeypatch.setattr(presets, "upload_preset", upload)
+    monkeypatch.setattr(saving, "upload_preset", upload)
     model.push_to_hub("owner/name")
     model.weights[len(model.weights) // 2].assign_add(1e-3)
     model.push_to_hub("owner/name")

@@ -5,7 +5,7 @@ import errno
 import keras
 import pytest
 
-from keras_vatt.models import _presets as presets
+from keras_vatt.models import _preset_saving as saving
 from keras_vatt.storage._preset_writer import write_folder
 from tests.file_limits import file_size_limit
 from tests.models.tiny import tiny_vatt
@@ -32,7 +32,7 @@ def test_space_for_hdf5_is_asked_for_before_it_is_written(tmp_path, monkeypatch)
         file_size_limit(backbone.count_params()),
         pytest.raises(OSError, match="File too large") as caught,
     ):
-        presets._save_keras_hub_weights(backbone, tmp_path)
+        saving.save_keras_hub_weights(backbone, tmp_path)
     assert caught.value.errno == errno.EFBIG
     assert list(tmp_path.iterdir()) == []
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-import keras_nlp
+import keras_hub
 import numpy as np
 import pytest
 import safetensors
@@ -57,7 +57,7 @@ def test_a_missing_shard_is_named(model, tmp_path):
 def test_keras_hub_loads_the_backbone_of_a_preset(form, settings, tmp_path):
     model = tiny_vatt(form)
     model.save_to_preset(tmp_path / "mine", **settings)
-    backbone = keras_nlp.models.Backbone.from_preset(str(tmp_path / "mine"))
+    backbone = keras_hub.models.Backbone.from_preset(str(tmp_path / "mine"))
     assert type(backbone) is type(model.backbone)
     for actual, expected in zip(
         backbone.get_weights(), model.backbone.get_weights(), strict=True
@@ -72,7 +72,7 @@ def test_keras_hub_loads_no_damaged_weights(model, tmp_path):
     content[-1] ^= 1
     weights.write_bytes(content)
     with pytest.raises(PresetError, match="damaged"):
-        keras_nlp.models.Backbone.from_preset(str(tmp_path / "mine"))
+        keras_hub.models.Backbone.from_preset(str(tmp_path / "mine"))
 
 
 def test_weights_that_keras_cut_into_hdf5_files_are_still_its_own(model, tmp_path):
@@ -88,7 +88,7 @@ def test_weights_that_keras_cut_into_hdf5_files_are_still_its_own(model, tmp_pat
 def test_provenance_is_in_the_card_and_comes_back(model, tmp_path):
     model.provenance = keras_vatt.Provenance(
         description="A model of birds.",
-        licence="cc-by-4.0",
+        license="cc-by-4.0",
         source="a garden",
         datasets=("birds",),
         training={"epochs": 3},
