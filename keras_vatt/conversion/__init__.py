@@ -1,1 +1,5 @@
-"""Weights in and out: stable tensor names, checkpoints of the original code."""
+"""Converts checkpoints of the original VATT code into presets."""
+
+from keras_vatt.conversion._convert import convert
+
+__all__ = ["convert"]
