@@ -1,5 +1,9 @@
 """Converts checkpoints of the original VATT code into presets."""
 
 from keras_vatt.conversion._convert import convert
+from keras_vatt.conversion._errors import (
+    CheckpointMismatchError,
+    DamagedCheckpointError,
+)
 
-__all__ = ["convert"]
+__all__ = ["CheckpointMismatchError", "DamagedCheckpointError", "convert"]
