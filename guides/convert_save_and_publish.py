@@ -23,7 +23,7 @@ import tempfile
 import numpy as np
 
 import keras_vatt
-from keras_vatt.conversion._convert import convert, count_mapped
+from keras_vatt.conversion import convert, count_mapped
 
 folder = pathlib.Path(tempfile.mkdtemp())
 golden = pathlib.Path(__file__).parents[1] / "tests" / "golden"

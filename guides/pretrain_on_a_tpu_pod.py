@@ -32,8 +32,7 @@ import keras
 
 import keras_vatt
 from keras_vatt.data import make_demo_corpus
-from keras_vatt.pretraining import PretrainingError, pretrain
-from keras_vatt.pretraining._settings import resolve_settings
+from keras_vatt.pretraining import PretrainingError, pretrain, resolve_settings
 
 folder = pathlib.Path(tempfile.mkdtemp())
 num_clips = int(os.environ.get("NUM_CLIPS", "64"))

@@ -5,6 +5,7 @@ A corpus is read into segments (`read_corpus`), whose clips are decoded by numbe
 (`make_dataset`). `make_demo_corpus` makes a corpus to try it with.
 """
 
+from keras_vatt._lazy import lazy_attributes
 from keras_vatt.data._augmentation import ClipAugmentation
 from keras_vatt.data._cache import CachedClips, build_cache
 from keras_vatt.data._captions import nearest_captions
@@ -65,3 +66,5 @@ __all__ = [
     "synthesize_speech",
     "write_manifest",
 ]
+
+__getattr__, __dir__ = lazy_attributes(__name__, ["datasets"])

@@ -1,5 +1,6 @@
 """How well a model sees, hears and reads: classification, retrieval, probes."""
 
+from keras_vatt._lazy import lazy_attributes
 from keras_vatt.evaluation._probes import ProbeResult, linear_probe
 from keras_vatt.evaluation._report import EvaluationResult, write_evaluation
 from keras_vatt.evaluation._zero_shot_retrieval import (
@@ -47,3 +48,5 @@ __all__ = [
     "zero_shot_ranks",
     "zero_shot_retrieval",
 ]
+
+__getattr__, __dir__ = lazy_attributes(__name__, ["mteb"])

@@ -2,6 +2,6 @@
 
 from keras_vatt.pretraining._errors import PretrainingError
 from keras_vatt.pretraining._run import pretrain
-from keras_vatt.pretraining._settings import PretrainSettings
+from keras_vatt.pretraining._settings import PretrainSettings, resolve_settings
 
-__all__ = ["PretrainSettings", "PretrainingError", "pretrain"]
+__all__ = ["PretrainSettings", "PretrainingError", "pretrain", "resolve_settings"]

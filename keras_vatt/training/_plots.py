@@ -9,7 +9,7 @@ def plot_losses(history, path):
 
     Args:
         history: list of dicts, the logs of each epoch, such as
-            `keras_vatt.training.RunCheckpoint.history`.
+            `history` of a `keras_vatt.training.RunCheckpoint`.
         path: str or path of the picture; its suffix says in which format.
 
     Example:
