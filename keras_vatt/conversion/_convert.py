@@ -46,7 +46,9 @@ def convert(prefix, config, output, vocabulary=None, progress=False):
 
     Example:
     ```python
-    keras_vatt.conversion.convert("vatt/ckpt-500000", "vatt_medium_agnostic", "converted")
+    from keras_vatt.conversion import convert
+
+    convert("vatt/ckpt-500000", "vatt_medium_agnostic", "converted")
     model = keras_vatt.VATT.from_preset("converted")
     ```
     """
