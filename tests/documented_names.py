@@ -16,7 +16,7 @@ def documents():
     paths += sorted((ROOT / "guides").glob("*.*"))
     paths += sorted((ROOT / "presets").glob("*/README.md"))
     texts = {_label(path): path.read_text("utf-8") for path in paths if path.exists()}
-    return texts | {label: text for label, text in docstrings()}
+    return texts | dict(docstrings())
 
 
 def docstrings():
