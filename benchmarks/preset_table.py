@@ -33,7 +33,7 @@ from report import environment, progress, write
 import keras_vatt
 from keras_vatt.models import describe_presets
 from keras_vatt.storage import PresetFolder, named_variables
-from keras_vatt.storage._safetensors_weights import weights_files
+from keras_vatt.storage._stored_tensors import weights_files
 
 _BACKENDS = ("jax", "tensorflow", "torch")
 _MAKER = "torch"  # The fastest backend for creating random weights.

@@ -1,4 +1,4 @@
-"""The `keras-vatt` command: one module of this package a subcommand."""
+"""The `keras-vatt` command: one module of this package per subcommand."""
 
 import argparse
 import importlib
@@ -8,29 +8,30 @@ import sys
 
 from keras_vatt.cli.environment_errors import environment_message
 from keras_vatt.cli.errors import CommandError
+from keras_vatt.cli.quiet_logs import quiet_logs
 from keras_vatt.cli.stop_signals import stop_signals
 from keras_vatt.cli.terminal import printable_streams
 from keras_vatt.version import __version__
 
 # Each module has `add_arguments(parser)` and `run(arguments)`.
 _COMMANDS = {
-    "pretrain": "pre-train VATT on video files with sound and captions",
+    "pretrain": "pre-train VATT on video files with audio and captions",
     "evaluate": "measure a preset: zero-shot retrieval, linear probe, classification",
     "convert": "turn an original VATT checkpoint into a preset folder",
-    "embed": "embed a folder of video and sound, to search it",
-    "search": "find video and sound by a text, a sound or a video",
+    "embed": "embed a folder of video and audio files for search",
+    "search": "find video and audio by a text, an audio or a video",
     "plan": "compile the train step for TPUs on this machine: memory, time, cost",
     "presets": "list the built-in presets, or describe one",
 }
 
-# The exit code of a program that SIGPIPE ends: `keras-vatt presets | head -1`.
+# The exit code after SIGPIPE, as in `keras-vatt presets | head -1`.
 _NO_READER = 141
 
-# How a command continues that was stopped.
-_CONTINUED_BY = {
-    "pretrain": "continue by --resume with the same --output",
-    "evaluate": "with --output the same command continues",
-    "embed": "the same command continues",
+# How to resume a command after it was stopped.
+_RESUMED_BY = {
+    "pretrain": "resume with --resume and the same --output",
+    "evaluate": "with --output the same command resumes",
+    "embed": "the same command resumes",
 }
 
 
@@ -39,17 +40,17 @@ def main(argv=None):
     """Runs the command line.
 
     Args:
-        argv: list of strings, the arguments. Defaults to `None`, those of the
-            process.
+        argv: list of strings. Defaults to `None`, the arguments of the process.
 
     Returns:
-        int, the exit code: 0; 2 for bad arguments, missing files, a full disk and
-        whatever else the user can fix, in one line on the standard error; 130 after
-        SIGINT, 143 after SIGTERM, 141 if nobody reads the standard output.
+        int, the exit code: 0 for success; 2 for an error that the user can fix (bad
+        arguments, missing files, a full disk), with one line on standard error; 130
+        after SIGINT, 143 after SIGTERM, 141 if standard output was closed.
     """
     command = "keras-vatt"
     try:
         with stop_signals():
+            quiet_logs()
             arguments = _parser().parse_args(argv)
             command = f"keras-vatt {arguments.command}"
             arguments.run(arguments)
@@ -57,7 +58,7 @@ def main(argv=None):
     except CommandError as error:
         return _fail(command, error)
     except KeyboardInterrupt as stop:
-        return _say_stopped(command, stop)
+        return _print_stopped(command, stop)
     except OSError as error:
         _drop_unwritten_output()
         if isinstance(error, BrokenPipeError):
@@ -74,42 +75,59 @@ def _fail(command, message):
     return 2
 
 
-def _say_stopped(command, stop):
+def _print_stopped(command, stop):
     number = getattr(stop, "number", signal.SIGINT)
     word = "interrupted" if number == signal.SIGINT else "terminated"
-    hint = _CONTINUED_BY.get(command.rpartition(" ")[2])
+    hint = _RESUMED_BY.get(command.rpartition(" ")[2])
     print(f"{command}: {word}{f'; {hint}' if hint else ''}", file=sys.stderr)
     return 128 + number
 
 
 def _drop_unwritten_output():
-    """Drops what a standard output doesn't take: Python would fail on it at its end."""
+    """Drops output that can't be written: Python would fail on it when it exits."""
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class _CommandParser(argparse.ArgumentParser):
+    """A parser that imports the module of its command when it is needed.
+
+    The modules of other commands, and the backend, are not imported.
+    """
+
+    def __init__(self, *args, module=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._module = module
+
+    def parse_known_args(self, args=None, namespace=None):
+        if self._module is not None:
+            module = importlib.import_module(self._module)
+            self._module = None
+            self.description = module.__doc__
+            module.add_arguments(self)
+            self.set_defaults(run=module.run)
+        return super().parse_known_args(args, namespace)
+
+
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = _CommandParser(
         prog="keras-vatt",
         description="VATT (Video-Audio-Text Transformer) for Keras 3, pre-trained "
         "with cross-modality gradient harmonization.",
-        epilog="The backend is chosen by the environment variable KERAS_BACKEND: "
-        "jax, tensorflow or torch.",
+        epilog="The environment variable KERAS_BACKEND selects the backend: jax, "
+        "tensorflow or torch.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in _COMMANDS.items():
-        module = importlib.import_module(f"keras_vatt.cli.{name}")
-        command = commands.add_parser(
+        commands.add_parser(
             name,
+            module=f"keras_vatt.cli.{name}",
             help=summary,
-            description=module.__doc__,
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
     return parser
 
 

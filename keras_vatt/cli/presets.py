@@ -1,28 +1,26 @@
-"""List the built-in presets, or say what one preset is.
+"""Lists the built-in presets, or prints the card of one preset.
 
-With a name, a folder or an address on the Hugging Face Hub the card of that preset is
-printed.
+A preset is a built-in name, a folder, or an address on the Hugging Face Hub.
 """
 
 from keras_vatt.cli.errors import CommandError
-from keras_vatt.models import describe_presets
-from keras_vatt.storage import PresetError, PresetFolder
+from keras_vatt.storage import PresetError, PresetFolder, built_in_presets
 
 
 def add_arguments(parser):
-    """Add the options of the command."""
+    """Adds the options of the command."""
     parser.add_argument(
         "preset",
         nargs="?",
-        help="built-in preset, preset folder, or hf://owner/name; all built-in ones "
-        "are listed if not given",
+        help="built-in preset, preset folder, or hf://owner/name; without it the "
+        "built-in presets are listed",
     )
 
 
 def run(arguments):
-    """Run the command."""
+    """Runs the command, without a backend."""
     if arguments.preset is None:
-        print("\n".join(_rows(describe_presets())))
+        print("\n".join(_rows([PresetFolder(name) for name in built_in_presets()])))
         return
     try:
         folder = PresetFolder(arguments.preset, with_weights=False)
@@ -31,12 +29,13 @@ def run(arguments):
         raise CommandError(str(error)) from error
 
 
-def _rows(presets):
-    width = max(map(len, presets))
+def _rows(folders):
+    width = max(len(folder.name) for folder in folders)
     yield f"{'preset':{width}}  {'parameters':>11}  weights  description"
-    for name, facts in presets.items():
-        weights = "yes" if facts["has_weights"] else "no"
+    for folder in folders:
+        metadata = folder.read_metadata()
+        weights = "yes" if folder.has_weights else "no"
         yield (
-            f"{name:{width}}  {facts['parameters']:11,}  {weights:7}  "
-            f"{facts['description']}"
+            f"{folder.name:{width}}  {metadata['parameters']:11,}  {weights:7}  "
+            f"{metadata['provenance']['description']}"
         )

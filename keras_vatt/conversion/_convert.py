@@ -46,7 +46,7 @@ def convert(prefix, config, output, vocabulary=None, progress=False):
 
     Example:
     ```python
-    from keras_vatt.conversion._convert import convert
+    from keras_vatt.conversion import convert
 
     convert("vatt/ckpt-500000", "vatt_medium_agnostic", "converted")
     model = keras_vatt.VATT.from_preset("converted")

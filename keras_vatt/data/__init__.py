@@ -5,7 +5,7 @@
 makes batches of either. `make_demo_corpus` generates a corpus to start with.
 """
 
-from keras_vatt.data import datasets
+from keras_vatt._lazy import lazy_attributes
 from keras_vatt.data._augmentation import ClipAugmentation
 from keras_vatt.data._cache import CachedClips, CacheError, build_cache
 from keras_vatt.data._captions import nearest_captions
@@ -66,3 +66,5 @@ __all__ = [
     "synthesize_speech",
     "write_manifest",
 ]
+
+__getattr__, __dir__ = lazy_attributes(__name__, ["datasets"])

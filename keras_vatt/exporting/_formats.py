@@ -1,4 +1,4 @@
-"""Which format which backend writes, and how each is asked for it."""
+"""Export formats: the backends that write them, and the calls."""
 
 import importlib.util
 import pathlib

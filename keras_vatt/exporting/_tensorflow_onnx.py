@@ -1,4 +1,4 @@
-"""ONNX from TensorFlow, by tf2onnx."""
+"""ONNX export from TensorFlow with tf2onnx."""
 
 import functools
 

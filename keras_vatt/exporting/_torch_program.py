@@ -1,4 +1,4 @@
-"""From PyTorch: its exported programs, and ONNX from them.
+"""Exported programs of PyTorch, and ONNX from them.
 
 Keras' own ONNX export from PyTorch takes a fixed number of clips, or the tracer of
 TorchScript, which knows neither RMS norms nor the layout of 3-D convolutions.
@@ -13,7 +13,7 @@ import torch
 
 from keras_vatt._files import check_space
 
-# Above what a program takes beside its weights.
+# An upper limit of the size of a program without its weights.
 _GRAPH_BYTES = 2_000_000
 
 

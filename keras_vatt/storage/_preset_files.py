@@ -117,3 +117,8 @@ def check_plots(sizes):
             f"{_MAX_PLOT_BYTES:,} bytes. Received: {len(sizes)} plots, with "
             f"{sum(sizes.values()):,} bytes"
         )
+
+
+def previous_folder(folder):
+    """Returns the path of the old preset while a save replaces the one in `folder`."""
+    return folder.with_name(f".{folder.name}.previous")

@@ -12,8 +12,7 @@ from keras_vatt.storage import _preset_files as files
 from keras_vatt.storage._config_limits import MAX_VOCABULARY_BYTES
 from keras_vatt.storage._hub import download_preset, is_hub_uri
 from keras_vatt.storage._preset_files import PresetError, read_json
-from keras_vatt.storage._preset_writer import find_folder
-from keras_vatt.storage._safetensors_weights import (
+from keras_vatt.storage._stored_tensors import (
     StoredTensor,
     stored_tensors,
     weights_files,
@@ -110,6 +109,23 @@ class PresetFolder:
 def built_in_presets() -> list[str]:
     """Returns the names of the presets that come with the package."""
     return sorted(path.parent.name for path in _BUILT_IN.glob(f"*/{files.BACKBONE}"))
+
+
+def find_folder(path: str | os.PathLike) -> pathlib.Path | None:
+    """Finds the folder of a preset.
+
+    Args:
+        path: string or path.
+
+    Returns:
+        `pathlib.Path`; if a save was killed while it replaced the preset, the path of
+        the old one. `None` if there is no folder.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        return path
+    previous = files.previous_folder(path.absolute())
+    return previous if previous.is_dir() else None
 
 
 def _find(preset, with_weights):

@@ -41,7 +41,7 @@ def write_folder(folder: str | os.PathLike) -> Iterator[pathlib.Path]:
     with os_errors_at(folder):
         _check_replaceable(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        previous = _previous(folder)
+        previous = files.previous_folder(folder)
         if previous.exists() and not folder.exists():
             previous.rename(folder)  # A save was killed between the renames below.
         with scratch_folder(folder.parent, f".{folder.name}-", ("new",)) as aside:
@@ -53,23 +53,6 @@ def write_folder(folder: str | os.PathLike) -> Iterator[pathlib.Path]:
                 folder.rename(previous)
             partial.rename(folder)
         shutil.rmtree(previous, ignore_errors=True)
-
-
-def find_folder(path: str | os.PathLike) -> pathlib.Path | None:
-    """Finds the folder of a preset.
-
-    Args:
-        path: string or path.
-
-    Returns:
-        `pathlib.Path`; if a save was killed while it replaced the preset, the path of
-        the old one. `None` if there is no folder.
-    """
-    path = pathlib.Path(path)
-    if path.is_dir():
-        return path
-    previous = _previous(path.absolute())
-    return previous if previous.is_dir() else None
 
 
 def write_configs(folder, backbone, task=None, preprocessor=None):
@@ -151,7 +134,3 @@ def _check_replaceable(folder):
         raise PresetError(
             f"{str(folder)!r} is not empty and not a preset: choose another folder"
         )
-
-
-def _previous(folder):
-    return folder.with_name(f".{folder.name}.previous")

@@ -1,0 +1,50 @@
+"""The command line starts without a backend, and other backends without TensorFlow."""
+
+import subprocess
+import sys
+
+import keras
+import pytest
+
+_COMMAND = """
+import sys
+from keras_vatt.cli.main import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    pass
+loaded = {"keras", "tensorflow", "jax", "torch"} & set(sys.modules)
+assert not loaded, loaded
+"""
+# Loading a preset is not here yet: Keras itself imports TensorFlow when it serializes.
+_IMPORT_MODELS = """
+import sys
+import keras_vatt
+assert keras_vatt.VATT
+assert "tensorflow" not in sys.modules
+"""
+
+
+def run(code, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version", "presets"])
+def test_a_command_without_a_model_loads_no_backend(arguments):
+    process = run(_COMMAND, arguments)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout
+    assert not process.stderr
+
+
+@pytest.mark.skipif(
+    keras.config.backend() == "tensorflow", reason="it is about the other backends"
+)
+def test_importing_the_models_imports_no_tensorflow():
+    process = run(_IMPORT_MODELS)
+    assert process.returncode == 0, process.stderr
