@@ -165,12 +165,12 @@ def make_model(mesh=None):
     if mesh is not None:
         devices = keras.distribution.DeviceMesh(mesh, ("batch", "model"))
         layouts = keras.distribution.LayoutMap(devices)
-        layouts[".*encoder.*kernel"] = (None, "model")
+        layouts[".*stem.*kernel"] = (None, "model")
         keras.distribution.set_distribution(
             keras.distribution.ModelParallel(layout_map=layouts)
         )
     keras.utils.set_random_seed(0)
-    model = tiny_vatt(dropout=0.1, token_keep_rate=0.5)
+    model = tiny_vatt("flat", dropout=0.1)
     model.compile("adam", harmonizer="realign")
     return model
 

@@ -25,7 +25,7 @@ import tensorflow as tf
 
 CASES = {
     "plain": {},
-    "realign": {"harmonizer": "realign"},
+    "realign": {"form": "agnostic", "harmonizer": "realign"},
     "skip": {"harmonizer": h.Curriculum(1.0)},
     "micro-batches": {"harmonizer": "realign", "num_micro_batches": 2},
     "4 groups": {"harmonizer": "realign", "num_groups": 4},

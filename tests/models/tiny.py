@@ -1,6 +1,8 @@
 """A VATT small enough to train in a test."""
 
+import keras
 import numpy as np
+from keras import ops
 
 import keras_vatt
 
@@ -22,7 +24,76 @@ INPUTS = {
 NO_RANDOMNESS = {"dropout": 0.0, "token_keep_rate": 1.0}
 
 
+class FlatStem(keras.layers.Layer):
+    """A Dense layer on the first patch of a clip, or on the counts of its words."""
+
+    patch_size = (1,)
+
+    def __init__(self, input_dim, units, dropout, **kwargs):
+        super().__init__(**kwargs)
+        self.input_dim = input_dim
+        self.dense = keras.layers.Dense(units, dtype=self.dtype_policy)
+        self.dense.build((None, input_dim))
+        self.dropout = keras_vatt.layers.SeededDropout(dropout, dtype=self.dtype_policy)
+        self.built = True
+
+    def grid(self, shape):
+        return (1,)
+
+    def call(self, inputs, training=None):
+        if keras.backend.is_int_dtype(inputs.dtype):
+            words = ops.one_hot(inputs, self.input_dim, dtype=self.compute_dtype)
+            values = ops.mean(words, axis=1)
+        else:
+            values = ops.reshape(inputs, (ops.shape(inputs)[0], -1))
+            values = values[:, : self.input_dim]
+        return self.dropout(self.dense(values), training=training)
+
+
+@keras.saving.register_keras_serializable("tests")
+class FlatBackbone(keras_vatt.VATTBackbone):
+    """A backbone without transformers, whose features are one vector for each clip.
+
+    Its training step compiles in a third of the time: for tests of the training loop,
+    to which the model inside does not matter.
+    """
+
+    input_dims = {"video": 24, "audio": 16}
+    features_dim = 16
+
+    def _build_stems(self):
+        for modality in self.modalities:
+            stem = FlatStem(
+                self.input_dims.get(modality, self.vocabulary_size),
+                self.features_dim,
+                self.dropout,
+                dtype=self.dtype_policy,
+                name=f"{modality}_stem",
+            )
+            setattr(self, stem.name, stem)
+
+    def _build_encoders(self):
+        pass
+
+    @property
+    def feature_dims(self):
+        return dict.fromkeys(self.modalities, self.features_dim)
+
+    def modality_layers(self, modality):
+        return {"stem": getattr(self, f"{modality}_stem")}
+
+    def encode_modality(self, modality, inputs, training=None, pooled_only=False):
+        stem = getattr(self, f"{modality}_stem")
+        training = training and self._is_trainable(modality)
+        inputs = self._prepared(modality, inputs, stem)
+        return {"features_pooled": stem(inputs, training=training)}
+
+
 def tiny_backbone(form="agnostic", **overrides):
+    if form == "flat":
+        backbone = FlatBackbone(**INPUTS | overrides)
+        backbone.build()
+        return backbone
     if form == "agnostic":
         config = SIZES | INPUTS | {"projection_dim": 16, "text_positions": 5}
         return keras_vatt.VATTAgnosticBackbone(**config | overrides)

@@ -18,12 +18,14 @@ def flat(arrays):
 def model_with(
     optimizer="sgd",
     seed=0,
-    form="agnostic",
+    form="flat",
     dtype=None,
     model_args=NO_RANDOMNESS,
     **compile_args,
 ):
     """A tiny model, without randomness, compiled; the seed decides its weights.
+
+    It has no transformer unless `form` is `"agnostic"` or `"specific"`.
 
     TensorFlow runs eagerly unless told otherwise: tracing takes longer than the
     few steps of a test.

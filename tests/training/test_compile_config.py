@@ -20,7 +20,7 @@ ARGUMENTS = {
 
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_config_has_each_argument_and_compiles_with_it(name):
-    model, again = tiny_vatt(), tiny_vatt()
+    model, again = tiny_vatt("flat"), tiny_vatt()
     model.compile(harmonizer="realign", **{name: ARGUMENTS[name]})
     config = model.get_compile_config()
     assert config[name] == ARGUMENTS[name]
@@ -29,7 +29,7 @@ def test_config_has_each_argument_and_compiles_with_it(name):
 
 
 def test_config_has_the_loss_and_its_temperature():
-    model, again = tiny_vatt(), tiny_vatt()
+    model, again = tiny_vatt("flat"), tiny_vatt()
     model.compile(loss=losses.SymmetricNCE(temperature=0.2))
     again.compile_from_config(model.get_compile_config())
     loss = keras.saving.deserialize_keras_object(again.get_compile_config()["loss"])
@@ -38,7 +38,7 @@ def test_config_has_the_loss_and_its_temperature():
 
 
 def test_saved_model_keeps_groups_and_micro_batches(tmp_path):
-    model = tiny_vatt()
+    model = tiny_vatt("flat")
     arguments = {"num_groups": 2, "group_by": "anchors", "num_micro_batches": 4}
     model.compile(harmonizer="realign", **arguments)
     model.save(tmp_path / "model.keras")
@@ -48,4 +48,4 @@ def test_saved_model_keeps_groups_and_micro_batches(tmp_path):
 
 
 def test_model_without_compile_has_no_config():
-    assert tiny_vatt().get_compile_config() is None
+    assert tiny_vatt("flat").get_compile_config() is None

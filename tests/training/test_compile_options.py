@@ -15,7 +15,7 @@ HARMONIZERS = pytest.mark.parametrize(
 )
 BATCHES = [tiny_batch(seed=seed) for seed in range(4)]
 RATE = 0.1
-MODEL = tiny_vatt()
+MODEL = tiny_vatt("flat")
 
 
 def sgd(**options):

@@ -111,7 +111,9 @@ def test_total_is_weighted_by_loss_weights():
 def test_three_losses_in_a_joint_space_give_the_update_of_pcgrad():
     batch = tiny_batch()
     keras.utils.set_random_seed(0)
-    model = tiny_vatt(bridge_head=keras_vatt.layers.JointBridgeHead(8), **NO_RANDOMNESS)
+    model = tiny_vatt(
+        "flat", bridge_head=keras_vatt.layers.JointBridgeHead(8), **NO_RANDOMNESS
+    )
     weights = {"video_audio": 1.0, "video_text": 1.0, "audio_text": 1.0}
     model.compile(optimizer=sgd(), harmonizer=h.PCGrad(), loss_weights=weights)
     gradients = np.stack(loss_gradients(model, batch))
@@ -131,7 +133,7 @@ def test_whole_batch_without_audio_trains_on_text_alone():
 
 def test_frozen_weights_take_no_part():
     batch = tiny_batch()
-    model = model_with(sgd())
+    model = model_with(sgd(), form="agnostic")
     model.backbone.encoder.trainable = False
     model.compile(optimizer=sgd(), harmonizer="realign")
     frozen = values_of(model.backbone.encoder.weights)
@@ -158,7 +160,7 @@ def test_trained_word_vectors_get_the_gradient_of_repeated_words():
 )
 def test_groups_equal_an_explicit_loop(group_by, gradients_of, num_groups):
     batch = tiny_batch()
-    model = model_with(sgd())
+    model = model_with(sgd(), form="agnostic")
     members = np.arange(8) // (8 // num_groups)
     groups = gradients_of(
         model, batch, [members == group for group in range(num_groups)]
@@ -196,7 +198,7 @@ def test_summed_groups_equal_the_plain_step(group_by):
     [
         {},
         pytest.param({"harmonizer": "realign"}, marks=pytest.mark.once),
-        {"harmonizer": "realign", "num_groups": 4},
+        {"form": "agnostic", "harmonizer": "realign", "num_groups": 4},
         {"harmonizer": "realign", "num_groups": 2, "group_by": "anchors"},
     ],
     ids=lambda arguments: "-".join(map(str, arguments.values())) or "plain",
@@ -266,14 +268,14 @@ def test_text_needs_no_place_in_the_batch_if_no_loss_uses_it():
         ({"num_micro_batches": 0}, "num_micro_batches"),
         ({"harmonizer": "sum", "loss_weights": {"video_text": 1}}, "two losses"),
         ({"loss_weights": {"video_smell": 1}}, "video_smell"),
-        ({"loss_weights": {"video_text": -1}}, "at least 0"),
+        ({"loss_weights": {"video_text": -1}}, "non-negative"),
         ({"loss_weights": {"video_text": 0}}, "positive weight"),
         ({"loss_weights": {"audio_text": 1}}, "JointBridgeHead"),
         ({"harmonizer": "unknown"}, "unknown"),
     ],
 )
 def test_compile_refuses_what_makes_no_sense(arguments, message):
-    model = tiny_vatt()
+    model = tiny_vatt("flat")
     with pytest.raises(ValueError, match=message):
         model.compile(**arguments)
 

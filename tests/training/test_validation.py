@@ -63,7 +63,7 @@ def test_no_variable_changes():
 @pytest.mark.parametrize("loss_class", [losses.AsymmetricNCE, losses.SymmetricNCE])
 def test_each_loss_is_that_of_the_clips_that_have_both_sides(loss_class):
     keras.utils.set_random_seed(0)
-    model = tiny_vatt(bridge_head=keras_vatt.layers.JointBridgeHead(8))
+    model = tiny_vatt("flat", bridge_head=keras_vatt.layers.JointBridgeHead(8))
     model.compile(loss=loss_class(), loss_weights=dict.fromkeys(PAIRS, 1.0))
     batch = tiny_batch()
     masks = {"audio_mask": AUDIO_MASK, "text_mask": TEXT_MASK}
