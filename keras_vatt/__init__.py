@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from keras_vatt._lazy import lazy_attributes
-from keras_vatt._registration import register_with_keras
+from keras_vatt._registration import register_classes, runs_command_line
 from keras_vatt.version import __version__
 
 if TYPE_CHECKING:
@@ -81,4 +81,5 @@ _SUBMODULES = tuple(name for name in __all__ if name not in {*_OBJECTS, "__versi
 
 __getattr__, __dir__ = lazy_attributes(__name__, _SUBMODULES, _OBJECTS)
 
-register_with_keras()
+if not runs_command_line():
+    register_classes()

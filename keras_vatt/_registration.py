@@ -1,56 +1,32 @@
-"""Registers the classes of this package with Keras once Keras is imported.
-
-Keras and KerasHub look up the classes in a saved model or a preset by their registered
-names, and import no modules of other packages. So the modules with registered classes
-must be there whenever Keras is, but `import keras_vatt` must not import Keras.
-"""
+"""Registers the classes of this package with Keras."""
 
 import importlib
-import importlib.abc
-import importlib.util
+import pathlib
 import sys
 
 _REGISTERED = ("harmonization", "layers", "losses", "models", "training")
+_PROGRAM = "keras-vatt"
 
 
-def register_with_keras() -> None:
-    """Imports the modules with registered classes, at once or right after Keras."""
-    if "keras" in sys.modules:
-        _import_registered()
-    else:
-        sys.meta_path.insert(0, _KerasFinder())
+def register_classes() -> None:
+    """Imports the modules with registered classes, and with them Keras.
 
-
-def _import_registered():
+    Keras and KerasHub look up the classes in a saved model or a preset by their
+    registered names, and import no modules of other packages.
+    """
     for name in _REGISTERED:
         importlib.import_module(f"keras_vatt.{name}")
 
 
-class _KerasFinder(importlib.abc.MetaPathFinder):
-    """Finds Keras as Python does, with a loader that registers our classes after it."""
+def runs_command_line() -> bool:
+    """Returns whether this process is `keras-vatt` or `python -m keras_vatt.cli.main`.
 
-    def find_spec(self, name, path, target=None):
-        if name != "keras":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        if spec is not None:
-            spec.loader = _KerasLoader(spec.loader)
-        return spec
-
-
-class _KerasLoader(importlib.abc.Loader):
-    def __init__(self, loader):
-        self._loader = loader
-
-    def __getattr__(self, name):
-        return getattr(self._loader, name)
-
-    def create_module(self, spec):
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module):
-        # Tools such as `importlib.resources` ask the module for its own loader.
-        module.__spec__.loader = module.__loader__ = self._loader
-        self._loader.exec_module(module)
-        _import_registered()
+    The command line registers the classes when a command needs them, so that
+    `keras-vatt --help` loads no backend.
+    """
+    program = getattr(sys, "argv", [""])[0]
+    if program == "-m":
+        # Python has not found the module yet, and imports its package.
+        module = sys.orig_argv[sys.orig_argv.index("-m") + 1]
+        return module.startswith("keras_vatt.cli")
+    return pathlib.Path(program).stem == _PROGRAM

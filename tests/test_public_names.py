@@ -63,7 +63,8 @@ def test_all_names_of_the_package_resolve_and_are_listed():
 _RESOLVE_SUBMODULES = """
 import sys
 import keras_vatt
-assert not {"keras", "tensorflow", "jax", "torch", "numpy"} & set(sys.modules)
+loaded = set(sys.modules)
+assert not loaded & {"keras_vatt.evaluation", "keras_vatt.search", "lancedb"}, loaded
 for name in ("conversion.convert", "search.embed_folder", "pretraining.pretrain"):
     package, function = name.split(".")
     assert callable(getattr(getattr(keras_vatt, package), function))
@@ -72,9 +73,8 @@ for name in ("data", "exporting", "planning"):
 """
 _LOAD_MODEL = """
 import sys
-import keras_vatt
-assert "keras" not in sys.modules
 import keras
+import keras_vatt
 model = keras.saving.load_model(sys.argv[1])
 assert type(model) is keras_vatt.VATT
 """
@@ -89,7 +89,7 @@ def run(code, *arguments):
     )
 
 
-def test_importing_the_package_alone_gives_its_submodules_and_no_backend():
+def test_importing_the_package_alone_gives_its_submodules_on_first_use():
     process = run(_RESOLVE_SUBMODULES)
     assert process.returncode == 0, process.stderr
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 
+from keras_vatt._registration import register_classes
 from keras_vatt.cli.environment_errors import environment_message
 from keras_vatt.cli.errors import CommandError
 from keras_vatt.cli.quiet_logs import quiet_logs
@@ -23,6 +24,8 @@ _COMMANDS = {
     "plan": "compile the train step for TPUs on this machine: memory, time, cost",
     "presets": "list the built-in presets, or describe one",
 }
+
+_WITHOUT_MODEL = ("presets",)
 
 # The exit code after SIGPIPE, as in `keras-vatt presets | head -1`.
 _NO_READER = 141
@@ -53,6 +56,8 @@ def main(argv=None):
             quiet_logs()
             arguments = _parser().parse_args(argv)
             command = f"keras-vatt {arguments.command}"
+            if arguments.command not in _WITHOUT_MODEL:
+                register_classes()
             arguments.run(arguments)
             sys.stdout.flush()
     except CommandError as error:

@@ -8,6 +8,7 @@ import pytest
 
 _COMMAND = """
 import sys
+sys.argv[0] = "bin/keras-vatt"  # As the installed program.
 from keras_vatt.cli.main import main
 try:
     main(sys.argv[1:])
@@ -47,4 +48,13 @@ def test_a_command_without_a_model_loads_no_backend(arguments):
 )
 def test_importing_the_models_imports_no_tensorflow():
     process = run(_IMPORT_MODELS)
+    assert process.returncode == 0, process.stderr
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("program", ["python", "keras-vatt"])
+@pytest.mark.parametrize("name", ["harmonization", "storage"])
+def test_each_package_can_be_the_first_import(program, name):
+    code = f"import sys; sys.argv[0] = {program!r}; import keras_vatt.{name} as package"
+    process = run(code + "; [getattr(package, name) for name in package.__all__]")
     assert process.returncode == 0, process.stderr

@@ -160,7 +160,7 @@ def test_the_preprocessor_takes_windows_of_both_and_repeats_no_text(media_file):
 def test_batches_have_no_windows_and_audio_has_no_crops(media_file):
     video = keras_vatt.VATTVideoConverter(4, 4.0, 64)
     audio = keras_vatt.VATTAudioConverter(RATE, RATE)
-    with pytest.raises(ValueError, match="batch of arrays"):
+    with pytest.raises(ValueError, match="array of a batch"):
         video(np.zeros((2, 4, 64, 64, 3), np.uint8), num_windows=2)
     with pytest.raises(ValueError, match="no crops"):
         audio(media_file, num_crops=3)

@@ -105,7 +105,7 @@ def test_weights_must_be_finite(stored, value):
     values = np.zeros((3, 5), dtype)
     check_finite(values, "float32", "kernel")
     values[2, 4] = value
-    with pytest.raises(ValueError, match="'kernel' that are not finite as float32"):
+    with pytest.raises(ValueError, match="'kernel' have values that are not finite"):
         check_finite(values, "float32", "kernel")
 
 

@@ -87,7 +87,7 @@ def test_what_has_no_windows_or_crops_is_refused(models):
         models["audio"].predict(raw_clip("audio"), num_crops=3)
     with pytest.raises(ValueError, match="num_windows=2"):
         models["image"].predict(raw_clip("image"), num_windows=2)
-    with pytest.raises(ValueError, match="list is empty"):
+    with pytest.raises(ValueError, match="list of clips is empty"):
         models["audio"].extract_features("text", np.array([], str))
 
 
