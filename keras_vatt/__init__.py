@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         storage,
         training,
     )
+    from keras_vatt._errors import KerasVATTError
     from keras_vatt.models import (
         VATT,
         VATTAgnosticBackbone,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from keras_vatt.storage import Provenance
 
 __all__ = [
+    "KerasVATTError",
     "Provenance",
     "VATT",
     "VATTAgnosticBackbone",
@@ -77,6 +79,7 @@ __all__ = [
 _OBJECTS = {name: "keras_vatt.models" for name in __all__ if name.startswith("VATT")}
 _OBJECTS |= {"zero_shot_classify": "keras_vatt.models"}
 _OBJECTS |= {"Provenance": "keras_vatt.storage"}
+_OBJECTS |= {"KerasVATTError": "keras_vatt._errors"}
 _SUBMODULES = tuple(name for name in __all__ if name not in {*_OBJECTS, "__version__"})
 
 __getattr__, __dir__ = lazy_attributes(__name__, _SUBMODULES, _OBJECTS)

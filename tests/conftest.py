@@ -49,8 +49,13 @@ def pytest_configure(config):
             os.environ[name.upper()] = str(value)
 
 
+# The longest modules come first, so that no process waits for the other at the end.
+_LONGEST = ("test_guides.py", "distribution/", "pretraining/", "training/", "presets/")
+
+
 def pytest_collection_modifyitems(config, items):
     """Leaves the tests that do not depend on the backend to PyTorch, the fastest."""
+    items.sort(key=lambda item: not any(name in item.nodeid for name in _LONGEST))
     if keras.config.backend() == "torch":
         return
     once = [item for item in items if item.get_closest_marker("once")]

@@ -9,7 +9,6 @@ the folder. The index is a LanceDB database (`pip install "keras-vatt[search]"`)
 
 import os
 
-from keras_vatt.cli.errors import CommandError
 from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
 
 
@@ -69,31 +68,24 @@ def add_arguments(parser):
 
 def run(arguments):
     """Run the command."""
-    from keras_vatt.data import MediaError
     from keras_vatt.models import VATT
-    from keras_vatt.search import MediaIndex, MediaIndexError, embed_folder
-    from keras_vatt.storage import PresetError, WeightsMismatchError
+    from keras_vatt.search import MediaIndex, embed_folder
 
-    try:
-        model = VATT.from_preset(arguments.preset)
-        report = embed_folder(
-            model,
-            arguments.folder,
-            arguments.output,
-            preset=_lasting_name(arguments.preset),
-            window_seconds=arguments.window_seconds,
-            batch_size=arguments.batch_size,
-            num_workers=arguments.num_workers,
-            short_clips=arguments.short_clips,
-            on_error=arguments.on_error,
-            allow_outside=arguments.allow_outside,
-            approximate=arguments.approximate,
-        )
-        index = MediaIndex.load(arguments.output)
-    except (
-        *(MediaError, MediaIndexError, PresetError, WeightsMismatchError),
-    ) as error:
-        raise CommandError(str(error)) from error
+    model = VATT.from_preset(arguments.preset)
+    report = embed_folder(
+        model,
+        arguments.folder,
+        arguments.output,
+        preset=_lasting_name(arguments.preset),
+        window_seconds=arguments.window_seconds,
+        batch_size=arguments.batch_size,
+        num_workers=arguments.num_workers,
+        short_clips=arguments.short_clips,
+        on_error=arguments.on_error,
+        allow_outside=arguments.allow_outside,
+        approximate=arguments.approximate,
+    )
+    index = MediaIndex.load(arguments.output)
     print(report)
     if arguments.approximate:
         print("\n".join(_recall_lines(index)))

@@ -9,10 +9,8 @@ is kept, and the same command resumes where it was interrupted.
 
 import argparse
 
-from keras_vatt.cli.errors import CommandError
 from keras_vatt.data.datasets import labeled_datasets
 from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
-from keras_vatt.evaluation._errors import EvaluationError
 from keras_vatt.evaluation._settings import METHODS, TASKS, EvaluationSettings
 
 
@@ -112,10 +110,7 @@ def run(arguments):
     for name in ("command", "run"):
         given.pop(name)
     given["templates"] = tuple(given["templates"] or ("{}",))
-    try:
-        _, text = evaluate(EvaluationSettings(**given))
-    except EvaluationError as error:
-        raise CommandError(str(error)) from error
+    _, text = evaluate(EvaluationSettings(**given))
     print(text.split("## Versions")[0].strip())
     if arguments.output is not None:
         print(f"\nthe report is in {arguments.output}")

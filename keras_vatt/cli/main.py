@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 
+from keras_vatt._errors import KerasVATTError
 from keras_vatt._registration import register_classes
 from keras_vatt.cli.environment_errors import environment_message
-from keras_vatt.cli.errors import CommandError
 from keras_vatt.cli.quiet_logs import quiet_logs
 from keras_vatt.cli.stop_signals import stop_signals
 from keras_vatt.cli.terminal import printable_streams
@@ -60,7 +60,7 @@ def main(argv=None):
                 register_classes()
             arguments.run(arguments)
             sys.stdout.flush()
-    except CommandError as error:
+    except KerasVATTError as error:
         return _fail(command, error)
     except KeyboardInterrupt as stop:
         return _print_stopped(command, stop)
@@ -76,6 +76,7 @@ def main(argv=None):
 
 
 def _fail(command, message):
+    message = " ".join(str(message).splitlines())
     print(f"{command}: error: {message}", file=sys.stderr)
     return 2
 

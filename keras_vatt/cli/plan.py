@@ -14,10 +14,8 @@ import time
 import keras
 
 from keras_vatt._files import atomic_write
-from keras_vatt.cli.errors import CommandError
 from keras_vatt.planning import PlanningError, parse_topology
 from keras_vatt.planning._environment import prepare_compiler
-from keras_vatt.storage import PresetError
 
 
 def add_arguments(parser):
@@ -123,13 +121,10 @@ def _add_assumptions(parser):
 
 def run(arguments):
     """Run the command."""
-    try:
-        topology = parse_topology(arguments.topology)
-        _check(arguments)
-        prepare_compiler(keras.config.backend())
-        plan, tried = _plan(arguments, topology)
-    except (PlanningError, PresetError) as error:
-        raise CommandError(" ".join(str(error).split())) from error
+    topology = parse_topology(arguments.topology)
+    _check(arguments)
+    prepare_compiler(keras.config.backend())
+    plan, tried = _plan(arguments, topology)
     _show(arguments, plan, tried)
 
 

@@ -3,8 +3,7 @@
 A preset is a built-in name, a folder, or an address on the Hugging Face Hub.
 """
 
-from keras_vatt.cli.errors import CommandError
-from keras_vatt.storage import PresetError, PresetFolder, built_in_presets
+from keras_vatt.storage import PresetFolder, built_in_presets
 
 
 def add_arguments(parser):
@@ -22,11 +21,7 @@ def run(arguments):
     if arguments.preset is None:
         print("\n".join(_rows([PresetFolder(name) for name in built_in_presets()])))
         return
-    try:
-        folder = PresetFolder(arguments.preset, with_weights=False)
-        print(folder.read_card())
-    except PresetError as error:
-        raise CommandError(str(error)) from error
+    print(PresetFolder(arguments.preset, with_weights=False).read_card())
 
 
 def _rows(folders):

@@ -55,14 +55,11 @@ def run(arguments):
     resume, recipe = given.pop("resume"), given.pop("recipe")
     for name in ("command", "run"):
         given.pop(name)
-    try:
-        settings = _settle(given, recipe, resume)
-        with run_lock(settings.output):
-            if is_first_process() and not resume:
-                _begin(settings)
-            _pretrain_or_clear(settings, resume)
-    except PretrainingError as error:
-        raise CommandError(str(error)) from error
+    settings = _settle(given, recipe, resume)
+    with run_lock(settings.output):
+        if is_first_process() and not resume:
+            _begin(settings)
+        _pretrain_or_clear(settings, resume)
 
 
 def _pretrain_or_clear(settings, resume):

@@ -60,33 +60,24 @@ def add_arguments(parser):
 
 def run(arguments):
     """Run the command."""
-    from keras_vatt.data import MediaError
-    from keras_vatt.search import MediaIndex, MediaIndexError
-    from keras_vatt.storage import PresetError, WeightsMismatchError
+    from keras_vatt.search import MediaIndex
 
     _check_query(arguments)
-    try:
-        index = MediaIndex.load(
-            arguments.index, arguments.folder, arguments.allow_outside
-        )
-        model = _load_model(index, arguments.preset)
-        if arguments.serve:
-            _serve(index, model, arguments.port)
-            return
-        results = index.search(
-            model,
-            text=arguments.text,
-            audio=arguments.audio,
-            video=arguments.video,
-            top_k=arguments.top_k,
-            modality=arguments.modality,
-            short_clips=arguments.short_clips,
-            approximate=arguments.approximate,
-        )
-    except (
-        *(MediaError, MediaIndexError, PresetError, WeightsMismatchError),
-    ) as error:
-        raise CommandError(str(error)) from error
+    index = MediaIndex.load(arguments.index, arguments.folder, arguments.allow_outside)
+    model = _load_model(index, arguments.preset)
+    if arguments.serve:
+        _serve(index, model, arguments.port)
+        return
+    results = index.search(
+        model,
+        text=arguments.text,
+        audio=arguments.audio,
+        video=arguments.video,
+        top_k=arguments.top_k,
+        modality=arguments.modality,
+        short_clips=arguments.short_clips,
+        approximate=arguments.approximate,
+    )
     _warn(index, model, arguments)
     if arguments.json:
         print(_json(results))

@@ -18,7 +18,7 @@ def evaluate_classes(model, encode, logits_of, splits, settings, open_store):
 
     Args:
         model: a VATT task with a preprocessor.
-        encode: encoder of the model, see `keras_vatt.inference._pipeline.embed`.
+        encode: function from a modality and a batch of it to named outputs.
         logits_of: function from a split and the outputs of the encoder for a clip to
             an array of shape `(windows, classes)`, with the classes in the order of the
             dataset.

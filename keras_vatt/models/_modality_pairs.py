@@ -99,7 +99,7 @@ def valid_clips_of_pair(pair, batch):
         batch: dict of tensors.
 
     Returns:
-        Tensor, see `keras_vatt.losses._contrastive.valid_clips`; `None` if all count.
+        Tensor of 0 and 1, one value for each clip; `None` if all clips count.
     """
     mask = pair_mask(pair, batch)
     return None if mask is None else valid_clips(mask)

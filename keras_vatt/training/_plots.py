@@ -13,7 +13,7 @@ def plot_losses(history: list[dict[str, float]], path: str | os.PathLike) -> Non
 
     Args:
         history: list of dicts, the logs of each epoch, such as
-            `keras_vatt.training.RunCheckpoint.history`.
+            the `history` of a `keras_vatt.training.RunCheckpoint`.
         path: str or path of the image file; its suffix sets the format.
 
     Example:
