@@ -6,6 +6,7 @@ They may change in any release: a failure after an update of Keras is fixed here
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ import keras
 from keras.src.backend.common import global_state
 from keras.src.trainers.data_adapters import get_data_adapter
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+from keras.src.utils.module_utils import tensorflow
 
 __all__ = ["DataAdapter", "get_data_adapter"]
 
@@ -84,6 +86,24 @@ def uninitialized_forgotten_after_errors() -> Iterator[None]:
         waiting = global_state.get_global_attribute(_UNINITIALIZED) or []
         global_state.set_global_attribute(_UNINITIALIZED, waiting[:count])
         raise
+
+
+@contextlib.contextmanager
+def without_tensorflow() -> Iterator[None]:
+    """Keeps Keras from importing TensorFlow to serialize objects.
+
+    Keras compares each object with types of TensorFlow, and imports TensorFlow for it.
+    If it is not imported yet, there are no objects of these types.
+    """
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    available = tensorflow._available
+    tensorflow._available = False
+    try:
+        yield
+    finally:
+        tensorflow._available = available
 
 
 @contextlib.contextmanager

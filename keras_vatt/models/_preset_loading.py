@@ -3,6 +3,7 @@
 import os
 from typing import Any, Self
 
+from keras_vatt._keras_internals import without_tensorflow
 from keras_vatt.models._preset_configs import saved_modalities
 from keras_vatt.models._preset_list import ListsPresets
 from keras_vatt.models._preset_provenance import (
@@ -24,6 +25,7 @@ class LoadsFromPreset(ListsPresets, HasProvenance):
     """Mixin of the models that load from presets."""
 
     @classmethod
+    @without_tensorflow()
     def from_preset(
         cls,
         preset: str | os.PathLike,

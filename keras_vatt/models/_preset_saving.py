@@ -5,6 +5,7 @@ import pathlib
 import tempfile
 
 from keras_vatt._files import check_space
+from keras_vatt._keras_internals import without_tensorflow
 from keras_vatt.storage import save_weights, write_folder
 from keras_vatt.storage._card_facts import card_facts
 from keras_vatt.storage._hub import is_hub_uri, parse_hub_uri, upload_preset
@@ -94,6 +95,7 @@ class SavesToPreset:
                 folder, repo_id, private, revision, create_pr, token, commit_message
             )
 
+    @without_tensorflow()
     def _write_preset(self, folder, name, max_shard_size=5.0):
         if hasattr(self, "backbone"):
             write_configs(folder, self.backbone, self, self.preprocessor)

@@ -201,7 +201,7 @@ class VectorStore:
     def nearest(
         self, column: str, vector: np.ndarray, count: int, probes: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the ids and the cosines of the rows nearest to a vector, in any order."""
+        """Returns the ids and cosines of the rows nearest to a vector, in any order."""
         if not self.has_windows() or column not in self.embedding_columns():
             return np.zeros(0, np.uint64), np.zeros(0)
         with self._reading():
