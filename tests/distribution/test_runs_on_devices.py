@@ -72,7 +72,7 @@ def test_a_run_on_eight_devices_goes_on_with_others(saved_on_eight, num_devices,
     task = {"task": "restore", "mesh": mesh, "folder": str(folder / "run")}
     run_to_end(folder, num_devices, task | {"values": values})
     saved, restored = np.load(folder / "saved.npz"), np.load(values)
-    assert len(saved.files) > 100
+    assert len(saved.files) > 60
     for name in saved.files:
         np.testing.assert_array_equal(restored[name], saved[name], strict=True)
 

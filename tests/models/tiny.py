@@ -32,9 +32,11 @@ class FlatStem(keras.layers.Layer):
     def __init__(self, input_dim, units, dropout, **kwargs):
         super().__init__(**kwargs)
         self.input_dim = input_dim
-        self.dense = keras.layers.Dense(units, dtype=self.dtype_policy)
-        self.dense.build((None, input_dim))
+        self.dense = keras.layers.Dense(units, dtype=self.dtype_policy, name="dense")
         self.dropout = keras_vatt.layers.SeededDropout(dropout, dtype=self.dtype_policy)
+
+    def build(self, input_shape=None):
+        self.dense.build((None, self.input_dim))
         self.built = True
 
     def grid(self, shape):
@@ -70,6 +72,7 @@ class FlatBackbone(keras_vatt.VATTBackbone):
                 dtype=self.dtype_policy,
                 name=f"{modality}_stem",
             )
+            stem.build()
             setattr(self, stem.name, stem)
 
     def _build_encoders(self):

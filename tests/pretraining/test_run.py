@@ -144,7 +144,7 @@ def weights_of(model):
 
 @pytest.mark.once
 def test_a_run_without_held_out_clips_says_so(corpus, tmp_path, capsys):
-    changes = {"--epochs": 1, "--test-share": 0}
+    changes = {"--epochs": 1, "--test-fraction": 0}
     manifest = corpus / "train_only.jsonl"
     rows = (corpus / "manifest.jsonl").read_text().splitlines()
     rows = [json.loads(row) for row in rows if json.loads(row)["split"] == "train"]
@@ -177,7 +177,7 @@ def test_a_signal_leaves_a_whole_checkpoint(corpus, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(RunCheckpoint, "save", save_and_stop)
     assert main(arguments(corpus, tmp_path / "run")) == 143
     (line,) = [x for x in capsys.readouterr().err.splitlines() if "keras-vatt" in x]
-    assert line.startswith("keras-vatt pretrain: terminated; continue by --resume")
+    assert line.startswith("keras-vatt pretrain: terminated; resume with --resume")
     names = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
     assert names == ["2"]
 
