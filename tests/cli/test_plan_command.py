@@ -41,7 +41,7 @@ def refusal(capsys, *arguments):
 
 def test_an_unknown_topology_is_refused_with_those_known(capsys):
     line = refusal(capsys, "plan", "--topology", "v9:2x2", "--batch-size", 8)
-    assert "there is no topology 'v9:2x2'" in line
+    assert "unknown topology 'v9:2x2'" in line
     assert "v5e:NxM" in line
 
 
@@ -84,7 +84,7 @@ class TestOnJax:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["--batch-size", "6"], "--batch-size 6 is no multiple of 4"),
+            (["--batch-size", "6"], "--batch-size 6 is not a multiple of 4"),
             (
                 ["--batch-size", "8", "--model-parallel", "3"],
                 "--model-parallel 3 does not divide the 4 devices",
@@ -111,7 +111,7 @@ class TestOnJax:
         assert main([*PLAN, "--search", "--price", "2", "--json", str(path)]) == 0
         captured = capsys.readouterr()
         assert "vatt_tiny_agnostic on v5e:2x2: 4 chips" in captured.out
-        assert "$2 a chip and hour" in captured.out
+        assert "$2 per chip-hour" in captured.out
         assert "batch sizes tried" in captured.out
         assert "[  0:" in captured.err
         content = json.loads(path.read_text())
