@@ -115,7 +115,7 @@ def test_the_vocabulary_must_be_as_large_as_the_model_expects(capsys, tmp_path):
     (tmp_path / "words.txt").write_text("\n".join(words[:-1]))
     code, _, err = run(capsys, "convert", *arguments, tmp_path / "other")
     assert code == 2
-    assert "102 words, the model 103" in err
+    assert "must have 103 words" in err
 
 
 def test_a_key_listing_is_only_checked(capsys):
