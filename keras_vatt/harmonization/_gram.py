@@ -136,7 +136,7 @@ def cosine_matrix(gram: Any) -> Any:
     """
     gram = ops.cast(gram, "float32")
     norms = gradient_norms(gram)
-    # One norm at a time: their product could overflow or underflow.
+    # Two divisions, because the product of the norms could overflow or underflow.
     cosines = ops.divide_no_nan(gram, norms[:, None])
     cosines = ops.clip(ops.divide_no_nan(cosines, norms[None, :]), -1.0, 1.0)
     ones = ops.cast(norms > 0, "float32")[:, None]

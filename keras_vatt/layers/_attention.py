@@ -206,14 +206,14 @@ class SelfAttention(keras.layers.Layer):
 
 
 def first_positions_shape(shape, num_positions: int):
-    """Shape of the first positions of a sequence.
+    """Returns the shape of the first positions of a sequence.
 
     Args:
-        shape: tuple, `(batch, length, ...)`; `None` where it is unknown.
-        num_positions: int. How many positions, all if `None`.
+        shape: tuple, `(batch, length, ...)`; `None` for unknown sizes.
+        num_positions: int, number of positions, or `None` for all.
 
     Returns:
-        Tuple of the length of `shape`.
+        Tuple of the same length as `shape`.
     """
     batch, length, *others = shape
     if num_positions is not None:

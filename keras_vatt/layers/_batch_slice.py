@@ -20,7 +20,7 @@ def batch_slice(index: Any) -> Iterator[None]:
 
     All devices and micro-batches run the same layers from the same seeds. Random values
     that must differ between samples (dropout masks) then depend on the slice as well;
-    those that all samples share (the positions that DropToken keeps) do not.
+    those that are the same for all samples (the positions that DropToken keeps) do not.
 
     Args:
         index: int or scalar int tensor, the index of the slice. `None` is the

@@ -98,7 +98,7 @@ class AxialPositionEmbedding(keras.layers.Layer):
         return grid
 
     def _along(self, axis, length, num_axes):
-        """The table of one axis at `length` positions, ready to broadcast."""
+        """Returns the table of an axis, resampled to `length`, ready to broadcast."""
         table = self.tables[axis]
         size = self.axis_sizes[axis]
         if length != size:

@@ -88,12 +88,12 @@ class RelativePositionBias(keras.layers.Layer):
 
 
 def relative_position_buckets(length: int, num_buckets: int, max_distance: int):
-    """Bucket of each (query, key) pair of positions, bidirectional T5 rule.
+    """Computes the T5 bucket of each pair of query and key, in both directions.
 
     Args:
         length: int. Number of positions.
         num_buckets: int. Number of buckets.
-        max_distance: int. Distance from which on all fall into the last bucket.
+        max_distance: int. All pairs at this distance or more use the last bucket.
 
     Returns:
         int32 NumPy array of shape `(length, length)`.
@@ -103,7 +103,7 @@ def relative_position_buckets(length: int, num_buckets: int, max_distance: int):
     buckets_per_side = num_buckets // 2
     num_exact = buckets_per_side // 2
     distance = np.abs(relative)
-    # float32 throughout: the original's rounding at the edges of the buckets.
+    # float32 gives the same rounding at the edges of the buckets as the original code.
     growth = np.log(
         np.maximum(distance, 1).astype("float32") / num_exact, dtype="float32"
     ) / np.float32(math.log(max_distance / num_exact))
