@@ -118,8 +118,8 @@ class SelfAttention(keras.layers.Layer):
             context = ops.einsum("bhts,bshd->bthd", weights, value)
         else:
             weights = None
-            # Few queries gain nothing from flash attention, and JAX's refuses to
-            # differentiate an odd number of them if there is a mask or a bias.
+            # Flash attention doesn't speed up a few queries, and JAX's can't
+            # differentiate an odd number of them with a mask or a bias.
             context = self._fused_attention(
                 query,
                 key,

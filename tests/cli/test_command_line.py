@@ -59,7 +59,13 @@ def mistakes(folder):
         "is no TOML": [*pretrain, new, "--recipe", folder / "no.toml"],
         "no recipe": [*pretrain, new, "--recipe", "best"],
         "realgn": [*pretrain, folder / "n3", "--harmonizer", "realgn"],
-        "no checkpoint": ["convert", "--from", "x", "--config", "vatt_tiny_agnostic"]
+        "The checkpoint 'x' does not exist": [
+            "convert",
+            "--from",
+            "x",
+            "--config",
+            "vatt_tiny_agnostic",
+        ]
         + ["--output", new],
         "the config": ["convert", "--from", "x", "--config", "x.json", "--output", new],
         "invalid choice": ["pretrian"],
