@@ -1,14 +1,17 @@
-"""Reads the index of a TensorFlow checkpoint, trusting nothing in it.
+"""Reads the index of a TensorFlow checkpoint and checks all of its contents.
 
-The index is a sorted table from the name of a tensor to a message that says which
-bytes of which shard it has, of which shape and dtype they are, and their checksum. All
-is checked against the others and the sizes of the files.
+The index is a sorted table from the name of a tensor to a message with its shard, its
+offset and size in the shard, its shape and dtype, and its checksum. The reader checks
+the messages against each other and against the sizes of the shards.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import functools
 import math
 import operator
+import os
 import pathlib
 
 import ml_dtypes  # noqa: F401 Makes NumPy know bfloat16 and float8.
@@ -21,7 +24,7 @@ from keras_vatt.conversion._sorted_table import table_records
 
 MAX_INDEX_BYTES = 2**24
 
-# TensorFlow's numbers (tensorflow/core/framework/types.proto).
+# TensorFlow's dtype numbers (tensorflow/core/framework/types.proto).
 _DTYPES = {
     1: "float32",
     2: "float64",
@@ -46,27 +49,27 @@ _MAX_TENSOR_BYTES = 2**60
 _LITTLE_ENDIAN = 0
 _VERSION = 1
 _HEADER_KEY = b""
-# Pieces of partitioned variables have keys that begin so, and are no text.
+# The first byte of the keys of partitions, which are binary.
 _PIECE_MARK = b"\x00"
 
 
 class DamagedIndexError(KerasVATTError, ValueError):
-    """The records of an index contradict each other or the files."""
+    """An index that contradicts itself or the shards."""
 
 
 @dataclasses.dataclass(frozen=True)
 class StoredTensor:
-    """A tensor of a checkpoint, by its index.
+    """The entry of a tensor in the index of a checkpoint.
 
     Attributes:
         path: `pathlib.Path` of the shard.
-        offset: int, where in the shard its bytes begin.
-        size: int, how many bytes it has.
+        offset: int, offset of its bytes in the shard.
+        size: int, number of bytes.
         shape: tuple of ints.
         dtype: string, such as `"float32"`; or `"type 21"`, with TensorFlow's number,
-            if NumPy has none of its kind.
+            if NumPy has no such dtype.
         checksum: int, see `masked_checksum`.
-        is_partitioned: bool. Whether the shard has it in pieces.
+        is_partitioned: bool. Whether the tensor is stored in partitions.
     """
 
     path: pathlib.Path
@@ -78,23 +81,23 @@ class StoredTensor:
     is_partitioned: bool
 
     @property
-    def is_array(self):
-        """Whether its bytes are those of a NumPy array."""
+    def is_array(self) -> bool:
+        """Returns whether its bytes are those of a NumPy array."""
         return self.dtype in _ARRAY_DTYPES and not self.is_partitioned
 
 
-def read_index(prefix):
+def read_index(prefix: str | os.PathLike) -> dict[str, StoredTensor]:
     """Reads the index of a checkpoint and checks it against the sizes of the shards.
 
     Args:
-        prefix: string; see `TensorBundle`.
+        prefix: string or path; see `TensorBundle`.
 
     Returns:
-        Dict from name to `StoredTensor`, in order of the names.
+        Dict from name to `StoredTensor`, sorted by name.
 
     Raises:
         DamagedIndexError: if the index contradicts itself or the shards.
-        DamagedTableError: if it is not a table of records.
+        DamagedTableError: if it is not a valid table.
         OSError: if a file can't be opened.
     """
     records = table_records(_index_content(pathlib.Path(f"{prefix}.index")))
@@ -102,9 +105,9 @@ def read_index(prefix):
         raise DamagedIndexError("has no header")
     header = _parsed(Header, records[0][1])
     if header.endianness != _LITTLE_ENDIAN:
-        raise DamagedIndexError("was written big-endian, which is not supported")
+        raise DamagedIndexError("is big-endian, which is not supported")
     if header.version.min_consumer > _VERSION:
-        raise DamagedIndexError("is of a later version, which is not supported")
+        raise DamagedIndexError("has a newer version, which is not supported")
     tensors = {}
     for key, value in records[1:]:
         if key.startswith(_PIECE_MARK):
@@ -121,22 +124,24 @@ def _name(key):
     try:
         name = key.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DamagedIndexError(f"has the name {key!r}") from error
-    # Names are shown in messages: a terminal would obey control characters.
+        raise DamagedIndexError(f"has the invalid name {key!r}") from error
+    # Messages show names, and a terminal would execute control characters in them.
     if not name.isprintable():
-        raise DamagedIndexError(f"has the name {name!r}")
+        raise DamagedIndexError(f"has the invalid name {name!r}")
     return name
 
 
 def _index_content(path):
-    """The bytes of an index file, which has to be a file of moderate size."""
-    # A pipe would be waited for, a device read without end.
+    """Reads an index file, which must be a regular file of limited size."""
+    # Reading a pipe could wait forever, and reading a device might never end.
     if not path.is_file():
         raise DamagedIndexError("is not a file")
     with path.open("rb") as file:
         content = file.read(MAX_INDEX_BYTES + 1)
     if len(content) > MAX_INDEX_BYTES:
-        raise DamagedIndexError(f"has more than {MAX_INDEX_BYTES:,} bytes")
+        raise DamagedIndexError(
+            f"has more than {MAX_INDEX_BYTES:,} bytes, which is not supported"
+        )
     return content
 
 
@@ -150,10 +155,10 @@ def _parsed(message, content):
 def _stored_tensor(name, entry, num_shards, prefix):
     if not 0 <= entry.shard_id < num_shards:
         raise DamagedIndexError(
-            f"puts a tensor in shard {entry.shard_id} of {num_shards}: {name}"
+            f"places a tensor in shard {entry.shard_id} of {num_shards}: {name}"
         )
     if min(entry.offset, entry.size) < 0:
-        raise DamagedIndexError(f"has a tensor of negative size or offset: {name}")
+        raise DamagedIndexError(f"has a tensor with a negative size or offset: {name}")
     tensor = StoredTensor(
         path=_shard_path(prefix, entry.shard_id, num_shards),
         offset=entry.offset,
@@ -175,10 +180,10 @@ def _shard_path(prefix, number, count):
 
 def _shape(name, entry):
     if entry.shape.unknown_rank or len(entry.shape.dim) > _MAX_RANK:
-        raise DamagedIndexError(f"has a tensor of unknown shape: {name}")
+        raise DamagedIndexError(f"has a tensor with an unknown shape: {name}")
     shape = tuple(dimension.size for dimension in entry.shape.dim)
     if min(shape, default=0) < 0 or math.prod(filter(None, shape)) > _MAX_TENSOR_BYTES:
-        raise DamagedIndexError(f"has a tensor of impossible shape {shape}: {name}")
+        raise DamagedIndexError(f"has a tensor with the invalid shape {shape}: {name}")
     return shape
 
 
@@ -186,13 +191,13 @@ def _check_size(name, tensor):
     expected = math.prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
     if tensor.size != expected:
         raise DamagedIndexError(
-            f"has a tensor of {tensor.size:,} bytes for the shape {tensor.shape} and "
-            f"dtype {tensor.dtype}: {name}"
+            f"has a tensor of {tensor.size:,} bytes, but its shape {tensor.shape} and "
+            f"dtype {tensor.dtype} require {expected:,}: {name}"
         )
 
 
 def _check_shards(tensors):
-    """Checks that the tensors lie side by side in shards that are whole."""
+    """Checks that all shards are complete and that no tensors overlap in them."""
     by_shard = {}
     for tensor in tensors:
         by_shard.setdefault(tensor.path, []).append(tensor)
@@ -204,7 +209,7 @@ def _check_shards(tensors):
         for tensor in sorted(group, key=operator.attrgetter("offset", "size")):
             if tensor.size and tensor.offset < end:
                 raise DamagedIndexError(
-                    f"puts two tensors in the same bytes of {path.name!r}"
+                    f"has two tensors that overlap in {path.name!r}"
                 )
             end = max(end, tensor.offset + tensor.size)
         if end > path.stat().st_size:

@@ -1,8 +1,8 @@
 """The protocol buffer messages in the index of a TensorFlow checkpoint.
 
-They are TensorFlow's (tensorflow/core/protobuf/tensor_bundle.proto), less the fields
-that nothing here reads, which the parser skips. TensorFlow's own classes come with all
-of TensorFlow.
+These are TensorFlow's messages (tensorflow/core/protobuf/tensor_bundle.proto) without
+the fields that are not needed, which the parser skips. They are defined here because
+TensorFlow's own classes require an import of TensorFlow.
 """
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -12,11 +12,11 @@ _PACKAGE = "keras_vatt"
 _SCALARS = {
     "bool": _Field.TYPE_BOOL,
     "fixed32": _Field.TYPE_FIXED32,
-    # Enumerations are stored as such, and this takes values that have no name.
+    # Also for enumerations, as int32 accepts values that the enumeration doesn't name.
     "int32": _Field.TYPE_INT32,
     "int64": _Field.TYPE_INT64,
 }
-# Of a field: its number, its name, its type, and whether it is repeated.
+# The fields of each message: number, name, type, and whether the field is repeated.
 _MESSAGES = {
     "Version": [(2, "min_consumer", "int32", False)],
     "Header": [
@@ -56,7 +56,7 @@ def _message_classes():
                 type_name=None if kind in _SCALARS else f".{_PACKAGE}.{kind}",
                 label=_Field.LABEL_REPEATED if is_repeated else _Field.LABEL_OPTIONAL,
             )
-    # A pool of its own: a name in the common one belongs to whoever comes first.
+    # A separate pool avoids name conflicts with other libraries in the default pool.
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return {

@@ -1,6 +1,11 @@
-"""From a checkpoint of the original code to a preset folder."""
+"""Converts a checkpoint of the original code into a preset folder."""
 
+from __future__ import annotations
+
+import os
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,28 +26,39 @@ from keras_vatt.storage._deferred_weights import deferred_weights, register_para
 from keras_vatt.storage._provenance import Provenance
 
 
-def convert(prefix, config, output, vocabulary=None, progress=False):
-    """Turn a checkpoint of the original code into a preset folder.
+def convert(
+    prefix: str | os.PathLike,
+    config: str | dict[str, Any],
+    output: str | os.PathLike,
+    vocabulary: Sequence[str] | str | os.PathLike | None = None,
+    progress: bool = False,
+) -> Any:
+    """Converts a checkpoint of the original code into a preset folder.
 
-    The model that comes out is run once before it is saved: an output that is not
-    finite is refused.
+    Before the model is saved, it is run once to check that its outputs are finite.
 
     Args:
-        prefix: string or path. The checkpoint; see `OriginalCheckpoint`.
-        config: dict, see `model_from_original_config`; or string, a preset with
-            the sizes of the checkpoint.
-        output: string or path of the preset folder; see `VATT.save_to_preset`.
-        vocabulary: list of words or path; see `VATTTokenizer`. Defaults to `None`.
+        prefix: string or path. The checkpoint's files without `.index` and
+            `.data-00000-of-00001`; or a folder with one checkpoint.
+        config: string, the name or folder of a preset with the sizes of the
+            checkpoint; or dict, the configuration that the original code was run with,
+            such as `{"arch": "ut_fac", "backbones": {...}, "model_config": {...}}`.
+        output: string or path of the new preset folder; see
+            `keras_vatt.VATT.save_to_preset`.
+        vocabulary: list of words, or path of a file with one word per line; see
+            `keras_vatt.VATTTokenizer`. Defaults to `None`, a preset without a
+            vocabulary, which accepts only word ids.
         progress: bool. Whether to show a progress bar. Defaults to `False`.
 
     Returns:
-        The model.
+        The model, a `keras_vatt.VATT` or a classifier.
 
     Raises:
-        FileNotFoundError: if there is no such checkpoint.
-        CheckpointMismatchError: if it doesn't fit the config.
+        FileNotFoundError: if the checkpoint doesn't exist.
+        CheckpointMismatchError: if the checkpoint doesn't match the config.
         DamagedCheckpointError: if its files are damaged or incomplete.
-        ValueError: if the config or the vocabulary is none.
+        ValueError: if the config or the vocabulary is invalid, or a weight or an
+            output of the model is not finite.
 
     Example:
     ```python
@@ -69,19 +85,24 @@ def convert(prefix, config, output, vocabulary=None, progress=False):
     return model
 
 
-def count_mapped(listing, config):
-    """How many tensors of a key listing a model takes.
+def count_mapped(
+    listing: str | os.PathLike, config: str | dict[str, Any]
+) -> tuple[int, int]:
+    """Counts the tensors of a key listing that match a model, without a checkpoint.
+
+    A key listing is a text file with one tensor per line: key, shape and dtype,
+    separated by tabs. Lines that begin with `#` are comments.
 
     Args:
-        listing: path; see `read_key_listing`.
-        config: see `convert`.
+        listing: string or path of the key listing.
+        config: string or dict; see `keras_vatt.conversion.convert`.
 
     Returns:
-        Tuple of two ints: tensors that are mapped, and tensors of the model that are
-        listed.
+        Tuple of two ints: the number of tensors that match a weight of the model, and
+        the number of listed tensors without optimizer slots and counters.
 
     Raises:
-        CheckpointMismatchError: if the listing doesn't fit the config.
+        CheckpointMismatchError: if the listing doesn't match the config.
     """
     model, layout = _make_model(config)
     specs = read_key_listing(listing)
@@ -101,21 +122,24 @@ def _make_model(config):
 def _tokenizer(model, vocabulary):
     backbone = model.backbone
     if "text" not in backbone.modalities:
-        raise ValueError("A vocabulary was given, and the model has no text.")
+        raise ValueError(
+            "`vocabulary` must be `None` for a model without the text modality."
+        )
     words = model.preprocessor.tokenizer.sequence_length
     tokenizer = VATTTokenizer(vocabulary, words)
     if tokenizer.vocabulary_size() != backbone.vocabulary_size:
         raise ValueError(
-            f"The vocabulary has {tokenizer.vocabulary_size()} words, the model "
-            f"{backbone.vocabulary_size}."
+            f"`vocabulary` must have {backbone.vocabulary_size} words, the vocabulary "
+            f"size of the model. Received: {tokenizer.vocabulary_size()} words"
         )
     return tokenizer
 
 
 def _check_outputs(model):
-    """Run the model once, on noise.
+    """Runs the model once on noise and checks that its outputs are finite.
 
-    A few patches pass all weights as a whole clip does, in far less memory.
+    The inputs have only a few patches: they use all weights, like a whole clip, but
+    need far less memory.
     """
     backbone, generator = model.backbone, np.random.default_rng(0)
     inputs = {"text": np.ones((1, 2), "int32")}
@@ -129,8 +153,11 @@ def _check_outputs(model):
     is_classifier = not isinstance(model, VATT)
     for modality in backbone.modalities:
         batch = inputs[modality] if is_classifier else {modality: inputs[modality]}
-        # Not by `predict`, which on JAX copies all weights.
+        # `predict` would copy all weights on JAX.
         for output in keras.tree.flatten(model(batch)):
             values = ops.convert_to_numpy(ops.cast(output, "float32"))
             if not np.isfinite(values).all():
-                raise ValueError("The converted model gives NaN or infinity.")
+                raise ValueError(
+                    "The outputs of the converted model contain NaN or infinity. "
+                    "Check that the checkpoint is intact."
+                )

@@ -1,33 +1,41 @@
-"""Errors of reading the checkpoints of the original code."""
+"""Errors raised while converting checkpoints of the original code."""
+
+from __future__ import annotations
+
+import os
 
 from keras_vatt._errors import KerasVATTError
 
 
 class CheckpointMismatchError(KerasVATTError, ValueError):
-    """A checkpoint and a model do not fit: says all that is wrong.
+    """A checkpoint whose tensors don't match the weights of the model.
 
-    Attributes:
-        problems: list of strings, one a tensor.
+    The message lists all problems.
+
+    Args:
+        problems: list of strings, one per mismatch. Also an attribute.
     """
 
-    def __init__(self, problems):
+    def __init__(self, problems: list[str]) -> None:
         shown = "\n".join(f"  {problem}" for problem in problems)
         super().__init__(
-            f"The checkpoint does not fit the model in {len(problems)} tensors:\n"
+            "The checkpoint does not match the model. Problems found: "
+            f"{len(problems)}. Check that `config` has the sizes of the checkpoint.\n"
             f"{shown}"
         )
         self.problems = problems
 
 
 class DamagedCheckpointError(KerasVATTError, ValueError):
-    """The files of a checkpoint are damaged, incomplete or of another form.
+    """A checkpoint whose files are damaged, incomplete or not supported.
 
     Args:
-        prefix: string or path of the checkpoint; see `TensorBundle`.
-        reason: string that says what is wrong and in which file.
+        prefix: string or path. The checkpoint's files without `.index` and
+            `.data-00000-of-00001`.
+        reason: string, what is wrong and in which file. Also an attribute.
     """
 
-    def __init__(self, prefix, reason):
+    def __init__(self, prefix: str | os.PathLike, reason: str) -> None:
         super().__init__(
             f"The checkpoint {str(prefix)!r} can't be read: {reason}. If its files may "
             "have changed since they were written, copy or download them again."

@@ -1,9 +1,13 @@
-"""Reads checkpoints of the original VATT code into our models."""
+"""Reads checkpoints of the original VATT code into models."""
+
+from __future__ import annotations
 
 import dataclasses
 import os
 import pathlib
+from typing import Any
 
+import keras
 import numpy as np
 from tqdm import tqdm
 
@@ -11,7 +15,7 @@ from keras_vatt.conversion._errors import (
     CheckpointMismatchError,
     DamagedCheckpointError,
 )
-from keras_vatt.conversion._original_keys import is_model_key, original_key
+from keras_vatt.conversion._original_keys import Layout, is_model_key, original_key
 from keras_vatt.conversion._tensor_bundle import TensorBundle
 from keras_vatt.storage._tensor_names import named_variables
 
@@ -29,16 +33,16 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class TensorSpec:
-    """Shape and dtype of a tensor in a checkpoint."""
+    """The shape and dtype of a tensor in a checkpoint."""
 
     shape: tuple[int, ...]
     dtype: str
 
 
 class OriginalCheckpoint:
-    """A TensorFlow 2 object checkpoint, as the original VATT code wrote it.
+    """A TensorFlow 2 object checkpoint of the original VATT code.
 
-    It is read without TensorFlow; see `TensorBundle`.
+    Reading it doesn't require TensorFlow; see `TensorBundle`.
 
     Args:
         prefix: string or path. The checkpoint's files without `.index` and
@@ -48,18 +52,18 @@ class OriginalCheckpoint:
         specs: dict from key to `TensorSpec`.
 
     Raises:
-        FileNotFoundError: if there is no such checkpoint.
+        FileNotFoundError: if the checkpoint doesn't exist.
         DamagedCheckpointError: if its files are damaged or incomplete.
     """
 
-    def __init__(self, prefix):
+    def __init__(self, prefix: str | os.PathLike) -> None:
         self._bundle = TensorBundle(_existing_prefix(pathlib.Path(prefix)))
         self.specs = {
             key: TensorSpec(tensor.shape, tensor.dtype)
             for key, tensor in self._bundle.tensors.items()
         }
 
-    def read(self, key):
+    def read(self, key: str) -> np.ndarray:
         """Reads the tensor of a key.
 
         Args:
@@ -75,7 +79,7 @@ class OriginalCheckpoint:
 
 
 def _existing_prefix(prefix):
-    # `os.path`, for which paths that can't be are not there.
+    # `os.path.exists` returns `False` for invalid paths, where `pathlib` may raise.
     if os.path.exists(f"{prefix}.index"):
         return prefix
     paths = prefix.glob("*.index") if os.path.isdir(prefix) else []
@@ -84,20 +88,23 @@ def _existing_prefix(prefix):
         return prefix / names[0]
     if names:
         raise FileNotFoundError(
-            f"The folder '{prefix}' has several checkpoints. Give the path of one: "
+            f"The folder '{prefix}' has several checkpoints. Pass the path of one: "
             f"{', '.join(names)}."
         )
     raise FileNotFoundError(
-        f"There is no checkpoint '{prefix}': no file '{prefix}.index'. Give "
-        "the path without '.index' or '.data-00000-of-00001'."
+        f"The checkpoint '{prefix}' does not exist: the file '{prefix}.index' is "
+        "missing. Pass the path without '.index' or '.data-00000-of-00001'."
     )
 
 
-def read_key_listing(path):
-    """Specs of a checkpoint from a listing: tab-separated key, shape, dtype.
+def read_key_listing(path: str | os.PathLike) -> dict[str, TensorSpec]:
+    """Reads the tensor specs of a checkpoint from a key listing.
+
+    A key listing is a text file with one tensor per line: key, shape and dtype,
+    separated by tabs. Lines that begin with `#` are comments.
 
     Args:
-        path: path of the file. Lines that begin with `#` are comments.
+        path: string or path of the file.
 
     Returns:
         Dict from key to `TensorSpec`.
@@ -113,20 +120,23 @@ def read_key_listing(path):
     return specs
 
 
-def match_variables(model, layout, specs):
-    """Finds the checkpoint key of every weight of a model.
+def match_variables(
+    model: Any, layout: Layout, specs: dict[str, TensorSpec]
+) -> dict[str, keras.Variable]:
+    """Finds the checkpoint key of each weight of a model.
 
     Args:
-        model: a model of ours.
-        layout: its layout, as from `model_from_original_config`.
-        specs: dict from key to `TensorSpec`: what the checkpoint holds.
+        model: a `keras_vatt.VATT` or a classifier.
+        layout: its layout; see `layout_of`.
+        specs: dict from key to `TensorSpec`, the tensors of the checkpoint.
 
     Returns:
         Dict from key to `keras.Variable`.
 
     Raises:
-        CheckpointMismatchError: unless every weight has its tensor, of its shape
-            and of a float dtype, and no tensor of a model is left over.
+        CheckpointMismatchError: if a weight has no tensor in the checkpoint, or one
+            with another shape or without a float dtype; or if the checkpoint has a
+            model tensor that belongs to no weight.
     """
     wanted = {
         original_key(name, layout): variable
@@ -150,36 +160,44 @@ def match_variables(model, layout, specs):
     return wanted
 
 
-def load_original_checkpoint(model, layout, checkpoint):
-    """Copies all weights of an original checkpoint into a model.
+def load_original_checkpoint(
+    model: Any, layout: Layout, checkpoint: OriginalCheckpoint
+) -> None:
+    """Loads the weights of an original checkpoint into a model.
 
     Args:
-        model: a model of ours.
-        layout: its layout; see `match_variables`.
-        checkpoint: an `OriginalCheckpoint`.
+        model: a `keras_vatt.VATT` or a classifier.
+        layout: its layout; see `layout_of`.
+        checkpoint: `OriginalCheckpoint`.
 
     Raises:
-        CheckpointMismatchError: see `match_variables`; nothing is copied then.
+        CheckpointMismatchError: see `match_variables`. The model is unchanged then.
         DamagedCheckpointError: if the bytes of a tensor are damaged.
-        ValueError: if a tensor holds NaN or infinity.
+        ValueError: if a tensor contains NaN or infinity.
     """
     for variable, tensor in checkpoint_tensors(model, layout, checkpoint):
         variable.assign(tensor.read())
 
 
-def checkpoint_tensors(model, layout, checkpoint, progress=False):
-    """The variables of a model with their tensors in an original checkpoint.
+def checkpoint_tensors(
+    model: Any,
+    layout: Layout,
+    checkpoint: OriginalCheckpoint,
+    progress: bool = False,
+) -> list[tuple[keras.Variable, Any]]:
+    """Pairs the variables of a model with their tensors in an original checkpoint.
 
     Args:
-        model: a model of ours.
-        layout: its layout; see `match_variables`.
-        checkpoint: an `OriginalCheckpoint`.
-        progress: bool. Whether a progress bar shows how many have been read.
+        model: a `keras_vatt.VATT` or a classifier.
+        layout: its layout; see `layout_of`.
+        checkpoint: `OriginalCheckpoint`.
+        progress: bool. Whether to show a progress bar while the tensors are read.
             Defaults to `False`.
 
     Returns:
-        List of tuples of variable and tensor, whose `read` gives a NumPy array and
-        raises a `ValueError` if it is damaged or holds NaN or infinity.
+        List of tuples of variable and tensor. The tensor's `read` method returns a
+        NumPy array, and raises a `ValueError` if the tensor is damaged or contains NaN
+        or infinity.
 
     Raises:
         CheckpointMismatchError: see `match_variables`.
@@ -204,7 +222,7 @@ class _CheckpointTensor:
         try:
             value = self._finite_value()
         except ValueError:
-            # Else the message would be printed behind the bar, on its line.
+            # Otherwise the message would be printed on the line of the progress bar.
             self._progress_bar.close()
             raise
         self._progress_bar.update()
@@ -214,6 +232,6 @@ class _CheckpointTensor:
         value = self._checkpoint.read(self._key)
         if not np.isfinite(value).all():
             raise ValueError(
-                f"Tensor {self._key} of the checkpoint holds NaN or infinity."
+                f"The tensor {self._key} of the checkpoint contains NaN or infinity."
             )
         return value

@@ -1,4 +1,8 @@
-"""Builds our models from the configurations of the original code."""
+"""Builds models from the configurations of the original code."""
+
+from __future__ import annotations
+
+from typing import Any
 
 from keras_vatt.conversion import _original_keys as original_keys
 from keras_vatt.layers import FactorizedBridgeHead, JointBridgeHead
@@ -15,33 +19,38 @@ from keras_vatt.models import (
 )
 
 
-def model_from_original_config(config, **kwargs):
-    """A model with random weights from a configuration of the original code.
+def model_from_original_config(
+    config: dict[str, Any], **kwargs: Any
+) -> tuple[Any, original_keys.Layout]:
+    """Builds a model with random weights from a configuration of the original code.
 
     Args:
-        config: dict. The sizes that the original code was run with, in one of
+        config: dict. The configuration that the original code was run with, in one of
             two forms: `{"arch": "ut_fac" or "tx_fac", "backbones": {...},
-            "model_config": {...}}` for pre-training, `{"kind": "vit", "wat",
-            "vit_agnostic" or "wat_agnostic", "model": {...}, "num_classes":
-            ...}` for a fine-tuned classifier.
-        **kwargs: override arguments of the backbone, such as `dtype` or `dropout`.
+            "model_config": {...}}` for a pre-trained model, `{"kind": "vit", "wat",
+            "vit_agnostic" or "wat_agnostic", "model": {...}, "num_classes": ...}`
+            for a fine-tuned classifier.
+        **kwargs: arguments that override those of the backbone, such as `dtype` or
+            `dropout`.
 
     Returns:
         Tuple `(model, layout)`: the model and its layout for `original_key`.
 
     Raises:
-        ValueError: if the configuration is of neither form, lacks a size, or
-            asks for what none of the published models has.
+        ValueError: if the configuration has neither form, lacks an entry, or has a
+            setting that no published model uses and that is not supported.
     """
     try:
         model = _model(config, kwargs)
     except KeyError as error:
-        raise ValueError(f"The configuration lacks the entry {error}.") from error
+        raise ValueError(
+            f"`config` must have the entry {error}, as in the original code."
+        ) from error
     return model, layout_of(model)
 
 
-def layout_of(model):
-    """Where the original code's checkpoints have the weights of a model.
+def layout_of(model: Any) -> original_keys.Layout:
+    """Returns the layout of the original checkpoints of a model.
 
     Args:
         model: a `keras_vatt.VATT` or a classifier.
@@ -66,9 +75,9 @@ def _model(config, kwargs):
     if config.get("kind") in _CLASSIFIERS:
         return _classifier(config, kwargs)
     raise ValueError(
-        "Not a configuration of the original VATT code: expected an entry 'arch' "
-        "('ut_fac' or 'tx_fac') or 'kind' "
-        f"({', '.join(map(repr, _CLASSIFIERS))}). It has: {sorted(config)}"
+        "`config` must be a configuration of the original VATT code, with an entry "
+        "'arch' ('ut_fac' or 'tx_fac') or 'kind' "
+        f"({', '.join(map(repr, _CLASSIFIERS))}). Received the entries {sorted(config)}"
     )
 
 
@@ -99,7 +108,10 @@ def _specific_pretraining(config, kwargs):
     audio = _checked(config["backbones"]["wat"])
     text = _checked(config["backbones"]["t5"])
     if text["d_pre_proj"] != text["d_model"]:
-        raise ValueError("Text models with d_pre_proj != d_model are not supported.")
+        raise ValueError(
+            "Text models with d_pre_proj != d_model are not supported. Received: "
+            f"d_pre_proj={text['d_pre_proj']}, d_model={text['d_model']}"
+        )
     if len({tower["layer_norm_epsilon"] for tower in (video, audio, text)}) > 1:
         raise ValueError("Towers with different layer_norm_epsilon are not supported.")
     backbone = VATTSpecificBackbone(
@@ -140,7 +152,8 @@ def _classifier(config, kwargs):
         backbone,
         num_classes=config["num_classes"],
         dropout=tower["cls_dropout_rate"],
-        # The original code trains video on one class a clip, sound on any number.
+        # The original code trains video with one class per clip, and audio with any
+        # number of them.
         multi_label=modality == "audio",
         preprocessor=_preprocessor(backbone),
     )
@@ -154,7 +167,8 @@ _CLASSIFIERS = {
 }
 
 
-# What changes the numbers of a model, and not one shape of its weights.
+# Settings that change the outputs of a model but not the shapes of its weights: a
+# checkpoint with other values would load without an error and give wrong outputs.
 _PUBLISHED = {
     "activation": "gelu",
     "post_proj_activation": "gelu",
@@ -172,8 +186,8 @@ def _checked(sizes, published=_PUBLISHED):
     for name, value in published.items():
         if sizes.get(name, value) != value:
             raise ValueError(
-                f"Models with {name}={sizes[name]!r} are not supported; all "
-                f"published ones have {name}={value!r}."
+                f"Models with {name}={sizes[name]!r} are not supported. All "
+                f"published models have {name}={value!r}."
             )
     return sizes
 
@@ -223,7 +237,7 @@ def _audio_input(tower):
 
 
 def _preprocessor(backbone):
-    """For clips that fill the tables of positions, at VATT's rates."""
+    """Builds a preprocessor for clips that use all positions, at VATT's rates."""
     video, audio = {}, {}
     if "video" in backbone.modalities:
         patch, positions = backbone.video_patch_size, backbone.video_positions
@@ -242,7 +256,9 @@ def _preprocessor(backbone):
 def _bridge_head(config, backbone):
     heads = config["model_config"]["head_config"]["bridge"]
     if len(heads) != 1:
-        raise ValueError(f"Expected one bridge head. Received: {len(heads)}")
+        raise ValueError(
+            f"`config` must have exactly one bridge head. Received: {len(heads)}"
+        )
     _checked(heads[0].get("bn_config", {}), _PUBLISHED_BATCH_NORM)
     video_dim = heads[0]["vid_to_aud_txt_kwargs"]["d_model"]
     text_dim = heads[0]["txt_to_vid_aud_kwargs"]["d_model"]
@@ -251,4 +267,7 @@ def _bridge_head(config, backbone):
         return FactorizedBridgeHead(video_dim, text_dim, **kwargs)
     if heads[0]["name"] == "mlp_joint":
         return JointBridgeHead(video_dim, **kwargs)
-    raise ValueError(f"Unknown bridge head '{heads[0]['name']}'.")
+    raise ValueError(
+        "The bridge head must be 'mlp_fac' or 'mlp_joint'. "
+        f"Received: {heads[0]['name']!r}"
+    )

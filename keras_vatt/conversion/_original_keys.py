@@ -1,12 +1,17 @@
-"""Which key of an original VATT checkpoint belongs to which of our tensors.
+"""Maps the names of our tensors to the keys of original VATT checkpoints.
 
-The original (google-research/vatt) wrote TensorFlow 2 object checkpoints. A key
-is the path of attributes that leads to a variable. Each layout below is a list
-of rules `(pattern of our name, replacement)`; the first that matches gives the
-key.
+The original code (google-research/vatt) writes TensorFlow 2 object checkpoints, in
+which a key is the path of attributes from the model to a variable. Each layout below is
+a list of rules `(pattern of our name, replacement)`; the first rule that matches
+produces the key.
 """
 
+from __future__ import annotations
+
 import re
+
+# The rules of a layout.
+Layout = list[tuple[str, str]]
 
 _ROOT = "model/layer_with_weights-0/"
 _VARIABLE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -16,26 +21,26 @@ _NOT_OF_THE_MODEL = re.compile(
 _AXES = ("temporal", "vertical", "horizontal")
 
 
-def is_model_key(key):
-    """Whether a checkpoint key is a weight of the model.
+def is_model_key(key: str) -> bool:
+    """Returns whether a checkpoint key belongs to a weight of the model.
 
-    The others are optimizer slots, counters and the object graph.
+    The other keys belong to optimizer slots, counters and the object graph.
     """
     return not _NOT_OF_THE_MODEL.search(key)
 
 
-def original_key(name, layout):
-    """The checkpoint key of one of our tensors.
+def original_key(name: str, layout: Layout) -> str:
+    """Returns the checkpoint key of one of our tensors.
 
     Args:
-        name: string, as from `named_variables`.
-        layout: list of rules: one of the layouts of this module.
+        name: string, a key of `named_variables`.
+        layout: list of rules, one of the layouts of this module.
 
     Returns:
         string.
 
     Raises:
-        KeyError: if the layout has no such tensor.
+        KeyError: if no rule of the layout matches.
     """
     for pattern, replacement in layout:
         key, matches = re.subn(f"^{pattern}", replacement, name)
@@ -100,7 +105,10 @@ def _patch_stem(ours, theirs, patch_embedding):
 
 
 def _tower(modality, theirs):
-    """A tower with an encoder of its own: of the specific model or a classifier."""
+    """Returns the rules of a tower with its own encoder.
+
+    The specific models and the classifiers have such towers.
+    """
     patch_embedding = {"video": "voxel_to_patch", "audio": "wave_to_patch"}[modality]
     return [
         *_patch_stem(f"backbone/{modality}_stem", theirs, patch_embedding),

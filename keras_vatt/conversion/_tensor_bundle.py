@@ -1,9 +1,12 @@
-"""Reads the files of TensorFlow checkpoints, without TensorFlow.
+"""Reads the files of TensorFlow checkpoints without TensorFlow.
 
 A checkpoint has an index, `PREFIX.index`, and shards with the bytes of its tensors,
 `PREFIX.data-00000-of-00001` and so on.
 """
 
+from __future__ import annotations
+
+import os
 import pathlib
 
 import numpy as np
@@ -17,14 +20,14 @@ from keras_vatt.conversion._sorted_table import DamagedTableError
 class TensorBundle:
     """The files of a TensorFlow checkpoint.
 
-    Making one reads the index and checks it; `read` reads a tensor.
+    The constructor reads and checks the index; `read` reads a tensor.
 
     Args:
         prefix: string or path. The checkpoint's files without `.index` and
             `.data-00000-of-00001`.
 
     Attributes:
-        tensors: dict from name to `StoredTensor`, in order of the names.
+        tensors: dict from name to `StoredTensor`, sorted by name.
 
     Raises:
         DamagedCheckpointError: if the index is damaged, or a shard is missing or too
@@ -37,7 +40,7 @@ class TensorBundle:
     ```
     """
 
-    def __init__(self, prefix):
+    def __init__(self, prefix: str | os.PathLike) -> None:
         self._prefix = str(prefix)
         try:
             self.tensors = read_index(self._prefix)
@@ -47,7 +50,7 @@ class TensorBundle:
         except OSError as error:
             raise DamagedCheckpointError(prefix, str(error)) from error
 
-    def read(self, name):
+    def read(self, name: str) -> np.ndarray:
         """Reads a tensor.
 
         Args:
@@ -57,12 +60,12 @@ class TensorBundle:
             NumPy array.
 
         Raises:
-            DamagedCheckpointError: if its bytes are damaged; or if it is stored in
-                pieces, or is not of numbers.
+            DamagedCheckpointError: if its bytes are damaged, or if it is partitioned
+                or not numeric, which is not supported.
         """
         tensor = self.tensors[name]
         if not tensor.is_array:
-            form = "in pieces" if tensor.is_partitioned else f"as {tensor.dtype}"
+            form = "in partitions" if tensor.is_partitioned else f"as {tensor.dtype}"
             raise DamagedCheckpointError(
                 self._prefix,
                 f"tensor {name} is stored {form}, which is not supported",

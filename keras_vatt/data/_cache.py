@@ -42,7 +42,7 @@ _INDEX_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionEr
 
 
 class CacheError(KerasVATTError, ValueError):
-    """A cache of decoded clips is damaged: it has to be deleted and built again.
+    """A damaged cache of decoded clips, which must be deleted and built again.
 
     Args:
         path: str or path of the damaged file.

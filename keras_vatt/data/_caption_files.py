@@ -136,7 +136,7 @@ class CaptionFiles:
         self.findings.append(Finding(problem, str(where), reason))
 
     def _rank(self, path):
-        """Sort key of the subtitle files of one video; see the class."""
+        """Returns the sort key of a subtitle file; see the class."""
         language = _language_of(path.stem)
         if language is None:
             order = 2

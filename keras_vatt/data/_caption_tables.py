@@ -52,7 +52,7 @@ def read_caption_table(path):
             `start` and `end`, in seconds, and `text`.
 
     Returns:
-        Dict from the id to what the file says of the video, see `captions_in_table`.
+        Dict from video id to the entry of the video; see `captions_in_table`.
 
     Raises:
         ValueError: If the file is not such an object, or has more than 256 MiB.
@@ -63,9 +63,9 @@ def read_caption_table(path):
     except RecursionError as error:
         raise ValueError(f"{path} is nested too deeply") from error
     except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(table, dict):
-        raise ValueError(f"{path} is no object from ids of videos to their captions")
+        raise ValueError(f"{path} is not an object that maps video ids to captions")
     return table
 
 

@@ -34,9 +34,9 @@ class Segment:
             the file. Defaults to `None`.
         end: float, seconds at which the segment ends; `None` for the end of the
             file. Defaults to `None`.
-        caption: str, empty where there is none. Defaults to `""`.
+        caption: str, empty for a segment without a caption. Defaults to `""`.
         split: str, such as `"train"`, or `None`. Defaults to `None`.
-        extra: dict, whatever else a manifest says of the segment.
+        extra: dict, all further columns of the segment in the manifest.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""Inference graphs in the formats of other runtimes."""
+"""Exports of inference graphs in the formats of other runtimes."""
 
 from keras_vatt.exporting._formats import FORMATS, write_artifact
 from keras_vatt.exporting._runtimes import run_artifact

@@ -1,15 +1,19 @@
-"""Export formats: the backends that write them, and the calls."""
+"""Writes the inference graph of a model in an export format."""
+
+from __future__ import annotations
 
 import importlib.util
+import os
 import pathlib
+from typing import Any
 
 import keras
 
 from keras_vatt._os_errors import os_errors_at
 
-# Backends whose exporter passes the tests with every tower. Keras itself offers more:
-# what it writes elsewhere needs packages that don't go with ours (torch-xla, jax2onnx),
-# or fails with one of the towers (litert-torch with text, jax2onnx with video).
+# The backends whose exporter works with all towers. Keras supports more combinations,
+# but those require packages that conflict with our dependencies (torch-xla, jax2onnx)
+# or fail for one of the towers (litert-torch for text, jax2onnx for video).
 FORMATS = {
     "tf_saved_model": ("tensorflow", "jax"),
     "onnx": ("tensorflow", "torch"),
@@ -21,23 +25,30 @@ _PACKAGES = {"tensorflow": ("onnx", "tf2onnx"), "torch": ("onnx", "onnxscript")}
 
 
 def write_artifact(
-    model, filepath, format, input_spec, output_names, verbose=False, **kwargs
-):
+    model: keras.Model,
+    filepath: str | os.PathLike,
+    format: str,
+    input_spec: keras.InputSpec,
+    output_names: list[str],
+    verbose: bool = False,
+    **kwargs: Any,
+) -> None:
     """Writes the inference graph of a model with one input.
 
     Args:
         model: `keras.Model` that maps a tensor to a dict of tensors.
-        filepath: path of the file, for `"tf_saved_model"` of the folder.
+        filepath: string or path of the file, or of the folder for
+            `"tf_saved_model"`.
         format: string, a key of `FORMATS`.
         input_spec: `keras.InputSpec` with `shape`, `dtype` and `name`.
         output_names: list of strings, the keys of the model's outputs.
-        verbose: bool. Whether Keras says what it has written. Defaults to `False`.
+        verbose: bool. Whether Keras prints what it has written. Defaults to `False`.
         **kwargs: options of Keras' exporter for the format.
 
     Raises:
-        ValueError: if there is no such format, if this backend can't write it, or if
-            the file's name doesn't end as the format wants.
-        ImportError: if a package is missing.
+        ValueError: if the format is unknown or not supported by the current backend,
+            or the file name doesn't have the suffix of the format.
+        ImportError: if a required package is not installed.
         OSError: if the file can't be written, such as on a full disk.
     """
     filepath = pathlib.Path(filepath)
@@ -75,15 +86,15 @@ def _write_onnx(model, filepath, input_spec, output_names, verbose, kwargs):
     write_onnx(model, filepath, input_spec, output_names, verbose, kwargs)
     import onnx
 
-    # Keras' exporter only logs an operation that ONNX doesn't have.
+    # For operations that ONNX doesn't have, Keras' exporter only logs a message.
     onnx.checker.check_model(str(filepath))
 
 
 def _check_format(format):
     if format == "openvino":
         raise ValueError(
-            "OpenVINO reads ONNX: export with `format='onnx'` and load the file with "
-            "`openvino.Core().read_model`."
+            "`format='openvino'` is not supported. OpenVINO reads ONNX: export with "
+            "`format='onnx'` and load the file with `openvino.Core().read_model`."
         )
     if format not in FORMATS:
         raise ValueError(
@@ -95,10 +106,10 @@ def _check_format(format):
     able = " or ".join(FORMATS[format])
     own = [name for name, backends in FORMATS.items() if backend in backends]
     raise ValueError(
-        f"Format '{format}' can't be written with the backend '{backend}', which "
-        f"writes {own}. A preset has the same numbers on every backend: "
-        "`model.save_to_preset(folder)`, then load it and export it in a process "
-        f"with KERAS_BACKEND={able}."
+        f"The backend '{backend}' does not support the export format '{format}', only "
+        f"{own}. Save the model with `model.save_to_preset(folder)`, then load and "
+        f"export it in a process with KERAS_BACKEND={able}. It has the same outputs "
+        "there."
     )
 
 
@@ -106,7 +117,7 @@ def _check_suffix(format, filepath):
     suffix = _SUFFIXES.get(format)
     if suffix is not None and filepath.suffix != suffix:
         raise ValueError(
-            f"The file of format '{format}' must end with '{suffix}'. Received: "
+            f"`filepath` must end with '{suffix}' for the format '{format}'. Received: "
             f"filepath={str(filepath)!r}"
         )
 
@@ -119,6 +130,6 @@ def _check_packages():
     ]
     if missing:
         raise ImportError(
-            f"To export ONNX, {' and '.join(missing)} must be installed: "
+            f"Exporting to ONNX requires {' and '.join(missing)}: "
             '`pip install "keras-vatt[export]"`.'
         )

@@ -1,22 +1,30 @@
-"""Exported graphs, run by the runtimes that they were exported for."""
+"""Runs exported graphs in their runtimes."""
+
+from __future__ import annotations
+
+import os
 
 import numpy as np
 
 
-def run_artifact(format, filepath, inputs):
-    """The outputs of an exported graph, to compare with the model's.
+def run_artifact(
+    format: str, filepath: str | os.PathLike, inputs: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Runs an exported graph and returns its outputs.
+
+    Use it to compare the outputs with those of the model.
 
     Args:
         format: string, a key of `keras_vatt.exporting.FORMATS`.
-        filepath: path of the file or folder.
-        inputs: dict with the name of the input and an array.
+        filepath: string or path of the file or folder.
+        inputs: dict from the name of the input to an array.
 
     Returns:
-        Dict from the names of the outputs to NumPy arrays.
+        Dict from output name to NumPy array.
 
     Raises:
-        ImportError: if the format's runtime is not installed: tensorflow,
-            onnxruntime, ai-edge-litert or torch.
+        ImportError: if the runtime of the format (tensorflow, onnxruntime,
+            ai-edge-litert or torch) is not installed.
 
     Example:
     ```python

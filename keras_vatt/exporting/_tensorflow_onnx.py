@@ -1,4 +1,4 @@
-"""ONNX export from TensorFlow with tf2onnx."""
+"""Exports ONNX from TensorFlow with tf2onnx."""
 
 import functools
 
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def write_onnx(model, filepath, input_spec, output_names, verbose, options):
-    """Keras' export, with the complementary error function that tf2onnx lacks.
+    """Writes ONNX with Keras, and adds the operation `Erfc` that tf2onnx lacks.
 
     Args: see `keras_vatt.exporting.write_artifact`; `options` are its `kwargs`.
     """
@@ -52,7 +52,7 @@ def _register_erfc():
 
 
 def _name_outputs(filepath, output_names):
-    """tf2onnx keeps the order of a dict by its keys and loses the keys."""
+    """Restores the names of the outputs, which tf2onnx sorts by name and renames."""
     import onnx
 
     model = onnx.load(str(filepath))

@@ -1,7 +1,7 @@
-"""Exported programs of PyTorch, and ONNX from them.
+"""Exports PyTorch programs, and converts them into ONNX.
 
-Keras' own ONNX export from PyTorch takes a fixed number of clips, or the tracer of
-TorchScript, which knows neither RMS norms nor the layout of 3-D convolutions.
+Keras' own ONNX export from PyTorch fixes the number of clips, or uses TorchScript,
+which supports neither RMS norms nor the layout of 3-D convolutions.
 """
 
 import pathlib
@@ -13,12 +13,12 @@ import torch
 
 from keras_vatt._files import check_space
 
-# An upper limit of the size of a program without its weights.
+# An upper bound of the size of a program without its weights.
 _GRAPH_BYTES = 2_000_000
 
 
 def write_program(model, filepath, input_spec, verbose, options):
-    """Keras' export of a program that takes any number of clips.
+    """Writes a program that accepts any number of clips.
 
     Args: see `keras_vatt.exporting.write_artifact`; `options` are its `kwargs`.
     """
@@ -35,7 +35,7 @@ def write_program(model, filepath, input_spec, verbose, options):
 
 
 def write_onnx(model, filepath, input_spec, output_names, verbose, options):
-    """The exported program as ONNX.
+    """Writes an exported program as ONNX.
 
     Args: see `keras_vatt.exporting.write_artifact`; `options` are its `kwargs`, those
         of `torch.onnx.export`.
@@ -45,7 +45,7 @@ def write_onnx(model, filepath, input_spec, output_names, verbose, options):
         write_program(model, program, input_spec, verbose=False, options={})
         program = torch.export.load(str(program))
     with warnings.catch_warnings():
-        # Of PyTorch's own code, which its users can't change.
+        # PyTorch's own code causes these warnings; users can't avoid them.
         warnings.filterwarnings("ignore", category=FutureWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         torch.onnx.export(

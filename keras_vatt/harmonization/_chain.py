@@ -52,7 +52,7 @@ class Chain(Harmonizer):
     def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         weights, apply = ops.ones(gram.shape[0], dtype="float32"), True
         for harmonizer in self.harmonizers:
-            # One factor at a time: the product of two weights could overflow.
+            # Not `gram * outer(weights, weights)`: the outer product could overflow.
             reweighted = weights[:, None] * (gram * weights)
             more_weights, also_apply = harmonizer(reweighted, step)
             weights = weights * more_weights

@@ -12,7 +12,7 @@ def gradient_gram(gradients: Sequence[Sequence[Any]]) -> Any:
     """Computes the inner products of the gradients of K losses over all variables.
 
     Each gradient is the concatenation of its tensors over the variables; that
-    vector is never formed. Products are taken and summed in float32 whatever
+    vector is never formed. Products are computed and summed in float32, independent of
     the dtype of the tensors. If a loss does not depend on a variable (`None`),
     the gradient is zero. Sparse gradients (`tf.IndexedSlices`) are
     converted to dense tensors first, which adds up rows with the same index.
@@ -136,7 +136,7 @@ def cosine_matrix(gram: Any) -> Any:
     """
     gram = ops.cast(gram, "float32")
     norms = gradient_norms(gram)
-    # One norm at a time: their product could overflow or underflow.
+    # Two divisions, because the product of the norms could overflow or underflow.
     cosines = ops.divide_no_nan(gram, norms[:, None])
     cosines = ops.clip(ops.divide_no_nan(cosines, norms[None, :]), -1.0, 1.0)
     ones = ops.cast(norms > 0, "float32")[:, None]

@@ -55,7 +55,7 @@ def support_inverses(matrix):
     size = matrix.shape[0]
     if size > _MOST_LOSSES:
         raise ValueError(
-            "This method solves 2^K systems for K losses and takes at most "
+            "This method solves 2^K systems for K losses and supports at most "
             f"{_MOST_LOSSES}. Received: {size} losses"
         )
     supports = ops.array(list(itertools.product([0.0, 1.0], repeat=size)), "float32")
@@ -72,7 +72,7 @@ def regularized(matrix):
 def best_candidate(candidates, slopes):
     """Returns the candidate that comes closest to the conditions of a minimum.
 
-    At the minimum no coordinate is negative, nor is the slope along any. This
+    At the minimum, no coordinate and no slope is negative. This
     separates candidates better than the value of the quadratic, which is flat
     around its minimum. If several are equally good (some gradients are equal),
     their mean is too, and it is symmetric in the coordinates.

@@ -10,11 +10,11 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class LinearThreshold(keras.optimizers.schedules.LearningRateSchedule):
-    """A cosine that goes linearly from `start` to `end`, then stays.
+    """A cosine that changes linearly from `start` to `end` and then stays constant.
 
-    The paper (https://arxiv.org/abs/2211.02077, Algorithm 2) gives its curriculum
-    a threshold that depends on the step. The defaults of this implementation go from
-    -0.3 to 0.0 over the whole training of 500,000 steps.
+    The curriculum of the paper (https://arxiv.org/abs/2211.02077, Algorithm 2) has a
+    threshold that depends on the step. By default, it increases from -0.3 to 0.0 over
+    a training of 500,000 steps.
 
     Args:
         start: float in `[-1, 1]`. Cosine at step 0. Defaults to `-0.3`.

@@ -1,4 +1,4 @@
-"""The learned token whose output is a clip's or a sentence's feature."""
+"""The learned token whose output is the feature of a clip or a sentence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class AggregationToken(keras.layers.Layer):
-    """Puts a learned vector in front of a sequence of tokens.
+    """Prepends a learned vector to a sequence of tokens.
 
     Call arguments:
         tokens: float tensor of shape `(batch, length, hidden_dim)`.

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_vatt.layers._dropout import SeededDropout
 
-# Far below any logit, yet finite in float16, so that no row can turn to NaN.
+# Far below any logit, but finite in float16, so that no row becomes NaN.
 _MASKED_LOGIT = -3e4
 
 
@@ -17,10 +17,10 @@ _MASKED_LOGIT = -3e4
 class SelfAttention(keras.layers.Layer):
     """Multi-head self-attention.
 
-    The product goes through `keras.ops.dot_product_attention`, so that flash
-    attention is used where the backend and the device have it. Only when
-    attention weights are dropped in training, or asked for, are they formed
-    explicitly. The softmax runs in float32 whatever the dtype policy.
+    Uses `keras.ops.dot_product_attention`, and thus flash attention where the
+    backend and the device support it. The attention weights are computed explicitly
+    only if they are returned or have dropout in training. The softmax is computed
+    in float32, independent of the dtype policy.
 
     Follows `TransformerEncoder` and `T5` of the original VATT code: the kernels
     are `(hidden_dim, num_heads * head_dim)` matrices, as in its checkpoints.
@@ -30,8 +30,8 @@ class SelfAttention(keras.layers.Layer):
         head_dim: int. Width of each head.
         use_bias: bool. Whether the four projections have a bias. Defaults to
             `True`.
-        scale: float. Factor of the logits. `None` means
-            `head_dim ** -0.5`; T5 uses `1.0`. Defaults to `None`.
+        scale: float. Factor of the logits. Defaults to `None`,
+            `head_dim ** -0.5`; T5 uses `1.0`.
         dropout: float. Dropout rate of the attention weights in training.
             Defaults to `0.0`.
         **kwargs: `name`, `dtype` and the other arguments of
@@ -40,16 +40,15 @@ class SelfAttention(keras.layers.Layer):
     Call arguments:
         x: float tensor of shape `(batch, length, hidden_dim)`.
         attention_mask: bool tensor of shape `(batch, length)`, `True` where a
-            position may be attended to. Defaults to `None`, everywhere.
+            position may be attended to. Defaults to `None`, all positions.
         attention_bias: float tensor, broadcastable to
             `(batch, num_heads, length, length)`, added to the logits. Defaults
             to `None`.
-        return_attention_weights: bool. If `True`, return
+        return_attention_weights: bool. Whether to return
             `(output, weights)`. Defaults to `False`.
         training: bool. Whether dropout is active.
-        num_queries: int. If given, only the first `num_queries` positions attend, to
-            all positions: the output is the first part of the full output.
-            Defaults to `None`, all.
+        num_queries: int. Number of positions whose output is computed, from the
+            first one. They attend to all positions. Defaults to `None`, all.
 
     Returns:
         Tensor of shape `(batch, length, hidden_dim)`; with
@@ -119,8 +118,8 @@ class SelfAttention(keras.layers.Layer):
             context = ops.einsum("bhts,bshd->bthd", weights, value)
         else:
             weights = None
-            # Few queries gain nothing from flash attention, and JAX's refuses to
-            # differentiate an odd number of them if there is a mask or a bias.
+            # Flash attention doesn't speed up a few queries, and JAX's can't
+            # differentiate an odd number of them with a mask or a bias.
             context = self._fused_attention(
                 query,
                 key,
@@ -206,14 +205,14 @@ class SelfAttention(keras.layers.Layer):
 
 
 def first_positions_shape(shape, num_positions: int):
-    """Shape of the first positions of a sequence.
+    """Returns the shape of the first positions of a sequence.
 
     Args:
-        shape: tuple, `(batch, length, ...)`; `None` where it is unknown.
-        num_positions: int. How many positions, all if `None`.
+        shape: tuple, `(batch, length, ...)`; `None` for unknown sizes.
+        num_positions: int, number of positions, or `None` for all.
 
     Returns:
-        Tuple of the length of `shape`.
+        Tuple of the same length as `shape`.
     """
     batch, length, *others = shape
     if num_positions is not None:

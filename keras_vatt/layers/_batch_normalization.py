@@ -14,13 +14,14 @@ from keras_vatt._keras_internals import BatchNormalizationByMoments
 class StableBatchNormalization(BatchNormalizationByMoments):
     """`keras.layers.BatchNormalization`, accurate for small variances.
 
-    Keras takes the variance as mean of squares minus square of the mean. Where
-    the samples of a batch differ little, as the features of a contrastive model
-    may, the difference of two large numbers is mostly rounding error, which the
-    division by the standard deviation then carries into the embeddings. Here
-    the moments are computed from centered inputs: mathematically the same, with the
-    same gradients. A `keras_vatt.training.HarmonizedModel` gives it the whole batch on
-    every replica; in a training loop of your own on TensorFlow replicas pass
+    Keras computes the variance as the mean of the squares minus the square of the
+    mean. If the samples of a batch are almost equal, like the features of a
+    contrastive model may be, this difference is mostly rounding error, and the
+    division by the standard deviation amplifies it. This layer computes the moments
+    from centered inputs. The result and its gradients are mathematically the same.
+
+    In a `keras_vatt.training.HarmonizedModel`, the layer gets the whole batch on each
+    replica. In a custom training loop with TensorFlow replicas, pass
     `synchronized=True`.
 
     Args:

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-import numpy as np
 
-# Replicas of a TensorFlow strategy are threads: each has its own value.
+# The replicas of a TensorFlow strategy are threads, and each needs its own value.
 _index = contextvars.ContextVar("index", default=None)
 
 
@@ -20,7 +19,7 @@ def batch_slice(index: Any) -> Iterator[None]:
 
     All devices and micro-batches run the same layers from the same seeds. Random values
     that must differ between samples (dropout masks) then depend on the slice as well;
-    those that all samples share (the positions that DropToken keeps) do not.
+    those that are the same for all samples (the positions that DropToken keeps) do not.
 
     Args:
         index: int or scalar int tensor, the index of the slice. `None` is the
@@ -41,16 +40,16 @@ def batch_slice(index: Any) -> Iterator[None]:
 
 
 class SliceSeed(keras.random.SeedGenerator):
-    """The seeds of a generator, made different in each slice of a batch.
+    """A seed generator with different seeds for each slice of a batch.
 
-    It shares the state of that generator, and is a `SeedGenerator` itself because
-    Keras' random functions take nothing else.
+    It shares its state with another seed generator. It is a `SeedGenerator` because
+    Keras' random functions accept no other type.
 
     Args:
-        generator: the `keras.random.SeedGenerator` whose seeds are drawn.
+        generator: the `keras.random.SeedGenerator` to draw seeds from.
     """
 
-    def __init__(self, generator: np.random.Generator) -> None:
+    def __init__(self, generator: keras.random.SeedGenerator) -> None:
         vars(self).update(vars(generator))
 
     def next(self, ordered=True):
@@ -58,6 +57,6 @@ class SliceSeed(keras.random.SeedGenerator):
         index = _index.get()
         if index is None:
             return seed
-        # The second number counts calls: slices are a million steps apart.
+        # The second number counts calls: 2**20 calls per slice have separate seeds.
         index = keras.ops.cast(index, seed.dtype)
         return seed + keras.ops.stack([keras.ops.zeros_like(index), index * 2**20])

@@ -10,7 +10,7 @@ from keras_vatt.layers._batch_normalization import StableBatchNormalization
 
 
 class _BridgeHead(keras.layers.Layer):
-    """Base class of both bridge heads."""
+    """Base class of the bridge heads."""
 
     def _dense(self, units, name, use_bias=False):
         return keras.layers.Dense(
@@ -36,7 +36,7 @@ class _BridgeHead(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class FactorizedBridgeHead(_BridgeHead):
-    """VATT's head: a fine video-audio space, a coarser video-text space in it.
+    """VATT's head with a video-audio space and, derived from it, a video-text space.
 
     video -> Dense -> batch norm -> ReLU -> Dense -> batch norm = `to_audio`
     -> ReLU -> Dense -> batch norm = `to_text`; audio -> Dense = `to_video`;
@@ -129,10 +129,10 @@ class FactorizedBridgeHead(_BridgeHead):
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class JointBridgeHead(_BridgeHead):
-    """One common space: ReLU -> Dense -> batch norm for each modality.
+    """A head with one common space: ReLU -> Dense -> batch norm for each modality.
 
-    The only head in which audio and text can be compared, and so the one that
-    an audio-text loss needs. `JointHead` of the original code.
+    Only this head makes audio and text comparable, as an audio-text loss requires.
+    `JointHead` of the original code.
 
     Args:
         joint_dim: int. Width of the common space. Defaults to `512`.

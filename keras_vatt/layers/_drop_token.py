@@ -12,16 +12,16 @@ from keras import ops
 class DropToken(keras.layers.Layer):
     """Keeps a random part of the tokens in training, all of them otherwise.
 
-    One random choice of positions is shared by all samples of the batch. The
-    number of tokens kept is `int(keep_rate * num_positions)`, counted from the
-    size of the position tables and not from the input; an input with fewer
-    tokens than that keeps them all. VATT paper, section 3.1.2.
+    All samples of a batch keep the same random positions. Their number is
+    `int(keep_rate * num_positions)`. It depends on the size of the position tables,
+    not on the input: an input with fewer tokens keeps all of them. VATT paper,
+    section 3.1.2.
 
     Args:
-        num_positions: int. Number of positions of the tables: the tokens of a
-            full-size input.
-        keep_rate: float in (0, 1]. Part of the positions that is kept; `1`
-            turns the layer off. Defaults to `0.5`.
+        num_positions: int. Number of positions of the tables, which is the number
+            of tokens of a full-size input.
+        keep_rate: float in (0, 1]. Fraction of the positions to keep; `1` disables
+            the layer. Defaults to `0.5`.
         **kwargs: `name`, `dtype` and the other arguments of
             `keras.layers.Layer`.
 
@@ -33,7 +33,7 @@ class DropToken(keras.layers.Layer):
         Tensor of shape `(batch, kept, hidden_dim)`.
 
     Raises:
-        ValueError: if `keep_rate` keeps no token or more than all.
+        ValueError: if `keep_rate` keeps no token, or is above 1.
 
     Example:
     ```python
@@ -63,7 +63,7 @@ class DropToken(keras.layers.Layer):
         drops_none = self.num_kept == self.num_positions or length <= self.num_kept
         if not training or drops_none:
             return tokens
-        # Sorting random keys is a random permutation that every compiler takes.
+        # Sorting random keys is a random permutation that every backend can compile.
         keys = keras.random.uniform((length,), seed=self.seed_generator)
         kept = ops.argsort(keys)[: self.num_kept]
         return ops.take(tokens, kept, axis=1)

@@ -14,14 +14,14 @@ from keras_vatt.layers._batch_slice import SliceSeed
 class SeededDropout(keras.layers.Dropout):
     """`keras.layers.Dropout` that always draws from its own seed.
 
-    Without a seed Keras' layer draws from PyTorch's global generator on that
-    backend, which no model or checkpoint keeps: a resumed run would differ.
-    Here the constructor draws the seed from Python's generator, as Keras does
+    Without a seed, Keras' layer draws from PyTorch's global generator on PyTorch.
+    Checkpoints do not contain that generator, so a resumed run would differ. This
+    layer draws a seed from Python's generator in its constructor, as Keras does
     (`keras.utils.set_random_seed` makes it reproducible). If a batch is processed in
     slices, each slice has its own masks.
 
     Args:
-        rate: float. Part of the values that is dropped in training.
+        rate: float. Fraction of the values to drop in training.
         seed: int. Defaults to `None`, a random seed.
         **kwargs: `name`, `dtype` and the other arguments of
             `keras.layers.Dropout`.

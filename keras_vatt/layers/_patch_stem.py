@@ -17,10 +17,10 @@ _CONVOLUTIONS = {1: keras.layers.Conv1D, 3: keras.layers.Conv3D}
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class PatchStem(keras.layers.Layer):
-    """Patches, their embedding and positions, DropToken, aggregation token.
+    """Patch embedding, positions, DropToken and aggregation token.
 
-    The patch embedding is a convolution whose stride is its kernel: over time,
-    rows and columns for video, over time for a waveform. An incomplete
+    The patch embedding is a convolution with a stride equal to its kernel size: over
+    time, rows and columns for video, and over time for a waveform. An incomplete
     patch at the end of an axis is dropped.
 
     Args:
@@ -31,7 +31,7 @@ class PatchStem(keras.layers.Layer):
             patches.
         projection: bool. Whether a Dense layer with GELU follows the patch
             embedding, as in the modality-agnostic model. Defaults to `False`.
-        keep_rate: float. Part of the tokens that DropToken keeps in training.
+        keep_rate: float. Fraction of the tokens that DropToken keeps in training.
             Defaults to `0.5`.
         dropout: float. Dropout rate after the positions. Defaults to `0.0`.
         layer_norm_epsilon: float. Epsilon of the positions' norm. Defaults to

@@ -18,10 +18,10 @@ from keras_vatt.layers._dropout import SeededDropout
 class AxialPositionEmbedding(keras.layers.Layer):
     """Adds learned positions, one table per axis, to a grid of tokens.
 
-    The vectors looked up along the axes are summed, normalized, added to the
-    tokens, and dropout follows. If the length of an axis differs from its table, the
-    table is resampled with a natural cubic spline (differentiable):
-    see `resampling_matrix`.
+    The position vectors of all axes are summed and normalized, and added to the
+    tokens, followed by dropout. If the length of an axis differs from its table, the
+    table is resampled with a natural cubic spline, which is differentiable; see
+    `resampling_matrix`.
 
     Follows `SpatioTemporalEmbeddings` and `TemporalEmbeddings` of the original
     VATT code.
@@ -98,7 +98,7 @@ class AxialPositionEmbedding(keras.layers.Layer):
         return grid
 
     def _along(self, axis, length, num_axes):
-        """The table of one axis at `length` positions, ready to broadcast."""
+        """Returns the table of an axis, resampled to `length`, ready to broadcast."""
         table = self.tables[axis]
         size = self.axis_sizes[axis]
         if length != size:
@@ -131,14 +131,14 @@ class AxialPositionEmbedding(keras.layers.Layer):
 def resampling_matrix(source: int, target: int):
     """Computes the matrix that resamples a table of `source` rows to `target` rows.
 
-    Row `i` of the table sits at `i / source`; a natural cubic spline runs
-    through the rows and continues linearly after the last one; it is evaluated at
-    `j / target`. (The original code solves for the same spline in float32,
-    which costs it up to 5e-3.)
+    A natural cubic spline through the rows of the table, with row `i` at
+    `i / source`, is evaluated at `j / target`. It continues linearly after the last
+    row. (The original code computes the same spline in float32, with an error of up
+    to 5e-3.)
 
     Args:
-        source: int. Rows of the table.
-        target: int. Rows wanted.
+        source: int. Number of rows of the table.
+        target: int. Number of rows of the resampled table.
 
     Returns:
         float64 NumPy array of shape `(target, source)`.

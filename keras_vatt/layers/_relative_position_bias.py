@@ -14,21 +14,21 @@ from keras import ops
 class RelativePositionBias(keras.layers.Layer):
     """A learned bias per head and bucket of relative distance.
 
-    Half of the buckets are for positions before, half for positions after.
-    In each half the first half of the buckets is one distance each, the rest
-    grows logarithmically up to `max_distance`, as in T5 (bidirectional).
+    As in T5 (bidirectional), half of the buckets are for keys before the query, and
+    half for keys after it. In each half, the first half of the buckets has one
+    distance each. The sizes of the others grow logarithmically up to `max_distance`.
 
     Args:
         num_heads: int. Number of attention heads.
         num_buckets: int. Number of buckets. Defaults to `32`.
-        max_distance: int. Distance, in tokens, from which on all fall into the
-            last bucket. Defaults to `64`, VATT's value (T5 itself has 128).
+        max_distance: int. All distances from this one, in tokens, use the last
+            bucket. Defaults to `64`, VATT's value (T5 itself uses 128).
         **kwargs: `name`, `dtype` and the other arguments of
             `keras.layers.Layer`.
 
     Call arguments:
         x: tensor of shape `(batch, length, hidden_dim)`; only its length is
-            read.
+            used.
 
     Returns:
         Tensor of shape `(1, num_heads, length, length)`.
@@ -64,7 +64,7 @@ class RelativePositionBias(keras.layers.Layer):
             x.shape[1], self.num_buckets, self.max_distance
         )
         # A product with a constant one-hot matrix has a dense gradient on every
-        # backend, where a lookup has a sparse one on TensorFlow.
+        # backend. A lookup would have a sparse gradient on TensorFlow.
         one_hot = np.eye(self.num_buckets, dtype="float32")[buckets]
         bias = ops.einsum("tsb,bh->hts", ops.cast(one_hot, x.dtype), self.embeddings)
         return bias[None]
@@ -88,12 +88,12 @@ class RelativePositionBias(keras.layers.Layer):
 
 
 def relative_position_buckets(length: int, num_buckets: int, max_distance: int):
-    """Bucket of each (query, key) pair of positions, bidirectional T5 rule.
+    """Computes the T5 bucket of each pair of query and key, in both directions.
 
     Args:
         length: int. Number of positions.
         num_buckets: int. Number of buckets.
-        max_distance: int. Distance from which on all fall into the last bucket.
+        max_distance: int. All pairs at this distance or more use the last bucket.
 
     Returns:
         int32 NumPy array of shape `(length, length)`.
@@ -103,7 +103,7 @@ def relative_position_buckets(length: int, num_buckets: int, max_distance: int):
     buckets_per_side = num_buckets // 2
     num_exact = buckets_per_side // 2
     distance = np.abs(relative)
-    # float32 throughout: the original's rounding at the edges of the buckets.
+    # float32 gives the same rounding at the edges of the buckets as the original code.
     growth = np.log(
         np.maximum(distance, 1).astype("float32") / num_exact, dtype="float32"
     ) / np.float32(math.log(max_distance / num_exact))

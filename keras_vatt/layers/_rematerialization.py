@@ -8,15 +8,15 @@ from keras_vatt._keras_internals import all_layers
 def rematerialized(layer):
     """Wraps a layer so that its activations are recomputed in the backward pass.
 
-    `keras.remat` alone runs the layer a second time without changes: its dropout
-    layers would draw new seeds in the second run, and on JAX the seeds' new
-    values would leak out of the traced function. Here seeds are drawn once,
-    outside, and weights go in as arguments, so that the second run repeats the
-    first one exactly on every backend.
+    With `keras.remat` alone, dropout layers would draw new seeds in the second run of
+    the layer, and on JAX the new values of the seeds would leak out of the traced
+    function. Here the seeds are drawn once, outside of the function, and the weights
+    are arguments of it. So the second run repeats the first one exactly on every
+    backend.
 
     Args:
-        layer: a built `keras.layers.Layer` without other state than weights and
-            seed generators, each of which it uses at most once per call.
+        layer: a built `keras.layers.Layer`. Its only state is weights and seed
+            generators, and it uses each generator at most once per call.
 
     Returns:
         A function with the call arguments of a

@@ -18,9 +18,8 @@ class TransformerBlock(keras.layers.Layer):
     """Pre-norm block: `x += attention(norm(x))`, then `x += mlp(norm(x))`.
 
     The T5 flavor of the modality-specific text tower (`t5=True`) has no
-    biases, an RMS norm before the attention and logits that are not scaled;
-    its norm before the MLP is a LayerNorm all the same, as in the
-    original VATT code.
+    biases, an RMS norm before the attention, and logits that are not scaled. As in
+    the original VATT code, its norm before the MLP is still a LayerNorm.
 
     Args:
         num_heads: int. Number of attention heads.
@@ -40,13 +39,12 @@ class TransformerBlock(keras.layers.Layer):
         attention_bias: float tensor, broadcastable to
             `(batch, num_heads, length, length)`. Defaults to `None`.
         training: bool. Whether dropout is active.
-        num_queries: int. If given, only the outputs of the first so many
-            positions are computed; they attend to all positions as ever.
-            Defaults to `None`, all.
+        num_queries: int. Number of positions whose output is computed, from the
+            first one. They attend to all positions. Defaults to `None`, all.
 
     Returns:
-        Tensor of shape `(batch, length, hidden_dim)`, with `num_queries` of
-        `(batch, num_queries, hidden_dim)`.
+        Tensor of shape `(batch, length, hidden_dim)`, or
+        `(batch, num_queries, hidden_dim)` with `num_queries`.
 
     Example:
     ```python
@@ -156,12 +154,12 @@ class TransformerEncoder(keras.layers.Layer):
         intermediate_dim: int. Width of the MLPs' hidden layer.
         dropout: float. Dropout rate. Defaults to `0.0`.
         layer_norm_epsilon: float. Epsilon of all norms. Defaults to `1e-6`.
-        t5: bool. Whether to build the T5 flavor: see `TransformerBlock`; the
-            final norm is an RMS norm and a relative position bias, owned here,
-            is added to the logits of every block. Defaults to `False`.
-        rematerialize: bool. Whether the activations inside a block are
-            computed again in the backward pass instead of being kept: less
-            memory, more time, the same numbers. Defaults to `False`.
+        t5: bool. Whether to build the T5 flavor (see `TransformerBlock`) with an
+            RMS norm as final norm, and one relative position bias for the logits of
+            all blocks. Defaults to `False`.
+        rematerialize: bool. Whether the backward pass recomputes the activations of
+            a block instead of storing them. This takes less memory and more time,
+            with the same results. Defaults to `False`.
         **kwargs: `name`, `dtype` and the other arguments of
             `keras.layers.Layer`.
 
@@ -170,13 +168,13 @@ class TransformerEncoder(keras.layers.Layer):
         attention_mask: bool tensor of shape `(batch, length)`. Defaults to
             `None`.
         training: bool. Whether dropout is active.
-        first_token_only: bool. If `True`, return the output of the first token
-            alone. The last block computes no more than it needs: the keys and
-            values of all tokens, all else of one. Defaults to `False`.
+        first_token_only: bool. Whether to return only the output of the first
+            token. The last block then computes only keys and values for the other
+            tokens. Defaults to `False`.
 
     Returns:
-        Tensor of shape `(batch, length, hidden_dim)`, with
-        `first_token_only=True` of `(batch, 1, hidden_dim)`.
+        Tensor of shape `(batch, length, hidden_dim)`, or `(batch, 1, hidden_dim)`
+        with `first_token_only=True`.
 
     Example:
     ```python

@@ -14,17 +14,17 @@ from keras_vatt.layers._position_embedding import AxialPositionEmbedding
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class WordStem(keras.layers.Layer):
-    """Word embedding, its projection, positions, aggregation token.
+    """Word embedding, projection, positions and aggregation token.
 
-    The two text towers of VATT apply them in a different order:
+    The two text towers of VATT apply them in different orders:
 
     - modality-agnostic (`position_size` given): a Dense layer with bias and
       GELU, learned positions, then the aggregation token of width
       `hidden_dim`;
     - modality-specific, T5-style (`position_size=None`): the aggregation token
-      of the word vectors' width, then a Dense layer without bias and with
-      GELU, dropout, and no positions: the encoder's relative position bias
-      stands for them.
+      of the word vectors' width, a Dense layer without bias and with GELU, and
+      dropout. It has no positions: the encoder has a relative position bias
+      instead.
 
     Args:
         vocabulary_size: int. Number of words; id 0 is padding.
@@ -32,8 +32,8 @@ class WordStem(keras.layers.Layer):
         hidden_dim: int. Width of the tokens.
         position_size: int. Length of the position table, in words; `None` for
             the T5-style tower. Defaults to `None`.
-        trainable_embedding: bool. Whether the word vectors are trained; VATT
-            keeps word2vec's. Defaults to `False`.
+        trainable_embedding: bool. Whether the word vectors are trained. VATT uses
+            fixed word2vec vectors. Defaults to `False`.
         dropout: float. Dropout rate. Defaults to `0.0`.
         layer_norm_epsilon: float. Epsilon of the positions' norm. Defaults to
             `1e-6`.

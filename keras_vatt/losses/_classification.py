@@ -12,9 +12,10 @@ from keras import ops
 class SoftmaxCrossentropy(keras.losses.Loss):
     """Cross-entropy with one class per clip and label smoothing.
 
-    The labels are spread out by `label_smoothing`: the true class has the probability
-    `1 - label_smoothing + label_smoothing / num_classes`. The loss of the original
-    code's `ViT` classifiers.
+    Label smoothing gives the true class the probability
+    `1 - label_smoothing + label_smoothing / num_classes`, and each other class
+    `label_smoothing / num_classes`. The original code trains its `ViT` classifiers with
+    this loss.
 
     Args:
         label_smoothing: float in [0, 1). Defaults to `0.1`.
@@ -62,11 +63,11 @@ class SoftmaxCrossentropy(keras.losses.Loss):
 class BalancedBinaryCrossentropy(keras.losses.Loss):
     """Binary cross-entropy with several classes per clip, balanced by frequency.
 
-    The binary cross-entropies of a clip are summed over the classes, and weighted by
-    the mean, over the labels of the clip, of one over how often that label occurs in
-    the batch. The loss of the original code's `WaT` classifiers on AudioSet. Clips
-    without a label, which the original code does not support, share a total weight of
-    1, like the clips of one label.
+    The binary cross-entropies of a clip are summed over the classes and multiplied by
+    the weight of the clip: the mean of 1/n over its labels, where n is the number of
+    clips in the batch with that label. The weights of all clips without a label add up
+    to 1. The original code trains its `WaT` classifiers on AudioSet with this loss, but
+    does not support clips without a label.
 
     Args:
         name: string. Defaults to `"balanced_binary_crossentropy"`.
@@ -92,19 +93,20 @@ class BalancedBinaryCrossentropy(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         if tuple(y_true.shape[1:]) != tuple(y_pred.shape[1:]):
             raise ValueError(
-                "With several classes per clip, labels must have the shape of the "
+                "With several classes per clip, `y_true` must have the shape of the "
                 "logits, with 1 for each label of a clip. Received: "
-                f"{tuple(y_true.shape)} for logits of {tuple(y_pred.shape)}"
+                f"y_true.shape={tuple(y_true.shape)} for logits of shape "
+                f"{tuple(y_pred.shape)}"
             )
-        # From logits, in the form that neither overflows nor loses small ones.
+        # The numerically stable form of the cross-entropy from logits.
         entropies = (
             ops.relu(y_pred) - y_pred * y_true + ops.log1p(ops.exp(-ops.abs(y_pred)))
         )
         return _balanced_weights(y_true) * ops.sum(entropies, axis=-1)
 
 
-def one_hot_labels(y_true: Any, y_pred: Any):
-    """Labels of either form as probabilities of classes.
+def one_hot_labels(y_true: Any, y_pred: Any) -> Any:
+    """Converts classes or one-hot labels to class probabilities.
 
     Args:
         y_true: `(clips,)` or `(clips, 1)`, classes; or `(clips, num_classes)`.
@@ -118,19 +120,19 @@ def one_hot_labels(y_true: Any, y_pred: Any):
         return ops.cast(y_true, y_pred.dtype)
     if len(y_true.shape) > 1 and y_true.shape[-1] != 1:
         raise ValueError(
-            f"Labels are classes or {num_classes} probabilities for each clip. "
+            f"Labels must be one class or {num_classes} probabilities per clip. "
             f"Received: labels of shape {tuple(y_true.shape)}"
         )
     classes = ops.reshape(y_true, (-1, 1))
     known = ops.logical_and(classes >= 0, classes < num_classes)
-    # PyTorch refuses what is out of range.
+    # PyTorch's `one_hot` raises an error for classes out of range.
     indices = ops.clip(ops.cast(classes[:, 0], "int32"), 0, num_classes - 1)
     one_hot = ops.one_hot(indices, num_classes, dtype=y_pred.dtype)
     return ops.where(known, one_hot, float("nan"))
 
 
 def _balanced_weights(labels):
-    """Returns one weight per clip; those of the clips of one label add up to 1."""
+    """Returns the weight of each clip; see `BalancedBinaryCrossentropy`."""
     count = ops.sum(labels, axis=-1)
     has_none = ops.cast(count <= 0, labels.dtype)
     occurrences = ops.sum(labels, axis=0)

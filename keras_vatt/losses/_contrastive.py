@@ -7,16 +7,16 @@ from typing import Any
 import keras
 from keras import ops
 
-# Far below any cosine. Not farther: a compiler may round a logit and the maximum that
-# is taken from it differently, and that difference must not overflow `exp`.
+# Far below any cosine. A lower value could overflow `exp`, because a compiler may round
+# a logit and the subtracted maximum differently.
 _MASKED_SIMILARITY = -1e4
 
 
 class ContrastiveLoss(keras.losses.Loss):
-    """Base class: cosine similarities, candidates, masks, the mean over clips.
+    """Base class of losses on cosine similarities, with candidates and masks.
 
-    A subclass gives the loss of each clip in `_contrast`. Everything is
-    computed in float32 whatever the dtype of the embeddings.
+    A subclass computes the loss of each clip in `_contrast`. All computation is in
+    float32, independent of the dtype of the embeddings.
 
     Args:
         temperature: float. Divisor of the similarities. Defaults to
@@ -82,14 +82,14 @@ class ContrastiveLoss(keras.losses.Loss):
         return ops.where(is_valid > 0, losses * scale, 0.0)
 
     def _contrast(self, similarities, positives, masked):
-        """Loss of each clip.
+        """Computes the loss of each clip.
 
         Args:
-            similarities: `(batch, batch, candidates)`, of the video of clip i
-                to the candidates of clip j.
-            positives: `(batch, candidates)`, the diagonal of the same.
+            similarities: `(batch, batch, candidates)`, similarity of the video of clip
+                i to the candidates of clip j.
+            positives: `(batch, candidates)`, the diagonal of `similarities`.
             masked: `(batch, candidates)`, `(batch, 1)` or `0.0`; added to the
-                similarities of the candidates so that invalid ones vanish.
+                similarities of the candidates, to remove invalid ones.
 
         Returns:
             `(batch,)`.
@@ -193,7 +193,7 @@ def valid_clips(mask: Any):
 
 
 def _checked_mask(mask, positives):
-    """The mask in two dimensions, rounded."""
+    """Returns the rounded mask with two dimensions."""
     mask = rounded_mask(mask)
     if len(mask.shape) == 1:
         mask = mask[:, None]
@@ -205,7 +205,7 @@ def _checked_mask(mask, positives):
     )
     if not fits:
         raise ValueError(
-            f"`mask` must have the shape (batch,) or (batch, candidates), here "
+            "`mask` must have the shape (batch,) or (batch, candidates), here "
             f"({batch_size},) or ({batch_size}, {candidates}). "
             f"Received: shape {tuple(mask.shape)}"
         )
@@ -213,7 +213,10 @@ def _checked_mask(mask, positives):
 
 
 def _masked(similarities, masked):
-    """Similarities of each video to all candidates, and of all videos to each clip's.
+    """Returns the masked similarities in both directions.
+
+    The first direction is from each video to all candidates, the second one from all
+    videos to the candidates of each clip.
 
     Args:
         similarities: `(batch, batch, candidates)`, of video i to candidates of clip j.

@@ -25,8 +25,8 @@ class ClassifierInputs:
             rate = "" if self.input_kind == "image" else ", or tuples (array, rate)"
             first = f" of {type(x[0]).__name__}" if x else ", which is empty"
             raise ValueError(
-                f"A list holds raw clips: paths, bytes{rate}. Received: a list{first}. "
-                "A batch of arrays is one NumPy array."
+                f"A list must contain raw clips: paths, bytes{rate}. Pass a batch of "
+                f"arrays as one NumPy array. Received: a list{first}"
             )
         if has_numbers(x) and not is_raw:
             check_dtype(self.input_kind, x.dtype)

@@ -219,7 +219,7 @@ class ClassifierLoops(ClassifierInputs):
         if not self._is_raw(self.input_kind, x):
             if (num_windows, num_crops) != (1, 1):
                 raise ValueError(
-                    "Windows and crops are taken of raw clips, not of arrays or a "
+                    "Windows and crops require raw clips, not arrays or a "
                     f"dataset. Received: num_windows={num_windows}, "
                     f"num_crops={num_crops}"
                 )

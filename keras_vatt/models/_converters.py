@@ -66,8 +66,8 @@ class _VATTConverter(PartFromPreset):
         if not is_raw(inputs):
             if num_windows != 1 or num_crops != 1:
                 raise ValueError(
-                    "Windows and crops are taken of raw clips (files, or arrays with "
-                    "their rates), not of the array of a batch. Received: "
+                    "Windows and crops require raw clips (files, or arrays with "
+                    "their rates), not the array of a batch. Received: "
                     f"num_windows={num_windows}, num_crops={num_crops}"
                 )
             return self._batch(inputs)
@@ -191,7 +191,8 @@ class VATTAudioConverter(_VATTConverter, AudioConverter):
     def _windows(self, clip, num_windows, num_crops, short_clips, position):
         if num_crops != 1:
             raise ValueError(
-                f"Audio has windows, but no crops. Received: num_crops={num_crops}"
+                "`num_crops` is not supported for audio, only `num_windows`. "
+                f"Received: num_crops={num_crops}"
             )
         waveforms = raw_waveform(
             clip, self.clip_spec, num_windows, short_clips, position

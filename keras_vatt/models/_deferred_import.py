@@ -11,8 +11,8 @@ import types
 def deferred_imports(*names):
     """Defers `import name` inside a `with` block until `name.attribute` is used.
 
-    Modules that are already imported, or not installed, are left alone. After the
-    block, other code imports the real modules.
+    The block has no effect on modules that are already imported or not installed. After
+    the block, other code imports the real modules.
 
     Args:
         *names: strings, names of top-level modules.

@@ -158,7 +158,7 @@ class VATTPreprocessor(PartFromPreset, Preprocessor):
         unknown = set(inputs) - set(converters)
         if unknown:
             raise ValueError(
-                f"A preprocessor takes the keys {list(converters)}. "
+                f"A preprocessor accepts only the keys {list(converters)}. "
                 f"Received: {sorted(unknown)}"
             )
         return {name: converters[name](given) for name, given in inputs.items()}

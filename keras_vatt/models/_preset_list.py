@@ -23,7 +23,7 @@ class ListsPresets:
 
     @class_property
     def presets(cls):  # noqa: N805
-        """Dict of the built-in presets of this class; see `describe_presets`."""
+        """The built-in presets of this class, a dict; see `describe_presets`."""
         descriptions = describe_presets()
         return {
             name: description

@@ -255,8 +255,7 @@ def _check_output(output, kind, bridge_head):
 def _check_one_window(kind, num_windows, num_crops):
     if (num_windows, num_crops) != (1, 1):
         raise ValueError(
-            "Windows are taken of raw video and audio (files, or arrays with their "
-            "rates), and crops of raw video and images, but not of the array of a "
-            f"batch or of text. Received: {kind}, num_windows={num_windows}, "
-            f"num_crops={num_crops}"
+            "`num_windows` requires raw video or audio, and `num_crops` raw video or "
+            "images (files, or arrays with their rates), not the array of a batch. "
+            f"Received: {kind}, num_windows={num_windows}, num_crops={num_crops}"
         )

@@ -239,7 +239,7 @@ def _entries(inputs):
     if isinstance(inputs, list | tuple) or (is_array and hasattr(inputs, "__iter__")):
         return inputs
     raise ValueError(
-        "Captions are strings or lists of strings. Received: "
+        "Captions must be strings or lists of strings. Received: "
         f"{type(inputs).__name__} {inputs!r:.200}"
     )
 

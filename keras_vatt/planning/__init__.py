@@ -1,4 +1,4 @@
-"""Planning a training on TPUs without having any: compiled, not run."""
+"""Plans of a training on TPUs: compiled for them on a machine without a TPU."""
 
 from keras_vatt._lazy import lazy_attributes
 from keras_vatt.planning._errors import PlanningError

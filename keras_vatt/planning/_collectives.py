@@ -1,15 +1,18 @@
-"""What the devices send to one another in a compiled program, read from its text.
+"""Reads the collectives of a compiled program from its HLO text.
 
-XLA prints a compiled program as HLO: computations made of instructions, one a line.
-Collectives are found by their opcode, whether they are written as one instruction or
-as a start and a done, whatever their shape is a tuple of, and in whichever computation
-they stand; those inside a loop count as often as the loop goes round.
+XLA prints a compiled program as HLO: a list of computations, each with one instruction
+per line. The reader finds collectives by their opcode, in any computation, either as
+one instruction or as a pair of start and done, with an array or a tuple as result. A
+collective inside a loop counts once per iteration.
 """
+
+from __future__ import annotations
 
 import collections
 import dataclasses
 import math
 import re
+from typing import Any
 
 KINDS = (
     "all-reduce",
@@ -43,13 +46,13 @@ class Collective:
 
     Attributes:
         kind: string, one of `KINDS`.
-        name: string, of the instruction.
-        dtypes: tuple of strings, of its results.
-        result_bytes: int, what it leaves on each device.
-        group_size: int, how many devices take part in one exchange.
-        count: int, how often a step executes it.
-        count_is_known: bool. `False` where it stands in a loop of which the program
-            does not say how often it goes round; that counts once.
+        name: string, the name of the instruction.
+        dtypes: tuple of strings, the dtypes of the results.
+        result_bytes: int, bytes of the results on each device.
+        group_size: int, number of devices in a replica group.
+        count: int, number of executions per step.
+        count_is_known: bool. `False` if the collective is in a loop whose trip count
+            is not in the program; such a loop counts as one iteration.
     """
 
     kind: str
@@ -61,29 +64,29 @@ class Collective:
     count_is_known: bool = True
 
     @property
-    def full_bytes(self):
-        """Bytes of the whole tensor, of which a reduce-scatter leaves a part."""
+    def full_bytes(self) -> int:
+        """Bytes of the whole tensor. A reduce-scatter returns only a shard of it."""
         if self.kind == "reduce-scatter":
             return self.result_bytes * self.group_size
         return self.result_bytes
 
     @property
-    def sent_bytes(self):
-        """Bytes that each device sends in a step, by the ring algorithms.
+    def sent_bytes(self) -> float:
+        """Bytes that each device sends per step with the ring algorithms.
 
-        A share (R-1)/R of the whole tensor, with R the size of a group; twice that
-        for an all-reduce; all of it for a permutation.
+        With groups of R devices, this is (R-1)/R of the whole tensor; twice that for
+        an all-reduce; the whole tensor for a permutation or a broadcast.
         """
         return ring_bytes(self.kind, self.full_bytes, self.group_size) * self.count
 
 
-def ring_bytes(kind, full_bytes, group_size):
-    """Bytes that each device of a ring sends in one collective.
+def ring_bytes(kind: str, full_bytes: float, group_size: int) -> float:
+    """Computes the bytes that each device of a ring sends in one collective.
 
     Args:
         kind: string, one of `KINDS`.
         full_bytes: number, the bytes of the whole tensor.
-        group_size: int, the devices of the ring.
+        group_size: int, number of devices in the ring.
 
     Returns:
         float.
@@ -92,15 +95,15 @@ def ring_bytes(kind, full_bytes, group_size):
         return 0.0
     if kind in ("collective-permute", "collective-broadcast"):
         return float(full_bytes)
-    share = (group_size - 1) / group_size
-    return (2 if kind == "all-reduce" else 1) * share * full_bytes
+    fraction = (group_size - 1) / group_size
+    return (2 if kind == "all-reduce" else 1) * fraction * full_bytes
 
 
-def read_collectives(text):
-    """The collectives of a compiled program.
+def read_collectives(text: str) -> list[Collective]:
+    """Returns the collectives of a compiled program.
 
     Args:
-        text: string, what `compiled.as_text()` gives.
+        text: string, the HLO text that `compiled.as_text()` returns.
 
     Returns:
         List of `Collective`.
@@ -129,15 +132,15 @@ def read_collectives(text):
     return found
 
 
-def summarize(collectives):
-    """Counts and bytes of collectives by kind.
+def summarize(collectives: list[Collective]) -> dict[str, dict[str, Any]]:
+    """Sums up the counts and bytes of collectives by kind.
 
     Args:
         collectives: list of `Collective`.
 
     Returns:
-        Dict from kind to a dict of `"count"`, `"result_bytes"`, `"sent_bytes"` (both
-        for one device and step), `"dtypes"` and `"group_sizes"` (sorted lists).
+        Dict from kind to a dict with `"count"`, `"result_bytes"` and `"sent_bytes"`
+        (per device and step), and the sorted lists `"dtypes"` and `"group_sizes"`.
     """
     by_kind = {}
     for kind in KINDS:
@@ -162,7 +165,7 @@ class _Instruction:
 
 
 def _parse(text):
-    """Computations by name, each a list of instructions; the name of the entry."""
+    """Returns the instructions by computation, and the name of the entry."""
     computations, entry, current = {}, None, None
     for line in text.splitlines():
         header = _COMPUTATION.match(line)
@@ -180,7 +183,7 @@ def _parse(text):
 
 
 def _split_shape(text):
-    """`f32[2]{0} add(...)` in two; the shape may be a tuple with spaces in it."""
+    """Splits `f32[2]{0} add(...)` after the shape, which may be a tuple with spaces."""
     depth = 0
     for position, character in enumerate(text):
         depth += (character in "([{") - (character in ")]}")
@@ -190,7 +193,7 @@ def _split_shape(text):
 
 
 def _execution_counts(computations, entry):
-    """How often each computation runs in a step, and whether that is known."""
+    """Maps each computation to its executions per step, and whether they are known."""
     callers = collections.defaultdict(list)
     for name, instructions in computations.items():
         for instruction in instructions:
@@ -229,10 +232,10 @@ def _callees(instruction):
 
 
 def _chain(instruction):
-    """Which collective an instruction is a part of, `None` for one on its own.
+    """Returns the id of the collective that an instruction is a part of, or `None`.
 
-    The TPU compiler cuts a collective into parts that it fuses with what is computed
-    meanwhile, and writes the whole collective into each.
+    The TPU compiler splits a collective into parts that it fuses with concurrent
+    computation, and prints the whole collective in each part.
     """
     chain = _CHAIN.search(instruction.rest)
     channel = _CHANNEL.search(instruction.rest)
@@ -262,10 +265,10 @@ def _collective(kind, instruction, num_devices):
 
 
 def _result_of_start(kind, shape):
-    """Of a start's shape, what the collective leaves.
+    """Returns the part of a start instruction's shape that holds the results.
 
-    It is `(operands, results, contexts...)`, but an all-reduce's own start, which
-    has the results alone.
+    The shape is `(operands, results, contexts...)`, except for `all-reduce-start`,
+    whose shape has only the results.
     """
     parts = _tuple_parts(shape)
     wraps_operands = kind != "all-reduce" or shape.startswith("((")
@@ -293,12 +296,12 @@ def _array_bytes(dtype, extents):
 def _item_bytes(dtype):
     if dtype in _ITEM_BYTES:
         return _ITEM_BYTES[dtype]
-    # f32, bf16, s4, u8, f8e4m3fn, c64: the first number is the width in bits.
+    # In f32, bf16, s4, u8, f8e4m3fn and c64, the first number is the width in bits.
     return int(re.search(r"\d+", dtype)[0]) / 8
 
 
 def _group_size(kind, text, num_devices):
-    """How many devices a group has, in any of the ways in which HLO says it."""
+    """Returns the number of devices in a group, from any HLO form of the groups."""
     if kind == "collective-permute":
         return num_devices
     groups = text.partition("replica_groups=")[2]
@@ -316,6 +319,6 @@ def _group_size(kind, text, num_devices):
 
 
 def _axis_size(axis, sizes):
-    """`'x'` is a whole axis of the mesh; `'x':(2)4` a part of it, of 4."""
+    """Parses `'x'`, a whole mesh axis, or `'x':(2)4`, a sub-axis of size 4."""
     name, part = re.match(r"\s*'([^']+)'(?::\(\d+\)(\d+))?", axis).groups()
     return int(part or sizes[name])

@@ -1,12 +1,15 @@
-"""What has to be in place before a program is compiled for TPUs that aren't there."""
+"""Sets JAX up to compile for TPUs on a machine without a TPU."""
+
+from __future__ import annotations
 
 import importlib.util
 import os
 
 from keras_vatt.planning._errors import PlanningError
 
-# The compiler only: no search for TPUs of this machine, no questions to a metadata
-# server, several compilations at a time, and silence below errors.
+# Only the compiler is needed. These prevent the search for local TPUs and requests to
+# the metadata server, allow concurrent compilations, and hide all log messages but
+# errors.
 _VARIABLES = {
     "JAX_PLATFORMS": "cpu",
     "TPU_SKIP_MDS_QUERY": "1",
@@ -17,30 +20,29 @@ _VARIABLES = {
 }
 
 
-def prepare_compiler(backend):
-    """Makes JAX compile for TPUs on a machine without one, in this process.
+def prepare_compiler(backend: str) -> None:
+    """Sets up this process to compile for TPUs on a machine without a TPU.
 
     Args:
-        backend: string, the Keras backend.
+        backend: string, the name of the Keras backend.
 
     Raises:
-        PlanningError: if the backend isn't JAX, `libtpu` is missing, or JAX has
-            started on other devices.
+        PlanningError: if the backend isn't JAX, or `libtpu` is not installed.
     """
     if backend != "jax":
         raise PlanningError(
-            "a plan is of the step on the JAX backend: set KERAS_BACKEND=jax (it is "
-            f"{backend!r})"
+            "planning compiles the train step of the JAX backend, and the backend is "
+            f"{backend!r}: set KERAS_BACKEND=jax"
         )
     if importlib.util.find_spec("libtpu") is None:
         raise PlanningError(
-            "compiling for TPUs needs libtpu, Google's compiler (137 MB, under the "
+            "compiling for TPUs requires libtpu, Google's compiler (137 MB, under the "
             'Google Cloud Platform Terms of Service): pip install "keras-vatt[plan]"'
         )
     for name, value in _VARIABLES.items():
         os.environ.setdefault(name, value)
     import jax
 
-    # JAX was imported with Keras and has read its variable already.
+    # Keras has already imported JAX, which reads JAX_PLATFORMS at import.
     if jax.config.jax_platforms is None:
         jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])

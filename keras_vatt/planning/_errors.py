@@ -1,7 +1,7 @@
-"""Errors of a plan that whoever asked for it can mend."""
+"""User-facing errors of planning."""
 
 from keras_vatt._errors import KerasVATTError
 
 
 class PlanningError(KerasVATTError, ValueError):
-    """What can't be planned as asked; its message is one clear line."""
+    """A request that can't be planned. The message is a single line."""

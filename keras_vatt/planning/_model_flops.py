@@ -1,25 +1,37 @@
-"""FLOPs of a step counted from the sizes of the model, beside the compiler's count."""
+"""Counts the FLOPs of a step from the sizes of the model.
+
+Plans show this count next to the compiler's.
+"""
+
+from __future__ import annotations
 
 import math
+from typing import Any
 
 
-def step_flops(model, shapes, harmonized, walks=1, micro_batches=False):
-    """FLOPs of a train step over the whole batch.
+def step_flops(
+    model: Any,
+    shapes: dict[str, tuple[int, ...]],
+    harmonized: bool,
+    backward_passes: int = 1,
+    micro_batches: bool = False,
+) -> float:
+    """Computes the FLOPs of a train step over the whole batch.
 
-    A forward pass costs 2 for each weight of a matrix and token it meets, and the
-    two products of attention; a backward pass costs twice that, but once for the
-    patch embedding, whose input has no gradient. Each branch is run forward once,
-    and walked backward once for the total loss of a plain step, for each loss of each
-    group that a device has in a harmonized one. Heads, norms and the optimizer are
-    left out.
+    A forward pass costs 2 FLOPs per token and matrix weight, plus the two products of
+    attention. A backward pass costs twice as much, except for the patch embedding,
+    whose input needs no gradient: there it costs the same as the forward pass. Each
+    branch has one forward pass. A plain step has one backward pass per branch, for the
+    total loss; a harmonized step has one for each loss of each group on a device.
+    Heads, norms and the optimizer are not counted.
 
     Args:
         model: `keras_vatt.VATT`, compiled.
         shapes: dict from modality to the shape of its batch.
         harmonized: bool, whether gradients are harmonized.
-        walks: int, how many times a device walks backward through its samples, each
-            time for all losses of a branch at once. Defaults to `1`.
-        micro_batches: bool, whether samples run forward once more on each way back.
+        backward_passes: int, number of backward passes of a device through its
+            examples; each computes all losses of a branch. Defaults to `1`.
+        micro_batches: bool, whether each backward pass repeats the forward pass.
             Defaults to `False`.
 
     Returns:
@@ -33,18 +45,18 @@ def step_flops(model, shapes, harmonized, walks=1, micro_batches=False):
         embedding, projection, encoder = _forward_flops(
             model.backbone, modality, shapes[modality]
         )
-        backward = walks * (len(users) if harmonized else 1)
+        backward = backward_passes * (len(users) if harmonized else 1)
         total += embedding * (1 + backward)
         total += (projection + encoder) * (1 + 2 * backward)
         if micro_batches:
-            total += (embedding + projection + encoder) * walks
+            total += (embedding + projection + encoder) * backward_passes
         if model.backbone.rematerialize:
-            total += encoder * walks
+            total += encoder * backward_passes
     return total
 
 
 def _forward_flops(backbone, modality, shape):
-    """Of patch embedding, projection and encoder of one modality, three floats."""
+    """Computes the FLOPs of patch embedding, projection and encoder of a modality."""
     stem = getattr(backbone, f"{modality}_stem")
     encoder = backbone._encoder(modality)
     if modality == "text":
@@ -53,7 +65,7 @@ def _forward_flops(backbone, modality, shape):
     else:
         rows, embedded = shape[0], math.prod(stem.grid(shape))
         kept = min(embedded, stem.drop_token.num_kept)
-    # The aggregation token comes on top.
+    # The encoder also gets the aggregation token.
     encoded = _encoder_flops(encoder, stem.hidden_dim, kept + 1)
     embedding, projection = (
         2.0 * rows * embedded * _weights(getattr(stem, name, None))
@@ -63,7 +75,7 @@ def _forward_flops(backbone, modality, shape):
 
 
 def _encoder_flops(encoder, hidden_dim, tokens):
-    """Of one row of tokens; the last block computes its first token alone."""
+    """Computes the FLOPs of one sequence. The last block computes one token only."""
     attention_dim = encoder.num_heads * encoder.head_dim
     projection = hidden_dim * attention_dim
     feed_forward = 2 * hidden_dim * encoder.intermediate_dim

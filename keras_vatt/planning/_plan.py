@@ -1,10 +1,14 @@
-"""A plan: what the compiler says of a train step on a slice of TPUs."""
+"""Plans a train step on TPUs: compiles it and reads the compiler's figures."""
+
+from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
 import math
 import re
 import time
+from collections.abc import Callable
+from typing import Any
 
 import jax
 from jax.experimental import topologies
@@ -34,13 +38,14 @@ _SCALES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 @dataclasses.dataclass(frozen=True)
 class Assumptions:
-    """What a plan takes on trust.
+    """The assumptions of a plan.
 
     Attributes:
-        flops_utilization: float, share of the peak FLOP/s.
-        bandwidth_utilization: float, share of the bandwidths of memory and links.
-        price: float, US dollars for a chip and hour, or `None`, the table's.
-        steps: int, steps of a training.
+        flops_utilization: float, fraction of the peak FLOP/s that a step reaches.
+        bandwidth_utilization: float, fraction of the bandwidths of memory and links
+            that a step reaches.
+        price: float, US dollars per chip-hour, or `None` for the price in `CHIPS`.
+        steps: int, number of training steps.
     """
 
     flops_utilization: float = 0.4
@@ -51,13 +56,13 @@ class Assumptions:
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """Bytes of one device.
+    """Memory of one device in bytes.
 
     Attributes:
-        arguments: int, of weights, optimizer slots, metrics and batch.
-        temporaries: int, of what lives within a step.
-        program: int, of the machine code.
-        peak: int, of arguments, results and temporaries at the worst moment.
+        arguments: int, weights, optimizer slots, metrics and batch.
+        temporaries: int, buffers that exist only during a step.
+        program: int, machine code.
+        peak: int, maximum of arguments, results and temporaries together.
     """
 
     arguments: int
@@ -66,40 +71,46 @@ class Memory:
     peak: int
 
     @property
-    def total(self):
-        """int, what a device needs."""
+    def total(self) -> int:
+        """Bytes that a device needs."""
         return self.peak + self.program
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is known of a step once it has been compiled, or has not.
+    """The figures of a train step on a slice of TPUs.
+
+    If the step does not fit into the memory of a device, `memory` and `roofline` are
+    `None`, and XLA's counts and `collectives` are zero or empty.
 
     Attributes:
         settings: `StepSettings`.
         topology: `Topology`.
-        mesh: dict from axis to its devices.
-        parameters: int.
-        trained_parameters: int.
-        lower_seconds, compile_seconds: floats, what the compilation took here.
-        fits: bool, whether the compiler accepted the program.
-        refusal: string, what it said otherwise, or `None`.
-        wanted_bytes: int, what the refused program wanted, or `None`.
+        mesh: dict from mesh axis to its number of devices.
+        parameters: int, number of parameters.
+        trained_parameters: int, number of trainable parameters.
+        lower_seconds, compile_seconds: floats, time of lowering and of compilation on
+            this machine.
+        fits: bool, whether the step fits into the memory of a device.
+        refusal: string, the compiler's message if it doesn't, else `None`.
+        wanted_bytes: int, the memory needed if it doesn't fit and the message says so,
+            else `None`.
         memory: `Memory`, or `None`.
-        flops: float, of one device, as XLA counts them.
-        analytic_flops: float, of all devices, counted from the model's sizes.
-        plain_flops: float, likewise of a plain step.
-        memory_bytes: float, what one device moves to and from its memory.
-        collectives: dict, of `summarize`.
-        unknown_loops: int, collectives in loops of unknown length.
+        flops: float, FLOPs per device, counted by XLA.
+        analytic_flops: float, FLOPs of all devices, computed from the model's sizes.
+        plain_flops: float, the same for a step without a harmonizer.
+        memory_bytes: float, bytes that a device moves to and from its memory.
+        collectives: dict, collectives by kind: `"count"`, `"result_bytes"`,
+            `"sent_bytes"`, `"dtypes"` and `"group_sizes"`.
+        unknown_loops: int, number of collectives in loops with an unknown trip count.
         roofline: `Roofline`, or `None`.
         assumptions: `Assumptions`.
-        versions: dict from package to its version.
+        versions: dict from package to version, or `None` if it is not installed.
     """
 
     settings: StepSettings
     topology: Topology
-    mesh: dict
+    mesh: dict[str, int]
     parameters: int
     trained_parameters: int
     lower_seconds: float
@@ -108,38 +119,38 @@ class Plan:
     analytic_flops: float
     plain_flops: float
     assumptions: Assumptions
-    versions: dict
+    versions: dict[str, str | None]
     refusal: str | None = None
     wanted_bytes: int | None = None
     memory: Memory | None = None
     flops: float = 0.0
     memory_bytes: float = 0.0
-    collectives: dict = dataclasses.field(default_factory=dict)
+    collectives: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     unknown_loops: int = 0
     roofline: Roofline | None = None
 
     @property
-    def price(self):
-        """US dollars for a chip and hour, a float."""
+    def price(self) -> float:
+        """US dollars per chip-hour."""
         given = self.assumptions.price
         return self.topology.chip.price if given is None else given
 
     @property
-    def device_flops(self):
-        """FLOPs of one device that the step time is taken from, a float.
+    def device_flops(self) -> float:
+        """FLOPs per device from which the step time is estimated.
 
-        XLA counts the body of a loop once, as if it went round once: where the
-        model's own count is higher it is the better one.
+        XLA counts only one iteration of each loop, so this is the larger one of XLA's
+        count and the count from the model's sizes.
         """
         return max(self.flops, self.analytic_flops / self.topology.num_devices)
 
-    def dollars(self, steps):
-        """US dollars that so many steps cost, a float."""
+    def dollars(self, steps: int) -> float:
+        """Computes the cost of a number of steps in US dollars."""
         seconds = self.roofline.seconds * steps
         return cost(seconds, self.topology.num_chips, self.price)
 
-    def to_dict(self):
-        """Everything, as JSON takes it."""
+    def to_dict(self) -> dict[str, Any]:
+        """Returns all figures as a dict that can be written as JSON."""
         result = dataclasses.asdict(self)
         result["topology"] = self.topology.name
         result["chip"] = dataclasses.asdict(self.topology.chip)
@@ -157,32 +168,32 @@ class Plan:
 
 
 class Planner:
-    """Makes plans of steps that differ in their batch alone.
+    """Plans train steps that differ only in their batch size.
 
     Args:
-        settings: `StepSettings`, of which the batch size is set anew for each plan.
+        settings: `StepSettings`. Their batch size is not used.
         topology: `Topology`.
-        model_parallel: int, devices that share one copy of the model. Defaults to
-            `1`.
-        assumptions: `Assumptions`. Defaults to `None`, its defaults.
-        devices: list of JAX devices to compile for. Defaults to `None`, those of
+        model_parallel: int, number of devices over which each copy of the model is
+            sharded. Defaults to `1`.
+        assumptions: `Assumptions`. Defaults to `None`, the default assumptions.
+        devices: list of JAX devices to compile for. Defaults to `None`, the devices of
             the topology.
-        say: function that is given lines about the progress. Defaults to `None`.
+        say: function that gets each line of progress. Defaults to `None`.
 
     Raises:
-        PlanningError: if the compiler does not know the topology, or the model does
-            not fit the devices' mesh.
+        PlanningError: if the compiler does not support the topology, or the model or
+            the settings can't be used with its devices.
     """
 
     def __init__(
         self,
-        settings,
-        topology,
-        model_parallel=1,
-        assumptions=None,
-        devices=None,
-        say=None,
-    ):
+        settings: StepSettings,
+        topology: Topology,
+        model_parallel: int = 1,
+        assumptions: Assumptions | None = None,
+        devices: list[jax.Device] | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
         self.settings = settings
         self.topology = topology
         self.assumptions = assumptions or Assumptions()
@@ -196,7 +207,7 @@ class Planner:
             devices or _tpu_devices(topology), model_parallel
         )
         self.num_copies = topology.num_devices // model_parallel
-        self.say(f"making {settings.preset} without its weights")
+        self.say(f"building {settings.preset} without its weights")
         try:
             self.model = make_model(settings, self.distribution)
             replicas_per_group(self.model, self.num_copies)
@@ -204,30 +215,33 @@ class Planner:
             raise PlanningError(str(error)) from error
 
     @property
-    def unit(self):
-        """The smallest batch, of which every other is a multiple, an int."""
+    def unit(self) -> int:
+        """The smallest batch size. All batch sizes must be multiples of it."""
         return math.lcm(
             self.num_copies * self.settings.num_micro_batches, self.settings.num_groups
         )
 
-    def check(self, batch_size):
-        """Refuses a batch that the devices can't share evenly."""
+    def check(self, batch_size: int) -> None:
+        """Raises a `PlanningError` if the batch size is not a multiple of `unit`."""
         if batch_size < 1 or batch_size % self.unit:
             raise PlanningError(
-                f"--batch-size {batch_size} is no multiple of {self.unit}: "
-                f"{self.topology.name} has {self.num_copies} copies of the model, with "
-                f"{self.settings.num_micro_batches} micro-batches each, and "
-                f"{self.settings.num_groups} groups"
+                f"--batch-size {batch_size} is not a multiple of {self.unit}, which "
+                f"{self.num_copies} copies of the model on {self.topology.name}, "
+                f"--num-micro-batches {self.settings.num_micro_batches} and "
+                f"--num-groups {self.settings.num_groups} require"
             )
 
-    def plan(self, batch_size):
+    def plan(self, batch_size: int) -> Plan:
         """Compiles the step for one batch size.
 
         Args:
-            batch_size: int.
+            batch_size: int, clips in a batch, over all devices.
 
         Returns:
             `Plan`.
+
+        Raises:
+            PlanningError: if the batch size is not a multiple of `unit`.
         """
         self.check(batch_size)
         settings = dataclasses.replace(self.settings, batch_size=batch_size)
@@ -235,7 +249,7 @@ class Planner:
         start = time.monotonic()
         lowered = lower_step(self.model, settings, self.distribution)
         lowered_at = time.monotonic()
-        self.say(f"batch {batch_size}: compiling, which takes minutes")
+        self.say(f"batch {batch_size}: compiling, which can take minutes")
         compiled, refusal = _compile(lowered)
         end = time.monotonic()
         mesh = self.distribution.device_mesh
@@ -258,16 +272,16 @@ class Planner:
             wanted = wanted_bytes(refusal)
             return Plan(**facts, fits=False, refusal=refusal, wanted_bytes=wanted)
         plan = read_compiled(compiled, facts)
-        self.say(f"batch {batch_size}: {plan.memory.total / GIB:.2f} GiB a device")
+        self.say(f"batch {batch_size}: {plan.memory.total / GIB:.2f} GiB per device")
         return plan
 
-    def search(self):
-        """Compiles the step for several batch sizes, to find the largest that fits.
+    def search(self) -> tuple[Plan, dict[int, float | None]]:
+        """Compiles the step for several batch sizes to find the largest that fits.
 
         Returns:
-            Tuple of `Plan`, of the largest that fits or of the smallest if none
-            does, and a dict from the batch sizes tried to the bytes of a device,
-            `None` where it did not fit.
+            Tuple `(plan, tried)`: the plan of the largest batch that fits, or of the
+            smallest one if none fits; and a dict from the batch sizes tried to the
+            bytes needed per device, or `None` if the batch did not fit.
         """
         plans = {}
 
@@ -284,26 +298,26 @@ class Planner:
             name: shape
             for name, (shape, _) in batch_shapes(self.model, settings).items()
         }
-        walks = settings.num_groups
+        backward_passes = settings.num_groups
         if settings.group_by == "samples":
-            walks = max(settings.num_groups // self.num_copies, 1)
+            backward_passes = max(settings.num_groups // self.num_copies, 1)
         harmonized = step_flops(
             self.model,
             shapes,
             harmonized=settings.harmonizer != "none",
-            walks=walks,
+            backward_passes=backward_passes,
             micro_batches=settings.num_micro_batches > 1,
         )
         plain = step_flops(self.model, shapes, harmonized=False)
         return {"analytic_flops": harmonized, "plain_flops": plain}
 
 
-def read_compiled(compiled, facts):
-    """A plan from a compiled step.
+def read_compiled(compiled: jax.stages.Compiled, facts: dict[str, Any]) -> Plan:
+    """Creates a plan from a compiled step.
 
     Args:
         compiled: `jax.stages.Compiled`.
-        facts: dict, what is known of the plan besides.
+        facts: dict, the attributes of the plan that don't depend on `compiled`.
 
     Returns:
         `Plan`.
@@ -321,7 +335,7 @@ def read_compiled(compiled, facts):
             temporaries=temporaries,
             program=stats.generated_code_size_in_bytes,
             peak=max(
-                # Some compilers say less than what they list.
+                # Some compilers report a peak below the sum of the buffers.
                 getattr(stats, "peak_memory_in_bytes", 0),
                 arguments + temporaries + results,
             ),
@@ -344,14 +358,14 @@ def read_compiled(compiled, facts):
     )
 
 
-def wanted_bytes(refusal):
-    """How much memory a refused program wanted.
+def wanted_bytes(refusal: str) -> int | None:
+    """Reads the memory that a program needs from the compiler's refusal.
 
     Args:
-        refusal: string, the compiler's message.
+        refusal: string, the compiler's out-of-memory message.
 
     Returns:
-        int, or `None` if the message does not say.
+        int, bytes; or `None` if the message doesn't contain them.
     """
     found = _WANTED.search(refusal)
     if found is None:
@@ -361,7 +375,7 @@ def wanted_bytes(refusal):
 
 
 def _compile(lowered):
-    """The compiled program and `None`, or `None` and why it does not fit."""
+    """Returns the program and `None`, or `None` and the out-of-memory message."""
     try:
         return lowered.compile(), None
     except jax.errors.JaxRuntimeError as error:
@@ -378,7 +392,7 @@ def _tpu_devices(topology):
     except jax.errors.JaxRuntimeError as error:
         message = str(error).splitlines()[0]
         raise PlanningError(
-            f"the compiler refuses {topology.name}: {message}"
+            f"the compiler does not support {topology.name}: {message}"
         ) from error
     return list(described.devices)
 

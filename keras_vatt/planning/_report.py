@@ -1,19 +1,26 @@
-"""A plan in words and numbers."""
+"""Renders plans as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from keras_vatt.planning import _roofline as roofline
 from keras_vatt.planning._topologies import PRICE_NOTE
 
+if TYPE_CHECKING:
+    from keras_vatt.planning._plan import Plan
+
 _GIB, _MIB = 2**30, 2**20
 
 
-def render(plan):
-    """A plan as lines of text.
+def render(plan: Plan) -> str:
+    """Renders a plan as lines of text.
 
     Args:
         plan: `keras_vatt.planning.Plan`.
 
     Returns:
-        String.
+        string.
     """
     parts = [_heading(plan), _memory(plan)]
     if plan.fits:
@@ -21,15 +28,15 @@ def render(plan):
     return "\n\n".join("\n".join(part) for part in parts)
 
 
-def render_search(tried):
-    """The batches that a search has tried, as lines of text.
+def render_search(tried: dict[int, float | None]) -> str:
+    """Renders the batch sizes that a search has tried as lines of text.
 
     Args:
-        tried: dict from batch size to bytes of a device, `None` where it did not
-            fit.
+        tried: dict from batch size to the bytes needed per device, or `None` if the
+            batch did not fit.
 
     Returns:
-        String.
+        string.
     """
     lines = ["batch sizes tried"]
     for batch_size, needed in tried.items():
@@ -53,9 +60,9 @@ def _heading(plan):
         f"{settings.preset} on {topology.name}: {topology.num_chips} chips, "
         f"{topology.num_devices} devices ({shape})",
         f"train step: {', '.join(options)}",
-        f"batch {settings.batch_size}, {per_copy:g} a copy of the model, "
-        f"{settings.candidates} captions a clip; {plan.parameters:,} parameters, "
-        f"{plan.trained_parameters:,} trained",
+        f"batch {settings.batch_size}, {per_copy:g} per copy of the model, "
+        f"{settings.candidates} captions per clip; {plan.parameters:,} parameters, "
+        f"{plan.trained_parameters:,} trainable",
         f"compiled in {plan.compile_seconds:.0f} s by "
         + ", ".join(f"{name} {version}" for name, version in plan.versions.items()),
     ]
@@ -64,27 +71,27 @@ def _heading(plan):
 def _memory(plan):
     chip = plan.topology.chip
     available = (
-        f"{chip.usable_gib:.2f} GiB that a program may use "
-        f"({chip.hbm_gib / chip.devices:g} GiB of memory a device, "
-        f"{chip.hbm_gib:g} GiB a chip)"
+        f"{chip.usable_gib:.2f} GiB available to a program "
+        f"({chip.hbm_gib / chip.devices:g} GiB of memory per device, "
+        f"{chip.hbm_gib:g} GiB per chip)"
     )
     if not plan.fits:
         wanted = ""
         if plan.wanted_bytes is not None:
-            wanted = f": it wants {plan.wanted_bytes / _GIB:.2f} GiB"
+            wanted = f", needs {plan.wanted_bytes / _GIB:.2f} GiB"
         return [
-            f"memory: DOES NOT FIT{wanted}, of {available}",
+            f"memory: DOES NOT FIT into the {available}{wanted}",
             f"  {plan.refusal}",
         ]
     memory = plan.memory
-    share = memory.total / (chip.usable_gib * _GIB)
+    fraction = memory.total / (chip.usable_gib * _GIB)
     return [
-        "memory of a device",
+        "memory per device",
         f"  weights, optimizer, batch  {memory.arguments / _GIB:8.2f} GiB",
         f"  temporaries of the step    {memory.temporaries / _GIB:8.2f} GiB",
         f"  program                    {memory.program / _GIB:8.2f} GiB",
-        f"  needed at the peak         {memory.total / _GIB:8.2f} GiB",
-        f"  fits: {share:.0%} of the {available}",
+        f"  peak                       {memory.total / _GIB:8.2f} GiB",
+        f"  fits: {fraction:.0%} of the {available}",
     ]
 
 
@@ -92,30 +99,30 @@ def _computation(plan):
     num_devices = plan.topology.num_devices
     total = plan.flops * num_devices
     lines = [
-        "computation of a step",
-        f"  FLOPs, counted by XLA      {plan.flops:10.3e} a device "
-        f"{total:10.3e} in all",
-        f"  FLOPs, counted from sizes  {plan.analytic_flops / num_devices:10.3e} "
-        f"a device {plan.analytic_flops:10.3e} in all "
-        f"(XLA's are {total / plan.analytic_flops:.2f} of them)",
-        f"  of a plain step, likewise  {plan.plain_flops / num_devices:10.3e} "
-        f"a device {plan.plain_flops:10.3e} in all",
-        f"  memory traffic             {plan.memory_bytes / _GIB:10.1f} GiB a device",
+        "computation per step",
+        f"  FLOPs, counted by XLA      {plan.flops:10.3e} per device "
+        f"{total:10.3e} in total",
+        f"  FLOPs, from the sizes      {plan.analytic_flops / num_devices:10.3e} "
+        f"per device {plan.analytic_flops:10.3e} in total "
+        f"(XLA counts {total / plan.analytic_flops:.2f} times as many)",
+        f"  same, without harmonizer   {plan.plain_flops / num_devices:10.3e} "
+        f"per device {plan.plain_flops:10.3e} in total",
+        f"  memory traffic             {plan.memory_bytes / _GIB:10.1f} GiB per device",
     ]
     if plan.settings.num_groups * plan.settings.num_micro_batches > 1:
         lines.append(
-            "  XLA counts the body of a loop once: its FLOPs and traffic are too low"
+            "  XLA counts one iteration of each loop: its FLOPs and traffic are too low"
         )
     return lines
 
 
 def _collectives(plan):
-    lines = ["collectives of a step, bytes of one device"]
+    lines = ["collectives per step, bytes per device"]
     if not plan.collectives:
         return [*lines, "  none"]
     lines.append(
         f"  {'':20} {'count':>6} {'result MiB':>11} {'sent MiB':>11}  "
-        f"{'dtypes':14} devices of a group"
+        f"{'dtypes':14} group size"
     )
     for kind, own in plan.collectives.items():
         lines.append(
@@ -125,7 +132,8 @@ def _collectives(plan):
         )
     if plan.unknown_loops:
         lines.append(
-            f"  {plan.unknown_loops} of them in loops of unknown length, counted once"
+            f"  {plan.unknown_loops} are in loops with an unknown trip count and count "
+            "once"
         )
     return lines
 
@@ -134,7 +142,7 @@ def _time(plan):
     chip, line = plan.topology.chip, plan.roofline
     assumed = plan.assumptions
     return [
-        "time of a step, a roofline and no measurement",
+        "time per step, estimated by a roofline, not measured",
         f"  {roofline.FORMULA}",
         f"  with u = {assumed.flops_utilization:g} and "
         f"w = {assumed.bandwidth_utilization:g}, both assumed; a chip has "
@@ -144,18 +152,18 @@ def _time(plan):
         f"  memory         {line.memory * 1e3:9.1f} ms",
         f"  communication  {line.communication * 1e3:9.1f} ms",
         f"  step           {line.seconds * 1e3:9.1f} ms, bound by {line.bound}; "
-        f"{line.overlapped_seconds * 1e3:.1f} ms if all communication is hidden; "
-        f"{plan.settings.batch_size / line.seconds:,.0f} clips a second",
+        f"{line.overlapped_seconds * 1e3:.1f} ms if communication fully overlaps; "
+        f"{plan.settings.batch_size / line.seconds:,.0f} clips per second",
     ]
 
 
 def _cost(plan):
     steps = plan.assumptions.steps
     hours = plan.roofline.seconds * steps / 3600
-    source = PRICE_NOTE if plan.assumptions.price is None else "as given"
+    source = PRICE_NOTE if plan.assumptions.price is None else "your price"
     return [
         f"cost of {steps:,} steps",
         f"  {hours:,.1f} hours on {plan.topology.num_chips} chips, "
-        f"${plan.dollars(steps):,.0f} at ${plan.price:g} a chip and hour",
+        f"${plan.dollars(steps):,.0f} at ${plan.price:g} per chip-hour",
         f"  ({source})",
     ]

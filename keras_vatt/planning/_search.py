@@ -1,36 +1,44 @@
-"""The largest batch that fits, by few compilations."""
+"""Finds the largest batch that fits, in few compilations."""
+
+from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
-# Batches of the two first compilations, in units. One clip a device would measure
-# mostly what does not grow with the batch.
+# Batches of the first two compilations, in units. A smaller batch would measure mostly
+# the memory that does not grow with the batch.
 _SMALL = (2, 4)
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """What a search has found.
+    """The result of a search.
+
+    A unit is the smallest possible batch; see `Planner.unit`.
 
     Attributes:
-        units: int, the largest batch that was seen to fit, in units; 0 if none did.
-        tried: dict from units to the bytes that a device needs, `None` where the
-            program did not fit.
+        units: int, the largest batch that fits, in units; 0 if none of those tried
+            does.
+        tried: dict from units to the bytes needed per device, or `None` if the batch
+            did not fit.
     """
 
     units: int
-    tried: dict
+    tried: dict[int, float | None]
 
 
-def largest_fitting(measure, limit):
-    """Finds the largest batch that fits into a device.
+def largest_fitting(measure: Callable[[int], float | None], limit: float) -> Search:
+    """Finds the largest batch that fits into the memory of a device.
 
-    Memory is close to linear in the batch: two small batches give the line, the line
-    a guess. The guess is tried, then a batch one step larger if it fits, a step being
-    a sixteenth of it; if it doesn't, smaller ones by steps that double.
+    Memory is almost linear in the batch size, so the search extrapolates from two
+    small batches to a guess. If the guess fits, the search tries one more batch, a
+    sixteenth larger. Otherwise it decreases the batch, by a sixteenth of the guess
+    first and by twice the previous step then, until a batch fits.
 
     Args:
-        measure: function from units to bytes, or `None` where they don't fit.
-        limit: float, bytes that a device has.
+        measure: function that maps units to bytes, or to `None` if the batch does not
+            fit.
+        limit: float, bytes of memory of a device.
 
     Returns:
         `Search`.

@@ -1,6 +1,10 @@
-"""The true train step of pre-training, compiled for TPUs that are not there."""
+"""Lowers the train step of pre-training for TPUs, without devices or values."""
+
+from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
+from typing import Any
 
 import jax
 import keras
@@ -19,21 +23,23 @@ from keras_vatt.training import warmup_cosine
 
 @dataclasses.dataclass(frozen=True)
 class StepSettings:
-    """What makes a train step.
+    """The settings of a train step.
 
     Attributes:
         preset: string, name or folder of a preset.
         batch_size: int, clips in a batch, over all devices.
-        candidates: int, captions of a clip.
-        harmonizer: string, names joined by `+`, or `"none"`.
-        num_groups: int, groups of a batch that are harmonized on their own.
+        candidates: int, captions per clip.
+        harmonizer: string, harmonizer names joined by `+`, or `"none"`.
+        num_groups: int, number of groups of a batch that are harmonized separately.
         group_by: string, see `keras_vatt.training.HarmonizedModel.compile`.
-        num_micro_batches: int, parts in which a device encodes its clips.
+        num_micro_batches: int, number of parts in which a device encodes its clips.
         dtype: string, a dtype policy.
-        rematerialize: bool, whether blocks compute their activations again.
-        trainable_word_embedding: bool, whether word vectors are trained, as they
-            are by `keras-vatt pretrain` from random weights.
-        num_layers: int, for a shallower model of the same widths, or `None`.
+        rematerialize: bool, whether the backward pass recomputes the activations of
+            the encoder blocks.
+        trainable_word_embedding: bool, whether word vectors are trained. They are if
+            `keras-vatt pretrain` starts from random weights.
+        num_layers: int, the depth of a model with the widths of the preset. Defaults
+            to `None`, the depth of the preset.
     """
 
     preset: str
@@ -49,19 +55,22 @@ class StepSettings:
     num_layers: int | None = None
 
 
-def make_model(settings, distribution):
-    """The model of a step, compiled, whose variables have shapes but no values.
+def make_model(
+    settings: StepSettings, distribution: keras.distribution.Distribution
+) -> VATT:
+    """Creates and compiles the model of a step. Its variables have no values.
 
     Args:
         settings: `StepSettings`.
-        distribution: `keras.distribution.Distribution`, of `make_distribution`.
+        distribution: `keras.distribution.Distribution`, as `make_distribution`
+            returns it.
 
     Returns:
         `keras_vatt.VATT`.
 
     Raises:
-        ValueError: if there is no such preset or harmonizer, or the settings
-            contradict one another.
+        ValueError: if the preset or the harmonizer doesn't exist, or the settings
+            contradict each other.
     """
     overrides = {
         "rematerialize": settings.rematerialize,
@@ -72,7 +81,7 @@ def make_model(settings, distribution):
     harmonizer = None
     if settings.harmonizer != "none":
         harmonizer = harmonization.get(settings.harmonizer)
-    # It makes a variable that has a value, the count of its steps: before the scope.
+    # Created outside the scope: the optimizer gives its step counter a value at once.
     optimizer = keras.optimizers.Adam(warmup_cosine(), epsilon=1e-7)
     with distribution.scope(), keras.StatelessScope():
         model = VATT.from_preset(
@@ -80,7 +89,8 @@ def make_model(settings, distribution):
         )
         _leave_without_values(model.variables)
         for variable in model.variables:
-            # As Keras does once a variable has a value; the optimizer's slots follow.
+            # Keras does this when a variable gets its value. The optimizer's slots get
+            # the same layout.
             set_layout(variable, distribution.get_variable_layout(variable))
         model.compile(
             optimizer=optimizer,
@@ -89,32 +99,34 @@ def make_model(settings, distribution):
             group_by=settings.group_by,
             num_micro_batches=settings.num_micro_batches,
         )
-        # Keras makes a metric of the loss that the model does without.
+        # Keras creates its loss tracker although the model doesn't use it.
         for group in (*state_variables(model), loss_tracker(model).variables):
             _leave_without_values(group)
     return model
 
 
-def _leave_without_values(variables):
-    """Keeps Keras from giving variables their first values when the scope ends.
+def _leave_without_values(variables: Iterable[keras.Variable]) -> None:
+    """Prevents Keras from initializing variables when the scope ends.
 
-    Nothing can be put on devices that aren't there. A step that read a value which
-    is not handed to it would fail.
+    The devices of the plan don't exist on this machine, so they can't hold values. A
+    step that read a value which is not among its arguments would fail.
     """
     for variable in variables:
         if value_or_none(variable) is None:
             leave_uninitialized(variable)
 
 
-def batch_shapes(model, settings):
-    """What `fit` hands to the step.
+def batch_shapes(
+    model: VATT, settings: StepSettings
+) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Returns the shapes and dtypes of the batch that `fit` passes to the step.
 
     Args:
         model: `keras_vatt.VATT`.
         settings: `StepSettings`.
 
     Returns:
-        Dict from name to a pair of a shape and a dtype.
+        Dict from name to a tuple of shape and dtype.
     """
     preprocessor = model.preprocessor
     spec = ClipSpec() if preprocessor is None else preprocessor.clip_spec
@@ -129,8 +141,8 @@ def batch_shapes(model, settings):
     }
 
 
-def state_variables(model):
-    """The variables that Keras' JAX trainer hands to `train_step`, in four groups."""
+def state_variables(model: VATT) -> tuple[list[keras.Variable], ...]:
+    """Returns the four lists of variables that the JAX trainer passes to the step."""
     return (
         model.trainable_variables,
         model.non_trainable_variables,
@@ -139,13 +151,17 @@ def state_variables(model):
     )
 
 
-def lower_step(model, settings, distribution):
-    """The step as Keras' JAX trainer jits it, with shapes in the place of arrays.
+def lower_step(
+    model: VATT,
+    settings: StepSettings,
+    distribution: keras.distribution.Distribution,
+) -> jax.stages.Lowered:
+    """Lowers the step as Keras' JAX trainer does, with shapes instead of arrays.
 
     Args:
-        model: `keras_vatt.VATT`, of `make_model`.
+        model: `keras_vatt.VATT`, from `make_model`.
         settings: `StepSettings`.
-        distribution: that of `make_model`.
+        distribution: the distribution that `make_model` was called with.
 
     Returns:
         `jax.stages.Lowered`.
@@ -167,10 +183,12 @@ def lower_step(model, settings, distribution):
         return step.trace(state, batch).lower(lowering_platforms=(platform,))
 
 
-def _abstract_variable(variable, distribution):
+def _abstract_variable(variable: Any, distribution: Any) -> jax.ShapeDtypeStruct:
     layout = distribution.get_variable_layout(variable)
     return _abstract_array(tuple(variable.shape), variable.dtype, layout)
 
 
-def _abstract_array(shape, dtype, layout):
+def _abstract_array(
+    shape: tuple[int, ...], dtype: str, layout: Any
+) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, dtype, sharding=layout.backend_layout)

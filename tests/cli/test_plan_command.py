@@ -1,4 +1,4 @@
-"""What `keras-vatt plan` refuses, and how it prints what it has found."""
+"""Tests of the refusals and the output of `keras-vatt plan`."""
 
 import importlib.util
 import json
@@ -13,14 +13,14 @@ PLAN = ["plan", "--preset", "vatt_tiny_agnostic", "--topology", "v5e:2x2"]
 
 
 class Device:
-    """One that can be counted and no more."""
+    """A fake device, which only has a platform."""
 
     platform = "tpu"
 
 
 @pytest.fixture
 def with_libtpu(monkeypatch):
-    """Whether it is installed must not decide about these tests."""
+    """Makes libtpu look installed, so that the tests don't require it."""
     found = importlib.util.find_spec
 
     def find_spec(name, *arguments):
@@ -30,7 +30,7 @@ def with_libtpu(monkeypatch):
 
 
 def refusal(capsys, *arguments):
-    """The one line of a command that ends with code 2."""
+    """Runs a command that ends with code 2 and returns its only line."""
     code = main([str(argument) for argument in arguments])
     captured = capsys.readouterr()
     assert code == 2
@@ -41,7 +41,7 @@ def refusal(capsys, *arguments):
 
 def test_an_unknown_topology_is_refused_with_those_known(capsys):
     line = refusal(capsys, "plan", "--topology", "v9:2x2", "--batch-size", 8)
-    assert "there is no topology 'v9:2x2'" in line
+    assert "unknown topology 'v9:2x2'" in line
     assert "v5e:NxM" in line
 
 
@@ -58,14 +58,14 @@ def test_arguments_that_mean_nothing_are_refused(capsys, arguments, message):
     assert message in refusal(capsys, *PLAN, *arguments)
 
 
-@pytest.mark.skipif(IS_JAX, reason="it is the backend of plans")
+@pytest.mark.skipif(IS_JAX, reason="plans work on this backend")
 def test_other_backends_are_refused(capsys):
     line = refusal(capsys, *PLAN, "--batch-size", 8)
     assert "KERAS_BACKEND=jax" in line
     assert keras.config.backend() in line
 
 
-@pytest.mark.skipif(not IS_JAX, reason="plans are of the step on JAX")
+@pytest.mark.skipif(not IS_JAX, reason="plans need the JAX backend")
 class TestOnJax:
     def test_without_libtpu_it_says_what_to_install(self, capsys, monkeypatch):
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -75,7 +75,7 @@ class TestOnJax:
 
     @pytest.fixture
     def devices(self, monkeypatch, with_libtpu):
-        """Devices that can be counted and no more."""
+        """Replaces the devices of a topology by fake ones."""
         monkeypatch.setattr(
             "keras_vatt.planning._plan._tpu_devices",
             lambda topology: [Device() for _ in range(topology.num_devices)],
@@ -84,7 +84,7 @@ class TestOnJax:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["--batch-size", "6"], "--batch-size 6 is no multiple of 4"),
+            (["--batch-size", "6"], "--batch-size 6 is not a multiple of 4"),
             (
                 ["--batch-size", "8", "--model-parallel", "3"],
                 "--model-parallel 3 does not divide the 4 devices",
@@ -111,7 +111,7 @@ class TestOnJax:
         assert main([*PLAN, "--search", "--price", "2", "--json", str(path)]) == 0
         captured = capsys.readouterr()
         assert "vatt_tiny_agnostic on v5e:2x2: 4 chips" in captured.out
-        assert "$2 a chip and hour" in captured.out
+        assert "$2 per chip-hour" in captured.out
         assert "batch sizes tried" in captured.out
         assert "[  0:" in captured.err
         content = json.loads(path.read_text())

@@ -1,6 +1,6 @@
-"""Writes checkpoints in TensorFlow's form whose checksums are right and content is not.
+"""Writes TensorFlow checkpoints with correct checksums and wrong content.
 
-Independent of the code that is tested, but for reading the records of a good index.
+Apart from reading the records of a valid index, it doesn't use the code under test.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ def varint(value):
 
 
 def block(records):
-    """The content of a block: a list of pairs of key and value."""
+    """Encodes a list of pairs of key and value as a block."""
     content, restarts, last = b"", [], b""
     for index, (key, value) in enumerate(records):
         if index % RESTART_INTERVAL == 0:
@@ -45,15 +45,15 @@ def block(records):
 
 
 def table(blocks, last_keys=None, compression=0, handles=None):
-    """A table of contents of blocks, with right checksums.
+    """Encodes blocks as a table with correct checksums.
 
     Args:
         blocks: list of bytes.
-        last_keys: list of the keys in the index block, by which TensorFlow searches.
+        last_keys: list of the keys in the index block, which TensorFlow searches.
             Defaults to keys that are greater than all others.
-        compression: int, the byte that says how blocks are compressed.
-        handles: list of pairs of offset and size that the index block has in place of
-            the right ones.
+        compression: int, the compression type byte of the blocks.
+        handles: list of pairs of offset and size in the index block. Defaults to the
+            correct ones.
     """
     content, right = b"", []
     for data in [*blocks, block([])]:
@@ -74,7 +74,7 @@ def _with_trailer(data, compression):
 
 @dataclasses.dataclass
 class Bundle:
-    """A checkpoint whose parts can be changed before it is written."""
+    """An editable checkpoint in memory."""
 
     header: tensor_bundle_pb2.BundleHeaderProto
     entries: dict
@@ -102,12 +102,12 @@ class Bundle:
         ]
 
     def content(self, key):
-        """The bytes of a tensor."""
+        """Returns the bytes of a tensor."""
         entry = self.entries[key]
         return self.shards[entry.shard_id][entry.offset : entry.offset + entry.size]
 
     def write(self, prefix, index=None):
-        """Writes the files, with `index` as the index's bytes if they are given."""
+        """Writes the files. `index` replaces the bytes of the index if given."""
         if index is None:
             index = table([block(self.records())])
         pathlib.Path(f"{prefix}.index").write_bytes(index)

@@ -1,9 +1,9 @@
-"""Kinds of damage to a checkpoint, each seeded: for the tests and for the fuzzer.
+"""Seeded damages of a checkpoint, for the tests and the fuzzer.
 
 A damage is a function `(prefix, other, generator)` that changes the files of the
 checkpoint `prefix`. `other` is the prefix of a checkpoint of the same model with other
-values. After it, the checkpoint is either useless or as good as before: none makes a
-valid checkpoint of other values, which nobody could tell from a good one.
+values. Afterward, the checkpoint is either invalid or has the same values. No damage
+produces a valid checkpoint with other values, which a reader could not detect.
 """
 
 import os
@@ -71,7 +71,7 @@ def _number(generator):
 
 
 def block_content(prefix, other, generator):
-    """Bytes of the block of records are others, with the right checksum."""
+    """Changes bytes of the block of records and keeps its checksum correct."""
     bundle = Bundle.load(prefix)
     content = bytearray(block(bundle.records()))
     for _ in range(generator.integers(1, 5)):
@@ -111,7 +111,7 @@ def _chosen(bundle, generator):
 
 
 def _lie(prefix, generator, change):
-    """Changes the entry of a tensor; all checksums are right."""
+    """Changes the entry of a tensor and keeps all checksums correct."""
     bundle = Bundle.load(prefix)
     key = _chosen(bundle, generator)
     change(bundle, bundle.entries[key])
@@ -229,7 +229,7 @@ def header_missing(prefix, other, generator):
 
 
 def keys(prefix, other, generator):
-    """A key is missing, there twice, out of order, another one, or no text."""
+    """Removes, duplicates, reorders or replaces a key, or makes it invalid UTF-8."""
     bundle = Bundle.load(prefix)
     records = bundle.records()
     place = 1 + [k.decode() for k, _ in records[1:]].index(_chosen(bundle, generator))
@@ -325,13 +325,13 @@ DAMAGES = (
 
 
 def copy_checkpoint(source, prefix):
-    """Copies the files of a checkpoint of one shard."""
+    """Copies the files of a checkpoint with one shard."""
     shutil.copyfile(index_path(source), index_path(prefix))
     shutil.copyfile(shard_path(source), shard_path(prefix))
 
 
 def write_other(source, prefix):
-    """Writes a checkpoint like `source`, with other values."""
+    """Writes a checkpoint like `source` with other values."""
     bundle = Bundle.load(source)
     values = np.frombuffer(bundle.shards[0], "uint8").copy()
     for entry in bundle.entries.values():
@@ -344,7 +344,7 @@ def write_other(source, prefix):
 
 
 def damage(number, prefix, other, seed=0):
-    """Applies the damage of a number, of any size, and returns its name."""
+    """Applies the damage with a number, modulo their count, and returns its name."""
     apply = DAMAGES[number % len(DAMAGES)]
     apply(prefix, other, np.random.default_rng([seed, number]))
     return apply.__name__

@@ -1,4 +1,4 @@
-"""A damaged checkpoint gives one clear error, or the numbers that it had before."""
+"""Tests that a damaged checkpoint raises one clear error or is read correctly."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_damage_is_refused_or_harmless(prefix, other, classifier, number, seed):
 
 
 def lie(prefix, **fields):
-    """Writes other fields into the entry of one tensor."""
+    """Changes fields in the index entry of one tensor."""
     bundle = Bundle.load(prefix)
     for name, value in fields.items():
         setattr(bundle.entries[KEY], name, value)
@@ -85,16 +85,19 @@ def swap_for_same_bytes(prefix):
 
 
 LIES = {
-    "size": (lambda p: lie(p, size=2**40), r"1,099,511,627,776 bytes for the shape"),
+    "size": (lambda p: lie(p, size=2**40), r"1,099,511,627,776 bytes, but its shape"),
     "negative size": (lambda p: lie(p, size=-28), "negative size"),
     "offset beyond the end": (lambda p: lie(p, offset=2**40), "which has 258,332"),
-    "offset of another tensor": (lambda p: lie(p, offset=0), "in the same bytes"),
+    "offset of another tensor": (
+        lambda p: lie(p, offset=0),
+        "two tensors that overlap",
+    ),
     "shard": (lambda p: lie(p, shard_id=1), "shard 1 of 1"),
-    "huge shape": (lambda p: lie_about_shape(p, 2**62, 2**62), "impossible shape"),
-    "hidden huge shape": (lambda p: lie_about_shape(p, 2**62, 8, 0), "impossible"),
-    "negative shape": (lambda p: lie_about_shape(p, -7, -1), "impossible shape"),
+    "huge shape": (lambda p: lie_about_shape(p, 2**62, 2**62), "invalid shape"),
+    "hidden huge shape": (lambda p: lie_about_shape(p, 2**62, 8, 0), "invalid shape"),
+    "negative shape": (lambda p: lie_about_shape(p, -7, -1), "invalid shape"),
     "many dimensions": (lambda p: lie_about_shape(p, *[1] * 300), "unknown shape"),
-    "dtype": (lambda p: lie(p, dtype=2), "28 bytes for the shape"),
+    "dtype": (lambda p: lie(p, dtype=2), "28 bytes, but its shape"),
     "checksum": (lambda p: lie(p, crc32c=1), f"wrong checksum: {KEY}"),
     "bytes": (swap_for_same_bytes, f"wrong checksum: {KEY}"),
 }
@@ -113,7 +116,7 @@ def test_names_with_control_characters_are_refused(prefix):
     bundle = Bundle.load(prefix)
     bundle.entries["model/\x1b[2J"] = bundle.entries.pop(KEY)
     bundle.write(prefix)
-    with pytest.raises(DamagedCheckpointError, match=r"has the name 'model/\\x1b"):
+    with pytest.raises(DamagedCheckpointError, match=r"invalid name 'model/\\x1b"):
         OriginalCheckpoint(prefix)
 
 
@@ -123,17 +126,20 @@ def records_of(*pairs):
 
 BLOCK = block([(b"a", b"1"), (b"b", b"2")])
 TABLES = {
-    "no table": (b"\0" * 100, "no index"),
+    "no table": (b"\0" * 100, "not the index"),
     "cut off": (table([BLOCK])[:-1], "truncated"),
-    "key twice": (records_of((b"a", b""), (b"a", b"")), "key twice"),
-    "keys out of order": (records_of((b"b", b""), (b"a", b"")), "not in order"),
-    "long key": (records_of((b"a" * 10**5, b"")), "key of a wrong size"),
+    "key twice": (records_of((b"a", b""), (b"a", b"")), "duplicate or unsorted"),
+    "keys out of order": (
+        records_of((b"b", b""), (b"a", b"")),
+        "duplicate or unsorted",
+    ),
+    "long key": (records_of((b"a" * 10**5, b"")), "key with a wrong size"),
     "long value": (records_of((b"a", b"1" * 10**6)), "too large"),
     "same block often": (
         table([BLOCK], [b"a"] * 9, handles=[(0, len(BLOCK))] * 9),
         "overlap",
     ),
-    "block beyond the end": (table([BLOCK], handles=[(0, 2**62)]), "beyond its end"),
+    "block beyond the end": (table([BLOCK], handles=[(0, 2**62)]), "beyond the file"),
     "part of a block": (table([BLOCK], handles=[(0, 4)]), "wrong checksum"),
     "compressed": (table([BLOCK], compression=1), "compressed block"),
     "endless integer": (table([b"\xff" * 20 + b"\0" * 8]), "more than 64 bits"),
@@ -143,7 +149,7 @@ TABLES = {
     ),
     "many keys, each with all of the one before it": (
         table([b"\0\x80\x08\0" + b"a" * 1024 + b"\x80\x08\1\0b" * 3000 + b"\0" * 4]),
-        "key twice",
+        "duplicate or unsorted",
     ),
 }
 
@@ -157,7 +163,7 @@ def test_damaged_tables_are_refused(kind):
 
 @pytest.mark.parametrize("prefix", ["missing", "long" * 999, "null\0"])
 def test_paths_that_are_not_there_are_named(prefix):
-    with pytest.raises(FileNotFoundError, match="There is no checkpoint"):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
         OriginalCheckpoint(prefix)
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints of the original code are mapped whole, or refused with a list."""
+"""Tests that checkpoints of the original code match completely or are refused."""
 
 import keras
 import numpy as np
@@ -41,7 +41,7 @@ def sizes(name):
 
 
 def full_size_config(listing):
-    """The configuration of one of the listings in golden/full_size_keys/."""
+    """Returns the configuration of a listing in golden/full_size_keys/."""
     if listing == "pretrain_agnostic_medium":
         config = golden_config("ut_fac")
         config["backbones"]["unified"] |= sizes("medium") | {
@@ -79,10 +79,10 @@ def full_size_config(listing):
 
 
 def model_without_values(listing):
-    """The full-size model of a listing, whose values would take gigabytes."""
+    """Builds the full-size model of a listing without its gigabytes of values."""
     with keras.StatelessScope(initialize_variables=False):
         model, layout = model_from_original_config(full_size_config(listing))
-    keras.utils.clear_session()  # Else the next scope to end would initialise them.
+    keras.utils.clear_session()  # Or the next scope to end initializes them.
     return model, layout
 
 
@@ -125,7 +125,7 @@ def test_full_size_listings_are_mapped_whole(listing):
 
 
 def preset_of(listing):
-    """The name of the built-in preset for the model of a listing."""
+    """Returns the name of the built-in preset for the model of a listing."""
     task, *rest, form = listing.split("_")
     if task == "pretrain":
         size, form = (form, "specific") if rest == ["specific"] else (form, "agnostic")
@@ -154,8 +154,8 @@ def test_full_size_weights_are_trainable_where_the_original_says(listing):
     matched = match_variables(model, layout, read_key_listing(path))
     rows = [line.split("\t") for line in path.read_text().splitlines()[1:]]
     differing = [row[0] for row in rows if matched[row[0]].trainable != (row[3] == "1")]
-    # The listings count word vectors as trainable; VATT's configurations freeze
-    # them, and the golden training step leaves them as they are.
+    # The listings mark word vectors as trainable. VATT's configurations freeze them,
+    # and the golden training step does not change them.
     assert all(key.split("/.")[0].endswith("embeddings") for key in differing)
     assert len(differing) == ("pretrain" in listing)
 
@@ -229,7 +229,7 @@ def test_foreign_configurations_are_refused(config, message):
         (("model_config", "head_config", "bridge", 0, "bn_config"), "epsilon", 1e-3),
     ],
 )
-def test_settings_that_would_change_the_numbers_without_a_word_are_refused(
+def test_settings_that_would_silently_change_the_outputs_are_refused(
     place, name, value
 ):
     config = golden_config("tx_fac")

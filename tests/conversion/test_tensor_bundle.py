@@ -1,4 +1,4 @@
-"""Checkpoints are read as TensorFlow's own reader does."""
+"""Tests that checkpoints are read like by TensorFlow's own reader."""
 
 import os
 import subprocess
@@ -88,7 +88,7 @@ def test_index_of_several_blocks_is_read_bit_for_bit(tmp_path):
 
 @pytest.mark.parametrize("prefix", GOLDEN, ids=lambda prefix: prefix.parent.name)
 def test_what_the_tests_write_is_read_by_tensorflow(tmp_path, prefix):
-    # Else the damages would only show that nothing can be read.
+    # Otherwise damaged files could fail only because of how the tests write them.
     Bundle.load(prefix).write(tmp_path / "ckpt")
     assert_as_tensorflow_reads(tmp_path / "ckpt")
 
@@ -108,7 +108,7 @@ def test_index_of_small_blocks_is_read_bit_for_bit(tmp_path):
     ("value", "slices", "message"),
     [
         (tf.constant(["word"]), "", "stored as string"),
-        (tf.ones((2, 3)), "4 3 0,2:0,3", "stored in pieces"),
+        (tf.ones((2, 3)), "4 3 0,2:0,3", "stored in partitions"),
     ],
 )
 def test_tensors_of_other_forms_are_refused_when_read(tmp_path, value, slices, message):

@@ -150,8 +150,8 @@ def test_subtitles_come_before_tables(folder):
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
-        ("caption.json", "[]", "no object"),
-        ("caption.json", "{", "no JSON"),
+        ("caption.json", "[]", "not an object"),
+        ("caption.json", "{", "not valid JSON"),
         ("caption.json", "[" * 100_000, "nested too deeply"),
         ("caption.json", '{"clip": []}', "no lists `start`, `end` and `text`"),
         ("caption.json", '{"clip": {"start": 1}}', "no lists"),

@@ -164,7 +164,7 @@ def test_a_video_that_starts_behind_the_clip_is_refused(tmp_path):
     silence = (np.zeros(48_000 * 4, np.float32), 48_000)
     path = tmp_path / "delayed.mp4"
     write_media(path, images, 1.0 + np.arange(60) / 25, silence)
-    with pytest.raises(MediaError, match="shows nothing at 0.00 s") as caught:
+    with pytest.raises(MediaError, match="has no frame at 0.00 s") as caught:
         decode_frames(path, 0.0, SPEC)
     assert caught.value.problem is Problem.TOO_SHORT
     assert numbers_in(decode_frames(path, 1.0, SPEC))[:3] == [0, 2, 5]

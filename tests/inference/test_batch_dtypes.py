@@ -148,7 +148,7 @@ def tokenizer():
     [5, None, [None], [1.0, "a"], np.array([np.nan]), {"a": 1}, [["a"], ["a", "b"]]],
 )
 def test_what_is_no_caption_is_refused(tokenizer, captions):
-    with pytest.raises(ValueError, match=r"Captions are strings|same depth"):
+    with pytest.raises(ValueError, match=r"Captions must be strings|same depth"):
         tokenizer(captions)
 
 

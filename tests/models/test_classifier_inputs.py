@@ -252,7 +252,7 @@ def test_a_model_works_after_a_batch_of_a_wrong_shape(loop):
 @pytest.mark.parametrize("loop", ["predict", "evaluate", "fit"])
 def test_a_list_that_holds_no_raw_clips_is_refused(clips, loop, models):
     labels = {} if loop == "predict" else {"y": [0] * len(clips)}
-    with pytest.raises(ValueError, match="A list holds raw clips"):
+    with pytest.raises(ValueError, match="A list must contain raw clips"):
         getattr(models["audio"], loop)(clips, **labels)
 
 

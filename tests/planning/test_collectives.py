@@ -1,4 +1,4 @@
-"""Collectives read from HLO written by hand, in every form that compilers print."""
+"""Tests of reading collectives, on handwritten HLO in every form of the compilers."""
 
 import pytest
 
@@ -142,7 +142,7 @@ def test_a_start_that_wraps_a_computation():
 
 
 def test_parts_of_one_collective_that_is_fused_with_other_work_count_once():
-    """As the TPU compiler writes it: the whole collective in every part."""
+    """Follows the TPU compiler, which prints the whole collective in every part."""
     part = (
         "%%ag.%d = bf16[8]{0} all-gather(%%q), channel_id=%d, replica_groups={}, "
         'frontend_attributes={chain_id="%d"}'

@@ -1,4 +1,4 @@
-"""Collectives read from programs that XLA compiled for 8 virtual devices."""
+"""Tests of reading collectives, on programs compiled for 8 virtual devices."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Plans: of a compiled program that is made up, of CPU devices, of a real TPU."""
+"""Tests of plans, with a fake program, on CPU devices and for a real TPU."""
 
 import dataclasses
 import importlib.util
@@ -13,7 +13,7 @@ import keras
 import pytest
 
 if keras.config.backend() != "jax":
-    pytest.skip("plans are of the step on JAX", allow_module_level=True)
+    pytest.skip("plans need the JAX backend", allow_module_level=True)
 
 import jax
 
@@ -44,7 +44,7 @@ SETTINGS = StepSettings("vatt_tiny_agnostic", 2048)
 
 
 class Compiled:
-    """What `jax.stages.Compiled` has of a plan."""
+    """A fake `jax.stages.Compiled` with the methods that a plan calls."""
 
     def memory_analysis(self):
         return types.SimpleNamespace(
@@ -87,7 +87,7 @@ def test_a_plan_reads_what_was_compiled():
     sent = 2 * 255 / 256 * 4 * 2**20
     assert plan.collectives["all-reduce"]["sent_bytes"] == sent
     seconds = 4e12 / (0.4 * 197e12) + sent / (0.7 * 200e9)
-    # The memory takes longer than the arithmetic.
+    # The step is bound by memory, not by compute.
     assert 1e11 / (0.7 * 819e9) > 4e12 / (0.4 * 197e12)
     seconds = 1e11 / (0.7 * 819e9) + sent / (0.7 * 200e9)
     assert plan.roofline.seconds == pytest.approx(seconds)
@@ -103,16 +103,16 @@ def test_the_report_says_it_all():
     text = render(read_compiled(Compiled(), facts()))
     for part in (
         "vatt_tiny_agnostic on v5e:16x16: 256 chips",
-        "batch 2048, 8 a copy of the model",
+        "batch 2048, 8 per copy of the model",
         "7.25 GiB",
         "fits: 46% of the 15.75 GiB",
-        "4.000e+12 a device",
-        "XLA's are 1.03 of them",
+        "4.000e+12 per device",
+        "XLA counts 1.03 times as many",
         "all-reduce",
         "bound by memory",
         "500,000 steps",
-        "$1.2 a chip and hour",
-        "an assumption",
+        "$1.2 per chip-hour",
+        "assumed on-demand list price",
     ):
         assert part in text, part
     assert "optimal_seconds" not in text
@@ -147,7 +147,7 @@ def test_a_refusal_says_how_much_was_wanted(message, gib):
 
 
 class Lowered:
-    """A step that fits up to some batch."""
+    """A fake `jax.stages.Lowered` of a step that fits up to a batch size."""
 
     def __init__(self, batch_size, limit):
         self.batch_size, self.limit = batch_size, limit
@@ -167,7 +167,7 @@ class Lowered:
 
 
 class Device:
-    """One that can be counted and no more."""
+    """A fake device, which only has a platform."""
 
     platform = "tpu"
 
@@ -191,8 +191,9 @@ def test_what_does_not_fit_is_a_result(planner):
     assert not plan.fits
     assert plan.wanted_bytes == 99 * GIB
     text = render(plan)
-    assert "DOES NOT FIT: it wants 99.00 GiB, of 15.75 GiB" in text
-    assert "time of a step" not in text
+    assert "DOES NOT FIT into the 15.75 GiB" in text
+    assert ", needs 99.00 GiB" in text
+    assert "time per step" not in text
     json.dumps(plan.to_dict())
     assert planner.said[-1] == "batch 512: does not fit"
 
@@ -208,7 +209,7 @@ def test_a_search_reports_the_largest_that_fits(planner):
 
 
 def test_a_batch_that_the_devices_can_not_share_is_refused(planner):
-    with pytest.raises(PlanningError, match="--batch-size 10 is no multiple of 4"):
+    with pytest.raises(PlanningError, match="--batch-size 10 is not a multiple of 4"):
         planner.plan(10)
 
 
@@ -234,7 +235,7 @@ def test_the_model_has_no_values():
 
 
 def test_a_plan_of_the_true_step_on_the_devices_of_this_machine():
-    """All but the TPU: lowered, compiled, read, and XLA's count beside our own."""
+    """Compares XLA's FLOPs with the analytic count on a CPU device."""
     settings = StepSettings(
         "vatt_tiny_agnostic", 2, dtype="float32", trainable_word_embedding=False
     )
@@ -243,10 +244,10 @@ def test_a_plan_of_the_true_step_on_the_devices_of_this_machine():
     assert plan.fits
     assert plan.collectives == {}
     assert plan.trained_parameters < plan.parameters
-    # The optimizer is a part of a model as small as this.
+    # The optimizer takes a noticeable part of the FLOPs of such a small model.
     assert 1 <= plan.flops / plan.analytic_flops < 1.15
     assert plan.plain_flops < plan.analytic_flops
-    # Weights and two slots of Adam for each that is trained.
+    # All weights, and two Adam slots for each trained one.
     state = 4 * (plan.parameters + 2 * plan.trained_parameters)
     assert plan.memory.arguments == pytest.approx(state, rel=0.3)
 
@@ -254,7 +255,7 @@ def test_a_plan_of_the_true_step_on_the_devices_of_this_machine():
 @pytest.mark.skipif(
     not os.environ.get("KERAS_VATT_TEST_TPU_COMPILER")
     or importlib.util.find_spec("libtpu") is None,
-    reason="takes minutes: set KERAS_VATT_TEST_TPU_COMPILER=1, and install libtpu",
+    reason="takes minutes: set KERAS_VATT_TEST_TPU_COMPILER=1 and install libtpu",
 )
 def test_a_plan_for_a_real_topology(tmp_path):
     environment = {

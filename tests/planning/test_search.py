@@ -1,4 +1,4 @@
-"""The search on devices whose memory is a formula."""
+"""Tests of the search, with a formula in place of compilations."""
 
 import pytest
 
@@ -8,7 +8,7 @@ pytestmark = pytest.mark.once
 
 
 def device(limit, fixed, slope, bend=0.0):
-    """A `measure` of `largest_fitting`, and the units that it was asked for."""
+    """Returns a `measure` for `largest_fitting`, and the list of its calls."""
     asked = []
 
     def measure(units):

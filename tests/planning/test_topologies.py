@@ -31,7 +31,7 @@ def test_chips_and_devices_are_counted(name, num_chips, num_devices):
     + ["v5e:ax2", "v5e:2x", "v5e:32x32", "V5E:2x2"],
 )
 def test_what_is_no_topology_is_refused_with_those_known(name):
-    with pytest.raises(PlanningError, match="known are v2:NxM, v3:NxM, v4:NxMxK"):
+    with pytest.raises(PlanningError, match="use v2:NxM, v3:NxM, v4:NxMxK"):
         parse_topology(name)
 
 
@@ -48,7 +48,7 @@ def test_options_are_what_the_compiler_needs():
 
 @pytest.mark.parametrize("chip", CHIPS.values(), ids=CHIPS)
 def test_figures_of_a_chip_are_of_the_right_size(chip):
-    """A slip of a unit would be a factor of 8 or of 1000."""
+    """Catches wrong units, which would be off by a factor of 8 or 1000."""
     assert 0.9 <= chip.usable_gib * chip.devices / chip.hbm_gib <= 1.01
     assert 4e13 <= chip.peak_flops <= 1e15
     assert 5e11 <= chip.hbm_bandwidth <= 3e12

@@ -1,6 +1,6 @@
-"""Run by the tests in a process of its own: programs on 8 virtual devices.
+"""Compiles programs for 8 virtual devices. The tests run it in a separate process.
 
-Prints, as JSON, what the collectives of each are read as and what it must be.
+Prints the collectives found in each program and the expected ones as JSON.
 """
 
 import json
@@ -18,7 +18,7 @@ FULL = ROWS * COLUMNS * 4
 
 
 def local_programs():
-    """Per-device functions of a float32 (ROWS, COLUMNS) array, and what they send."""
+    """Returns per-device functions, with their expected collectives and bytes."""
 
     def loop(x):
         def body(_, carry):
@@ -73,7 +73,7 @@ def run_local(function):
 
 
 def sharded_gradient():
-    """The compiler's own all-reduce, of a gradient over the whole mesh."""
+    """Compiles a gradient over the whole mesh, for which XLA adds an all-reduce."""
 
     def gradient(weight, x):
         return jax.grad(lambda w: jnp.sum(jnp.tanh(x @ w)))(weight)

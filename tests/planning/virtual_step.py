@@ -1,6 +1,6 @@
-"""Run by the tests in a process of its own: plans of the true step on 4 devices.
+"""Plans train steps on 4 virtual devices. The tests run it in a separate process.
 
-Prints, as JSON, what they say of data parallelism and of matrices cut in two.
+Prints plans with data parallelism and with model parallelism as JSON.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ def plan(batch_size, model_parallel=1, **changes):
     settings = dataclasses.replace(SETTINGS, **changes)
     planner = Planner(
         settings,
-        # Four devices, whatever they are called.
+        # Any topology with four devices.
         parse_topology("v5e:2x2"),
         model_parallel=model_parallel,
         devices=jax.devices(),
@@ -28,7 +28,7 @@ def plan(batch_size, model_parallel=1, **changes):
 
 
 def main():
-    # Four clips a copy of the model, in each.
+    # Each plan has four clips per copy of the model.
     plans = {
         "harmonized": plan(16),
         "plain": plan(16, harmonizer="none"),

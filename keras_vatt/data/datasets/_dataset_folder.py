@@ -62,7 +62,7 @@ class DatasetFolder:
             `pathlib.Path`, or `None`.
 
         Raises:
-            FileNotFoundError: If there is none and `required` is `True`.
+            FileNotFoundError: If no file is found and `required` is `True`.
             ValueError: If there are several at the same depth.
         """
         for name in names:

@@ -27,10 +27,10 @@ def decode_frames(
 ) -> np.ndarray:
     """Decodes the frames of one clip.
 
-    Frame `k` is the one that is shown at `start + k / spec.frames_per_second`
-    seconds: the last whose time stamp is not later. The frame is rotated upright,
-    its shorter side is resized to `spec.frame_size` (bilinear, with square pixels),
-    and its longer side is cropped.
+    Frame `k` is the last one with a time stamp of at most
+    `start + k / spec.frames_per_second` seconds. Each frame is rotated upright, its
+    shorter side is resized to `spec.frame_size` (bilinear, with square pixels), and
+    its longer side is cropped.
 
     A clip may begin before the first frame, or end after the last, by at most one
     frame period of the clip.
@@ -111,7 +111,7 @@ def _shown(media, start, spec):
         return iter(())
     if media.time_of(first) > start + spec.frame_period:
         when = f"{start:.2f} s, before {media.time_of(first):.2f} s"
-        raise media.error(Problem.TOO_SHORT, f"shows nothing at {when}")
+        raise media.error(Problem.TOO_SHORT, f"has no frame at {when}")
     clock_start = media.clock_of(start + TIME_TOLERANCE)
     frames = itertools.chain([first], frames)
     return at_rate(frames, clock_start, spec.frames_per_second)

@@ -1,4 +1,4 @@
-"""A stretch of time of a file of video or sound."""
+"""A part of a video or audio file."""
 
 import dataclasses
 import os
@@ -6,16 +6,17 @@ import os
 
 @dataclasses.dataclass(frozen=True)
 class MediaSegment:
-    """A stretch of a media file, which is a raw clip wherever a path is one.
+    """A part of a media file. It is accepted as a clip wherever a path is.
 
     Args:
-        path: string or path of a file of video or sound.
-        start: float. Where it starts, in seconds of the file's own clock. Defaults to
-            `None`, the start of the file.
-        end: float. Where it ends, in seconds. Defaults to `None`, the end of the file.
+        path: string or path of a video or audio file.
+        start: float. The start of the segment, in seconds of the file's time stamps.
+            Defaults to `None`, the start of the file.
+        end: float. The end of the segment, in seconds. Defaults to `None`, the end of
+            the file.
 
     Raises:
-        ValueError: if it ends before it starts.
+        ValueError: if the end is not after the start.
 
     Example:
     ```python
@@ -32,6 +33,6 @@ class MediaSegment:
     def __post_init__(self):
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise ValueError(
-                f"A segment ends after its start. Received: start={self.start}, "
-                f"end={self.end} of {os.fspath(self.path)!r}"
+                "`end` must be greater than `start`. Received: "
+                f"start={self.start}, end={self.end} for {os.fspath(self.path)!r}"
             )
