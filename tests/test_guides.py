@@ -1,4 +1,4 @@
-"""Every guide runs as a script, each on one of the backends."""
+"""Every guide runs as a script, on one backend."""
 
 import os
 import pathlib
@@ -10,9 +10,17 @@ import pytest
 
 from tests.hub.local_hub import TOKEN, running_hub
 
-BACKENDS = ("torch", "jax", "tensorflow")
+# PyTorch, which compiles nothing, runs the others.
+BACKENDS = {
+    "embed_video_audio_and_text": "tensorflow",
+    "pretrain_on_a_tpu_pod": "jax",
+}
 GUIDES = sorted((pathlib.Path(__file__).parents[1] / "guides").glob("*.py"))
-OF_THIS_BACKEND = GUIDES[BACKENDS.index(keras.config.backend()) :: len(BACKENDS)]
+OF_THIS_BACKEND = [
+    guide
+    for guide in GUIDES
+    if BACKENDS.get(guide.stem, "torch") == keras.config.backend()
+]
 
 
 @pytest.mark.parametrize("guide", OF_THIS_BACKEND, ids=lambda path: path.stem)

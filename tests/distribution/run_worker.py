@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 import keras_vatt
+from keras_vatt._keras_internals import without_tensorflow
 from keras_vatt.data import make_dataset
 from keras_vatt.pretraining._devices import DeviceScope
 from keras_vatt.training import RunCheckpoint
@@ -169,7 +170,8 @@ def make_model(mesh=None):
         keras.distribution.set_distribution(
             keras.distribution.ModelParallel(layout_map=layouts)
         )
-    keras.utils.set_random_seed(0)
+    with without_tensorflow():
+        keras.utils.set_random_seed(0)
     model = tiny_vatt("flat", dropout=0.1)
     model.compile("adam", harmonizer="realign")
     return model

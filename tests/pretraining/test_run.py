@@ -90,6 +90,7 @@ def test_plots_logs_and_reports_are_there(run_folder):
     assert json.loads((run_folder / "settings.json").read_text())["seed"] == 7
 
 
+@pytest.mark.once
 def test_a_killed_run_comes_to_the_same_result(corpus, run_folder, tmp_path):
     process = subprocess.Popen(
         [*COMMAND, *arguments(corpus, tmp_path / "run")],
