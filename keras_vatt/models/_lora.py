@@ -40,7 +40,7 @@ class TrainsLora:
         ```python
         classifier.backbone.enable_lora(rank=4)
         classifier.compile(optimizer="adam", loss=loss)
-        classifier.fit(dataset, epochs=3)
+        classifier.fit(waveforms, labels, epochs=3)
         classifier.backbone.save_lora_weights("mine.lora.h5")
         ```
         """
