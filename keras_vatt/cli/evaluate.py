@@ -15,7 +15,7 @@ from keras_vatt.evaluation._settings import METHODS, TASKS, EvaluationSettings
 
 
 def add_arguments(parser):
-    """Add the options of the command."""
+    """Adds the options of the command."""
     parser.add_argument("--task", required=True, choices=TASKS, help="what is measured")
     parser.add_argument(
         "--preset",
@@ -102,7 +102,7 @@ def add_arguments(parser):
 
 
 def run(arguments):
-    """Run the command."""
+    """Runs the command."""
     # It loads a backend: `keras-vatt --help` should not wait for it.
     from keras_vatt.evaluation import evaluate
 

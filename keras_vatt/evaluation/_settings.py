@@ -22,8 +22,8 @@ class EvaluationSettings:
         dataset: string. Name of a dataset, see
             `keras_vatt.data.datasets.labeled_datasets`. Defaults to `None`, a corpus of
             captioned videos.
-        split: int. Number of the split, or `"all"` for the mean over the splits.
-            Defaults to `1`.
+        split: int. Number of the official split, counted from 1, or `"all"` for the
+            mean over the splits. Defaults to `1`.
         windows: int. Number of windows per test clip; images have one. Defaults to `4`.
         crops: int. Number of crops per window of video, or per image. Defaults to
             `None`: 3 for the classification of video, as in VATT, otherwise 1.

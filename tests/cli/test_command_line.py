@@ -56,7 +56,7 @@ def mistakes(folder):
         "is not empty": [*pretrain, folder / "full"],
         "no run to resume": ["pretrain", "--resume", "--output", folder / "empty"],
         "There is no preset": [*pretrain, folder / "n2", "--preset", "vatt_huge"],
-        "is no TOML": [*pretrain, new, "--recipe", folder / "no.toml"],
+        "is not valid TOML": [*pretrain, new, "--recipe", folder / "no.toml"],
         "no recipe": [*pretrain, new, "--recipe", "best"],
         "realgn": [*pretrain, folder / "n3", "--harmonizer", "realgn"],
         "no checkpoint": ["convert", "--from", "x", "--config", "vatt_tiny_agnostic"]

@@ -40,7 +40,7 @@ def raise_error(error):
         (errno.EROFS, "can be written"),
         (errno.EACCES, "permissions"),
         (errno.ELOOP, "links"),
-        (errno.ENOTDIR, "a folder is needed"),
+        (errno.ENOTDIR, "expected a folder"),
         (errno.EIO, "check the disk"),
         (errno.EMFILE, "open files"),
     ],

@@ -1,4 +1,4 @@
-"""What `keras-vatt plan` refuses, and how it prints what it has found."""
+"""`keras-vatt plan` refuses wrong arguments, and prints and saves its results."""
 
 import importlib.util
 import json
@@ -20,7 +20,7 @@ class Device:
 
 @pytest.fixture
 def with_libtpu(monkeypatch):
-    """Whether it is installed must not decide about these tests."""
+    """Makes tests independent of an installed libtpu."""
     found = importlib.util.find_spec
 
     def find_spec(name, *arguments):
@@ -51,7 +51,7 @@ def test_an_unknown_topology_is_refused_with_those_known(capsys):
         ([], "give one of --batch-size and --search"),
         (["--batch-size", "8", "--search"], "give one of --batch-size and --search"),
         (["--batch-size", "8", "--num-groups", "0"], "--num-groups must be at least 1"),
-        (["--search", "--flops-utilization", "40"], "--flops-utilization is a share"),
+        (["--search", "--flops-utilization", "40"], "--flops-utilization must be"),
     ],
 )
 def test_arguments_that_mean_nothing_are_refused(capsys, arguments, message):

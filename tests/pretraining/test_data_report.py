@@ -151,7 +151,7 @@ def test_a_run_without_a_usable_clip_says_why(folder, tmp_path, monkeypatch, cap
 
     monkeypatch.setattr(clip_source, "decode_clip", fail)
     assert run(folder, tmp_path / "run", "--no-cache") == 2
-    assert "no clip can be decoded" in capsys.readouterr().err.splitlines()[-1]
+    assert "no clip could be decoded" in capsys.readouterr().err.splitlines()[-1]
     report, _ = stored(tmp_path / "run")
     assert report["counts"] == {"corrupt": 8}
 

@@ -116,8 +116,8 @@ def test_changed_settings_are_not_the_user_s_own(run, started, tmp_path, capsys)
 
 MADE = {
     "leads out": lambda path: path.symlink_to(path.parent.parent / "outside.json"),
-    "no regular file": os.mkfifo,
-    "is no regular file": lambda path: path.mkdir(),
+    "not a regular file": os.mkfifo,
+    "is not a regular file": lambda path: path.mkdir(),
     "more than": lambda path: path.write_text(" " * 2_000_000),
 }
 

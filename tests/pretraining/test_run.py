@@ -1,4 +1,4 @@
-"""A run makes all that it promises, and goes on after a kill as if there was none."""
+"""A run writes all of its files, and a killed run resumes as if uninterrupted."""
 
 import csv
 import json
@@ -108,7 +108,7 @@ def test_a_killed_run_comes_to_the_same_result(corpus, run_folder, tmp_path):
     again = subprocess.run(
         [*COMMAND, *resume], capture_output=True, text=True, check=True
     )
-    assert "going on after epoch 0, step 2 of the next" in again.stdout
+    assert "resuming after epoch 0 and 2 steps of the next" in again.stdout
     whole = keras_vatt.VATT.from_preset(run_folder / "preset")
     resumed = keras_vatt.VATT.from_preset(tmp_path / "run" / "preset")
     for name, expected in weights_of(whole).items():
@@ -144,7 +144,7 @@ def weights_of(model):
 
 @pytest.mark.once
 def test_a_run_without_held_out_clips_says_so(corpus, tmp_path, capsys):
-    changes = {"--epochs": 1, "--test-share": 0}
+    changes = {"--epochs": 1, "--test-fraction": 0}
     manifest = corpus / "train_only.jsonl"
     rows = (corpus / "manifest.jsonl").read_text().splitlines()
     rows = [json.loads(row) for row in rows if json.loads(row)["split"] == "train"]
@@ -177,7 +177,7 @@ def test_a_signal_leaves_a_whole_checkpoint(corpus, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(RunCheckpoint, "save", save_and_stop)
     assert main(arguments(corpus, tmp_path / "run")) == 143
     (line,) = [x for x in capsys.readouterr().err.splitlines() if "keras-vatt" in x]
-    assert line.startswith("keras-vatt pretrain: terminated; continue by --resume")
+    assert line.startswith("keras-vatt pretrain: terminated; resume with --resume")
     names = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
     assert names == ["2"]
 
