@@ -8,6 +8,7 @@ over the defaults. To resume an interrupted run, give `--output FOLDER --resume`
 import contextlib
 import pathlib
 
+from keras_vatt._setting_fields import add_setting_options, given_settings
 from keras_vatt.cli.errors import CommandError
 from keras_vatt.pretraining._data_report import DATA_REPORT
 from keras_vatt.pretraining._devices import is_first_process, join_processes
@@ -23,9 +24,7 @@ from keras_vatt.pretraining._named_places import (
 from keras_vatt.pretraining._run import CHECKPOINTS, pretrain
 from keras_vatt.pretraining._run_lock import LOCK_NAME, run_lock
 from keras_vatt.pretraining._settings import (
-    add_arguments as add_settings,
-)
-from keras_vatt.pretraining._settings import (
+    PretrainSettings,
     load_settings,
     recipe_names,
     resolve_settings,
@@ -46,20 +45,17 @@ def add_arguments(parser):
     parser.add_argument(
         "--resume", action="store_true", help="resume the run in --output"
     )
-    add_settings(parser)
+    add_setting_options(parser, PretrainSettings)
 
 
 def run(arguments):
     """Runs the command."""
-    given = vars(arguments).copy()
-    resume, recipe = given.pop("resume"), given.pop("recipe")
-    for name in ("command", "run"):
-        given.pop(name)
-    settings = _settle(given, recipe, resume)
+    given = given_settings(arguments, PretrainSettings)
+    settings = _settle(given, arguments.recipe, arguments.resume)
     with run_lock(settings.output):
-        if is_first_process() and not resume:
+        if is_first_process() and not arguments.resume:
             _begin(settings)
-        _pretrain_or_clear(settings, resume)
+        _pretrain_or_clear(settings, arguments.resume)
 
 
 def _pretrain_or_clear(settings, resume):

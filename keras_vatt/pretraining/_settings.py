@@ -1,193 +1,183 @@
 """Settings of a pre-training run: defaults, recipe files, command line."""
 
-import argparse
 import dataclasses
 import json
-import math
-import os
 import pathlib
 import tomllib
 
+from keras_vatt import _setting_fields
 from keras_vatt._files import atomic_write
+from keras_vatt._setting_fields import check_type, option_of, setting, shorten
 from keras_vatt.data.decoding._file_errors import ON_ERROR
 from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
 from keras_vatt.pretraining._errors import PretrainingError
 
 _RECIPES = pathlib.Path(__file__).parent / "recipes"
 _MAX_BYTES = 1_000_000
-_LARGEST_INT = 2**31 - 1
-
-
-def _setting(default, text, choices=None, least=None, above=None, most=None):
-    """A setting with its help, and the choices or the range that it is limited to."""
-    limits = {"least": least, "above": above, "most": most}
-    return dataclasses.field(
-        default=default, metadata={"help": text, "choices": choices} | limits
-    )
 
 
 @dataclasses.dataclass(frozen=True)
 class PretrainSettings:
     """Settings of a pre-training run, which are saved in its folder."""
 
-    data: str | None = _setting(
+    data: str | None = setting(
         None,
         "folder of video files, manifest (.jsonl, .csv), or `demo`, a generated corpus",
     )
-    preset: str = _setting(
+    preset: str = setting(
         "vatt_tiny_agnostic", "built-in preset, preset folder, or hf://owner/name"
     )
-    load_weights: bool = _setting(
+    load_weights: bool = setting(
         False,
         "start from the weights and the vocabulary of the preset instead of random "
         "weights",
     )
-    output: str | None = _setting(None, "folder for all files of the run")
-    harmonizer: str = _setting(
+    output: str | None = setting(None, "folder for all files of the run")
+    harmonizer: str = setting(
         "curriculum+realign",
         "gradient harmonization: one or more of sum, realign, curriculum, pcgrad, "
         "gradvac, cagrad, mgda, imtlg, upgrad, joined by +; or none",
     )
-    threshold_start: float = _setting(
+    threshold_start: float = setting(
         -0.3,
         "curriculum: gradient cosine below which a step is skipped, at the first step",
         least=-1,
         most=1,
     )
-    threshold_end: float = _setting(
+    threshold_end: float = setting(
         0.0,
         "curriculum: gradient cosine below which a step is skipped, at the last step",
         least=-1,
         most=1,
     )
-    num_groups: int = _setting(
+    num_groups: int = setting(
         1, "groups per batch whose gradients are compared separately", least=1
     )
-    group_by: str = _setting(
+    group_by: str = setting(
         "samples",
         "definition of the gradient of a group: of all losses with respect to its "
         "samples, or of the loss terms whose anchors are its samples",
         ["samples", "anchors"],
     )
-    loss: str = _setting(
+    loss: str = setting(
         "asymmetric", "form of the NCE loss", ["asymmetric", "symmetric"]
     )
-    temperature: float = _setting(0.07, "temperature of the NCE loss", above=0)
-    candidates: int = _setting(5, "candidate captions per clip for MIL-NCE", least=1)
-    epochs: int = _setting(10, "number of epochs", least=1)
-    steps_per_epoch: int | None = _setting(
+    temperature: float = setting(0.07, "temperature of the NCE loss", above=0)
+    candidates: int = setting(5, "candidate captions per clip for MIL-NCE", least=1)
+    epochs: int = setting(10, "number of epochs", least=1)
+    steps_per_epoch: int | None = setting(
         None, "steps per epoch; one pass over the clips if not given", least=1
     )
-    checkpoint_steps: int | None = _setting(
+    checkpoint_steps: int | None = setting(
         None,
         "steps between checkpoints; only at the end of each epoch if not given",
         least=1,
     )
-    batch_size: int = _setting(8, "clips per batch, over all devices", least=1)
-    learning_rate: float = _setting(
+    batch_size: int = setting(8, "clips per batch, over all devices", least=1)
+    learning_rate: float = setting(
         1e-4, "learning rate of Adam after the warm-up", above=0
     )
-    final_learning_rate: float = _setting(
+    final_learning_rate: float = setting(
         5e-5, "learning rate at the end of the cosine decay", least=0
     )
-    warmup_steps: int | None = _setting(
+    warmup_steps: int | None = setting(
         None, "steps of linear warm-up; 2 %% of all steps if not given", least=0
     )
-    dtype: str = _setting(
+    dtype: str = setting(
         "float32", "dtype policy", ["float32", "mixed_bfloat16", "mixed_float16"]
     )
-    num_micro_batches: int = _setting(
+    num_micro_batches: int = setting(
         1,
         "micro-batches in which a device encodes its clips, to save memory; the "
         "gradients are the same",
         least=1,
     )
-    devices: str = _setting(
+    devices: str = setting(
         "all", "accelerators to train on: all available ones, or one", ["all", "one"]
     )
-    model_parallel: int = _setting(
+    model_parallel: int = setting(
         1, "devices over which each copy of the model is sharded (JAX)", least=1
     )
-    num_processes: int = _setting(
+    num_processes: int = setting(
         1,
         "processes of the run, one per host (JAX); 0 on Cloud TPU, where JAX finds "
         "their number, --process-id and --coordinator itself",
         least=0,
     )
-    process_id: int | None = _setting(
+    process_id: int | None = setting(
         None, "index of this process, counted from 0", least=0
     )
-    coordinator: str | None = _setting(
+    coordinator: str | None = setting(
         None, "address and port of process 0, such as 10.0.0.1:1234"
     )
-    rematerialize: bool = _setting(
+    rematerialize: bool = setting(
         False, "recompute activations in the backward pass, to save memory"
     )
-    num_frames: int | None = _setting(
+    num_frames: int | None = setting(
         None, "frames per clip; those of the preset if not given", least=1
     )
-    frames_per_second: float | None = _setting(
+    frames_per_second: float | None = setting(
         None, "frame rate of the clips; that of the preset if not given", above=0
     )
-    frame_size: int | None = _setting(
+    frame_size: int | None = setting(
         None, "height and width in pixels; those of the preset if not given", least=1
     )
-    sampling_rate: int | None = _setting(
+    sampling_rate: int | None = setting(
         None, "sampling rate of waveforms; that of the preset if not given", least=1
     )
-    noise: float = _setting(
+    noise: float = setting(
         0.01,
         "amplitude of the noise added to waveforms, as a fraction of their peak",
         least=0,
     )
-    horizontal_flip: float = _setting(
+    horizontal_flip: float = setting(
         0.0, "probability of flipping the frames of a clip", least=0, most=1
     )
-    vocabulary: str | None = _setting(
+    vocabulary: str | None = setting(
         None, "word vocabulary file; made from the train captions if not given"
     )
-    max_words: int = _setting(
+    max_words: int = setting(
         65_536, "maximum size of a vocabulary made from captions", least=1
     )
-    test_fraction: float = _setting(
+    test_fraction: float = setting(
         0.1,
         "fraction of files held out for retrieval if the corpus has no test split",
         least=0,
         most=1,
     )
-    cache: bool = _setting(
+    cache: bool = setting(
         True, "decode each clip once; otherwise decode random clips in every epoch"
     )
-    short_clips: str = _setting(
+    short_clips: str = setting(
         "repeat",
         "rule for files shorter than a clip: repeat them from the beginning, pad them "
         "with black frames and silence, or skip them (error)",
         list(SHORT_CLIPS),
     )
-    on_error: str = _setting(
+    on_error: str = setting(
         "skip",
         "rule for files that can't be used: skip and report them, or end the run",
         list(ON_ERROR),
     )
-    allow_outside: bool = _setting(
+    allow_outside: bool = setting(
         False,
         "read files outside the folder of --data: absolute paths in a manifest, links "
         "to other files and folders; only for data that you trust",
     )
-    caption_language: str = _setting(
+    caption_language: str = setting(
         "en", "language of the captions of videos that have several"
     )
-    demo_clips: int = _setting(2000, "demo corpus: number of train clips", least=1)
-    misaligned_audio: float = _setting(
+    demo_clips: int = setting(2000, "demo corpus: number of train clips", least=1)
+    misaligned_audio: float = setting(
         0.0, "demo corpus: fraction of clips with wrong audio", least=0, most=1
     )
-    misaligned_text: float = _setting(
+    misaligned_text: float = setting(
         0.0, "demo corpus: fraction of clips with a wrong caption", least=0, most=1
     )
-    num_workers: int | None = _setting(
+    num_workers: int | None = setting(
         None, "decoding threads; one per processor if not given", least=1
     )
-    seed: int = _setting(
+    seed: int = setting(
         0,
         "random seed of weights, data order, dropout and demo corpus",
         least=0,
@@ -201,22 +191,6 @@ _PLACE = {"output", "devices", "num_processes", "process_id", "coordinator"}
 _CHANGEABLE = _PLACE | {"on_error"}
 
 _FIELDS = {field.name: field for field in dataclasses.fields(PretrainSettings)}
-
-
-def add_arguments(parser):
-    """Adds an option for each setting. Parsing sets only options that are given."""
-    for name, field in _FIELDS.items():
-        text = field.metadata["help"]
-        if field.default is not None:
-            text += f" (default: {field.default})"
-        keywords = {"help": text, "default": argparse.SUPPRESS}
-        if field.type is bool:
-            keywords["action"] = argparse.BooleanOptionalAction
-        else:
-            keywords["type"] = _type_of(field)
-            keywords["choices"] = field.metadata["choices"]
-            keywords["metavar"] = None if keywords["choices"] else name.upper()
-        parser.add_argument(_option(name), **keywords)
 
 
 def resolve_settings(given, recipe=None):
@@ -276,10 +250,10 @@ def load_settings(path, given):
         raise PretrainingError(f"{where} can't be used: {error}") from error
     for name, value in given.items():
         if getattr(saved, name) != value and name not in _CHANGEABLE:
+            option = option_of(_FIELDS[name])
             raise PretrainingError(
-                f"the run to resume was started with {_option(name)} "
-                f"{getattr(saved, name)}: leave out {_option(name)}, or start a new "
-                "run in another --output"
+                f"the run to resume was started with {option} {getattr(saved, name)}: "
+                f"leave out {option}, or start a new run in another --output"
             )
     return check_settings(dataclasses.replace(saved, **given))
 
@@ -299,11 +273,7 @@ def check_settings(settings):
     for name in ("data", "output"):
         if getattr(settings, name) is None:
             raise PretrainingError(f"--{name} is missing")
-    for name in _FIELDS:
-        value = getattr(settings, name)
-        _check_type("", name, value)
-        if isinstance(value, int | float):
-            _check_range(name, value)
+    _setting_fields.check_settings(settings, PretrainingError)
     if settings.batch_size % settings.num_groups:
         raise PretrainingError(
             f"--batch-size {settings.batch_size} must be a multiple of --num-groups "
@@ -351,12 +321,12 @@ def _read_recipe(recipe):
     try:
         values = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        message = f"the recipe {recipe!r} is not valid TOML: {_shown(str(error))}"
+        message = f"the recipe {recipe!r} is not valid TOML: {shorten(str(error))}"
         raise PretrainingError(message) from error
     where = f"the recipe {recipe!r}"
     _check_known(where, values)
     for name, value in values.items():
-        _check_type(f"{where} sets ", name, value)
+        check_type(_FIELDS[name], value, PretrainingError, f"{where} sets ")
     return values
 
 
@@ -367,53 +337,3 @@ def _check_known(where, values, reason=None):
         raise PretrainingError(
             f"{where} has unknown settings: {names}" + (f"; {reason}" if reason else "")
         )
-
-
-def _check_type(where, name, value):
-    field = _FIELDS[name]
-    kind, choices = _type_of(field), field.metadata["choices"]
-    if value is None and field.type != kind:  # An optional setting.
-        return
-    fits = type(value) is kind or (kind is float and type(value) is int)
-    fits = fits or (kind is str and isinstance(value, os.PathLike))
-    if not fits or (choices and value not in choices):
-        raise PretrainingError(
-            f"{where}{name} = {_shown(value)}; expected "
-            f"{' or '.join(choices) if choices else kind.__name__}"
-        )
-
-
-def _check_range(name, value):
-    limits = _FIELDS[name].metadata
-    least, above, most = (limits[key] for key in ("least", "above", "most"))
-    if most is None and isinstance(value, int):
-        most = _LARGEST_INT
-    problem = None
-    if isinstance(value, float) and not math.isfinite(value):
-        problem = "a finite number"
-    elif least is not None and value < least:
-        problem = f"at least {least}"
-    elif above is not None and value <= above:
-        problem = f"above {above}"
-    elif most is not None and value > most:
-        problem = f"at most {most}"
-    if problem is not None:
-        raise PretrainingError(
-            f"{_option(name)} must be {problem}, not {_shown(value)}"
-        )
-
-
-def _shown(value):
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:100]}..."
-
-
-def _option(name):
-    return "--" + name.replace("_", "-")
-
-
-def _type_of(field):
-    for kind in (bool, int, float, str):
-        if field.type in (kind, kind | None):
-            return kind
-    raise TypeError(f"{field.name} has the type {field.type}")

@@ -37,7 +37,7 @@ def raise_error(error):
         (errno.ENOSPC, "free some space"),
         (errno.EDQUOT, "quota"),
         (errno.EFBIG, "ulimit"),
-        (errno.EROFS, "can be written"),
+        (errno.EROFS, "you can write to"),
         (errno.EACCES, "permissions"),
         (errno.ELOOP, "links"),
         (errno.ENOTDIR, "expected a folder"),

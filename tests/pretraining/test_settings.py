@@ -1,7 +1,5 @@
 """Settings come from defaults, recipe and command line, and are checked."""
 
-import argparse
-import dataclasses
 import json
 import os
 
@@ -12,7 +10,6 @@ from keras_vatt.pretraining import pretrain
 from keras_vatt.pretraining._errors import PretrainingError
 from keras_vatt.pretraining._settings import (
     PretrainSettings,
-    add_arguments,
     load_settings,
     recipe_names,
     resolve_settings,
@@ -74,21 +71,6 @@ def test_a_recipe_with_mistakes_is_refused(tmp_path, text, message):
 def test_settings_that_make_no_run_are_refused(changes, message):
     with pytest.raises(PretrainingError, match=message):
         resolve_settings(GIVEN | changes)
-
-
-def test_every_setting_is_an_option_that_is_left_out_unless_given():
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    assert vars(parser.parse_args([])) == {}
-    arguments = ["--epochs", "3", "--no-cache", "--learning-rate", "1e-3"]
-    assert vars(parser.parse_args(arguments)) == {
-        "epochs": 3,
-        "cache": False,
-        "learning_rate": 1e-3,
-    }
-    options = {action.dest for action in parser._actions}
-    assert {field.name for field in dataclasses.fields(PretrainSettings)} <= options
-    assert "--threshold-start" in parser.format_help()
 
 
 def test_a_resumed_run_keeps_its_settings(tmp_path):
