@@ -1,7 +1,7 @@
 """Fields of settings dataclasses: their command-line options and their checks.
 
-The annotation and the metadata of a field define its option, its type and its range, so
-that the command line, files of settings and Python share one definition.
+The annotation and the metadata of a field define its option, its type and its range.
+The command line, settings files and Python code all use this one definition.
 """
 
 import argparse

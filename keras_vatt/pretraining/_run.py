@@ -11,6 +11,7 @@ from keras_vatt._os_errors import os_errors_at
 from keras_vatt.data import ClipAugmentation, make_dataset
 from keras_vatt.data._cache import find_cache_error
 from keras_vatt.evaluation import zero_shot_retrieval
+from keras_vatt.metrics import RetrievalMetrics
 from keras_vatt.pretraining._corpus import (
     open_test_clips,
     open_train_clips,
@@ -38,7 +39,7 @@ from keras_vatt.pretraining._report import (
     save_retrieval,
 )
 from keras_vatt.pretraining._run_lock import run_lock
-from keras_vatt.pretraining._settings import check_settings
+from keras_vatt.pretraining._settings import PretrainSettings, check_settings
 from keras_vatt.training import RunCheckpoint, warmup_cosine
 from keras_vatt.training._checkpoint_folder import CheckpointError
 
@@ -47,7 +48,7 @@ _EVALUATION_BATCH = 32
 CHECKPOINTS = "checkpoints"
 
 
-def pretrain(settings):
+def pretrain(settings: PretrainSettings) -> dict[str, RetrievalMetrics]:
     """Pre-trains a model, or resumes an interrupted run.
 
     The run writes these files to the folder `settings.output`:

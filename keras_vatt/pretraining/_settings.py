@@ -4,6 +4,8 @@ import dataclasses
 import json
 import pathlib
 import tomllib
+from collections.abc import Mapping
+from typing import Any
 
 from keras_vatt import _setting_fields
 from keras_vatt._files import atomic_write
@@ -55,8 +57,8 @@ class PretrainSettings:
     )
     group_by: str = setting(
         "samples",
-        "definition of the gradient of a group: of all losses with respect to its "
-        "samples, or of the loss terms whose anchors are its samples",
+        "definition of the gradient of a group: of all losses, backpropagated only "
+        "through its samples, or of the loss terms whose anchors are its samples",
         ["samples", "anchors"],
     )
     loss: str = setting(
@@ -193,7 +195,9 @@ _CHANGEABLE = _PLACE | {"on_error"}
 _FIELDS = {field.name: field for field in dataclasses.fields(PretrainSettings)}
 
 
-def resolve_settings(given, recipe=None):
+def resolve_settings(
+    given: Mapping[str, Any], recipe: str | None = None
+) -> PretrainSettings:
     """Returns the settings of a new run.
 
     Given settings take precedence over those of the recipe, and these over defaults.
@@ -211,7 +215,7 @@ def resolve_settings(given, recipe=None):
             setting is missing, of a wrong type or out of its range.
     """
     values = {} if recipe is None else _read_recipe(recipe)
-    return check_settings(PretrainSettings(**values | given))
+    return check_settings(PretrainSettings(**{**values, **given}))
 
 
 def recipe_names():

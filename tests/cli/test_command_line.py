@@ -1,4 +1,4 @@
-"""The command explains itself, and names mistakes in one line with exit code 2."""
+"""Commands have help, and report errors in one line with exit code 2."""
 
 import json
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.once
 
 
 def run(capsys, *arguments):
-    """Exit code, standard output and standard error of the command."""
+    """Returns exit code, standard output and standard error of a command."""
     try:
         code = main([str(argument) for argument in arguments])
     except SystemExit as exit_:

@@ -13,7 +13,7 @@ PLAN = ["plan", "--preset", "vatt_tiny_agnostic", "--topology", "v5e:2x2"]
 
 
 class Device:
-    """One that can be counted and no more."""
+    """A device that can only be counted."""
 
     platform = "tpu"
 
@@ -30,7 +30,7 @@ def with_libtpu(monkeypatch):
 
 
 def refusal(capsys, *arguments):
-    """The one line of a command that ends with code 2."""
+    """Runs a command that fails with exit code 2, and returns its error message."""
     code = main([str(argument) for argument in arguments])
     captured = capsys.readouterr()
     assert code == 2
@@ -75,7 +75,7 @@ class TestOnJax:
 
     @pytest.fixture
     def devices(self, monkeypatch, with_libtpu):
-        """Devices that can be counted and no more."""
+        """Replaces TPU devices by objects that can only be counted."""
         monkeypatch.setattr(
             "keras_vatt.planning._plan._tpu_devices",
             lambda topology: [Device() for _ in range(topology.num_devices)],

@@ -24,7 +24,7 @@ ESCAPED = (
 
 
 def unsafe(text):
-    """Control characters of a text, besides newline and tab."""
+    """Returns the control characters in a text, except newline and tab."""
     return {
         character
         for character in text

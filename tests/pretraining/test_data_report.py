@@ -1,4 +1,4 @@
-"""A run's `data_report.json` names what was wrong with every file, to its end."""
+"""The `data_report.json` of a run lists every skipped file and the reason."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def demo(tmp_path_factory):
 
 @pytest.fixture
 def folder(demo, tmp_path):
-    """Eight clips to train on and four held out, which a manifest names."""
+    """Returns a corpus of eight train clips and four test clips with a manifest."""
     corpus = tmp_path / "corpus"
     shutil.copytree(demo, corpus)
     return corpus
@@ -63,7 +63,7 @@ def stored(output):
 
 @pytest.fixture
 def stopped(monkeypatch):
-    """Runs end where the training would begin."""
+    """Stops runs before their first train step."""
 
     def stop(*_):
         raise PretrainingError("stopped")

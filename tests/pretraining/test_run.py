@@ -127,7 +127,7 @@ def history_of(folder):
 
 
 def wait_for_checkpoint(process, folder, seconds=240):
-    """Until there is a whole checkpoint, of a run that is not at its end."""
+    """Waits for a complete checkpoint of a run that is still in progress."""
     deadline = time.monotonic() + seconds
     while not folder.exists():
         assert process.poll() is None, "the run ended before it was killed"

@@ -1,4 +1,4 @@
-"""Two runs never write to one folder, and a killed one does not stand in the way."""
+"""Two runs never write to the same folder, and a killed run does not block others."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ with run_lock(sys.argv[1]):
 
 @contextlib.contextmanager
 def another_run(output):
-    """A process that holds the lock of a run; it is killed in the end."""
+    """Starts a process that holds the lock of a run, and kills it at the end."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(output)], stdout=subprocess.PIPE, text=True
     )

@@ -85,7 +85,7 @@ def test_a_resumed_run_keeps_its_settings(tmp_path):
 
 
 def saved_with(folder, **changes):
-    """The path of a file of settings with some values in it, right or wrong."""
+    """Writes a settings file with the given changes, and returns its path."""
     path = folder / "settings.json"
     save_settings(resolve_settings(GIVEN), path)
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
