@@ -1,10 +1,10 @@
-"""The check of an option that takes one of several strings."""
+"""Check of an option that has a fixed set of strings as its values."""
 
 from collections.abc import Collection
 
 
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:
-    """Raises a `ValueError` unless an option has one of its values.
+    """Raises an error unless the value of an option is one of its choices.
 
     Args:
         name: str. Name of the option, for the message.

@@ -1,4 +1,4 @@
-"""Atomic writes: a file or a folder is there whole, or not at all. And checksums."""
+"""Atomic writes of files, checks of disk space, scratch folders, and checksums."""
 
 import contextlib
 import errno
@@ -18,19 +18,19 @@ _LOCK = ".lock"
 
 @contextlib.contextmanager
 def atomic_write(path):
-    """Yields a path to write to, whose file replaces `path` at the end.
+    """Yields a temporary path to write to, and renames that file to `path` at the end.
 
-    The parts of the file reach the disk before it gets its name, so that neither a
-    killed process nor a power failure leaves half a file. On an error, `path` is as it
-    was and the partial file is removed. A partial file that a killed process has left
-    is overwritten by the next write.
+    The content is flushed to the disk before the rename, so that neither a killed
+    process nor a power failure leaves a partial file at `path`. On an error, `path` is
+    unchanged and the temporary file is removed. The next write replaces a temporary
+    file that a killed process has left.
 
     Args:
         path: string or path of the file, in a folder that exists.
 
     Raises:
-        OSError: if the file can't be written, whichever library wrote it. It names
-            `path`.
+        OSError: if the file can't be written. It names `path`, and replaces exceptions
+            of other classes by which libraries report such errors.
 
     Example:
     ```python
@@ -42,7 +42,7 @@ def atomic_write(path):
     partial = path.with_name(f".{path.name}.partial")
     with os_errors_at(path):
         try:
-            # It may be a stranger's link, through which another file would be written.
+            # In a shared folder, it may be a link that leads to some other file.
             partial.unlink(missing_ok=True)
             yield partial
             with partial.open("rb") as file:
@@ -55,17 +55,18 @@ def atomic_write(path):
 
 
 def check_space(path, size):
-    """Makes sure that a file of some size can be written, before a library tries.
+    """Raises an error if a file of the given size can't be written.
 
-    PyTorch and HDF5 end the process if the disk is full when they close a file.
+    Call it before PyTorch or HDF5 write a file: they abort the process if the disk is
+    full when they close it.
 
     Args:
         path: string or path of the file, in a folder that exists.
-        size: int, bytes.
+        size: int. Size in bytes.
 
     Raises:
-        OSError: if the disk is full, the quota is used up, the file would be larger
-            than is allowed, or the folder can't be written.
+        OSError: if the disk or the quota is full, the size exceeds the limit on file
+            sizes, or the folder can't be written to.
     """
     path = pathlib.Path(path)
     partial = path.with_name(f".{path.name}.partial")
@@ -79,14 +80,14 @@ def check_space(path, size):
 
 
 def check_free_space(folder, size):
-    """Makes sure that a disk has room, before a library writes in many threads.
+    """Raises an error if a disk has less free space than a library needs.
 
     Args:
-        folder: string or path, which may not exist yet.
-        size: int, bytes.
+        folder: string or path of the folder to write to, which need not exist.
+        size: int. Required space in bytes.
 
     Raises:
-        OSError: if the disk has less room.
+        OSError: if the disk has less free space.
     """
     folder = pathlib.Path(folder)
     existing = next(path for path in (folder, *folder.parents) if path.is_dir())
@@ -96,20 +97,20 @@ def check_free_space(folder, size):
 
 @contextlib.contextmanager
 def scratch_folder(parent, prefix, contents=()):
-    """Yields a new hidden folder for files that are moved to their place later.
+    """Yields a new hidden folder for files that are moved elsewhere when complete.
 
-    It is removed at the end. A killed process leaves it behind, so folders that
-    earlier calls with the same `parent` and `prefix` have left are removed first. A
-    folder that a live process is writing is locked, and left alone.
+    The folder is removed at the end. Folders that killed processes have left with the
+    same `parent` and `prefix` are removed first. Folders that are in use by another
+    process are locked and not removed.
 
     Args:
         parent: string or path of a folder that exists.
-        prefix: string, the beginning of its name, such as `".partial-"`.
-        contents: tuple of strings, the names of all that the caller puts into it. A
-            folder that holds anything else is another's, and is left alone.
+        prefix: string. Beginning of the folder's name, such as `".partial-"`.
+        contents: tuple of strings. Names of all files and folders that the caller
+            creates in it. Folders with any other content are not removed.
 
     Raises:
-        OSError: if the folder can't be made.
+        OSError: if the folder can't be created.
 
     Example:
     ```python
@@ -124,7 +125,7 @@ def scratch_folder(parent, prefix, contents=()):
     try:
         yield folder
     finally:
-        # In this order: Windows doesn't remove a file that is open.
+        # The lock is released first, as Windows can't remove open files.
         lock.release()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -138,7 +139,7 @@ def _make_locked_folder(parent, prefix):
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        # Before it was locked, another process may have taken it for abandoned.
+        # Another process may have removed it as abandoned before it was locked.
         if (folder / _LOCK).exists():
             return folder, lock
         lock.release()
@@ -146,7 +147,7 @@ def _make_locked_folder(parent, prefix):
 
 def _remove_abandoned(parent, prefix, contents):
     for folder in parent.glob(f"{glob.escape(prefix)}*"):
-        # A lock that is held raises `filelock.Timeout`, an `OSError`.
+        # A lock that another process holds raises `filelock.Timeout`, an `OSError`.
         with contextlib.suppress(OSError):
             names = {entry.name for entry in folder.iterdir()}
             if folder.is_symlink() or not names <= contents:
@@ -156,6 +157,6 @@ def _remove_abandoned(parent, prefix, contents):
 
 
 def checksum(path):
-    """SHA-256 of a file, a string of hexadecimal digits."""
+    """Computes the SHA-256 of a file, a string of hexadecimal digits."""
     with open(path, "rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,6 @@
 """All private names of Keras and KerasHub that this package uses.
 
-They may change in any release: a failure after an update of Keras is fixed here.
+They may change in any release. Fix failures after an update of Keras here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from keras.src.utils.module_utils import tensorflow
 
 __all__ = ["DataAdapter", "get_data_adapter"]
 
-# The argument by which `fit` tells `evaluate` that it has evaluated these data before.
+# Argument of `evaluate` by which `fit` requests the cached validation dataset.
 CACHED_EVALUATION = "_use_cached_eval_dataset"
 # The property of KerasHub's tasks and the attribute that stores it.
 PREPROCESSOR_NAMES = ("preprocessor", "_preprocessor")
@@ -71,14 +71,14 @@ def set_layout(variable: keras.Variable, layout: Any) -> None:
 
 
 def leave_uninitialized(variable: keras.Variable) -> None:
-    """Keeps Keras from initializing a variable when the stateless scope ends."""
+    """Prevents Keras from initializing a variable at the end of a stateless scope."""
     variable._initializer = None
     variable._deferred_initialize = lambda: None
 
 
 @contextlib.contextmanager
 def uninitialized_forgotten_after_errors() -> Iterator[None]:
-    """Keeps Keras from initializing variables that nobody will use after an error."""
+    """Discards variables that still wait for initialization when an error occurs."""
     count = len(global_state.get_global_attribute(_UNINITIALIZED) or ())
     try:
         yield
@@ -108,9 +108,9 @@ def without_tensorflow() -> Iterator[None]:
 
 @contextlib.contextmanager
 def gradients_summed_already(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
-    """Keeps an optimizer from summing gradients over TensorFlow replicas again.
+    """Prevents an optimizer from summing gradients over TensorFlow replicas again.
 
-    Keras 3 has dropped the public argument for it.
+    Keras 3 has no public argument for it.
 
     Raises:
         NotImplementedError: if this version of Keras sums them in another way.
@@ -119,8 +119,8 @@ def gradients_summed_already(optimizer: keras.optimizers.Optimizer) -> Iterator[
     name = "_all_reduce_sum_gradients"
     if not hasattr(optimizer, name):
         raise NotImplementedError(
-            f"This version of Keras has changed how optimizers sum gradients ({name} "
-            "is missing): training under a tf.distribute strategy needs Keras 3.15."
+            f"This version of Keras sums gradients in another way ({name} is missing). "
+            "Training under a tf.distribute strategy needs Keras 3.15: install it."
         )
     object.__setattr__(optimizer, name, list)
     try:
@@ -132,8 +132,8 @@ def gradients_summed_already(optimizer: keras.optimizers.Optimizer) -> Iterator[
 class BuiltBeforeFit:
     """Mixin for models that are built in the constructor, before `keras.Model`.
 
-    Under a `tf.distribute` strategy, Keras' symbolic build averages the first batch
-    over the replicas, which fails if their slices differ in size.
+    Such models need no symbolic build. That of Keras averages the first batch over the
+    replicas of a `tf.distribute` strategy, which fails if their slices differ in size.
     """
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None):
@@ -144,7 +144,7 @@ class BatchNormalizationByMoments(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` whose moments a subclass can redefine."""
 
     def moments(self, inputs: Any, mask: Any) -> tuple[Any, Any]:
-        """Computes mean and variance over the batch."""
+        """Computes the mean and the variance over the batch."""
         return super()._moments(inputs, mask)
 
     def _moments(self, inputs, mask):

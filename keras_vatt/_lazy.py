@@ -1,4 +1,4 @@
-"""Attributes of a package that are imported when they are first used."""
+"""Lazy attributes of a package, which are imported on first access."""
 
 import importlib
 import sys
@@ -14,8 +14,8 @@ def lazy_attributes(
     Args:
         package: string, the `__name__` of the package.
         submodules: strings, names of submodules. Defaults to `()`.
-        objects: dict from the name of an object to that of its module. Defaults to
-            `{}`.
+        objects: dict from the name of an object to the name of its module. Defaults
+            to `{}`.
 
     Returns:
         Tuple of two functions.
@@ -28,7 +28,7 @@ def lazy_attributes(
             value = importlib.import_module(f"{package}.{name}")
         else:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        # The next access finds it there.
+        # Later accesses find it in the package.
         setattr(sys.modules[package], name, value)
         return value
 

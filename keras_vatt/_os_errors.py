@@ -1,4 +1,4 @@
-"""Errors of disks and folders, whichever library reports them."""
+"""Recognizes errors of the operating system in exceptions of other libraries."""
 
 import contextlib
 import errno
@@ -8,31 +8,31 @@ import re
 
 from keras_vatt._errors import KerasVATTError
 
-# What a full disk, missing rights or a broken link make of a valid call.
+# Errors that the user's environment causes, such as a full disk or missing permissions.
 _NAMES = "ENOSPC EDQUOT EFBIG EROFS EACCES EPERM EIO ELOOP ENAMETOOLONG ENOTDIR EISDIR"
 _NAMES += " ENOENT EEXIST EMFILE ENFILE ENOMEM ESTALE ENODEV ENXIO"
 ENVIRONMENT = frozenset(
     getattr(errno, name) for name in _NAMES.split() if hasattr(errno, name)
 )
 
-# The library of safetensors, Orbax' TensorStore, and HDF5, in this order.
+# Messages of safetensors, of TensorStore (used by Orbax), and of HDF5, in this order.
 _NUMBER = re.compile(r"os error (\d+)|os_error_code='(\d+)'|errno = (\d+)")
 
 
 @contextlib.contextmanager
 def os_errors_at(path):
-    """Raises what the operating system refuses as an `OSError` that names a path.
+    """Converts errors of the operating system to `OSError` with the given path.
 
-    Libraries report a full disk or a read-only folder by errors of their own
-    (`SafetensorError`, `tf.errors.OpError`, `RuntimeError`), and Python's own write
-    leaves out the file. Errors that name another file are left as they are, and so are
-    errors with other reasons.
+    Libraries report a full disk or a read-only folder by their own exceptions
+    (`SafetensorError`, `tf.errors.OpError`, `RuntimeError`), and Python's `write` does
+    not name the file. Errors that name another file, and errors with other causes,
+    are not converted.
 
     Args:
-        path: string or path of the file or folder that is written in the block.
+        path: string or path of the file or folder that the block writes.
 
     Raises:
-        OSError: of the class that belongs to its `errno`, such as `PermissionError`.
+        OSError: or the subclass for its `errno`, such as `PermissionError`.
 
     Example:
     ```python
@@ -50,19 +50,19 @@ def os_errors_at(path):
 
 
 def errno_of(error):
-    """Returns why the operating system refused, or `None` for other errors.
+    """Returns the `errno` of an error that the user's environment caused.
 
     Args:
-        error: the exception of a library. Its message is searched if it is no
-            `OSError`.
+        error: exception of any library. Unless it is an `OSError`, its message is
+            searched.
 
     Returns:
-        int, one of `ENVIRONMENT`, or `None`.
+        int, one of `ENVIRONMENT`; `None` for other errors.
     """
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno if error.errno in ENVIRONMENT else None
     if isinstance(error, KerasVATTError):
-        return None  # It says what to do.
+        return None  # Its message already says what to do.
     text = str(error)
     found = _NUMBER.search(text)
     if found is not None:
@@ -72,7 +72,7 @@ def errno_of(error):
 
 
 def _names_another(error, path):
-    """Whether an error names a file other than the path and its hidden partial one."""
+    """Returns whether an error names a file other than the path or its partial file."""
     name = getattr(error, "filename", None)
     if not isinstance(name, str | bytes | os.PathLike):
         return False

@@ -1,15 +1,15 @@
-r"""Text of others, such as names of files and cards of presets, made safe to show.
+r"""Escapes control characters in untrusted text, such as file names and model cards.
 
-A terminal obeys control characters: they can hide or replace lines, set the title of
-the window or fill the clipboard. Controls of the direction of text show a name as
-another one, such as `exe.mp4` for `4pm.exe`.
+Control characters can hide or replace lines of a terminal, set its title, or write to
+the clipboard. Bidirectional controls can show a name as another one, such as `exe.mp4`
+for `4pm.exe`.
 """
 
 import re
 
-# The controls C0 and C1 besides tab and newline; those of Unicode's property
-# Bidi_Control; its line and paragraph separators; and halves of surrogate pairs, which
-# stand for bytes of a file name that are not UTF-8.
+# C0 and C1 control characters except tab and newline; characters with the Unicode
+# property Bidi_Control; line and paragraph separators; and surrogates, by which Python
+# represents bytes of a file name that are not UTF-8.
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
     "\ud800-\udfff]"
@@ -24,7 +24,7 @@ def printable(text):
         text: string, with any number of lines.
 
     Returns:
-        string. Tabs and newlines are kept, and `\r\n` is a newline.
+        string. Tabs and newlines are kept, and `\r\n` becomes a newline.
 
     Example:
     ```python
@@ -35,9 +35,9 @@ def printable(text):
 
 
 def printable_line(text):
-    """Escapes control characters, tabs and newlines too.
+    """Escapes control characters, including tabs and newlines.
 
-    A name with a newline could otherwise forge a line of a report.
+    Otherwise, a file name with a newline could forge a line of a report.
 
     Args:
         text: string.

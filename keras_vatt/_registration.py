@@ -9,10 +9,10 @@ _PROGRAM = "keras-vatt"
 
 
 def register_classes() -> None:
-    """Imports the modules with registered classes, and with them Keras.
+    """Imports the modules with registered classes, and so also Keras.
 
-    Keras and KerasHub look up the classes in a saved model or a preset by their
-    registered names, and import no modules of other packages.
+    Keras and KerasHub look up the classes of a saved model or a preset by their
+    registered names. They do not import the modules of other packages.
     """
     for name in _REGISTERED:
         importlib.import_module(f"keras_vatt.{name}")
@@ -26,7 +26,7 @@ def runs_command_line() -> bool:
     """
     program = getattr(sys, "argv", [""])[0]
     if program == "-m":
-        # Python has not found the module yet, and imports its package.
+        # Python sets the name of the module only after importing its packages.
         module = sys.orig_argv[sys.orig_argv.index("-m") + 1]
         return module.startswith("keras_vatt.cli")
     return pathlib.Path(program).stem == _PROGRAM

@@ -1,10 +1,10 @@
-"""Tells files that this user's own commands wrote from those of others.
+"""Signs names that a user has given, to recognize them in files read later.
 
-Some files name what lies outside of their folder, such as a preset or a folder of
-media. What a user has named in a command may be opened again without asking; what a
-stranger's file names may not. So such names are signed by a key that only this user of
-this machine has. A file without a valid signature can still be used, with the names
-given once more.
+Some files refer to data outside of their folder, such as a preset or a folder of media
+files. Names that this user has given in a command may be opened without asking; names
+in files from someone else may not. So such names are signed with a key that only this
+user of this machine has. Files without a valid signature can still be used, if the user
+gives the names again.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ def sign(names):
         names: dict of JSON types.
 
     Returns:
-        String; `None` where no key can be kept.
+        String; `None` if no key can be stored.
     """
     key = _read_key() or _make_key()
     return None if key is None else _signature(names, key)
@@ -38,7 +38,7 @@ def is_signed(names, signature):
 
     Args:
         names: dict of JSON types.
-        signature: what was stored with them, of any type.
+        signature: signature that was stored with the names. May have any type.
 
     Returns:
         bool.
@@ -55,13 +55,13 @@ def _signature(names, key):
 
 
 def _key_path():
-    """Path of the key, in the folder in which Keras keeps a user's settings."""
+    """Returns the path of the key, in the folder of the user's Keras settings."""
     default = pathlib.Path("~").expanduser() / ".keras"
     return pathlib.Path(os.environ.get("KERAS_HOME", default)) / _KEY_FILE
 
 
 def _read_key():
-    """The key, unless others could have read or written it."""
+    """Returns the key; `None` if there is none or others have access to it."""
     with contextlib.suppress(OSError):
         status = os.lstat(_key_path())
         is_private = stat.S_ISREG(status.st_mode) and _is_private(status)
@@ -71,13 +71,13 @@ def _read_key():
 
 
 def _is_private(status):
-    if not hasattr(os, "getuid"):  # Windows keeps a user's folder to the user.
+    if not hasattr(os, "getuid"):  # On Windows, home folders are private by default.
         return True
     return status.st_uid == os.getuid() and not status.st_mode & 0o077
 
 
 def _make_key():
-    """A new key, or the one that another process has made meanwhile."""
+    """Makes a key, unless another process has made one, and returns it."""
     path = _key_path()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with contextlib.suppress(OSError, RuntimeError):

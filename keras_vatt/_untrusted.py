@@ -1,9 +1,8 @@
-"""Reads files of folders that a stranger may have written.
+"""Reads files of untrusted folders.
 
-Presets, indexes and runs are shared. A folder of theirs may hold links to other files
-of the reader, pipes that block, devices without end, and files of any size. So a file
-is only opened if it is a regular one inside of its folder, and is only read up to a
-limit.
+Presets, indexes and runs may come from someone else. Their folders may contain links to
+private files of the reader, pipes that block, devices that never end, and files of any
+size. So only regular files inside of a folder are opened, up to a limit on their size.
 """
 
 import json
@@ -13,7 +12,7 @@ import stat
 
 
 def contained_path(folder, name, error):
-    """Returns the path of a file or folder, which must not lead out of its folder.
+    """Returns the path of a file or folder, after a check that it is inside a folder.
 
     Args:
         folder: string or path.
@@ -21,19 +20,19 @@ def contained_path(folder, name, error):
         error: class of the exception that is raised.
 
     Returns:
-        `pathlib.Path`; `None` if nothing is there.
+        `pathlib.Path`; `None` if it does not exist.
     """
     path, root = pathlib.Path(folder) / name, pathlib.Path(folder).resolve()
     try:
         resolved = path.resolve()
     except (OSError, RuntimeError, ValueError) as cause:  # For a loop of links.
-        raise error(f"{str(path)!r} leads nowhere: {cause}") from cause
+        raise error(f"{str(path)!r} can't be resolved: {cause}") from cause
     if not (resolved.is_relative_to(root) or _in_hub_cache(resolved, root)):
         raise error(f"{str(path)!r} leads out of its folder {str(folder)!r}")
     if resolved.exists():
         return path
     if os.path.lexists(path):
-        raise error(f"{str(path)!r} is a link that leads nowhere")
+        raise error(f"{str(path)!r} is a broken link")
     return None
 
 
@@ -44,10 +43,10 @@ def regular_file(folder, name, error, max_bytes=None):
         folder: string or path.
         name: string, the relative path.
         error: class of the exception that is raised.
-        max_bytes: int, the size that the file may have. Defaults to `None`, any.
+        max_bytes: int. Maximum size of the file. Defaults to `None`, any size.
 
     Returns:
-        `pathlib.Path`; `None` if nothing is there.
+        `pathlib.Path`; `None` if it does not exist.
     """
     path = contained_path(folder, name, error)
     if path is not None:
@@ -56,23 +55,23 @@ def regular_file(folder, name, error, max_bytes=None):
 
 
 def check_regular(path, error, max_bytes=None):
-    """Refuses folders, pipes, devices, and files that are too large.
+    """Raises an error for folders, pipes, devices, and files that are too large.
 
     Args:
-        path: path of what exists.
+        path: path of an existing file.
         error: class of the exception that is raised.
-        max_bytes: int. Defaults to `None`, any size.
+        max_bytes: int. Maximum size of the file. Defaults to `None`, any size.
     """
     try:
         status = os.stat(path)
     except (OSError, ValueError) as cause:
         raise error(f"{str(path)!r} can't be read: {cause}") from cause
     if not stat.S_ISREG(status.st_mode):
-        raise error(f"{str(path)!r} is no regular file")
+        raise error(f"{str(path)!r} is not a regular file")
     if max_bytes is not None and status.st_size > max_bytes:
         raise error(
-            f"{str(path)!r} has {status.st_size:,} bytes, more than the "
-            f"{max_bytes:,} that such a file may have"
+            f"{str(path)!r} has {status.st_size:,} bytes, more than the limit of "
+            f"{max_bytes:,} for such files"
         )
 
 
@@ -83,10 +82,10 @@ def read_text(folder, name, error, max_bytes):
         folder: string or path.
         name: string, the relative path.
         error: class of the exception that is raised.
-        max_bytes: int, the size that the file may have.
+        max_bytes: int. Maximum size of the file.
 
     Returns:
-        String; `None` if nothing is there.
+        String; `None` if the file does not exist.
     """
     path = regular_file(folder, name, error, max_bytes)
     if path is None:
@@ -100,16 +99,16 @@ def read_text(folder, name, error, max_bytes):
 def read_object(folder, name, error, max_bytes):
     """Returns the object in a JSON file inside of a folder.
 
-    A key that comes twice is refused: readers differ in which value they take.
+    Duplicate keys are an error, because JSON readers differ in which value they use.
 
     Args:
         folder: string or path.
         name: string, the relative path.
         error: class of the exception that is raised.
-        max_bytes: int, the size that the file may have.
+        max_bytes: int. Maximum size of the file.
 
     Returns:
-        Dict; `None` if there is no such file.
+        Dict; `None` if the file does not exist.
     """
     text = read_text(folder, name, error, max_bytes)
     if text is None:
@@ -120,18 +119,18 @@ def read_object(folder, name, error, max_bytes):
     except (ValueError, RecursionError) as cause:
         raise error(f"{path!r} can't be read: {cause}") from cause
     if not isinstance(content, dict):
-        raise error(f"{path!r} can't be read: it holds no object")
+        raise error(f"{path!r} can't be read: expected a JSON object")
     return content
 
 
 def parse_json(text):
-    """Returns what a JSON text holds.
+    """Parses JSON text.
 
     Args:
         text: string or bytes.
 
     Raises:
-        ValueError: if it is no JSON, or an object has a key twice.
+        ValueError: if the text is not valid JSON, or an object has duplicate keys.
     """
     return json.loads(text, object_pairs_hook=_without_repeats)
 
@@ -139,14 +138,14 @@ def parse_json(text):
 def _without_repeats(pairs):
     made = dict(pairs)
     if len(made) < len(pairs):
-        raise ValueError("an object has a key twice")
+        raise ValueError("an object has duplicate keys")
     return made
 
 
 def _in_hub_cache(resolved, root):
-    """Whether a link leads where the client of the Hub keeps the files of a preset.
+    """Returns whether a link leads to the `blobs` of the Hub's cache from a snapshot.
 
-    Its `snapshots` are folders of links into `blobs`, which is beside them.
+    A preset in the cache is a folder in `snapshots`, whose files are links to `blobs`.
     """
     return any(
         parent.name == "snapshots" and resolved.is_relative_to(parent.parent / "blobs")

@@ -1,8 +1,8 @@
-"""Turn a checkpoint of the original VATT code into a preset folder.
+"""Converts a checkpoint of the original VATT code to a preset folder.
 
-Every tensor of the checkpoint must fit the model, and every weight of the model must
-be there; else all that doesn't fit is listed. With a key listing (.tsv) in place of a
-checkpoint nothing is written: it says what would be mapped.
+The tensors of the checkpoint must match the weights of the model one to one; otherwise
+the command lists all that do not. With a key listing (.tsv) in place of a checkpoint,
+the command writes nothing and only reports which tensors would be mapped.
 """
 
 import json
@@ -14,7 +14,7 @@ from keras_vatt.conversion._convert import convert, count_mapped
 
 
 def add_arguments(parser):
-    """Add the options of the command."""
+    """Adds the options of the command."""
     parser.add_argument(
         "--from",
         dest="source",
@@ -26,32 +26,32 @@ def add_arguments(parser):
         "--config",
         required=True,
         metavar="NAME_OR_JSON",
-        help="built-in preset whose sizes the model has, or a JSON file with the "
-        "sizes as the original code names them",
+        help="built-in preset of the same architecture, or JSON file with the config "
+        "of the original code",
     )
-    parser.add_argument("--output", metavar="FOLDER", help="the preset to write")
+    parser.add_argument("--output", metavar="FOLDER", help="preset folder to write")
     parser.add_argument(
         "--push-to-hub",
         metavar="OWNER/NAME",
-        help="repository of the Hugging Face Hub that the preset is put into as well",
+        help="repository on the Hugging Face Hub to upload the preset to",
     )
     parser.add_argument(
         "--vocabulary",
         metavar="FILE",
-        help="the words of the text model, one a line; without it the preset takes "
-        "word ids alone",
+        help="file with the words of the text model, one per line; without it the "
+        "preset accepts only token ids as text",
     )
 
 
 def run(arguments):
-    """Run the command."""
+    """Runs the command."""
     is_listing = arguments.source.endswith(".tsv")
     if not is_listing and arguments.output is None:
         raise CommandError("--output is missing")
     try:
         if is_listing:
             mapped, present = count_mapped(arguments.source, _config(arguments))
-            print(f"mapped {mapped} of {present} tensors; nothing is left over")
+            print(f"mapped {mapped} of {present} tensors; none is left over")
             return
         model = convert(
             arguments.source,
@@ -63,7 +63,7 @@ def run(arguments):
         print(f"the preset is in {os.path.realpath(arguments.output)}")
         if arguments.push_to_hub is not None:
             address = model.push_to_hub(arguments.push_to_hub)
-            print(f"and on the Hub: {address}")
+            print(f"it was uploaded to {address}")
     except (FileNotFoundError, ValueError) as error:
         raise CommandError(str(error)) from error
 
@@ -75,4 +75,6 @@ def _config(arguments):
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise CommandError(f"the config {arguments.config!r}: {error}") from error
+        raise CommandError(
+            f"the config {arguments.config!r} can't be read: {error}"
+        ) from error

@@ -1,10 +1,11 @@
-"""Embed a folder of video and audio, to search it with `keras-vatt search`.
+"""Embeds a folder of video and audio files for `keras-vatt search`.
 
-Long files are cut into windows, each of which can be found. The same command resumes a
-run that was interrupted, and later embeds only files that were added or changed. Files
-that can't be decoded are skipped and counted. The report, which the index keeps, names
-them, and also the media that are ignored: formats that are not read, and links out of
-the folder. The index is a LanceDB database (`pip install "keras-vatt[search]"`).
+Long files are split into windows, which are embedded and found one by one. The same
+command resumes an interrupted run, and later embeds only files that were added or
+changed. Files that can't be decoded are skipped and counted. The report, which is
+stored in the index, lists them and the ignored files: unsupported formats, and links
+that lead out of the folder. The index is a LanceDB database
+(`pip install "keras-vatt[search]"`).
 """
 
 import os
@@ -13,8 +14,8 @@ from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
 
 
 def add_arguments(parser):
-    """Add the options of the command."""
-    parser.add_argument("folder", help="folder of media files; subfolders count")
+    """Adds the options of the command."""
+    parser.add_argument("folder", help="folder of media files; includes subfolders")
     parser.add_argument(
         "--preset",
         required=True,
@@ -30,8 +31,8 @@ def add_arguments(parser):
         "--window-seconds",
         type=float,
         metavar="SECONDS",
-        help="length of a window, of which the clip in the middle is embedded; by "
-        "default the length of the model's clip, which leaves nothing out",
+        help="length of a window, whose middle clip is embedded; by default the length "
+        "of the model's clip, so that the windows are embedded completely",
     )
     parser.add_argument("--batch-size", type=int, default=32, help="windows per batch")
     parser.add_argument(
@@ -43,20 +44,20 @@ def add_arguments(parser):
         "--short-clips",
         choices=SHORT_CLIPS,
         default="repeat",
-        help="whether a file shorter than a clip is repeated from its beginning, "
-        "padded with black frames and silence, or skipped",
+        help="rule for files shorter than a clip: repeat them from the beginning, pad "
+        "them with black frames and silence, or skip them (error)",
     )
     parser.add_argument(
         "--on-error",
         choices=("skip", "raise"),
         default="skip",
-        help="whether a file that can't be decoded is skipped and named in the report, "
-        "or ends the command",
+        help="rule for files that can't be decoded: skip them and list them in the "
+        "report, or stop with an error",
     )
     parser.add_argument(
         "--allow-outside",
         action="store_true",
-        help="follow links to files and folders outside of the folder",
+        help="follow links that lead out of the folder; only for data that you trust",
     )
     parser.add_argument(
         "--approximate",
@@ -67,7 +68,7 @@ def add_arguments(parser):
 
 
 def run(arguments):
-    """Run the command."""
+    """Runs the command."""
     from keras_vatt.models import VATT
     from keras_vatt.search import MediaIndex, embed_folder
 
@@ -93,18 +94,18 @@ def run(arguments):
 
 
 def _recall_lines(index):
-    """Yields the recall of the approximate search, or why searches stay exact."""
+    """Yields lines with the recall of approximate searches, if there is an index."""
     if not index.recall:
         yield (
             f"searches stay exact: {len(index)} windows are too few for an approximate "
-            "index, which would not be faster"
+            "index to be faster"
         )
     for name, recall in index.recall.items():
         yield f"recall at 10 of the approximate search by {name}: {recall:.1%}"
 
 
 def _lasting_name(preset):
-    """Returns the name of a preset by which it is found from any folder."""
+    """Returns a name of the preset that is valid in any working directory."""
     from keras_vatt.storage import built_in_presets, find_folder
 
     local = None if preset in built_in_presets() else find_folder(preset)

@@ -1,4 +1,4 @@
-"""Errors of disks and folders as one line that says what to do."""
+"""One-line messages for errors of the operating system, each with a remedy."""
 
 import errno
 import os
@@ -9,17 +9,17 @@ _REMEDIES = {
     "ENOSPC": "free some space, or choose another disk",
     "EDQUOT": "free some of your quota, or choose another disk",
     "EFBIG": "choose another disk, or raise the limit (`ulimit -f`)",
-    "EROFS": "choose a folder that can be written",
-    "EACCES": "change its permissions, or choose another",
-    "EPERM": "change its permissions, or choose another",
+    "EROFS": "choose a folder that you can write to",
+    "EACCES": "change its permissions, or choose another path",
+    "EPERM": "change its permissions, or choose another path",
     "EIO": "check the disk or the connection to it",
-    "ELOOP": "links lead back to themselves: remove them, or choose another",
+    "ELOOP": "the links form a loop: remove them, or choose another path",
     "ENAMETOOLONG": "choose a shorter name",
-    "ENOTDIR": "a folder is needed where a file is: choose another",
-    "EISDIR": "a file is needed where a folder is: choose another",
-    "ENOENT": "check the name; its folder must exist",
+    "ENOTDIR": "expected a folder, found a file: choose another path",
+    "EISDIR": "expected a file, found a folder: choose another path",
+    "ENOENT": "check the path; its folder must exist",
     "EEXIST": "choose another name, or remove it",
-    "EMFILE": "raise the limit of open files (`ulimit -n`)",
+    "EMFILE": "raise the limit on open files (`ulimit -n`)",
     "ENFILE": "close other programs",
     "ENOMEM": "close other programs, or use a machine with more memory",
     "ESTALE": "check the connection to the disk",
@@ -29,14 +29,14 @@ _REMEDIES = {
 
 
 def environment_message(error):
-    """Returns one line on an error of the user's disk, folders or limits.
+    """Returns a one-line message for an error that the user's environment caused.
 
     Args:
         error: `OSError`.
 
     Returns:
-        String with the path, the reason and the remedy; `None` if the error is none
-        of the environment, and so a defect.
+        String with the path, the reason and the remedy; `None` if the environment did
+        not cause the error, which is a defect then.
     """
     if error.errno not in ENVIRONMENT:
         return None

@@ -1,10 +1,7 @@
-"""The error that a user of the command line can fix."""
+"""Errors of the command line that the user can fix."""
 
 from keras_vatt._errors import KerasVATTError
 
 
 class CommandError(KerasVATTError):
-    """Bad arguments or missing files; its message is one clear line.
-
-    Other exceptions are defects and show their traceback.
-    """
+    """An error in the arguments or files of a command, with a one-line message."""

@@ -17,12 +17,12 @@ from keras_vatt.version import __version__
 # Each module has `add_arguments(parser)` and `run(arguments)`.
 _COMMANDS = {
     "pretrain": "pre-train VATT on video files with audio and captions",
-    "evaluate": "measure a preset: zero-shot retrieval, linear probe, classification",
-    "convert": "turn an original VATT checkpoint into a preset folder",
+    "evaluate": "evaluate a preset: retrieval, zero-shot, linear probe, classification",
+    "convert": "convert an original VATT checkpoint to a preset folder",
     "embed": "embed a folder of video and audio files for search",
-    "search": "find video and audio by a text, an audio or a video",
-    "plan": "compile the train step for TPUs on this machine: memory, time, cost",
-    "presets": "list the built-in presets, or describe one",
+    "search": "search video and audio files by text, audio or video",
+    "plan": "estimate memory, time and cost of training on TPUs, without TPUs",
+    "presets": "list the built-in presets, or print the card of a preset",
 }
 
 _WITHOUT_MODEL = ("presets",)
@@ -33,8 +33,8 @@ _NO_READER = 141
 # How to resume a command after it was stopped.
 _RESUMED_BY = {
     "pretrain": "resume with --resume and the same --output",
-    "evaluate": "with --output the same command resumes",
-    "embed": "the same command resumes",
+    "evaluate": "if --output was given, resume with the same command",
+    "embed": "resume with the same command",
 }
 
 
@@ -90,7 +90,7 @@ def _print_stopped(command, stop):
 
 
 def _drop_unwritten_output():
-    """Drops output that can't be written: Python would fail on it when it exits."""
+    """Discards output that can't be written, as Python would fail on it at exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -98,9 +98,9 @@ def _drop_unwritten_output():
 
 
 class _CommandParser(argparse.ArgumentParser):
-    """A parser that imports the module of its command when it is needed.
+    """A parser that imports the module of its command when the command is used.
 
-    The modules of other commands, and the backend, are not imported.
+    Modules of other commands, and a backend that only they need, are not imported.
     """
 
     def __init__(self, *args, module=None, **kwargs):

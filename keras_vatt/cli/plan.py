@@ -1,9 +1,9 @@
-"""Plan a training on TPUs, without any: memory, communication, time and cost.
+"""Estimates memory, communication, time and cost of training on TPUs, without TPUs.
 
-The true train step is compiled for the chips that are named, on this machine, by
-Google's compiler (`pip install "keras-vatt[plan]"`). What fits and what is sent is the
-compiler's word; time and cost are a roofline with stated assumptions, not measured.
-A compilation takes minutes, whatever the batch.
+Google's compiler (`pip install "keras-vatt[plan]"`) compiles the real train step for
+the given chips on this machine. Memory and communication are read from the compiled
+program. Time and cost are estimates of a roofline model with stated assumptions, not
+measurements. A compilation takes minutes, whatever the batch size.
 """
 
 import json
@@ -19,7 +19,7 @@ from keras_vatt.planning._environment import prepare_compiler
 
 
 def add_arguments(parser):
-    """Add the options of the command."""
+    """Adds the options of the command."""
     parser.add_argument(
         "--preset",
         default="vatt_medium_agnostic",
@@ -29,51 +29,55 @@ def add_arguments(parser):
         "--topology",
         required=True,
         metavar="TPU:NxM",
-        help="version and chips along each dimension: v4:4x4x8, v5e:16x16",
+        help="TPU version and number of chips along each dimension, such as v4:4x4x8 "
+        "or v5e:16x16",
     )
     parser.add_argument(
-        "--batch-size", type=int, help="clips in a batch, over all devices"
+        "--batch-size", type=int, help="clips per batch, over all devices"
     )
     parser.add_argument(
         "--search",
         action="store_true",
-        help="find the largest batch that fits, by about four compilations",
+        help="find the largest batch that fits, with about four compilations",
     )
     parser.add_argument(
         "--model-parallel",
         type=int,
         default=1,
         metavar="N",
-        help="devices that share one copy of the model",
+        help="devices over which each copy of the model is sharded",
     )
     _add_step_arguments(parser)
     _add_assumptions(parser)
-    parser.add_argument("--json", metavar="FILE", help="write the plan there as well")
+    parser.add_argument("--json", metavar="FILE", help="also write the plan to FILE")
 
 
 def _add_step_arguments(parser):
     parser.add_argument(
         "--harmonizer",
         default="curriculum+realign",
-        help="what is done with conflicting gradients; or none",
+        help="gradient harmonization, as in `keras-vatt pretrain`; or none",
     )
     parser.add_argument(
-        "--num-groups", type=int, default=1, help="groups harmonized on their own"
+        "--num-groups",
+        type=int,
+        default=1,
+        help="groups per batch whose gradients are harmonized separately",
     )
     parser.add_argument(
         "--group-by",
         default="samples",
         choices=["samples", "anchors"],
-        help="what a group's gradient is",
+        help="definition of the gradient of a group, as in `keras-vatt pretrain`",
     )
     parser.add_argument(
         "--num-micro-batches",
         type=int,
         default=1,
         metavar="M",
-        help="parts in which a device encodes its clips, to save memory",
+        help="micro-batches in which a device encodes its clips, to save memory",
     )
-    parser.add_argument("--candidates", type=int, default=5, help="captions of a clip")
+    parser.add_argument("--candidates", type=int, default=5, help="captions per clip")
     parser.add_argument(
         "--dtype",
         default="mixed_bfloat16",
@@ -83,16 +87,19 @@ def _add_step_arguments(parser):
     parser.add_argument(
         "--remat",
         action="store_true",
-        help="compute activations again in the backward pass, to save memory",
+        help="recompute activations in the backward pass, to save memory",
     )
     parser.add_argument(
         "--frozen-words",
         action="store_true",
-        help="don't train the word vectors; `keras-vatt pretrain` trains them when it "
+        help="don't train the word embedding; `keras-vatt pretrain` trains it when it "
         "starts from random weights",
     )
     parser.add_argument(
-        "--num-layers", type=int, help="for a shallower model of the same widths"
+        "--num-layers",
+        type=int,
+        help="layers of a shallower model of the same width; those of the preset if "
+        "not given",
     )
 
 
@@ -101,26 +108,27 @@ def _add_assumptions(parser):
         "--flops-utilization",
         type=float,
         default=0.4,
-        help="assumed share of the chips' peak FLOP/s",
+        help="assumed fraction of the chips' peak FLOP/s",
     )
     parser.add_argument(
         "--bandwidth-utilization",
         type=float,
         default=0.7,
-        help="assumed share of the bandwidths of memory and links",
+        help="assumed fraction of the bandwidth of memory and interconnect",
     )
     parser.add_argument(
         "--price",
         type=float,
-        help="US dollars for a chip and hour; an assumed list price if not given",
+        help="price in US dollars per chip and hour; an assumed list price if not "
+        "given",
     )
     parser.add_argument(
-        "--steps", type=int, default=500_000, help="steps of the training to be priced"
+        "--steps", type=int, default=500_000, help="number of train steps to price"
     )
 
 
 def run(arguments):
-    """Run the command."""
+    """Runs the command."""
     topology = parse_topology(arguments.topology)
     _check(arguments)
     prepare_compiler(keras.config.backend())
@@ -138,17 +146,17 @@ def _check(arguments):
             raise PlanningError(f"{option} must be at least 1, not {value}")
     folder = os.path.dirname(arguments.json or "")
     if folder and not os.path.isdir(folder):
-        # Before a compilation of minutes.
-        raise PlanningError(f"--json: there is no folder {folder!r}")
+        # Checked here because the compilation before the write takes minutes.
+        raise PlanningError(f"--json needs an existing folder, not {folder!r}")
     for name in ("flops_utilization", "bandwidth_utilization"):
         value = getattr(arguments, name)
         if not 0 < value <= 1:
             option = "--" + name.replace("_", "-")
-            raise PlanningError(f"{option} is a share above 0, up to 1, not {value}")
+            raise PlanningError(f"{option} must be above 0 and at most 1, not {value}")
 
 
 def _plan(arguments, topology):
-    # Only now: it imports JAX, which other commands and backends do without.
+    # Imported here because they import JAX, which the checks before do not need.
     from keras_vatt.planning._plan import Assumptions, Planner
     from keras_vatt.planning._step import StepSettings
 
@@ -176,15 +184,15 @@ def _plan(arguments, topology):
         topology,
         model_parallel=arguments.model_parallel,
         assumptions=assumptions,
-        say=_teller(),
+        say=_timed_printer(),
     )
     if arguments.search:
         return planner.search()
     return planner.plan(arguments.batch_size), None
 
 
-def _teller():
-    """A function that prints lines with the time since now, where plans are not."""
+def _timed_printer():
+    """Returns a function that prints a line and the elapsed time to standard error."""
     start = time.monotonic()
 
     def say(line):

@@ -1,13 +1,14 @@
-"""Pre-train VATT on video files with sound and captions, by harmonized gradients.
+"""Pre-trains VATT with gradient harmonization on videos with audio and captions.
 
-Raw video goes in; a preset folder, plots and a zero-shot retrieval report come out.
-Settings that are not given come from the recipe, then from the defaults. A run that
-was interrupted goes on with `--output FOLDER --resume`.
+The command reads video files and writes a preset folder, plots and a zero-shot
+retrieval report. Options take precedence over the settings of the recipe, and these
+over the defaults. To resume an interrupted run, give `--output FOLDER --resume`.
 """
 
 import contextlib
 import pathlib
 
+from keras_vatt._setting_fields import add_setting_options, given_settings
 from keras_vatt.cli.errors import CommandError
 from keras_vatt.pretraining._data_report import DATA_REPORT
 from keras_vatt.pretraining._devices import is_first_process, join_processes
@@ -23,9 +24,7 @@ from keras_vatt.pretraining._named_places import (
 from keras_vatt.pretraining._run import CHECKPOINTS, pretrain
 from keras_vatt.pretraining._run_lock import LOCK_NAME, run_lock
 from keras_vatt.pretraining._settings import (
-    add_arguments as add_settings,
-)
-from keras_vatt.pretraining._settings import (
+    PretrainSettings,
     load_settings,
     recipe_names,
     resolve_settings,
@@ -33,37 +32,34 @@ from keras_vatt.pretraining._settings import (
 )
 
 _SETTINGS = "settings.json"
-# A try that could not begin leaves decoded clips, and why it could not.
+# Files that a run which failed before its first step may leave.
 _REUSED = {"cache", "corpus", DATA_REPORT, LOCK_NAME}
 
 
 def add_arguments(parser):
-    """Add the options of the command."""
+    """Adds the options of the command."""
     parser.add_argument(
         "--recipe",
         help=f"built-in recipe ({', '.join(recipe_names())}) or TOML file of settings",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on with the run in --output"
+        "--resume", action="store_true", help="resume the run in --output"
     )
-    add_settings(parser)
+    add_setting_options(parser, PretrainSettings)
 
 
 def run(arguments):
-    """Run the command."""
-    given = vars(arguments).copy()
-    resume, recipe = given.pop("resume"), given.pop("recipe")
-    for name in ("command", "run"):
-        given.pop(name)
-    settings = _settle(given, recipe, resume)
+    """Runs the command."""
+    given = given_settings(arguments, PretrainSettings)
+    settings = _settle(given, arguments.recipe, arguments.resume)
     with run_lock(settings.output):
-        if is_first_process() and not resume:
+        if is_first_process() and not arguments.resume:
             _begin(settings)
-        _pretrain_or_clear(settings, resume)
+        _pretrain_or_clear(settings, arguments.resume)
 
 
 def _pretrain_or_clear(settings, resume):
-    """Leave no trace of a run that could not begin: it can be tried again."""
+    """Pre-trains, and cleans up if that fails before the first checkpoint."""
     try:
         pretrain(settings)
     except PretrainingError:
@@ -72,7 +68,7 @@ def _pretrain_or_clear(settings, resume):
         if not has_begun and is_first_process():
             for name in (_SETTINGS, SIGNATURE, LOCK_NAME):
                 (output / name).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # It holds decoded clips.
+            with contextlib.suppress(OSError):  # It may have decoded clips.
                 output.rmdir()
         raise
 
@@ -84,7 +80,7 @@ def _settle(given, recipe, resume):
     if resume:
         if recipe is not None:
             raise CommandError(
-                "--resume keeps the settings of the run: leave out --recipe"
+                "--resume uses the settings of the run: leave out --recipe"
             )
         return _resumed_settings(output, given)
     settings = resolve_settings(given, recipe)
@@ -92,7 +88,7 @@ def _settle(given, recipe, resume):
         raise CommandError(f"there is no file or folder {settings.data!r}")
     join_processes(settings)
     if is_first_process():
-        # Before the lock, which would leave its file in a folder of other things.
+        # Checked before locking, which would leave a file in an unrelated folder.
         _check_free(output)
     return settings
 
@@ -104,14 +100,14 @@ def _resumed_settings(output, given):
     if not is_own:
         check_processes(settings, given)
     join_processes(settings)
-    # Processes on other machines leave it to the first, without which none resumes.
+    # Only the first process checks: without it, the others can't resume.
     if not is_own and is_first_process():
         check_places(settings, given, output)
     return settings
 
 
 def _begin(settings):
-    # Again, now that no other run can begin there.
+    # Checked again: another run may have started there before this one had the lock.
     output = pathlib.Path(settings.output)
     _check_free(output)
     save_settings(settings, output / _SETTINGS)
@@ -119,11 +115,11 @@ def _begin(settings):
 
 
 def _check_free(output):
-    """Refuses a folder for a new run; what an earlier try has left may stay."""
+    """Raises an error if a new run can't use the folder, see `_REUSED`."""
     if not output.exists():
         return
     if not output.is_dir() or {path.name for path in output.iterdir()} - _REUSED:
         raise CommandError(
-            f"{str(output)!r} is not empty: choose another --output, or go on with "
-            "the run in it by --resume"
+            f"{str(output)!r} is not empty: choose another --output, or resume the run "
+            "in it with --resume"
         )

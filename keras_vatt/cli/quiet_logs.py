@@ -1,8 +1,8 @@
-"""Silences the native logs of the backends in the command line."""
+"""Silences the native logs of the backends on the command line."""
 
 import os
 
-# The backends read them when they are imported. A user's own values take precedence.
+# Backends read these at import. Values that the user has set take precedence.
 _SETTINGS = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "GRPC_VERBOSITY": "ERROR",

@@ -1,9 +1,9 @@
-"""Search an index that `keras-vatt embed` made: by words, by audio, or by a video.
+"""Searches an index of `keras-vatt embed` by text, by audio, or by video.
 
---video and --audio together, which may name the same file, are one query of both.
+--video and --audio can be combined to one query; both may name the same file.
 
---serve opens a page to search and to play the results, which only this machine can
-reach (`pip install "keras-vatt[serve]"`).
+--serve opens a web page to search and to play the results. Only this machine can reach
+it (`pip install "keras-vatt[serve]"`).
 """
 
 import dataclasses
@@ -16,22 +16,28 @@ from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
 
 
 def add_arguments(parser):
-    """Add the options of the command."""
+    """Adds the options of the command."""
     parser.add_argument("index", help="folder or URI of the index")
-    parser.add_argument("--text", help="the query, in words")
-    parser.add_argument("--audio", metavar="FILE", help="a file of audio or video")
-    parser.add_argument("--video", metavar="FILE", help="a file of video")
-    parser.add_argument("--serve", action="store_true", help="open a page to search on")
+    parser.add_argument("--text", help="text query")
+    parser.add_argument(
+        "--audio", metavar="FILE", help="query by the audio of an audio or video file"
+    )
+    parser.add_argument(
+        "--video", metavar="FILE", help="query by the frames of a video file"
+    )
+    parser.add_argument("--serve", action="store_true", help="open a web page")
     parser.add_argument(
         "--modality",
         choices=("video", "audio", "both"),
-        help="compare windows by their frames, their audio, or the mean of both; by "
-        "default audio for a video, both for a query of both, and video otherwise",
+        help="modality of the windows to compare with: frames, audio, or the mean of "
+        "both; by default audio for --video alone, both for --video with --audio, and "
+        "video otherwise",
     )
     parser.add_argument(
         "--short-clips",
         choices=SHORT_CLIPS,
-        help="rule for a query shorter than a clip; by default the rule of the index",
+        help="rule for queries shorter than a clip, as in `keras-vatt embed`; by "
+        "default the rule of the index",
     )
     parser.add_argument(
         "--top-k", type=int, default=10, help="maximum number of results"
@@ -44,22 +50,24 @@ def add_arguments(parser):
     )
     parser.add_argument("--json", action="store_true", help="print results as JSON")
     parser.add_argument(
-        "--preset", help="the model; by default the one that made the index"
+        "--preset", help="preset of the model; by default the one that made the index"
     )
     parser.add_argument(
-        "--folder", help="folder of the media, if they or the index were moved"
+        "--folder", help="folder of the media files, if they or the index were moved"
     )
     parser.add_argument(
         "--allow-outside",
         action="store_true",
-        help="show media to which links in their folder lead; not needed for an index "
-        "that you made with --allow-outside",
+        help="show files outside of the media folder, to which links in it lead; not "
+        "needed for an index that you made with --allow-outside",
     )
-    parser.add_argument("--port", type=int, default=7860, help="port of the page")
+    parser.add_argument(
+        "--port", type=int, default=7860, help="port of the web page of --serve"
+    )
 
 
 def run(arguments):
-    """Run the command."""
+    """Runs the command."""
     from keras_vatt.search import MediaIndex
 
     _check_query(arguments)
@@ -101,12 +109,12 @@ def _load_model(index, preset):
     preset = preset or index.preset
     if preset is None and index.named_preset is not None:
         raise CommandError(
-            "the index was made by someone else, or on another machine, and its model "
-            f"is {index.named_preset!r}: pass it as --preset if you trust it"
+            "the index was made by someone else or on another machine, by the model "
+            f"{index.named_preset!r}: pass it as --preset if you trust it"
         )
     if preset is None:
         raise CommandError(
-            "the index doesn't name the model that made it: pass --preset"
+            "the index doesn't name the model that made it: pass the model as --preset"
         )
     model = VATT.from_preset(preset)
     index.check_model(model)
@@ -118,7 +126,8 @@ def _serve(index, model, port):
         from keras_vatt.search._page import serve
     except ImportError as error:
         raise CommandError(
-            f'the page needs more packages ({error}): pip install "keras-vatt[serve]"'
+            f"the web page needs more packages ({error}): pip install "
+            '"keras-vatt[serve]"'
         ) from error
     try:
         serve(index, model, port)
@@ -130,18 +139,24 @@ def _warn(index, model, arguments):
     from keras_vatt.search import unknown_words
 
     if not index.complete:
-        print("note: the index is not finished; run embed again", file=sys.stderr)
+        print(
+            "note: the index is incomplete; run `keras-vatt embed` again",
+            file=sys.stderr,
+        )
     if arguments.approximate and not index.recall:
-        print("note: the index is small: it was searched exactly", file=sys.stderr)
+        print(
+            "note: the search was exact, as there is no approximate index",
+            file=sys.stderr,
+        )
     unknown = unknown_words(model, arguments.text) if arguments.text else []
     if unknown:
         words = ", ".join(unknown)
-        print(f"note: left out, as the model doesn't know: {words}", file=sys.stderr)
+        print(f"note: ignored, as the model doesn't know: {words}", file=sys.stderr)
 
 
 def _json(results):
     text = json.dumps([dataclasses.asdict(result) for result in results], indent=2)
-    # The one control character that JSON allows as it is.
+    # JSON requires no escape for this control character, the only such one.
     return text.replace("\x7f", "\\u007f")
 
 
@@ -149,7 +164,7 @@ def _table(results):
     from keras_vatt.search._cards import clock
 
     if not results:
-        yield "nothing was found"
+        yield "no results"
         return
     rows = [
         (f"{result.score:.3f}", clock(result.start), clock(result.end), result.path)

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end a command in order: what is done is kept."""
+"""Turns SIGINT and SIGTERM into an exception, so that commands can clean up."""
 
 import contextlib
 import signal
@@ -8,10 +8,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(KeyboardInterrupt):
-    """The process was told to stop.
+    """The process received a signal to stop.
 
     Args:
-        number: int, the signal.
+        number: int, the signal number.
     """
 
     def __init__(self, number):
@@ -23,13 +23,13 @@ class Stopped(KeyboardInterrupt):
 def stop_signals():
     """Raises `Stopped` at the first signal; a second one ends the process at once.
 
-    A signal that the process was started to ignore, as by `nohup`, stays ignored.
+    Signals that the process ignores from its start, as under `nohup`, stay ignored.
 
     Raises:
-        Stopped: at SIGINT (Ctrl+C) or SIGTERM, which ask for an end.
+        Stopped: at SIGINT (Ctrl+C) or SIGTERM.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # Python hands signals to the main thread alone.
+        yield  # Python delivers signals only to the main thread.
         return
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     caught = [n for n, handler in before.items() if handler != signal.SIG_IGN]
@@ -44,8 +44,8 @@ def stop_signals():
     try:
         yield
     finally:
-        # After a signal, the default stays: threads that the process waits for at its
-        # end must not outlive a second one.
+        # After a signal, the default handlers stay: the process may wait for threads
+        # when it exits, and a second signal must end them.
         for number in caught:
             if signal.getsignal(number) is stop:
                 signal.signal(number, before[number])

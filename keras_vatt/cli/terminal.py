@@ -1,7 +1,7 @@
-"""The terminal of the command line: nothing that is printed can control it.
+"""Escapes control characters in all output of the command line.
 
-Messages, warnings, logs and progress bars have names of files, captions, and what the
-Hub says. The streams themselves are wrapped, so that a new message is escaped too.
+Messages, warnings, logs and progress bars contain untrusted text: file names, captions,
+answers of the Hub. This module wraps the streams, so that every message is escaped.
 """
 
 import contextlib
@@ -12,8 +12,8 @@ import traceback
 
 from keras_vatt._printable import printable
 
-# What draws progress bars needs to go back in its line, or up by lines, and Keras to
-# use colors. What follows may hold names, such as tqdm's description of a download.
+# Libraries that draw progress bars move the cursor, and Keras uses colors. Only these
+# sequences are kept: the text after them may be untrusted, such as a file name.
 _LAYOUTS = {
     "tqdm": re.compile(r"(?:\n|\x1b\[A)+\Z|\r(?: *\r)?"),
     "keras": re.compile(r"\x08*\r"),
@@ -25,8 +25,7 @@ class PrintableStream:
     """A text stream that escapes control characters; see `printable`.
 
     Args:
-        stream: text stream that is written to. Whatever else one asks of this object
-            is asked of it.
+        stream: text stream to write to. All other attributes are those of this stream.
     """
 
     def __init__(self, stream):
@@ -37,7 +36,7 @@ class PrintableStream:
 
     def write(self, text):
         """Writes text; returns its length."""
-        # The function that calls this one, or that calls `print`.
+        # The caller of this method, or of `print`, which has no frame of its own.
         writer = sys._getframe(1).f_globals.get("__name__", "").partition(".")[0]
         self._stream.write(_made_safe(text, writer, self._stream))
         return len(text)
@@ -50,7 +49,7 @@ class PrintableStream:
 
 @contextlib.contextmanager
 def printable_streams():
-    """Wraps the standard output, the standard error and the logs for a `with` block.
+    """Wraps standard output, standard error and log handlers during a `with` block.
 
     Example:
     ```python
@@ -67,7 +66,7 @@ def printable_streams():
     try:
         yield
     except Exception:
-        # Python shows it after this block.
+        # Python prints the traceback after this block, to the unwrapped stream.
         sys.excepthook = _show_exception
         raise
     finally:
@@ -77,10 +76,10 @@ def printable_streams():
 
 
 def _replace_in_handlers(replacements):
-    """Replaces streams of log handlers, of which TensorFlow makes one when imported.
+    """Replaces the streams of log handlers, such as the one of TensorFlow.
 
     Returns:
-        Dict from a handler to the stream that it had.
+        Dict from handler to its original stream.
     """
     loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
     # A placeholder has no handlers.
@@ -103,7 +102,7 @@ def _show_exception(kind, error, trace):
 def _made_safe(text, writer, stream):
     layout = _LAYOUTS.get(writer)
     if layout is None:
-        # What the terminal's encoding doesn't have is escaped too.
+        # Characters that the terminal can't encode are escaped too.
         encoding = getattr(stream, "encoding", None) or "utf-8"
         text = printable(text).encode(encoding, "backslashreplace")
         return text.decode(encoding)
@@ -116,6 +115,6 @@ def _colored(text, writer):
     if writer != "keras":
         return printable(text)
     parts = _COLOR.split(text)
-    # The parts between the colors.
+    # Parts at odd positions are colors.
     parts[::2] = map(printable, parts[::2])
     return "".join(parts)

@@ -5,6 +5,8 @@
 makes batches of either. `make_demo_corpus` generates a corpus to start with.
 """
 
+from typing import TYPE_CHECKING
+
 from keras_vatt._lazy import lazy_attributes
 from keras_vatt.data._augmentation import ClipAugmentation
 from keras_vatt.data._cache import CachedClips, CacheError, build_cache
@@ -14,7 +16,6 @@ from keras_vatt.data._clip_source import ClipSource
 from keras_vatt.data._clip_spec import ClipSpec
 from keras_vatt.data._frame_augmentation import FrameAugmentation
 from keras_vatt.data._manifest import Segment, read_corpus, write_manifest
-from keras_vatt.data._pipeline import ClipReader, make_dataset
 from keras_vatt.data._report import CorpusReport, Finding, Problem
 from keras_vatt.data._subtitles import Cue, read_subtitles
 from keras_vatt.data.decoding._encoding import encode_clip
@@ -27,6 +28,9 @@ from keras_vatt.data.decoding._media_segment import MediaSegment
 from keras_vatt.data.decoding._waveform import decode_waveform
 from keras_vatt.data.demo._corpus import make_demo_corpus
 from keras_vatt.data.demo._speech import Utterance, synthesize_speech
+
+if TYPE_CHECKING:
+    from keras_vatt.data._pipeline import ClipReader, make_dataset
 
 __all__ = [
     "CacheError",
@@ -67,4 +71,7 @@ __all__ = [
     "write_manifest",
 ]
 
-__getattr__, __dir__ = lazy_attributes(__name__, ["datasets"])
+# Grain, which the pipeline uses, imports JAX.
+_PIPELINE = dict.fromkeys(["ClipReader", "make_dataset"], "keras_vatt.data._pipeline")
+
+__getattr__, __dir__ = lazy_attributes(__name__, ["datasets"], _PIPELINE)

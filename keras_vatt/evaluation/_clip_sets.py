@@ -70,7 +70,9 @@ def _read_corpus(settings):
             "for train/<class>/* and test/<class>/*"
         )
     try:
-        segments, findings = read_corpus(settings.data)
+        segments, findings = read_corpus(
+            settings.data, settings.allow_outside, settings.caption_language
+        )
     except (ValueError, OSError) as error:
         raise EvaluationError(str(error)) from error
     test = [segment for segment in segments if segment.split == "test"] or segments

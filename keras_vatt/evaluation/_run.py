@@ -8,6 +8,7 @@ import tempfile
 import keras
 
 from keras_vatt._files import atomic_write
+from keras_vatt._setting_fields import check_settings
 from keras_vatt._untrusted import read_object
 from keras_vatt.data._report import CorpusReport, Problem
 from keras_vatt.evaluation._classification import evaluate_classification
@@ -78,9 +79,9 @@ def evaluate(settings: EvaluationSettings) -> tuple[dict, str]:
         Markdown.
 
     Raises:
-        EvaluationError: if the settings, the preset and the dataset don't fit together,
-            the folder has the results of another evaluation, or its features are
-            damaged.
+        EvaluationError: if a setting has a wrong value; if the settings, the preset and
+            the dataset don't fit together; or if the folder has the results of another
+            evaluation, or its features are damaged.
 
     Example:
     ```python
@@ -92,6 +93,7 @@ def evaluate(settings: EvaluationSettings) -> tuple[dict, str]:
     report, text = evaluate(settings)
     ```
     """
+    check_settings(settings, EvaluationError)
     splits = read_splits(settings)
     modality = settings.modality or next(iter(splits.values())).modality
     settings = dataclasses.replace(settings, modality=modality)
@@ -157,7 +159,8 @@ def _claim(folder, settings, model):
     marker = folder / _SETTINGS
     found = read_object(folder, _SETTINGS, EvaluationError, _MAX_SETTINGS_BYTES)
     if found is not None:
-        differing = [name for name in facts if found.get(name) != facts[name]]
+        names = {**facts, **found}
+        differing = [name for name in names if found.get(name) != facts.get(name)]
         if differing:
             raise EvaluationError(
                 f"{str(folder)!r} has an evaluation with other settings "

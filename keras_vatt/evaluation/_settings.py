@@ -1,17 +1,21 @@
-"""The settings of an evaluation."""
-
-from __future__ import annotations
+"""Settings of an evaluation."""
 
 import dataclasses
 import os
+from typing import Literal
+
+from keras_vatt._setting_fields import REQUIRED, setting
+from keras_vatt.data.datasets import labeled_datasets
+from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
 
 TASKS = ("retrieval", "zero-shot", "linear-probe", "classification")
 METHODS = ("logistic_regression", "vatt", "svm")
+MODALITIES = ("video", "audio", "image")
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSettings:
-    """The settings of `evaluate`.
+    """Settings of `evaluate`.
 
     Args:
         task: string. `"retrieval"`, `"zero-shot"`, `"linear-probe"` or
@@ -22,8 +26,8 @@ class EvaluationSettings:
         dataset: string. Name of a dataset, see
             `keras_vatt.data.datasets.labeled_datasets`. Defaults to `None`, a corpus of
             captioned videos.
-        split: int. Number of the split, or `"all"` for the mean over the splits.
-            Defaults to `1`.
+        split: int. Number of the official split, counted from 1, or `"all"` for the
+            mean over the splits. Defaults to `1`.
         windows: int. Number of windows per test clip; images have one. Defaults to `4`.
         crops: int. Number of crops per window of video, or per image. Defaults to
             `None`: 3 for the classification of video, as in VATT, otherwise 1.
@@ -42,24 +46,92 @@ class EvaluationSettings:
             spaced in the list of the dataset. Defaults to `None`, all.
         output: string. Folder of the report. Defaults to `None`, no files.
         progress: bool. Whether to show progress bars. Defaults to `True`.
+        allow_outside: bool. Whether a corpus of captioned videos may refer to files
+            outside of its folder. Defaults to `False`.
+        caption_language: string. Language of the captions of a corpus whose videos have
+            several. Defaults to `"en"`.
     """
 
-    task: str
-    preset: str
-    data: str
-    dataset: str | None = None
-    split: int | str = 1
-    windows: int = 4
-    crops: int | None = None
-    method: str = "logistic_regression"
-    modality: str | None = None
-    templates: tuple[str, ...] = ("{}",)
-    short_clips: str = "repeat"
-    batch_size: int = 32
-    num_workers: int | None = None
-    limit: int | None = None
-    output: str | None = None
-    progress: bool = True
+    task: str = setting(REQUIRED, "evaluation task", TASKS)
+    preset: str = setting(
+        REQUIRED,
+        "built-in preset, preset folder, or hf://owner/name; for classification, the "
+        "preset of a fine-tuned classifier",
+    )
+    data: str = setting(
+        REQUIRED,
+        "folder of the dataset; for retrieval also a manifest or a folder of videos, "
+        "as in `keras-vatt pretrain`",
+        metavar="FOLDER",
+    )
+    dataset: str | None = setting(
+        None,
+        f"name of the dataset: {', '.join(labeled_datasets())} (train/<class>/* and "
+        "test/<class>/*, of video, audio or images); not given for a manifest or a "
+        "folder of captioned videos",
+        metavar="NAME",
+    )
+    split: int | Literal["all"] = setting(
+        1,
+        "number of the official split, counted from 1 (for esc50 the held-out fold), "
+        "or 'all' for the mean over the splits",
+        least=1,
+    )
+    windows: int = setting(4, "windows per test clip; images have one", least=1)
+    crops: int | None = setting(
+        None,
+        "crops per window of video, or per image; if not given, 3 for the "
+        "classification of video, otherwise 1",
+        least=1,
+    )
+    method: str = setting(
+        "logistic_regression",
+        "linear probe; 'vatt' is the bottleneck probe of the VATT authors",
+        METHODS,
+    )
+    modality: str | None = setting(
+        None, "modality to classify; that of the dataset if not given", MODALITIES
+    )
+    templates: tuple[str, ...] = setting(
+        ("{}",),
+        "for zero-shot: a text in which {} stands for the name of a class; can be "
+        "repeated",
+        option="--template",
+        metavar="TEXT",
+    )
+    short_clips: str = setting(
+        "repeat",
+        "rule for clips shorter than those of the model: repeat them from the "
+        "beginning, pad them with black frames and silence, or skip them (error)",
+        SHORT_CLIPS,
+    )
+    batch_size: int = setting(32, "windows per batch", least=1)
+    num_workers: int | None = setting(
+        None, "decoding threads; one per processor if not given", least=1
+    )
+    limit: int | None = setting(
+        None,
+        "evaluate on only N clips, evenly spaced in the list; all if not given",
+        least=1,
+        metavar="N",
+    )
+    output: str | None = setting(
+        None,
+        "folder for the report, the features, and the list of skipped clips",
+        metavar="FOLDER",
+    )
+    progress: bool = setting(True, "show progress bars")
+    allow_outside: bool = setting(
+        False,
+        "for captioned videos without --dataset: read files outside the folder of "
+        "--data: absolute paths in a manifest, links to other files and folders; only "
+        "for data that you trust",
+    )
+    caption_language: str = setting(
+        "en",
+        "for captioned videos without --dataset: language of the captions of videos "
+        "that have several",
+    )
 
     @property
     def num_crops(self) -> int:
@@ -81,6 +153,20 @@ class EvaluationSettings:
         names += ["dataset", "split"] if self.dataset else []
         names += ["method"] if self.task == "linear-probe" else []
         names += ["templates"] if self.task == "zero-shot" else []
-        facts = {name: getattr(self, name) for name in names}
+        facts = {name: getattr(self, name) for name in names} | self._corpus_options()
         facts |= {"windows": self.num_windows, "crops": self.num_crops}
         return facts | {"data": os.path.abspath(self.data)}
+
+    def _corpus_options(self):
+        """Returns the options of a corpus that are not at their defaults.
+
+        Defaults are left out, as in the folders of earlier versions.
+        """
+        if self.dataset is not None:
+            return {}
+        fields = {field.name: field for field in dataclasses.fields(self)}
+        return {
+            name: getattr(self, name)
+            for name in ("allow_outside", "caption_language")
+            if getattr(self, name) != fields[name].default
+        }

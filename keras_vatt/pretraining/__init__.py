@@ -1,4 +1,4 @@
-"""A whole pre-training run, from video files to preset, plots and report."""
+"""Pre-training runs, from video files to a preset, plots and reports."""
 
 from keras_vatt.pretraining._errors import PretrainingError
 from keras_vatt.pretraining._run import pretrain

@@ -1,4 +1,4 @@
-"""The clips of a run: which are trained on, which are held out, where they lie."""
+"""Train clips and held-out clips of a run."""
 
 import numpy as np
 
@@ -12,25 +12,30 @@ from keras_vatt.data import (
 from keras_vatt.pretraining._devices import process_place
 from keras_vatt.pretraining._errors import PretrainingError
 
-# Held out at most, of a corpus that has no test split.
+# Limit on the files that are held out of a corpus without a test split.
 _MAX_TEST_FILES = 1000
 
 
 def read_segments(settings, output):
-    """Segments to train on, segments held out, and what was wrong with others.
+    """Reads the corpus of a run and divides it into train and test segments.
 
     Args:
         settings: `PretrainSettings`.
         output: path of the run's folder, in which the demo corpus is made.
 
     Returns:
-        Tuple of two lists of `Segment` and a list of `Finding`.
+        Tuple of the list of train segments, the list of test segments, and the list of
+        `Finding` on skipped files.
+
+    Raises:
+        PretrainingError: if the corpus has no clip to train on, or a file of it can't
+            be used and `settings.on_error` is `"raise"`.
     """
     source = settings.data
     if source == "demo" and process_place()[1] > 1:
         raise PretrainingError(
-            "the demo corpus is made by one process: make it by a run of one, and give "
-            "its folder as --data"
+            "several processes can't make the demo corpus: make it with "
+            "`keras_vatt.data.make_demo_corpus`, and give its folder as --data"
         )
     if source == "demo":
         source = make_demo_corpus(
@@ -48,7 +53,7 @@ def read_segments(settings, output):
     if left_out and settings.on_error == "raise":
         raise PretrainingError(
             f"{left_out[0].where}: {left_out[0].reason} (the first of "
-            f"{len(left_out)} problems; leave out --on-error raise to skip them)"
+            f"{len(left_out)} problems; use --on-error skip to skip such files)"
         )
     test = [segment for segment in segments if segment.split == "test"]
     train = [segment for segment in segments if segment.split in ("train", None)]
@@ -63,14 +68,14 @@ def read_segments(settings, output):
 
 
 def open_train_clips(settings, segments, folder, spec, tokenizer):
-    """Clips to train on: decoded once into a folder, or whenever asked for.
+    """Opens the train clips, which are decoded once into a cache, or on each access.
 
     Args:
         settings: `PretrainSettings`.
         segments: list of `Segment`.
         folder: path of the cache.
         spec: `ClipSpec`.
-        tokenizer: callable from strings to word ids.
+        tokenizer: callable from strings to token ids.
 
     Returns:
         `CachedClips` or `ClipSource`.
@@ -90,7 +95,7 @@ def open_train_clips(settings, segments, folder, spec, tokenizer):
 
 
 def open_test_clips(settings, segments, folder, spec, tokenizer):
-    """Held-out clips, each with its own caption; see `open_train_clips`."""
+    """Opens held-out clips, each with its own caption; see `open_train_clips`."""
     source = ClipSource(
         segments,
         spec,
@@ -110,10 +115,10 @@ def _decoded_once(source, settings, folder):
     return CachedClips(folder, source.tokenize)
 
 
-def _hold_out(segments, share, seed):
-    """Hold out whole files, so that no scene is both trained on and tested."""
+def _hold_out(segments, fraction, seed):
+    """Holds out whole files, so that no scene is in both splits."""
     files = sorted({segment.path for segment in segments})
-    count = min(round(share * len(files)), _MAX_TEST_FILES)
+    count = min(round(fraction * len(files)), _MAX_TEST_FILES)
     chosen = np.random.default_rng(seed).permutation(len(files))[:count]
     test_files = {files[index] for index in chosen}
     train = [segment for segment in segments if segment.path not in test_files]

@@ -1,4 +1,4 @@
-"""The `data_report.json` of a run, kept up to date while clips are decoded."""
+"""The `data_report.json` of a run, updated while clips are decoded."""
 
 from keras_vatt._untrusted import read_object
 from keras_vatt.data import ClipSource, CorpusReport
@@ -13,7 +13,7 @@ class DataReport:
 
     Args:
         folder: `pathlib.Path` of the run.
-        findings: list of `keras_vatt.data.Finding` of the corpus as a whole.
+        findings: list of `keras_vatt.data.Finding` from reading the corpus.
         clips: dict from the name of a split to its `ClipSource` or `CachedClips`.
     """
 
@@ -21,7 +21,7 @@ class DataReport:
         self._folder = folder
         self._findings = findings
         self._clips = clips
-        # A cache has all that was found while its clips were decoded.
+        # A cache has the findings of all of its clips, so it needs no updates.
         self._sources = {
             split: source
             for split, source in clips.items()
@@ -33,10 +33,10 @@ class DataReport:
         return str(self._report())
 
     def recall(self):
-        """Takes up what the run found before it was interrupted.
+        """Restores the findings of the run before it was interrupted.
 
         Raises:
-            MediaError: if a clip was left out, and errors are to be raised.
+            MediaError: if a clip was skipped and the clip sources raise errors.
             ValueError: if the stored report can't be read.
         """
         stored = read_object(self._folder, DATA_REPORT, ValueError, _MAX_BYTES)
@@ -55,7 +55,7 @@ class DataReport:
         self._report().save(self._folder / DATA_REPORT)
 
     def save_if_new(self):
-        """Writes the report if decoding has found anything since it was written."""
+        """Writes the report if there are new findings since it was written."""
         if self._num_found() > self._num_saved:
             self.save()
 

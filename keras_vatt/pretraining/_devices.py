@@ -1,4 +1,4 @@
-"""The devices of a run: one, those of this machine, or those of many."""
+"""Devices and processes of a run, on one machine or on several."""
 
 import contextlib
 
@@ -10,14 +10,14 @@ from keras_vatt.pretraining._errors import PretrainingError
 
 
 def join_processes(settings):
-    """Meets the other processes of the run, if there are others.
+    """Connects to the other processes of the run, if it has more than one.
 
     Args:
-        settings: `PretrainSettings`. On Cloud TPU the address of the first process and
-            the numbers are found by JAX itself: `num_processes` of 0 asks for that.
+        settings: `PretrainSettings`. If `num_processes` is 0, JAX finds the address of
+            the coordinator and the processes itself, which works on Cloud TPU.
 
     Raises:
-        PretrainingError: if the backend has no such thing.
+        PretrainingError: if the backend is not JAX.
     """
     if settings.num_processes == 1:
         return
@@ -35,12 +35,12 @@ def join_processes(settings):
 
 
 def is_first_process():
-    """Whether this process is the one that writes what all would write alike."""
+    """Returns whether this process writes the files that are common to all."""
     return process_place()[0] == 0
 
 
 def process_place():
-    """The number of this process, and that of all.
+    """Returns the index of this process and the number of processes.
 
     Returns:
         Tuple of two ints.
@@ -53,13 +53,13 @@ def process_place():
 
 
 def cache_name():
-    """Name of this process' own folder of decoded clips; empty if it is alone."""
+    """Returns the name of this process' cache folder; empty if there is only one."""
     process, num_processes = process_place()
     return f"process-{process}" if num_processes > 1 else ""
 
 
 def device_scope(settings):
-    """Context in which the model of a run is made and trained.
+    """Returns the context in which the model of a run is made and trained.
 
     Args:
         settings: `PretrainSettings`.
@@ -68,7 +68,7 @@ def device_scope(settings):
         `DeviceScope`.
 
     Raises:
-        PretrainingError: if the backend can't do what is asked for, or the batch
+        PretrainingError: if the backend doesn't support the settings, or the batch
             can't be divided among the devices.
     """
     backend = keras.config.backend()
@@ -81,7 +81,7 @@ def device_scope(settings):
 
 
 class DeviceScope:
-    """Context in which a model lies on the devices of a run; can be entered again.
+    """Context that places a model on the devices of a run; can be entered again.
 
     Args:
         make: function that returns a context manager, or `None` for one device.
@@ -100,15 +100,15 @@ class DeviceScope:
         self._entered.close()
 
     def on_one_device(self, model):
-        """The model outside of this context: the same one, or a copy of it.
+        """Returns the model for use outside of this context.
 
-        All processes of a run have to call it: each may hold a part of the weights.
+        All processes of a run must call it, as each may hold a part of the weights.
 
         Args:
             model: `keras_vatt.VATT` that was made in this context.
 
         Returns:
-            `keras_vatt.VATT`.
+            `keras_vatt.VATT`: `model` itself if it is on one device, else a copy.
         """
         if self.make is None:
             return model
@@ -119,7 +119,7 @@ class DeviceScope:
 
 
 def _whole_array(value):
-    """The array of a variable, of which other processes may hold parts."""
+    """Returns the array of a variable, of which other processes may hold parts."""
     if getattr(value, "is_fully_addressable", True) or value.is_fully_replicated:
         return keras.ops.convert_to_numpy(value)
     from jax.experimental import multihost_utils
@@ -135,7 +135,8 @@ def _distribution_scope(settings):
         return DeviceScope()
     if len(devices) % model_parallel:
         raise PretrainingError(
-            f"--model-parallel {model_parallel} does not divide {len(devices)} devices"
+            f"--model-parallel {model_parallel} must be a divisor of the number of "
+            f"devices, {len(devices)}"
         )
     _check_batch(settings, len(devices) // model_parallel)
     return DeviceScope(make_distribution(devices, model_parallel).scope)
@@ -162,9 +163,9 @@ def _check_batch(settings, num_replicas):
     size = num_replicas * settings.num_micro_batches
     if settings.batch_size % size:
         raise PretrainingError(
-            f"--batch-size {settings.batch_size} is no multiple of {size}: "
-            f"{num_replicas} copies of the model times {settings.num_micro_batches} "
-            "micro-batches. Or train with --devices one"
+            f"--batch-size {settings.batch_size} is not a multiple of {size} "
+            f"({num_replicas} replicas times {settings.num_micro_batches} "
+            "micro-batches): change it, or train with --devices one"
         )
 
 
@@ -172,7 +173,8 @@ def _check_one_device(settings):
     if settings.model_parallel > 1:
         _check_backend("jax", "--model-parallel")
         raise PretrainingError(
-            f"--model-parallel {settings.model_parallel} needs more than one device"
+            f"--model-parallel {settings.model_parallel} needs more than one device: "
+            "leave it out to train on one"
         )
 
 
@@ -180,5 +182,5 @@ def _check_backend(wanted, option):
     backend = keras.config.backend()
     if backend != wanted:
         raise PretrainingError(
-            f"{option} needs the JAX backend (KERAS_BACKEND=jax), this is {backend}"
+            f"{option} needs the JAX backend (KERAS_BACKEND=jax), not {backend}"
         )

@@ -1,4 +1,4 @@
-"""Errors of a run that whoever started it can fix."""
+"""Errors of a run that the user can fix."""
 
 import contextlib
 
@@ -15,12 +15,12 @@ _USER_ERRORS = (
 
 
 class PretrainingError(KerasVATTError, ValueError):
-    """A setting or a file that can't be used; its message is one clear line."""
+    """An error in a setting or a file of a run, with a one-line message."""
 
 
 @contextlib.contextmanager
 def user_errors():
-    """Turn what is wrong with the user's files and names into `PretrainingError`."""
+    """Converts errors in the user's files and names to `PretrainingError`."""
     try:
         yield
     except _USER_ERRORS as error:

@@ -1,4 +1,4 @@
-"""The model of a run: from its preset, and back to one."""
+"""Model, clip spec and tokenizer of a run, made from its preset and settings."""
 
 import dataclasses
 
@@ -12,12 +12,12 @@ _CLIP_SETTINGS = ("num_frames", "frames_per_second", "frame_size", "sampling_rat
 
 
 def preset_preprocessor(settings):
-    """The preprocessor of the preset that a run starts from, `None` if it has none."""
+    """Returns the preprocessor of the preset of a run; `None` if it has none."""
     return load_preprocessor(PresetFolder(settings.preset, with_weights=False))
 
 
 def choose_clip_spec(settings, preprocessor):
-    """What a clip of the run is: the preset's, or as the settings change it.
+    """Returns the clip spec of the preset, with the changes that the settings make.
 
     Args:
         settings: `PretrainSettings`.
@@ -36,14 +36,15 @@ def choose_clip_spec(settings, preprocessor):
 
 
 def make_tokenizer(settings, preprocessor, segments):
-    """The tokenizer of a run: of a vocabulary file, the preset, or the captions.
+    """Returns the tokenizer of a vocabulary file, of the preset, or of the captions.
 
-    The words of a preset go with its weights; without them its words mean nothing.
+    The vocabulary of a preset is used only with its weights, as it defines the rows of
+    their word embedding.
 
     Args:
         settings: `PretrainSettings`.
         preprocessor: see `preset_preprocessor`.
-        segments: list of `keras_vatt.data.Segment`, those to train on.
+        segments: list of `keras_vatt.data.Segment` to train on.
 
     Returns:
         `keras_vatt.VATTTokenizer`.
@@ -59,10 +60,10 @@ def make_tokenizer(settings, preprocessor, segments):
 
 
 def make_model(settings, spec, tokenizer):
-    """The model of a run, with random weights or those of its preset.
+    """Returns the model of a run, with random weights or those of its preset.
 
-    Word vectors that start at random are trained with the rest; those of a preset
-    stay as its config says.
+    A word embedding with random weights is trained; whether that of a preset is
+    trained is part of the preset's config.
 
     Args:
         settings: `PretrainSettings`.
@@ -91,7 +92,8 @@ def make_model(settings, spec, tokenizer):
     size = model.backbone.vocabulary_size
     if tokenizer.vocabulary_size() > size:
         raise PretrainingError(
-            f"the vocabulary has {tokenizer.vocabulary_size()} words, the preset "
-            f"{settings.preset!r} knows {size}: give its own --vocabulary"
+            f"the vocabulary has {tokenizer.vocabulary_size()} words, more than the "
+            f"{size} of the preset {settings.preset!r}: give the --vocabulary that the "
+            "preset was trained with, or leave out --load-weights"
         )
     return model

@@ -1,8 +1,8 @@
-"""Checks of what a run's settings name outside of its folder: data, presets, hosts.
+"""Checks references in a run's settings to data, presets and hosts outside the run.
 
-The settings of a run that resumes are read from its folder, which may come from someone
-else. Then they could name any file of this machine, or anything on the Hub. So what
-they name is used only if this user has started the run, or names it again.
+A resumed run reads its settings from its folder, which may come from someone else. They
+could name any file of this machine, or any repository on the Hub. So what they name is
+used only if this user started the run, or gives the name again.
 """
 
 import json
@@ -22,7 +22,7 @@ _MAX_NAMED = 5
 
 
 def sign_places(settings, folder):
-    """Notes in a run's folder that this user has given what its settings name.
+    """Signs what a run's settings name outside the run as given by this user.
 
     Args:
         settings: `PretrainSettings`.
@@ -34,24 +34,24 @@ def sign_places(settings, folder):
 
 
 def check_settings_file(folder, name):
-    """Refuses stored settings that are no regular file of the run.
+    """Raises an error unless the stored settings are a regular file of the run.
 
     Args:
         folder: `pathlib.Path` of the run.
         name: string, the name of the file.
 
     Raises:
-        PretrainingError: if the file leads out of the folder, is a pipe or the like,
-            or is too large.
+        PretrainingError: if the file is a link out of the folder, is not a regular
+            file, or is too large.
     """
     regular_file(folder, name, PretrainingError, _MAX_BYTES)
 
 
 def is_own_run(settings, folder):
-    """Returns whether this user has started a run with these places.
+    """Returns whether this user has signed what a run's settings name.
 
     Args:
-        settings: `PretrainSettings`, as they are stored.
+        settings: `PretrainSettings` as stored in the run's folder.
         folder: `pathlib.Path` of the run.
 
     Returns:
@@ -62,14 +62,14 @@ def is_own_run(settings, folder):
 
 
 def check_processes(settings, given):
-    """Refuses to join other processes by a stranger's settings.
+    """Raises an error if someone else's settings name processes to connect to.
 
     Args:
         settings: `PretrainSettings` of a run that someone else has started.
         given: dict of the settings that the user gives now.
 
     Raises:
-        PretrainingError: if they name processes and the user does not.
+        PretrainingError: if the settings name processes and the user does not.
     """
     alone = {"coordinator": None, "num_processes": 1, "process_id": None}
     _refuse(
@@ -82,7 +82,7 @@ def check_processes(settings, given):
 
 
 def check_places(settings, given, folder):
-    """Refuses what a stranger's settings name, and links out of the run and pipes.
+    """Raises an error if someone else's run refers to files outside of its folder.
 
     Args:
         settings: `PretrainSettings` of a run that someone else has started.
@@ -109,8 +109,8 @@ def check_places(settings, given, folder):
     special = _special_files(folder)
     if special:
         raise PretrainingError(
-            "the run was started by someone else, and has links out of its folder or "
-            f"no regular files: {', '.join(map(repr, special[:_MAX_NAMED]))}. Remove "
+            "the run was started by someone else, and has links out of its folder, "
+            f"pipes or devices: {', '.join(map(repr, special[:_MAX_NAMED]))}. Remove "
             "them first"
         )
 
@@ -120,7 +120,8 @@ def _refuse(places):
         options = " ".join(_option(name, place) for name, place in places.items())
         raise PretrainingError(
             "the run was started by someone else, or on another machine, and its "
-            f"settings name what lies outside of it. If you trust them, add: {options}"
+            "settings refer to data, models or hosts outside of its folder. If you "
+            f"trust them, add: {options}"
         )
 
 
@@ -132,12 +133,12 @@ def _option(name, place):
 def _places(settings):
     names = ("data", "preset", "vocabulary", *_PROCESSES)
     places = {"file": "settings.json"} | {n: getattr(settings, n) for n in names}
-    # Runs that an earlier version has begun are signed without it.
+    # Left out if not set, as in the signatures of runs of earlier versions.
     return places | ({"allow_outside": True} if settings.allow_outside else {})
 
 
 def _special_files(folder):
-    """Paths of what is neither a regular file or folder nor a link to one inside."""
+    """Lists the paths of pipes and devices in a folder, and of links out of it."""
     root = pathlib.Path(folder).resolve()
     found = []
     for parent, folders, names in os.walk(root):

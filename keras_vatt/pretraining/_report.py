@@ -1,4 +1,4 @@
-"""What a run leaves for its reader: logs, plots, retrieval results."""
+"""Results of a run: logs, plots, retrieval metrics, and facts for the model card."""
 
 import csv
 import dataclasses
@@ -12,9 +12,9 @@ from keras_vatt.training import plot_gradients, plot_losses
 
 
 def save_history(history, path):
-    """Write the logs of all epochs to a CSV file.
+    """Writes the logs of all epochs to a CSV file.
 
-    The whole file is written anew: after a crash it never holds an epoch twice.
+    The file is replaced, not appended to, so that a resumed run repeats no epoch in it.
     """
     with (
         atomic_write(path) as partial,
@@ -27,20 +27,20 @@ def save_history(history, path):
 
 
 def save_plots(history, folder):
-    """Draw losses and gradients of all epochs into a folder."""
+    """Plots losses and gradients of all epochs to image files in a folder."""
     folder.mkdir(exist_ok=True)
     plot_losses(history, folder / "losses.png")
     plot_gradients(history, folder / "gradients.png")
 
 
 def run_provenance(settings, history, results, plots):
-    """What a run knows of the weights that it made, for the card of its preset.
+    """Returns the provenance of the weights of a run, for the card of its preset.
 
     Args:
         settings: `PretrainSettings`.
         history: list of dicts, the logs of each epoch.
         results: dict from task to retrieval metrics.
-        plots: path of the folder of pictures.
+        plots: path of the folder with the plots.
 
     Returns:
         `keras_vatt.Provenance`.
@@ -70,7 +70,7 @@ def run_provenance(settings, history, results, plots):
 
 
 def save_retrieval(results, folder):
-    """Write retrieval results as text and as JSON; return the text."""
+    """Writes retrieval results as text and as JSON, and returns the text."""
     table = format_retrieval(results)
     with atomic_write(folder / "retrieval.txt") as partial:
         partial.write_text(table + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""One run, from top to bottom."""
+"""A pre-training run, from its settings to its preset and reports."""
 
 import contextlib
 import pathlib
@@ -11,6 +11,7 @@ from keras_vatt._os_errors import os_errors_at
 from keras_vatt.data import ClipAugmentation, make_dataset
 from keras_vatt.data._cache import find_cache_error
 from keras_vatt.evaluation import zero_shot_retrieval
+from keras_vatt.metrics import RetrievalMetrics
 from keras_vatt.pretraining._corpus import (
     open_test_clips,
     open_train_clips,
@@ -38,7 +39,7 @@ from keras_vatt.pretraining._report import (
     save_retrieval,
 )
 from keras_vatt.pretraining._run_lock import run_lock
-from keras_vatt.pretraining._settings import check_settings
+from keras_vatt.pretraining._settings import PretrainSettings, check_settings
 from keras_vatt.training import RunCheckpoint, warmup_cosine
 from keras_vatt.training._checkpoint_folder import CheckpointError
 
@@ -47,35 +48,35 @@ _EVALUATION_BATCH = 32
 CHECKPOINTS = "checkpoints"
 
 
-def pretrain(settings):
-    """Run, or go on with, the pre-training that the settings describe.
+def pretrain(settings: PretrainSettings) -> dict[str, RetrievalMetrics]:
+    """Pre-trains a model, or resumes an interrupted run.
 
-    What the run makes lies in the folder `settings.output`:
+    The run writes these files to the folder `settings.output`:
 
-    | file or folder | what it is |
+    | file or folder | content |
     |---|---|
     | `preset/` | the trained model, for `keras_vatt.VATT.from_preset` |
     | `retrieval.txt`, `retrieval.json` | zero-shot retrieval among held-out clips |
     | `plots/` | losses, gradient cosines and norms |
     | `history.csv`, `tensorboard/` | the logs of each epoch |
-    | `data_report.json` | which clips were used, and what was wrong with others |
-    | `checkpoints/` | the state from which an interrupted run goes on |
+    | `data_report.json` | number of used clips, and reasons why others were skipped |
+    | `checkpoints/` | the state from which an interrupted run resumes |
     | `cache/`, `corpus/` | decoded clips; the demo corpus |
 
-    A run that is called again with the same settings goes on from its last
-    checkpoint, which may lie within an epoch (`settings.checkpoint_steps`), and
-    comes to the same result and logs as an uninterrupted one.
+    If the folder has a run with the same settings, it resumes from its last
+    checkpoint, which may be in the middle of an epoch (`settings.checkpoint_steps`).
+    Results and logs are the same as those of an uninterrupted run.
 
     Args:
         settings: `PretrainSettings`.
 
     Returns:
-        Dict of the retrieval results, see `keras_vatt.evaluation`; empty if no
+        Dict from task to retrieval metrics, see `keras_vatt.evaluation`; empty if no
         clip is held out.
 
     Raises:
         PretrainingError: if a setting, a file or a checkpoint can't be used, or another
-            run is going on in the folder.
+            run is writing to the folder.
 
     Example:
     ```python
@@ -130,7 +131,7 @@ def _pretrain(settings):
             results = _evaluate(model, test_clips, output)
     model.provenance = run_provenance(settings, history, results, output / "plots")
     model.save_to_preset(output / "preset")
-    _say(f"\npreset, plots and reports are in {output.resolve()}")
+    _say(f"\nPreset, plots and reports are in {output.resolve()}")
     return results
 
 
@@ -138,12 +139,12 @@ def _recall(report):
     try:
         report.recall()
     except ValueError as error:
-        _say(f"the report on the data begins anew: {error}")
+        _say(f"the data report starts empty, as the stored one can't be used: {error}")
 
 
 @contextlib.contextmanager
 def _saved_by_the_first_process(report):
-    """Writes the report on the data before and after a block, also if it fails."""
+    """Writes the data report before and after a block, even if the block fails."""
     if not is_first_process():
         yield
         return
@@ -155,11 +156,11 @@ def _saved_by_the_first_process(report):
 
 
 def make_harmonizer(settings, total_steps):
-    """The harmonizer of a run, its thresholds spread over all steps.
+    """Returns the harmonizer of a run, whose threshold changes over all steps.
 
     Args:
         settings: `PretrainSettings`.
-        total_steps: int, the steps of the run.
+        total_steps: int, the number of steps of the run.
 
     Returns:
         `keras_vatt.harmonization.Harmonizer`, or `None` for `"none"`.
@@ -182,8 +183,8 @@ def _fit(model, settings, clips, output, report):
     steps_per_epoch = settings.steps_per_epoch or len(clips) // settings.batch_size
     if len(clips) < settings.batch_size:
         raise PretrainingError(
-            f"a batch of {settings.batch_size} can't be drawn from {len(clips)} clips: "
-            "give more clips or a smaller --batch-size"
+            f"--batch-size {settings.batch_size} is larger than the number of train "
+            f"clips, {len(clips)}: give more clips or a smaller --batch-size"
         )
     _compile(model, settings, settings.epochs * steps_per_epoch)
     checkpoint = RunCheckpoint(
@@ -191,12 +192,12 @@ def _fit(model, settings, clips, output, report):
     )
     if checkpoint.restore(model):
         _say(
-            f"going on after epoch {checkpoint.epoch}, step {checkpoint.step_in_epoch}"
-            f" of the next: {checkpoint.steps} steps in all"
+            f"resuming after epoch {checkpoint.epoch} and {checkpoint.step_in_epoch} "
+            f"steps of the next epoch: {checkpoint.steps} steps in total"
         )
     callbacks = [checkpoint]
     if is_first_process():
-        # First the report: what a checkpoint has behind it is not decoded again.
+        # The report comes first, as clips before a checkpoint are not decoded again.
         callbacks = [_saver(report), checkpoint, *_log_files(checkpoint, output)]
     with (
         os_errors_at(output),
@@ -226,7 +227,7 @@ def _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks):
         model.fit(
             dataset,
             callbacks=callbacks,
-            # A bar that is redrawn fills a log file with lines.
+            # In a log file, each update of a progress bar would be a line.
             verbose=(1 if sys.stdout.isatty() else 2) if process == 0 else 0,
             **arguments,
         )
@@ -234,7 +235,7 @@ def _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks):
 
 @contextlib.contextmanager
 def _kept_on_a_signal(checkpoint):
-    """Finish the checkpoint that is being written when the process is told to stop."""
+    """Completes a checkpoint that is being written when the process is interrupted."""
     try:
         yield
     except KeyboardInterrupt:
@@ -244,9 +245,10 @@ def _kept_on_a_signal(checkpoint):
 
 @contextlib.contextmanager
 def _file_errors(settings, clips):
-    """Turns a damaged cache or clip, met while decoding, into one clear line.
+    """Converts errors from a damaged cache or clip to `PretrainingError`.
 
-    TensorFlow raises an error of its own then, so the clips are asked.
+    The reason is read from the report of the clips, as TensorFlow replaces exceptions
+    in its data pipeline by its own.
     """
     try:
         yield
@@ -258,13 +260,13 @@ def _file_errors(settings, clips):
 
 
 def _broken_file(settings, clips):
-    """Returns which file has ended the run, `None` if it was none."""
+    """Returns the file and the reason for which a run ended; `None` for others."""
     report = clips.report
     left_out = [f for f in report.findings if f.problem.consequence == "skipped"]
     if left_out and settings.on_error == "raise":
         return f"{left_out[-1].where}: {left_out[-1].reason}"
     if left_out and not report.used:
-        return f"no clip can be decoded, see {DATA_REPORT}: {left_out[-1].reason}"
+        return f"no clip could be decoded, see {DATA_REPORT}: {left_out[-1].reason}"
     return None
 
 
@@ -307,12 +309,12 @@ def _compile(model, settings, total_steps):
 
 def _evaluate(model, clips, output):
     if not len(clips):
-        _say("no clips are held out: there is no retrieval report")
+        _say("there is no retrieval report, as no clips are held out")
         return {}
     dataset = make_dataset(clips, _EVALUATION_BATCH, training=False)
     results = zero_shot_retrieval(model, dataset)
     table = save_retrieval(results, output)
-    _say(f"\nzero-shot retrieval among {len(clips)} held-out clips\n{table}")
+    _say(f"\nZero-shot retrieval among {len(clips)} held-out clips\n{table}")
     return results
 
 

@@ -1,4 +1,4 @@
-"""A lock that lets one process at a time write a run to a folder."""
+"""A file lock that keeps two runs from writing to the same folder."""
 
 import contextlib
 import pathlib
@@ -13,18 +13,19 @@ LOCK_NAME = ".lock"
 
 @contextlib.contextmanager
 def run_lock(output):
-    """Keep others from making a run in a folder while this context lasts.
+    """Locks the folder of a run during a `with` block.
 
-    The operating system holds the lock, on behalf of the process: it ends with it,
-    even if that is killed. Only its empty file stays. Of a run of several processes
-    the first one holds it for all; they must have met, see `join_processes`. The same
-    thread may enter it again.
+    The operating system releases the lock when the process ends, even if it is killed;
+    only an empty file remains. If a run has several processes, the first one holds the
+    lock for all; call `join_processes` before. The same thread may enter the block
+    again.
 
     Args:
-        output: string or path of the folder of the run, which is made.
+        output: string or path of the folder of the run. It is created if needed.
 
     Raises:
-        PretrainingError: if another run holds it, or the folder can't be written to.
+        PretrainingError: if another run holds the lock, or the folder can't be written
+            to.
     """
     if not is_first_process():
         yield
@@ -36,7 +37,7 @@ def run_lock(output):
         lock.acquire()
     except filelock.Timeout as error:
         raise PretrainingError(
-            f"another run is going on in {str(output)!r}: wait for its end, or choose "
+            f"another run is writing to {str(output)!r}: wait until it ends, or choose "
             "another --output"
         ) from error
     except OSError as error:

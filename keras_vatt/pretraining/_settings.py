@@ -1,288 +1,275 @@
-"""The settings of a pre-training run: defaults, recipe files, command line."""
+"""Settings of a pre-training run: defaults, recipe files, command line."""
 
-import argparse
 import dataclasses
 import json
-import math
-import os
 import pathlib
 import tomllib
+from collections.abc import Mapping
+from typing import Any
 
+from keras_vatt import _setting_fields
 from keras_vatt._files import atomic_write
+from keras_vatt._setting_fields import check_type, option_of, setting, shorten
 from keras_vatt.data.decoding._file_errors import ON_ERROR
 from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
 from keras_vatt.pretraining._errors import PretrainingError
 
 _RECIPES = pathlib.Path(__file__).parent / "recipes"
 _MAX_BYTES = 1_000_000
-_LARGEST_INT = 2**31 - 1
-
-
-def _setting(default, text, choices=None, least=None, above=None, most=None):
-    """A setting with its help, and the choices or the range that it is limited to."""
-    limits = {"least": least, "above": above, "most": most}
-    return dataclasses.field(
-        default=default, metadata={"help": text, "choices": choices} | limits
-    )
 
 
 @dataclasses.dataclass(frozen=True)
 class PretrainSettings:
-    """Every setting of a run; what a run was made with is kept in its folder."""
+    """Settings of a pre-training run, which are saved in its folder."""
 
-    data: str | None = _setting(
+    data: str | None = setting(
         None,
-        "folder of video files, manifest (.jsonl, .csv), or `demo`: a corpus made here",
+        "folder of video files, manifest (.jsonl, .csv), or `demo`, a generated corpus",
     )
-    preset: str = _setting(
+    preset: str = setting(
         "vatt_tiny_agnostic", "built-in preset, preset folder, or hf://owner/name"
     )
-    load_weights: bool = _setting(
-        False, "start from the weights and the words of the preset, not from random"
+    load_weights: bool = setting(
+        False,
+        "start from the weights and the vocabulary of the preset instead of random "
+        "weights",
     )
-    output: str | None = _setting(None, "folder for all that the run makes")
-    harmonizer: str = _setting(
+    output: str | None = setting(None, "folder for all files of the run")
+    harmonizer: str = setting(
         "curriculum+realign",
-        "what is done with conflicting gradients: names joined by +, out of sum, "
-        "realign, curriculum, pcgrad, gradvac, cagrad, mgda, imtlg, upgrad; or none",
+        "gradient harmonization: one or more of sum, realign, curriculum, pcgrad, "
+        "gradvac, cagrad, mgda, imtlg, upgrad, joined by +; or none",
     )
-    threshold_start: float = _setting(
+    threshold_start: float = setting(
         -0.3,
-        "curriculum: cosine below which the first steps are skipped",
+        "curriculum: gradient cosine below which a step is skipped, at the first step",
         least=-1,
         most=1,
     )
-    threshold_end: float = _setting(
+    threshold_end: float = setting(
         0.0,
-        "curriculum: cosine below which the last steps are skipped",
+        "curriculum: gradient cosine below which a step is skipped, at the last step",
         least=-1,
         most=1,
     )
-    num_groups: int = _setting(
-        1, "groups into which a batch is cut to compare gradients", least=1
+    num_groups: int = setting(
+        1, "groups per batch whose gradients are compared separately", least=1
     )
-    group_by: str = _setting(
+    group_by: str = setting(
         "samples",
-        "what a group's gradient is: what reaches the model through its samples, or "
-        "the gradient of its own terms of the losses",
+        "definition of the gradient of a group: of all losses, backpropagated only "
+        "through its samples, or of the loss terms whose anchors are its samples",
         ["samples", "anchors"],
     )
-    loss: str = _setting(
+    loss: str = setting(
         "asymmetric", "form of the NCE loss", ["asymmetric", "symmetric"]
     )
-    temperature: float = _setting(0.07, "temperature of the NCE loss", above=0)
-    candidates: int = _setting(
-        5, "captions of a clip that MIL-NCE chooses from", least=1
+    temperature: float = setting(0.07, "temperature of the NCE loss", above=0)
+    candidates: int = setting(5, "candidate captions per clip for MIL-NCE", least=1)
+    epochs: int = setting(10, "number of epochs", least=1)
+    steps_per_epoch: int | None = setting(
+        None, "steps per epoch; one pass over the clips if not given", least=1
     )
-    epochs: int = _setting(10, "epochs", least=1)
-    steps_per_epoch: int | None = _setting(
-        None, "steps of an epoch; one pass over the clips if not given", least=1
-    )
-    checkpoint_steps: int | None = _setting(
+    checkpoint_steps: int | None = setting(
         None,
         "steps between checkpoints; only at the end of each epoch if not given",
         least=1,
     )
-    batch_size: int = _setting(8, "clips in a batch", least=1)
-    learning_rate: float = _setting(
-        1e-4, "Adam's learning rate after the warm-up", above=0
+    batch_size: int = setting(8, "clips per batch, over all devices", least=1)
+    learning_rate: float = setting(
+        1e-4, "learning rate of Adam after the warm-up", above=0
     )
-    final_learning_rate: float = _setting(
-        5e-5, "its value at the end of the cosine", least=0
+    final_learning_rate: float = setting(
+        5e-5, "learning rate at the end of the cosine decay", least=0
     )
-    warmup_steps: int | None = _setting(
+    warmup_steps: int | None = setting(
         None, "steps of linear warm-up; 2 %% of all steps if not given", least=0
     )
-    dtype: str = _setting(
+    dtype: str = setting(
         "float32", "dtype policy", ["float32", "mixed_bfloat16", "mixed_float16"]
     )
-    num_micro_batches: int = _setting(
+    num_micro_batches: int = setting(
         1,
-        "parts in which a device encodes its clips, to save memory: the same step",
+        "micro-batches in which a device encodes its clips, to save memory; the "
+        "gradients are the same",
         least=1,
     )
-    devices: str = _setting(
-        "all", "accelerators to train on: all that there are, or one", ["all", "one"]
+    devices: str = setting(
+        "all", "accelerators to train on: all available ones, or one", ["all", "one"]
     )
-    model_parallel: int = _setting(
-        1, "devices among which a copy of the model is cut (JAX)", least=1
+    model_parallel: int = setting(
+        1, "devices over which each copy of the model is sharded (JAX)", least=1
     )
-    num_processes: int = _setting(
+    num_processes: int = setting(
         1,
-        "processes of the run, one a host (JAX); 0: as many as Cloud TPU says, which "
-        "knows the next two as well",
+        "processes of the run, one per host (JAX); 0 on Cloud TPU, where JAX finds "
+        "their number, --process-id and --coordinator itself",
         least=0,
     )
-    process_id: int | None = _setting(None, "number of this process, from 0", least=0)
-    coordinator: str | None = _setting(
+    process_id: int | None = setting(
+        None, "index of this process, counted from 0", least=0
+    )
+    coordinator: str | None = setting(
         None, "address and port of process 0, such as 10.0.0.1:1234"
     )
-    rematerialize: bool = _setting(
-        False, "compute activations again in the backward pass, to save memory"
+    rematerialize: bool = setting(
+        False, "recompute activations in the backward pass, to save memory"
     )
-    num_frames: int | None = _setting(
-        None, "frames of a clip; the preset's if not given", least=1
+    num_frames: int | None = setting(
+        None, "frames per clip; those of the preset if not given", least=1
     )
-    frames_per_second: float | None = _setting(
-        None, "frames that show one second; the preset's if not given", above=0
+    frames_per_second: float | None = setting(
+        None, "frame rate of the clips; that of the preset if not given", above=0
     )
-    frame_size: int | None = _setting(
-        None, "height and width in pixels; the preset's if not given", least=1
+    frame_size: int | None = setting(
+        None, "height and width in pixels; those of the preset if not given", least=1
     )
-    sampling_rate: int | None = _setting(
-        None, "samples of the waveform per second; the preset's if not given", least=1
+    sampling_rate: int | None = setting(
+        None, "sampling rate of waveforms; that of the preset if not given", least=1
     )
-    noise: float = _setting(
-        0.01, "noise added to a waveform, as a fraction of its largest sample", least=0
+    noise: float = setting(
+        0.01,
+        "amplitude of the noise added to waveforms, as a fraction of their peak",
+        least=0,
     )
-    horizontal_flip: float = _setting(
-        0.0, "probability that the frames of a clip are flipped", least=0, most=1
+    horizontal_flip: float = setting(
+        0.0, "probability of flipping the frames of a clip", least=0, most=1
     )
-    vocabulary: str | None = _setting(
-        None, "word vocabulary file; made from the training captions if not given"
+    vocabulary: str | None = setting(
+        None, "word vocabulary file; made from the train captions if not given"
     )
-    max_words: int = _setting(
-        65_536, "size of a vocabulary made from captions", least=1
+    max_words: int = setting(
+        65_536, "maximum size of a vocabulary made from captions", least=1
     )
-    test_fraction: float = _setting(
+    test_fraction: float = setting(
         0.1,
-        "fraction of files held out for retrieval where the corpus has no test split",
+        "fraction of files held out for retrieval if the corpus has no test split",
         least=0,
         most=1,
     )
-    cache: bool = _setting(
-        True, "decode the clips once (no cache: decode always, cut at random)"
+    cache: bool = setting(
+        True, "decode each clip once; otherwise decode random clips in every epoch"
     )
-    short_clips: str = _setting(
+    short_clips: str = setting(
         "repeat",
-        "files shorter than a clip: start over from the beginning, append black frames "
-        "and silence, or leave the file out",
+        "rule for files shorter than a clip: repeat them from the beginning, pad them "
+        "with black frames and silence, or skip them (error)",
         list(SHORT_CLIPS),
     )
-    on_error: str = _setting(
+    on_error: str = setting(
         "skip",
-        "files that can't be used: leave them out and report them, or end the run",
+        "rule for files that can't be used: skip and report them, or end the run",
         list(ON_ERROR),
     )
-    allow_outside: bool = _setting(
+    allow_outside: bool = setting(
         False,
-        "read files outside the folder of --data: absolute paths of a manifest, links "
+        "read files outside the folder of --data: absolute paths in a manifest, links "
         "to other files and folders; only for data that you trust",
     )
-    caption_language: str = _setting(
-        "en", "captions that are taken where a video has them in several languages"
+    caption_language: str = setting(
+        "en", "language of the captions of videos that have several"
     )
-    demo_clips: int = _setting(2000, "clips that the demo corpus trains on", least=1)
-    misaligned_audio: float = _setting(
-        0.0, "demo corpus: fraction of clips with other audio", least=0, most=1
+    demo_clips: int = setting(2000, "demo corpus: number of train clips", least=1)
+    misaligned_audio: float = setting(
+        0.0, "demo corpus: fraction of clips with wrong audio", least=0, most=1
     )
-    misaligned_text: float = _setting(
-        0.0, "demo corpus: fraction of clips with another caption", least=0, most=1
+    misaligned_text: float = setting(
+        0.0, "demo corpus: fraction of clips with a wrong caption", least=0, most=1
     )
-    num_workers: int | None = _setting(
-        None, "decoding threads; the number of processors if not given", least=1
+    num_workers: int | None = setting(
+        None, "decoding threads; one per processor if not given", least=1
     )
-    seed: int = _setting(
+    seed: int = setting(
         0,
-        "seed of weights, data order, dropout and demo corpus",
+        "random seed of weights, data order, dropout and demo corpus",
         least=0,
         most=2**32 - 1,
     )
 
 
-# Where a process runs is no matter of the run's: it may resume elsewhere.
+# Do not affect results: a run may resume on another machine.
 _PLACE = {"output", "devices", "num_processes", "process_id", "coordinator"}
-# A run that ended at a broken file may resume without it.
+# `on_error`, as a run that ended at a broken file may resume without the file.
 _CHANGEABLE = _PLACE | {"on_error"}
 
 _FIELDS = {field.name: field for field in dataclasses.fields(PretrainSettings)}
 
 
-def add_arguments(parser):
-    """Add an option for each setting. An option that isn't given isn't set."""
-    for name, field in _FIELDS.items():
-        text = field.metadata["help"]
-        if field.default is not None:
-            text += f" (default: {field.default})"
-        keywords = {"help": text, "default": argparse.SUPPRESS}
-        if field.type is bool:
-            keywords["action"] = argparse.BooleanOptionalAction
-        else:
-            keywords["type"] = _type_of(field)
-            keywords["choices"] = field.metadata["choices"]
-            keywords["metavar"] = None if keywords["choices"] else name.upper()
-        parser.add_argument(_option(name), **keywords)
+def resolve_settings(
+    given: Mapping[str, Any], recipe: str | None = None
+) -> PretrainSettings:
+    """Returns the settings of a new run.
 
-
-def resolve_settings(given, recipe=None):
-    """Settings from the command line, over a recipe, over the defaults.
+    Given settings take precedence over those of the recipe, and these over defaults.
 
     Args:
         given: dict of the settings that were given.
         recipe: string, name of a built-in recipe or path of a TOML file. Defaults
-            to `None`.
+            to `None`, no recipe.
 
     Returns:
         `PretrainSettings`.
 
     Raises:
-        PretrainingError: if there is no such recipe or it has an unknown setting.
+        PretrainingError: if the recipe does not exist or has an unknown setting, or a
+            setting is missing, of a wrong type or out of its range.
     """
     values = {} if recipe is None else _read_recipe(recipe)
-    return check_settings(PretrainSettings(**values | given))
+    return check_settings(PretrainSettings(**{**values, **given}))
 
 
 def recipe_names():
-    """List of the built-in recipes' names."""
+    """Lists the names of the built-in recipes."""
     return sorted(path.stem for path in _RECIPES.glob("*.toml"))
 
 
 def save_settings(settings, path):
-    """Write settings to a JSON file."""
+    """Writes settings to a JSON file."""
     text = json.dumps(dataclasses.asdict(settings), indent=2)
     with atomic_write(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
 
 
 def load_settings(path, given):
-    """Read the settings of an earlier run, which what is given must not contradict.
+    """Reads the settings of an earlier run, to resume it.
 
     Args:
         path: string or path of the JSON file that `save_settings` wrote.
-        given: dict of the settings that were given.
+        given: dict of the settings that were given. They must be those of the file,
+            except settings that may change in a run, such as `output`.
 
     Returns:
         `PretrainSettings`.
 
     Raises:
-        PretrainingError: if the file is missing or damaged, has an unknown setting, or
-            one of a wrong type or out of its range; or if what is given contradicts it.
+        PretrainingError: if the file is missing or damaged, a setting in it is unknown,
+            of a wrong type or out of its range, or a given setting contradicts it.
     """
     where = f"the file {str(path)!r}"
     values = _read_settings(pathlib.Path(path))
-    _check_known(where, values, "it is damaged, or of another version of keras_vatt")
+    _check_known(where, values, "it is damaged, or from another version of keras_vatt")
     try:
         saved = check_settings(PretrainSettings(**values))
     except PretrainingError as error:
         raise PretrainingError(f"{where} can't be used: {error}") from error
     for name, value in given.items():
         if getattr(saved, name) != value and name not in _CHANGEABLE:
+            option = option_of(_FIELDS[name])
             raise PretrainingError(
-                f"the run to resume was started with {_option(name)} "
-                f"{getattr(saved, name)}; leave {_option(name)} out or start a new run "
-                "in another --output"
+                f"the run to resume was started with {option} {getattr(saved, name)}: "
+                f"leave out {option}, or start a new run in another --output"
             )
     return check_settings(dataclasses.replace(saved, **given))
 
 
 def check_settings(settings):
-    """Refuse settings that no run can have.
+    """Checks settings for missing and wrong values.
 
     Args:
         settings: `PretrainSettings`.
 
     Returns:
-        The same settings.
+        `settings`, unchanged.
 
     Raises:
         PretrainingError: if one is missing, of a wrong type or out of its range.
@@ -290,14 +277,10 @@ def check_settings(settings):
     for name in ("data", "output"):
         if getattr(settings, name) is None:
             raise PretrainingError(f"--{name} is missing")
-    for name in _FIELDS:
-        value = getattr(settings, name)
-        _check_type("", name, value)
-        if isinstance(value, int | float):
-            _check_range(name, value)
+    _setting_fields.check_settings(settings, PretrainingError)
     if settings.batch_size % settings.num_groups:
         raise PretrainingError(
-            f"--batch-size {settings.batch_size} is no multiple of --num-groups "
+            f"--batch-size {settings.batch_size} must be a multiple of --num-groups "
             f"{settings.num_groups}"
         )
     return settings
@@ -305,10 +288,14 @@ def check_settings(settings):
 
 def _read_settings(path):
     if not path.exists():
-        raise PretrainingError(f"there is no run to resume: {str(path)!r} is missing")
+        raise PretrainingError(
+            f"there is no run to resume in --output: {str(path)!r} is missing"
+        )
     try:
         if not path.is_file() or path.stat().st_size > _MAX_BYTES:
-            raise PretrainingError(f"{str(path)!r} is no file of settings")
+            raise PretrainingError(
+                f"{str(path)!r} is not a file, or is too large to be a settings file"
+            )
         values = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise PretrainingError(
@@ -320,7 +307,9 @@ def _read_settings(path):
             f"{' '.join(str(error).split())[:200]}"
         ) from error
     if not isinstance(values, dict):
-        raise PretrainingError(f"{str(path)!r} holds no settings: it is damaged")
+        raise PretrainingError(
+            f"{str(path)!r} is damaged: expected a JSON object of settings"
+        )
     return values
 
 
@@ -330,18 +319,18 @@ def _read_recipe(recipe):
         path = _RECIPES / f"{recipe}.toml"
     if not path.is_file():
         raise PretrainingError(
-            f"there is no recipe {recipe!r}: give a TOML file or one of "
+            f"there is no recipe {recipe!r}: pass a TOML file or one of "
             f"{', '.join(recipe_names())}"
         )
     try:
         values = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        message = f"the recipe {recipe!r} is no TOML: {_shown(str(error))}"
+        message = f"the recipe {recipe!r} is not valid TOML: {shorten(str(error))}"
         raise PretrainingError(message) from error
     where = f"the recipe {recipe!r}"
     _check_known(where, values)
     for name, value in values.items():
-        _check_type(f"{where} sets ", name, value)
+        check_type(_FIELDS[name], value, PretrainingError, f"{where} sets ")
     return values
 
 
@@ -352,53 +341,3 @@ def _check_known(where, values, reason=None):
         raise PretrainingError(
             f"{where} has unknown settings: {names}" + (f"; {reason}" if reason else "")
         )
-
-
-def _check_type(where, name, value):
-    field = _FIELDS[name]
-    kind, choices = _type_of(field), field.metadata["choices"]
-    if value is None and field.type != kind:  # It may be left open.
-        return
-    fits = type(value) is kind or (kind is float and type(value) is int)
-    fits = fits or (kind is str and isinstance(value, os.PathLike))
-    if not fits or (choices and value not in choices):
-        raise PretrainingError(
-            f"{where}{name} = {_shown(value)}; expected "
-            f"{' or '.join(choices) if choices else kind.__name__}"
-        )
-
-
-def _check_range(name, value):
-    limits = _FIELDS[name].metadata
-    least, above, most = (limits[key] for key in ("least", "above", "most"))
-    if most is None and isinstance(value, int):
-        most = _LARGEST_INT
-    problem = None
-    if isinstance(value, float) and not math.isfinite(value):
-        problem = "a finite number"
-    elif least is not None and value < least:
-        problem = f"at least {least}"
-    elif above is not None and value <= above:
-        problem = f"above {above}"
-    elif most is not None and value > most:
-        problem = f"at most {most}"
-    if problem is not None:
-        raise PretrainingError(
-            f"{_option(name)} must be {problem}, not {_shown(value)}"
-        )
-
-
-def _shown(value):
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:100]}..."
-
-
-def _option(name):
-    return "--" + name.replace("_", "-")
-
-
-def _type_of(field):
-    for kind in (bool, int, float, str):
-        if field.type in (kind, kind | None):
-            return kind
-    raise TypeError(f"{field.name} has the type {field.type}")

@@ -1,4 +1,4 @@
-"""The command explains itself, and names mistakes in one line with exit code 2."""
+"""Commands have help, and report errors in one line with exit code 2."""
 
 import json
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.once
 
 
 def run(capsys, *arguments):
-    """Exit code, standard output and standard error of the command."""
+    """Returns exit code, standard output and standard error of a command."""
     try:
         code = main([str(argument) for argument in arguments])
     except SystemExit as exit_:
@@ -56,7 +56,7 @@ def mistakes(folder):
         "is not empty": [*pretrain, folder / "full"],
         "no run to resume": ["pretrain", "--resume", "--output", folder / "empty"],
         "There is no preset": [*pretrain, folder / "n2", "--preset", "vatt_huge"],
-        "is no TOML": [*pretrain, new, "--recipe", folder / "no.toml"],
+        "is not valid TOML": [*pretrain, new, "--recipe", folder / "no.toml"],
         "no recipe": [*pretrain, new, "--recipe", "best"],
         "realgn": [*pretrain, folder / "n3", "--harmonizer", "realgn"],
         "The checkpoint 'x' does not exist": [

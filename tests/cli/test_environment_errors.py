@@ -19,7 +19,7 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture
 def raising(monkeypatch):
-    """Makes `keras-vatt presets` do something else."""
+    """Returns a function that replaces the action of `keras-vatt presets`."""
 
     def install(action):
         monkeypatch.setattr(presets, "run", lambda _: action())
@@ -37,10 +37,10 @@ def raise_error(error):
         (errno.ENOSPC, "free some space"),
         (errno.EDQUOT, "quota"),
         (errno.EFBIG, "ulimit"),
-        (errno.EROFS, "can be written"),
+        (errno.EROFS, "you can write to"),
         (errno.EACCES, "permissions"),
         (errno.ELOOP, "links"),
-        (errno.ENOTDIR, "a folder is needed"),
+        (errno.ENOTDIR, "expected a folder"),
         (errno.EIO, "check the disk"),
         (errno.EMFILE, "open files"),
     ],
@@ -134,7 +134,7 @@ def test_signals_are_as_before_after_a_command(raising):
 
 @pytest.fixture
 def preset(tmp_path):
-    """A preset of two shards."""
+    """Returns the folder of a preset with two shards."""
     model = keras_vatt.VATT.from_preset("vatt_tiny_agnostic")
     model.save_to_preset(tmp_path / "preset", max_shard_size=0.002)
     return tmp_path / "preset"

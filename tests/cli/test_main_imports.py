@@ -49,9 +49,11 @@ def run(code, *arguments):
     )
 
 
-@pytest.mark.parametrize("arguments", ["--help", "--version", "presets"])
+@pytest.mark.parametrize(
+    "arguments", ["--help", "--version", "presets", "evaluate --help"]
+)
 def test_a_command_without_a_model_loads_no_backend(arguments):
-    process = run(_COMMAND, arguments)
+    process = run(_COMMAND, *arguments.split())
     assert process.returncode == 0, process.stderr
     assert process.stdout
     assert not process.stderr

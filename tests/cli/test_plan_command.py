@@ -1,4 +1,4 @@
-"""Tests of the refusals and the output of `keras-vatt plan`."""
+"""`keras-vatt plan` refuses wrong arguments, and prints and saves its results."""
 
 import importlib.util
 import json
@@ -13,14 +13,14 @@ PLAN = ["plan", "--preset", "vatt_tiny_agnostic", "--topology", "v5e:2x2"]
 
 
 class Device:
-    """A fake device, which only has a platform."""
+    """A device that can only be counted."""
 
     platform = "tpu"
 
 
 @pytest.fixture
 def with_libtpu(monkeypatch):
-    """Makes libtpu look installed, so that the tests don't require it."""
+    """Makes tests independent of an installed libtpu."""
     found = importlib.util.find_spec
 
     def find_spec(name, *arguments):
@@ -30,7 +30,7 @@ def with_libtpu(monkeypatch):
 
 
 def refusal(capsys, *arguments):
-    """Runs a command that ends with code 2 and returns its only line."""
+    """Runs a command that fails with exit code 2, and returns its error message."""
     code = main([str(argument) for argument in arguments])
     captured = capsys.readouterr()
     assert code == 2
@@ -51,7 +51,7 @@ def test_an_unknown_topology_is_refused_with_those_known(capsys):
         ([], "give one of --batch-size and --search"),
         (["--batch-size", "8", "--search"], "give one of --batch-size and --search"),
         (["--batch-size", "8", "--num-groups", "0"], "--num-groups must be at least 1"),
-        (["--search", "--flops-utilization", "40"], "--flops-utilization is a share"),
+        (["--search", "--flops-utilization", "40"], "--flops-utilization must be"),
     ],
 )
 def test_arguments_that_mean_nothing_are_refused(capsys, arguments, message):
@@ -75,7 +75,7 @@ class TestOnJax:
 
     @pytest.fixture
     def devices(self, monkeypatch, with_libtpu):
-        """Replaces the devices of a topology by fake ones."""
+        """Replaces TPU devices by objects that can only be counted."""
         monkeypatch.setattr(
             "keras_vatt.planning._plan._tpu_devices",
             lambda topology: [Device() for _ in range(topology.num_devices)],

@@ -1,4 +1,4 @@
-"""The options of `keras-vatt embed` and `search` reach the index and the query."""
+"""Options of `keras-vatt embed` and `keras-vatt search` take effect."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Nothing that the command prints controls the terminal, whoever wrote it."""
+"""No output of the command line controls the terminal, whoever wrote the text."""
 
 import io
 import json
@@ -24,7 +24,7 @@ ESCAPED = (
 
 
 def unsafe(text):
-    """Control characters of a text, besides newline and tab."""
+    """Returns the control characters in a text, except newline and tab."""
     return {
         character
         for character in text
@@ -82,7 +82,7 @@ def test_what_an_encoding_lacks_is_escaped():
 
 
 def bars(stream, description="reading"):
-    """What progress bars below each other draw, one of which is removed."""
+    """Returns the output of nested progress bars, the inner one of which is removed."""
     options = {"file": stream, "mininterval": 0, "ncols": 70}
     options["bar_format"] = "{desc}{bar}"
     for _ in tqdm.tqdm(range(3), description, **options):

@@ -322,4 +322,4 @@ def test_another_evaluation_does_not_mix_with_the_one_in_the_folder(
     os.mkfifo(marker)
     code, _, err = run(capsys, *arguments, "--windows", 1)
     assert code == 2
-    assert "no regular file" in err
+    assert "not a regular file" in err

@@ -53,14 +53,14 @@ def test_the_cache_of_the_hub_keeps_files_beside_its_snapshots(tmp_path):
 MADE = {
     "leads out": lambda path: path.symlink_to("../secret"),
     "leads out of": lambda path: path.symlink_to("/dev/zero"),
-    "leads nowhere": lambda path: path.symlink_to(path.name),
-    "that leads nowhere": lambda path: path.symlink_to("nothing"),
-    "no regular file": os.mkfifo,
-    "is no regular file": lambda path: path.mkdir(),
-    "more than the 100": lambda path: path.write_text("x" * 101),
+    "can.t be resolved": lambda path: path.symlink_to(path.name),
+    "broken link": lambda path: path.symlink_to("nothing"),
+    "regular file": os.mkfifo,
+    "is not a regular file": lambda path: path.mkdir(),
+    "the limit of 100": lambda path: path.write_text("x" * 101),
     "can't be read": lambda path: path.write_bytes(b"\xff\xfe"),
-    "no object": lambda path: path.write_text("[]"),
-    "a key twice": lambda path: path.write_text('{"a": 1, "a": 2}'),
+    "a JSON object": lambda path: path.write_text("[]"),
+    "duplicate keys": lambda path: path.write_text('{"a": 1, "a": 2}'),
     "recursion": lambda path: path.write_text("[" * 99),
 }
 
@@ -83,7 +83,7 @@ def test_a_name_that_leads_out_is_refused(name, folder):
 
 def test_a_repeated_key_is_refused_at_any_depth():
     assert parse_json('{"a": {"b": [1]}}') == {"a": {"b": [1]}}
-    with pytest.raises(ValueError, match="a key twice"):
+    with pytest.raises(ValueError, match="duplicate keys"):
         parse_json('{"a": [{"b": 1, "b": 2}]}')
 
 

@@ -134,5 +134,5 @@ def test_only_regular_files_of_the_folder_are_read(kind, tmp_path):
         path.symlink_to(tmp_path / "outside")
     else:
         (os.mkfifo if kind == "pipe" else os.mkdir)(path)
-    with pytest.raises(FeatureStoreError, match="leads out|no regular file"):
+    with pytest.raises(FeatureStoreError, match="leads out|not a regular file"):
         FeatureStore(folder)

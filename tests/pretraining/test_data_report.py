@@ -1,4 +1,4 @@
-"""A run's `data_report.json` names what was wrong with every file, to its end."""
+"""The `data_report.json` of a run lists every skipped file and the reason."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def demo(tmp_path_factory):
 
 @pytest.fixture
 def folder(demo, tmp_path):
-    """Eight clips to train on and four held out, which a manifest names."""
+    """Returns a corpus of eight train clips and four test clips with a manifest."""
     corpus = tmp_path / "corpus"
     shutil.copytree(demo, corpus)
     return corpus
@@ -63,7 +63,7 @@ def stored(output):
 
 @pytest.fixture
 def stopped(monkeypatch):
-    """Runs end where the training would begin."""
+    """Stops runs before their first train step."""
 
     def stop(*_):
         raise PretrainingError("stopped")
@@ -151,7 +151,7 @@ def test_a_run_without_a_usable_clip_says_why(folder, tmp_path, monkeypatch, cap
 
     monkeypatch.setattr(clip_source, "decode_clip", fail)
     assert run(folder, tmp_path / "run", "--no-cache") == 2
-    assert "no clip can be decoded" in capsys.readouterr().err.splitlines()[-1]
+    assert "no clip could be decoded" in capsys.readouterr().err.splitlines()[-1]
     report, _ = stored(tmp_path / "run")
     assert report["counts"] == {"corrupt": 8}
 

@@ -1,4 +1,4 @@
-"""A run that a stranger started opens nothing outside of its folder by itself."""
+"""A run that someone else started opens nothing outside its folder without consent."""
 
 import json
 import os
@@ -18,7 +18,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def started(monkeypatch, tmp_path):
-    """Runs that the command would have started: no model is made."""
+    """Collects the settings of runs instead of starting them."""
     runs = []
     monkeypatch.setattr(command, "pretrain", runs.append)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
@@ -31,7 +31,7 @@ def run(tmp_path):
 
 
 def store(run, **settings):
-    """Settings as a stranger's run has them."""
+    """Writes the settings of a run that someone else has started."""
     run.mkdir()
     settings = {"data": "demo", "output": str(run)} | settings
     save_settings(PretrainSettings(**settings), run / "settings.json")
@@ -116,8 +116,8 @@ def test_changed_settings_are_not_the_user_s_own(run, started, tmp_path, capsys)
 
 MADE = {
     "leads out": lambda path: path.symlink_to(path.parent.parent / "outside.json"),
-    "no regular file": os.mkfifo,
-    "is no regular file": lambda path: path.mkdir(),
+    "not a regular file": os.mkfifo,
+    "is not a regular file": lambda path: path.mkdir(),
     "more than": lambda path: path.write_text(" " * 2_000_000),
 }
 

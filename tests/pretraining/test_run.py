@@ -1,4 +1,4 @@
-"""A run makes all that it promises, and goes on after a kill as if there was none."""
+"""A run writes all of its files, and a killed run resumes as if uninterrupted."""
 
 import csv
 import json
@@ -109,7 +109,7 @@ def test_a_killed_run_comes_to_the_same_result(corpus, run_folder, tmp_path):
     again = subprocess.run(
         [*COMMAND, *resume], capture_output=True, text=True, check=True
     )
-    assert "going on after epoch 0, step 2 of the next" in again.stdout
+    assert "resuming after epoch 0 and 2 steps of the next" in again.stdout
     whole = keras_vatt.VATT.from_preset(run_folder / "preset")
     resumed = keras_vatt.VATT.from_preset(tmp_path / "run" / "preset")
     for name, expected in weights_of(whole).items():
@@ -128,7 +128,7 @@ def history_of(folder):
 
 
 def wait_for_checkpoint(process, folder, seconds=240):
-    """Until there is a whole checkpoint, of a run that is not at its end."""
+    """Waits for a complete checkpoint of a run that is still in progress."""
     deadline = time.monotonic() + seconds
     while not folder.exists():
         assert process.poll() is None, "the run ended before it was killed"

@@ -1,4 +1,4 @@
-"""Two runs never write to one folder, and a killed one does not stand in the way."""
+"""Two runs never write to the same folder, and a killed run does not block others."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ with run_lock(sys.argv[1]):
 
 @contextlib.contextmanager
 def another_run(output):
-    """A process that holds the lock of a run; it is killed in the end."""
+    """Starts a process that holds the lock of a run, and kills it at the end."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(output)], stdout=subprocess.PIPE, text=True
     )
@@ -59,9 +59,9 @@ def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path, capsys):
         resume = ["pretrain", "--resume", "--output", str(output)]
         assert main(resume) == 2
         error = capsys.readouterr().err
-        assert "another run is going on in" in error
+        assert "another run is writing to" in error
         assert len(error.splitlines()) == 1
-        with pytest.raises(PretrainingError, match="another run is going on in"):
+        with pytest.raises(PretrainingError, match="another run is writing to"):
             pretrain(settings)
         assert content(output) == before
         process.send_signal(signal.SIGKILL)
@@ -79,7 +79,7 @@ def test_a_second_first_start_leaves_the_first_alone(tmp_path, capsys):
         # It has not written its settings yet.
         code = main(["pretrain", "--data", str(data), "--output", str(output)])
         assert code == 2
-        assert "another run is going on in" in capsys.readouterr().err
+        assert "another run is writing to" in capsys.readouterr().err
         assert {path.name for path in output.iterdir()} == {LOCK_NAME}
 
 
