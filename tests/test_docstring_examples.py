@@ -3,6 +3,7 @@
 import functools
 import importlib
 import importlib.util
+import inspect
 import shutil
 
 import keras
@@ -13,7 +14,6 @@ import safetensors
 import keras_vatt
 from tests.data._media import noisy_picture, write_media
 from tests.documented_names import docstrings, examples_in
-from tests.models.tiny import tiny_batch
 from tests.search.small import small_model, tone
 
 # PyTorch, which compiles nothing, runs the others.
@@ -37,6 +37,7 @@ _ELSEWHERE = {
         "tests/presets/test_shards_and_cards.py"
     ),
     "training/_checked_data.py:CheckedData": "tests/training/test_training_data.py",
+    "training/_run_checkpoint.py:RunCheckpoint": "tests/training/test_run_checkpoint.py",
     "training/_harmonized_step.py:": "tests/training/test_backend_protocol.py",
 }
 # An example whose files another one writes.
@@ -75,9 +76,6 @@ class Prepared:
 
     def onnxruntime(self):
         return importlib.import_module("onnxruntime")
-
-    def make_dataset(self):
-        return keras_vatt.data.make_dataset
 
     def safetensors(self):
         importlib.import_module("safetensors.numpy")
@@ -126,21 +124,6 @@ class Prepared:
         return np.ones((2, 2), "float32")
 
     batch = state
-
-    def source(self):
-        return Clips()
-
-
-class Clips:
-    """64 clips of the small model."""
-
-    report = None
-
-    def __len__(self):
-        return 64
-
-    def clip(self, index, epoch):
-        return {name: rows[0] for name, rows in tiny_batch(1, seed=index).items()}
 
 
 @pytest.fixture(scope="module")
@@ -199,3 +182,19 @@ def test_the_exceptions_are_examples_that_other_files_run():
     assert {*_BACKENDS, *_ELSEWHERE} <= ids
     for path in _ELSEWHERE.values():
         assert importlib.util.find_spec(path.removesuffix(".py").replace("/", "."))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "package", ["data", "data.datasets", "harmonization", "metrics"]
+)
+def test_every_function_has_an_example(package):
+    module = importlib.import_module(f"keras_vatt.{package}")
+    documented = [getattr(module, name) for name in module.__all__]
+    without = {
+        item.__name__
+        for item in documented
+        if inspect.isfunction(item) and not examples_in(inspect.getdoc(item))
+    }
+    # `open_media` hands files to the others, `build_cache` refers to `CachedClips`.
+    assert without <= {"open_media", "build_cache"}
