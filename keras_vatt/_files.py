@@ -4,6 +4,7 @@ import contextlib
 import errno
 import glob
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -52,6 +53,48 @@ def atomic_write(path):
             with contextlib.suppress(OSError):
                 partial.unlink()
             raise
+
+
+def write_text(path, text):
+    """Writes a text file atomically, in UTF-8; see `atomic_write`.
+
+    Args:
+        path: string or path of the file, in a folder that exists.
+        text: string, its content, to which a line break is added if it lacks one.
+
+    Raises:
+        OSError: if the file can't be written.
+    """
+    with atomic_write(path) as partial:
+        partial.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+
+
+def write_json(path, value, indent=4):
+    """Writes a JSON file atomically; see `atomic_write`.
+
+    Args:
+        path: string or path of the file, in a folder that exists.
+        value: its content: dicts, lists, strings, numbers.
+        indent: int, see `json.dumps`. Defaults to `4`; `None` is one line.
+
+    Raises:
+        OSError: if the file can't be written.
+    """
+    write_text(path, json.dumps(value, indent=indent))
+
+
+def is_free_folder(folder, ignored=()):
+    """Returns whether a folder can take new files: it is empty, or does not exist.
+
+    Args:
+        folder: string or path.
+        ignored: container of strings, names of entries that don't count. Defaults to
+            `()`.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.exists():
+        return True
+    return folder.is_dir() and all(x.name in ignored for x in folder.iterdir())
 
 
 def check_space(path, size):

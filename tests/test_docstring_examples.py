@@ -37,7 +37,9 @@ _ELSEWHERE = {
         "tests/presets/test_shards_and_cards.py"
     ),
     "training/_checked_data.py:CheckedData": "tests/training/test_training_data.py",
-    "training/_run_checkpoint.py:RunCheckpoint": "tests/training/test_run_checkpoint.py",
+    "training/_run_checkpoint.py:RunCheckpoint": (
+        "tests/training/test_run_checkpoint.py"
+    ),
     "training/_harmonized_step.py:": "tests/training/test_backend_protocol.py",
 }
 # An example whose files another one writes.

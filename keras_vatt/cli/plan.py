@@ -6,14 +6,13 @@ program. Time and cost are estimates of a roofline model with stated assumptions
 measurements. A compilation takes minutes, whatever the batch size.
 """
 
-import json
 import os
 import sys
 import time
 
 import keras
 
-from keras_vatt._files import atomic_write
+from keras_vatt._files import write_json
 from keras_vatt.planning import PlanningError, parse_topology
 from keras_vatt.planning._environment import prepare_compiler
 
@@ -211,6 +210,4 @@ def _show(arguments, plan, tried):
     if arguments.json is None:
         return
     content = plan.to_dict() | {"search": tried}
-    text = json.dumps(content, indent=2) + "\n"
-    with atomic_write(arguments.json) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_json(arguments.json, content)

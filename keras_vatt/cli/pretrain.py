@@ -8,6 +8,7 @@ over the defaults. To resume an interrupted run, give `--output FOLDER --resume`
 import contextlib
 import pathlib
 
+from keras_vatt._files import is_free_folder
 from keras_vatt._setting_fields import add_setting_options, given_settings
 from keras_vatt.cli.errors import CommandError
 from keras_vatt.pretraining._data_report import DATA_REPORT
@@ -116,9 +117,7 @@ def _begin(settings):
 
 def _check_free(output):
     """Raises an error if a new run can't use the folder, see `_REUSED`."""
-    if not output.exists():
-        return
-    if not output.is_dir() or {path.name for path in output.iterdir()} - _REUSED:
+    if not is_free_folder(output, ignored=_REUSED):
         raise CommandError(
             f"{str(output)!r} is not empty: choose another --output, or resume the run "
             "in it with --resume"

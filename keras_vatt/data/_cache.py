@@ -14,7 +14,7 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from array_record.python.array_record_module import ArrayRecordWriter
 
 from keras_vatt._errors import KerasVATTError
-from keras_vatt._files import atomic_write, scratch_folder
+from keras_vatt._files import scratch_folder, write_json
 from keras_vatt._os_errors import os_errors_at
 from keras_vatt.data._clip import Clip
 from keras_vatt.data._clip_elements import (
@@ -136,8 +136,7 @@ def build_cache(
         # The index is deleted first and written last: without it there is no cache.
         (folder / _INDEX).unlink(missing_ok=True)
         os.replace(partial / _RECORDS, folder / _RECORDS)
-        with atomic_write(folder / _INDEX) as file:
-            file.write_text(json.dumps(index), encoding="utf-8")
+        write_json(folder / _INDEX, index, indent=None)
     return source.report
 
 
@@ -284,8 +283,7 @@ def _updated_report(index, source, folder):
     source.recall(CorpusReport.from_dict(index["report"]).findings)
     report = source.report.to_dict()
     if report != index["report"]:
-        with atomic_write(folder / _INDEX) as file:
-            file.write_text(json.dumps(index | {"report": report}), encoding="utf-8")
+        write_json(folder / _INDEX, index | {"report": report}, indent=None)
     return source.report
 
 

@@ -10,7 +10,7 @@ import os
 import pathlib
 from collections.abc import Iterable, Mapping
 
-from keras_vatt._files import atomic_write
+from keras_vatt._files import write_json
 from keras_vatt._printable import printable_line
 
 
@@ -152,9 +152,7 @@ class CorpusReport:
         Args:
             path: str or path of the file.
         """
-        text = json.dumps(self.to_dict(), indent=2)
-        with atomic_write(path) as partial:
-            partial.write_text(text + "\n", encoding="utf-8")
+        write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CorpusReport:

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_vatt._files import atomic_write
+from keras_vatt._files import write_text
 from keras_vatt._printable import printable
 from keras_vatt.evaluation._probes import ProbeResult
 from keras_vatt.metrics._classification import ClassificationMetrics
@@ -183,8 +183,7 @@ def _versions():
 
 
 def _replace(path, text):
-    with atomic_write(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def _markdown(report):

@@ -7,7 +7,7 @@ import tempfile
 
 import keras
 
-from keras_vatt._files import atomic_write
+from keras_vatt._files import is_free_folder, write_json
 from keras_vatt._setting_fields import check_settings
 from keras_vatt._untrusted import read_object
 from keras_vatt.data._report import CorpusReport, Problem
@@ -167,11 +167,10 @@ def _claim(folder, settings, model):
                 f"({', '.join(differing)}): choose another --output"
             )
         return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not is_free_folder(folder):
         raise EvaluationError(f"{str(folder)!r} is not empty: choose another --output")
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(marker) as partial:
-        partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    write_json(marker, facts)
 
 
 def _num_clips(splits):

@@ -5,11 +5,10 @@ could name any file of this machine, or any repository on the Hub. So what they 
 used only if this user started the run, or gives the name again.
 """
 
-import json
 import os
 import pathlib
 
-from keras_vatt._files import atomic_write
+from keras_vatt._files import write_json
 from keras_vatt._signature import is_signed, sign
 from keras_vatt._untrusted import read_object, regular_file
 from keras_vatt.pretraining._errors import PretrainingError
@@ -29,8 +28,7 @@ def sign_places(settings, folder):
         folder: `pathlib.Path` of the run.
     """
     signature = sign(_places(settings))
-    with atomic_write(folder / SIGNATURE) as partial:
-        partial.write_text(json.dumps({"signature": signature}), encoding="utf-8")
+    write_json(folder / SIGNATURE, {"signature": signature})
 
 
 def check_settings_file(folder, name):

@@ -2,10 +2,9 @@
 
 import csv
 import dataclasses
-import json
 import pathlib
 
-from keras_vatt._files import atomic_write
+from keras_vatt._files import atomic_write, write_json, write_text
 from keras_vatt.evaluation import format_retrieval
 from keras_vatt.storage._provenance import Provenance
 from keras_vatt.training import plot_gradients, plot_losses
@@ -72,10 +71,7 @@ def run_provenance(settings, history, results, plots):
 def save_retrieval(results, folder):
     """Writes retrieval results as text and as JSON, and returns the text."""
     table = format_retrieval(results)
-    with atomic_write(folder / "retrieval.txt") as partial:
-        partial.write_text(table + "\n", encoding="utf-8")
+    write_text(folder / "retrieval.txt", table)
     rows = {task: dataclasses.asdict(metrics) for task, metrics in results.items()}
-    text = json.dumps(rows, indent=2)
-    with atomic_write(folder / "retrieval.json") as partial:
-        partial.write_text(text + "\n", encoding="utf-8")
+    write_json(folder / "retrieval.json", rows)
     return table

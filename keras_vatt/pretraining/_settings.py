@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_vatt import _setting_fields
-from keras_vatt._files import atomic_write
+from keras_vatt._files import write_json
 from keras_vatt._setting_fields import check_type, option_of, setting, shorten
 from keras_vatt.data.decoding._file_errors import ON_ERROR
 from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
@@ -225,9 +225,7 @@ def recipe_names():
 
 def save_settings(settings, path):
     """Writes settings to a JSON file."""
-    text = json.dumps(dataclasses.asdict(settings), indent=2)
-    with atomic_write(path) as partial:
-        partial.write_text(text + "\n", encoding="utf-8")
+    write_json(path, dataclasses.asdict(settings))
 
 
 def load_settings(path, given):

@@ -22,6 +22,7 @@ import lancedb
 import numpy as np
 import pyarrow as pa
 
+from keras_vatt._files import is_free_folder
 from keras_vatt._signature import is_signed, sign
 from keras_vatt._untrusted import parse_json
 from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
@@ -91,10 +92,8 @@ class VectorStore:
             return
         if self.folder is None:
             others = set(self._database.list_tables().tables) - {_WINDOWS}
-        elif self.folder.exists():
-            others = {entry.name for entry in self.folder.iterdir()} - {*_FOLDERS}
         else:
-            others = ()
+            others = not is_free_folder(self.folder, ignored=_FOLDERS)
         if others:
             raise MediaIndexError(
                 f"The folder {self.location!r} is not empty and holds no index: choose "

@@ -8,6 +8,7 @@ reads.
 
 import pathlib
 
+from keras_vatt._files import write_json
 from keras_vatt.storage import _preset_files as files
 
 INDEX = "model.weights.json"
@@ -23,7 +24,7 @@ def write_keras_hub_index(folder, weights):
     names = [path.name for path in weights] + [files.METADATA]
     if len(weights) > 1:
         names.append(files.WEIGHTS_INDEX)
-    files.write_json({"weight_map": {"/": names}}, folder / INDEX)
+    write_json(folder / INDEX, {"weight_map": {"/": names}})
 
 
 def names_safetensors(path):

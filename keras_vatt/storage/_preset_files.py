@@ -1,8 +1,6 @@
 """The files of a preset folder, which may come from a stranger."""
 
 import itertools
-import json
-import pathlib
 
 from keras_vatt._errors import KerasVATTError
 from keras_vatt._untrusted import (
@@ -61,12 +59,6 @@ def read_card(folder):
             not text.
     """
     return read_text(folder, CARD, PresetError, _MAX_CONFIG_BYTES) or ""
-
-
-def write_json(content, path):
-    """Writes an object to a JSON file."""
-    text = json.dumps(content, indent=4)
-    pathlib.Path(path).write_text(text + "\n", encoding="utf-8")
 
 
 def asset_folder(folder):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import keras
 
-from keras_vatt._files import checksum, scratch_folder
+from keras_vatt._files import checksum, is_free_folder, scratch_folder, write_json
 from keras_vatt._os_errors import os_errors_at
 from keras_vatt.storage import _preset_files as files
 from keras_vatt.storage._keras_hub_index import write_keras_hub_index
@@ -95,7 +95,7 @@ def write_metadata(folder, model, weights, provenance):
         "sha256": _checksums(folder, weights),
         "provenance": provenance,
     }
-    files.write_json(metadata, folder / files.METADATA)
+    write_json(folder / files.METADATA, metadata)
     if weights:
         write_keras_hub_index(folder, weights)
 
@@ -116,7 +116,7 @@ def _write_object(instance, path, without=()):
             node.pop(name, None)
         if node["class_name"] == "VATTTokenizer":
             node["config"]["vocabulary"] = None  # It is stored in the assets.
-    files.write_json(config, path)
+    write_json(path, config)
 
 
 def _objects(config):
@@ -129,8 +129,7 @@ def _objects(config):
 
 
 def _check_replaceable(folder):
-    holds_something = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    if holds_something and not (folder / files.METADATA).is_file():
+    if not is_free_folder(folder) and not (folder / files.METADATA).is_file():
         raise PresetError(
             f"{str(folder)!r} is not empty and not a preset: choose another folder"
         )

@@ -9,9 +9,10 @@ import keras
 import safetensors.numpy
 from keras import ops
 
+from keras_vatt._files import write_json
 from keras_vatt._os_errors import os_errors_at
 from keras_vatt.storage._merged_kernels import tensors_to_save
-from keras_vatt.storage._preset_files import WEIGHTS_INDEX, PresetError, write_json
+from keras_vatt.storage._preset_files import WEIGHTS_INDEX, PresetError
 from keras_vatt.storage._stored_tensors import DTYPES, SHARD, SINGLE_FILE
 
 _GIGABYTE = 10**9
@@ -67,7 +68,7 @@ def save_weights(
         weight_map |= dict.fromkeys(shard, path.name)
     total = sum(_size(v) for shard in shards for v in shard.values())
     index = {"metadata": {"total_size": total}, "weight_map": weight_map}
-    write_json(index, folder / WEIGHTS_INDEX)
+    write_json(folder / WEIGHTS_INDEX, index)
     return paths
 
 

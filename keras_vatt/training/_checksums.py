@@ -6,7 +6,7 @@ import os
 import pathlib
 import stat
 
-from keras_vatt._files import atomic_write, checksum
+from keras_vatt._files import checksum, write_json
 
 FILE_NAME = "checksums.json"
 _METADATA = "_CHECKPOINT_METADATA"
@@ -29,8 +29,7 @@ def write_checksums(folder, step):
         digest = checksum(folder / name)
         record["files"][name] = {"bytes": status.st_size, "sha256": digest}
     record["sha256"] = _own_digest(record)
-    with atomic_write(folder / FILE_NAME) as partial:
-        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / FILE_NAME, record)
 
 
 def has_checksums(folder):

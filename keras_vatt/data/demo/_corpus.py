@@ -14,7 +14,7 @@ import av
 import numpy as np
 import tqdm
 
-from keras_vatt._files import atomic_write
+from keras_vatt._files import is_free_folder, write_json
 from keras_vatt.data._manifest import write_manifest
 from keras_vatt.data.decoding._encoding import encode_clip
 from keras_vatt.data.demo._clip_plans import (
@@ -148,11 +148,10 @@ def _claim(folder, settings):
                 f"folder, or delete it to generate {settings}."
             )
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
+    if not is_free_folder(folder):
         raise ValueError(f"{str(folder)!r} has other files. Choose a new folder.")
-    with atomic_write(marker) as partial:
-        partial.write_text(json.dumps(settings), encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(marker, settings, indent=None)
 
 
 def _make_missing(folder, plans, frame_size, num_workers, progress):
