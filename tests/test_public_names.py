@@ -10,6 +10,8 @@ import pytest
 import keras_vatt
 from tests.documented_names import documents, names_in
 
+pytestmark = pytest.mark.once
+
 # Of internal packages, which docstrings inside the package may name.
 _INTERNAL = ("keras_vatt.cli", "keras_vatt.training.backends", "keras_vatt.presets")
 _DOCUMENTS = documents()

@@ -24,7 +24,7 @@ import jax
 
 GLOBAL_CASES = {
     "plain": {},
-    "realign": {"form": "agnostic", "harmonizer": "realign"},
+    "realign": {"harmonizer": "realign"},
     "skip": {"harmonizer": h.Curriculum(1.0)},
     "micro-batches": {"harmonizer": "realign", "num_micro_batches": 2},
 }
@@ -66,7 +66,7 @@ def step_on(distribution, batch, **arguments):
 
 @functools.cache
 def global_steps_on_one_device(case):
-    return steps_on(data_parallel(1), global_batches(case), **GLOBAL_CASES[case])
+    return steps_on(data_parallel(1), global_batches(), **GLOBAL_CASES[case])
 
 
 @functools.cache
@@ -75,9 +75,9 @@ def group_step_on_one_device(case):
 
 
 @functools.cache
-def conflict_seeds(form):
+def conflict_seeds():
     """Seeds of a batch with a conflict, and of one without."""
-    model, found = spread_model(form=form, harmonizer="sum"), {}
+    model, found = spread_model(harmonizer="sum"), {}
     model.optimizer.learning_rate = 0.0
     for seed in range(40):
         logs = train(model, batch_with(seed))
@@ -87,9 +87,9 @@ def conflict_seeds(form):
     raise AssertionError("No batch with a conflict, or none without.")
 
 
-def global_batches(case):
+def global_batches():
     """A batch whose gradients conflict, and one whose gradients do not."""
-    seeds = conflict_seeds(GLOBAL_CASES[case].get("form", "flat"))
+    seeds = conflict_seeds()
     return [batch_with(seeds[True]), batch_with(seeds[False])]
 
 
@@ -106,7 +106,7 @@ def test_global_step_is_the_same_on_any_number_of_devices(case, num_devices):
         assert logs.get("conflict_rate", conflict) == conflict
         assert logs.get("skip_rate", 0) == (case == "skip")
     distribution = data_parallel(num_devices)
-    actual = steps_on(distribution, global_batches(case), **GLOBAL_CASES[case])
+    actual = steps_on(distribution, global_batches(), **GLOBAL_CASES[case])
     for step, step_on_one_device in zip(actual, expected, strict=True):
         assert_same_step(step, step_on_one_device)
 
@@ -119,7 +119,7 @@ def test_global_step_with_whole_gradients_as_on_tpus(monkeypatch, case):
             super().__init__(*arguments, shards_gradients=False)
 
     monkeypatch.setattr(jax_replicas, "MeshReplicas", WholeGradients)
-    batch, _ = global_batches(case)
+    batch, _ = global_batches()
     expected, _ = global_steps_on_one_device(case)
     assert_same_step(step_on(data_parallel(4), batch, **GLOBAL_CASES[case]), expected)
 
