@@ -1,4 +1,4 @@
-"""The header of a manifest: missing columns, and columns with a likely other name."""
+"""Checks the header of a manifest: missing columns, and columns with a wrong name."""
 
 _LIKELY_NAMES = {
     "path": ("video", "file", "filepath", "filename", "video_path", "file_path"),
@@ -35,7 +35,7 @@ def missing_column(name, found):
         A string.
     """
     if not found:
-        return f"has no `{name}` column: it is empty"
+        return f"has no `{name}` column: the manifest is empty"
     shown = ", ".join(f"`{column}`" for column in found)
     message = f"has no `{name}` column. Its columns are {shown:.{_MOST_SHOWN}}"
     if len(found) == 1:

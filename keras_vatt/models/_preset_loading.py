@@ -38,9 +38,10 @@ class LoadsFromPreset(ListsPresets, HasProvenance):
         Args:
             preset: string or path. The name of a built-in preset, a folder, or
                 `hf://owner/name` with an optional `@revision`.
-            load_weights: bool. `False` initializes the weights at random, for models
-                of up to a billion parameters that fit into half of the memory. To make
-                a larger model, call the constructor of the class. Defaults to `True`.
+            load_weights: bool. If `False`, the weights are random. As a preset may be
+                untrusted, this is limited to a billion parameters and to half of the
+                memory of the machine; to make a larger model, call the constructor of
+                the class. Defaults to `True`.
             dtype: string or `keras.DTypePolicy`. Defaults to `None`, the dtype of the
                 preset.
             **kwargs: arguments of the class or of its backbone that replace those of
@@ -50,8 +51,9 @@ class LoadsFromPreset(ListsPresets, HasProvenance):
             An instance of the class; for a base class, of the preset's class.
 
         Raises:
-            PresetError: if there is no such preset, it is damaged, has no weights, or
-                is for another class.
+            PresetError: if the preset does not exist, is damaged, is for another class,
+                has no weights although `load_weights` is `True`, or is too large; or
+                if an argument is unknown.
             WeightsMismatchError: if its weights don't fit the model.
 
         Example:
@@ -64,7 +66,7 @@ class LoadsFromPreset(ListsPresets, HasProvenance):
             raise PresetError(_no_weights(folder))
         tensors = folder.stored_tensors() if load_weights else None
         available = available_parameters()
-        # Variables take memory only after all of them are known to fit.
+        # Variables are allocated only after their shapes and total size are checked.
         with deferred_weights() as pending:
             model = cls._checked_model(folder, tensors, dtype, kwargs)
             check_parameters(model.count_params(), available, folder.name)
@@ -89,7 +91,7 @@ class LoadsFromPreset(ListsPresets, HasProvenance):
 
 def _no_weights(folder):
     return (
-        f"The preset {folder.name!r} has no weights here. Pass `load_weights=False` "
+        f"The preset {folder.name!r} has no weights. Pass `load_weights=False` "
         "for random weights, or make a preset from a checkpoint of the original VATT "
         f"code: `keras-vatt convert --from CHECKPOINT_PREFIX --config "
         f"{folder.path.name} --output FOLDER`"
@@ -97,7 +99,7 @@ def _no_weights(folder):
 
 
 def _match_own_tensors(model, folder, tensors):
-    """Matches the variables that the preset has weights of with their tensors."""
+    """Matches each variable that has weights in the preset with its tensor."""
     backbone = getattr(model, "backbone", model)
     left_out = set(saved_modalities(folder)) - set(backbone.modalities)
     target = model

@@ -3,7 +3,8 @@
 XLA prints a compiled program as HLO: a list of computations, each with one instruction
 per line. The reader finds collectives by their opcode, in any computation, either as
 one instruction or as a pair of start and done, with an array or a tuple as result. A
-collective inside a loop counts once per iteration.
+collective inside a loop counts once per iteration if the number of iterations is in the
+program, and once otherwise.
 """
 
 from __future__ import annotations
@@ -49,8 +50,10 @@ class Collective:
         name: string, the name of the instruction.
         dtypes: tuple of strings, the dtypes of the results.
         result_bytes: int, bytes of the results on each device.
-        group_size: int, number of devices in a replica group.
-        count: int, number of executions per step.
+        group_size: int, number of devices in a replica group; all devices for a
+            `collective-permute`, which has no groups.
+        count: int, number of executions per step. Both branches of a conditional
+            count.
         count_is_known: bool. `False` if the collective is in a loop whose trip count
             is not in the program; such a loop counts as one iteration.
     """

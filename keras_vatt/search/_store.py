@@ -1,11 +1,11 @@
 """The vector store of an index: two tables of LanceDB.
 
-`windows` has a row per window: its file, its time, its findings and its embeddings.
-`header` has a single row: a JSON object that says which model made the index, of which
-folder, whether it is complete, and the report of the last run.
+`windows` has a row per window: its file, its time, the problems found in it and its
+embeddings. `header` has a single row: a JSON object with the model, the folder of
+media, whether the index is complete, and the report of the last run.
 
-Each write is one commit of LanceDB, which is atomic: a process that is killed leaves
-the tables as they were before or after it. A run marks the index as incomplete before
+Each write is one commit of LanceDB, which is atomic: if a process is killed, each table
+is in its state before or after the commit. A run marks the index as incomplete before
 it changes the windows, and as complete, together with its report, when it is done.
 """
 
@@ -46,7 +46,7 @@ _FORMAT = "keras_vatt media index"
 _VERSION = 2
 _TYPES = {"model": dict, "folder": str, "complete": bool}
 
-# Row ids per condition of a deletion.
+# Maximum number of row ids in one condition of a deletion.
 _DELETED_ROWS = 1_000
 
 
@@ -76,17 +76,18 @@ class VectorStore:
     def exists(self) -> bool:
         """Returns whether there is an index, finished or not."""
         if self.folder is not None:
-            # A process that was killed at its first write leaves no manifest.
+            # Without a manifest, the folder is left by a process that was killed at
+            # its first write. A link counts, so that opening it raises an error.
             manifests = self.folder.glob(f"{_HEADER}.lance/_versions/*.manifest")
             return any(manifests) or (self.folder / f"{_HEADER}.lance").is_symlink()
         with reading(self.location):
             return _HEADER in self._database.list_tables().tables
 
     def check_free(self) -> None:
-        """Refuses a location that holds something else.
+        """Checks that the location is empty or contains an index.
 
         Raises:
-            MediaIndexError: if it isn't empty and holds no index.
+            MediaIndexError: if it contains something else.
         """
         if self.exists():
             return
@@ -96,23 +97,23 @@ class VectorStore:
             others = not is_free_folder(self.folder, ignored=_FOLDERS)
         if others:
             raise MediaIndexError(
-                f"The folder {self.location!r} is not empty and holds no index: choose "
-                "another."
+                f"{self.location!r} is not empty and does not contain an index of this "
+                "version: choose another location, or delete it."
             )
 
     def relative_path(self, folder: str | os.PathLike) -> str:
-        """Returns the path of a folder of media as the header has it.
+        """Returns the path of the folder of media, to be stored in the header.
 
-        It is relative to a local index: both may then be moved together.
+        For a local index, it is relative to the index: both can be moved together.
         """
         path = os.path.realpath(folder)
         if self.folder is not None:
-            with contextlib.suppress(ValueError):  # It is on another drive.
+            with contextlib.suppress(ValueError):  # On Windows, on another drive.
                 path = os.path.relpath(path, os.path.realpath(self.folder))
         return pathlib.Path(path).as_posix()
 
     def read_header(self) -> dict:
-        """Returns what the header says.
+        """Returns the header.
 
         Raises:
             MediaIndexError: if there is no index, it is damaged, or it has another
@@ -128,22 +129,26 @@ class VectorStore:
             (text,) = rows["header"].to_pylist()
             header = parse_json(text)
             if not isinstance(header, dict) or header.get("format") != _FORMAT:
-                raise damaged(self.location, "it is no index of media")
+                raise damaged(self.location, "it is not an index of media")
         if header.get("version") != _VERSION:
             raise MediaIndexError(
                 f"The index {self.location!r} has version {header.get('version')}, "
-                f"and this release reads version {_VERSION}. Make it again."
+                f"and this release reads version {_VERSION}. Delete it and run "
+                "`keras-vatt embed` again."
             )
         check_header(header, self.location)
         return header
 
     @staticmethod
     def is_own(header: dict) -> bool:
-        """Returns whether this user made an index, and so gave the names in it."""
+        """Returns whether the current user signed a header.
+
+        If so, the preset and the folder that it names can be trusted.
+        """
         return is_signed(_names_in(header), header.get("signature"))
 
     def write_header(self, header: dict) -> None:
-        """Replaces the header; it is signed, as its names come from this user."""
+        """Signs a header for the current user, and replaces the stored one."""
         marked = header | {"format": _FORMAT, "version": _VERSION}
         marked["signature"] = sign(_names_in(header))
         row = pa.table([[json.dumps(marked)]], schema=_HEADER_SCHEMA)
@@ -207,7 +212,7 @@ class VectorStore:
             return nearest(self.table, column, vector, count, probes)
 
     def check_embeddings(self) -> None:
-        """Reads all embeddings once, and refuses those that are no unit vectors."""
+        """Raises an error if an embedding is neither a unit vector nor all zeros."""
         if self.has_windows():
             with self._reading():
                 check_vectors(self.table, self.embedding_columns())
@@ -220,7 +225,7 @@ class VectorStore:
         """
         with writing(self.location):
             if not self.has_windows():
-                # It returns the table that a killed process may have left meanwhile.
+                # A killed process may have left the table.
                 self._windows = self._database.create_table(
                     _WINDOWS, schema=rows.schema, exist_ok=True
                 )
@@ -230,7 +235,7 @@ class VectorStore:
             ]
             if added:
                 table.add_columns(added)
-            # Windows without video or without audio have no embedding of it.
+            # A window without video, or without audio, has a null embedding of it.
             table.add(_completed(rows, table.schema), on_bad_vectors="null")
 
     def delete(self, row_ids: np.ndarray) -> None:
@@ -243,7 +248,8 @@ class VectorStore:
     def compact(self) -> None:
         """Merges the fragments of the tables, and removes what earlier runs left."""
         with writing(self.location), warnings.catch_warnings():
-            # Readers of earlier versions are told to open the index again.
+            # LanceDB warns that readers of old versions break. They get an error that
+            # tells them to open the index again.
             warnings.simplefilter("ignore", UserWarning)
             for table in (self.table, self._database.open_table(_HEADER)):
                 table.optimize(cleanup_older_than=datetime.timedelta(0))
@@ -261,19 +267,19 @@ def _completed(rows, schema):
 
 
 def check_header(header: dict, location: str) -> None:
-    """Refuses a header that lacks something or has values of another type.
+    """Checks that a header has all entries, with values of the right types.
 
     Raises:
-        MediaIndexError: if it does.
+        MediaIndexError: if it has not.
     """
     for key, kind in _TYPES.items():
         if not isinstance(header.get(key), kind):
-            raise damaged(location, f"{key!r} is missing in its header")
+            raise damaged(location, f"its header has no valid {key!r}")
     if header.get("short_clips") not in SHORT_CLIPS:
         raise damaged(location, "its rule for short clips is unknown")
     measured = header.get("approximate", {})
     if not (isinstance(measured, dict) and all(map(_is_measured, measured.values()))):
-        raise damaged(location, "its approximate indexes are not described")
+        raise damaged(location, "the parameters of its approximate indexes are invalid")
 
 
 def _is_measured(entry):
@@ -286,7 +292,7 @@ def _is_measured(entry):
 
 
 def _names_in(header):
-    """Returns the names in an index of what is outside of its folder."""
+    """Returns the signed part of a header: what refers to data outside the index."""
     return {
         "file": _HEADER,
         "preset": header["model"].get("preset"),

@@ -6,8 +6,9 @@ On one replica, with one group and no micro-batches, the step is this function:
 def reference_step(backend, model, batch):
     losses, outputs, vjps, gradients = model.branch_losses(), {}, {}, []
     for name, branch in model.branches().items():
+        num_uses = sum(name in loss.branches for loss in losses)
         outputs[name], vjps[name], _ = backend.pullback(
-            model, lambda _: branch(batch), {}, [], num_uses=len(losses)
+            model, lambda _, branch=branch: branch(batch), {}, [], num_uses
         )
     for loss in losses:
         def weighted(own_outputs):
@@ -22,9 +23,14 @@ def reference_step(backend, model, batch):
     return harmonization.combine_gradients(gradients, weights), apply
 ```
 
-`HarmonizedStep` computes the same in two stages per branch, `encode` on each replica's
-own samples (in micro-batches, if asked) and `embed` on the features of all replicas,
-for each group of samples, on shards of the gradients, with the loss scale.
+`HarmonizedStep` computes the same result, with four additions:
+
+- each branch has two stages: `encode` computes features of the samples of one replica,
+  optionally in micro-batches, and `embed` maps the features of all replicas to the
+  common spaces (`VATT.encode` does both);
+- each group of samples is harmonized separately;
+- replicas hold shards of the gradients;
+- losses are multiplied by the loss scale of the optimizer.
 """
 
 import functools
@@ -44,7 +50,8 @@ class HarmonizedStep:
     Args:
         backend: module of `keras_vatt.training.backends`, see `protocol.Backend`.
         model: the `HarmonizedModel`.
-        replicas: `OneReplica` or another kind.
+        replicas: `OneReplica`, or `MeshReplicas` (JAX) or `StrategyReplicas`
+            (TensorFlow): the communication between devices.
         batch: dict of tensors, this replica's slice of the batch.
     """
 

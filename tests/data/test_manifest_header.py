@@ -29,7 +29,7 @@ def read(folder, text, suffix=".csv"):
         ("path;start;end", "separate them with commas instead of ';'"),
         ("path\tstart\tend", "separate them with commas instead of '\\t'"),
         ("a.mp4,1,2", "columns are `a.mp4`, `1`, `2`"),
-        ("", "has no `path` column: it is empty"),
+        ("", "has no `path` column: the manifest is empty"),
     ],
 )
 def test_a_header_without_a_path_is_shown(folder, header, message):

@@ -174,10 +174,10 @@ def test_an_index_serves_no_file_but_media_in_its_folder(copy, media):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "cake"}, "no index of media"),
+        ({"format": "cake"}, "not an index of media"),
         ({"version": 99}, "version 99"),
-        ({"model": None}, "'model' is missing"),
-        ({"complete": "yes"}, "'complete' is missing"),
+        ({"model": None}, "no valid 'model'"),
+        ({"complete": "yes"}, "no valid 'complete'"),
         ({"short_clips": "stretch"}, "short clips is unknown"),
         ({"approximate": {"both": {"probes": 0}}}, "approximate indexes"),
     ],

@@ -10,14 +10,14 @@ _PARTS = {"0": None, "1": "train", "2": "test"}
 
 
 def read_hmdb51(folder, split):
-    """Reads HMDB51 in the layout of its archives.
+    """Reads HMDB51, as extracted from the official archives.
 
-    There is one split file per class, with lines of a file name and a flag: 1 for
+    There is one split file per class. Each line holds a file name and a flag: 1 for
     train, 2 for test, 0 for neither. The classes are in alphabetical order.
 
     Args:
         folder: str or path.
-        split: int. 1 to 3.
+        split: int. Number of the official split: 1, 2 or 3.
 
     Returns:
         `LabeledDataset`.
