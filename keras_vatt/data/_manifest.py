@@ -18,6 +18,7 @@ from keras_vatt.data._manifest_header import (
 )
 from keras_vatt.data._report import Finding, Problem
 from keras_vatt.data._subtitles import MAX_SUBTITLE_BYTES
+from keras_vatt.data.decoding._media_segment import MediaSegment
 
 MANIFEST_NAMES = ("manifest.jsonl", "manifest.csv")
 
@@ -25,30 +26,25 @@ _COLUMNS = ("path", "start", "end", "caption", "split")
 
 
 @dataclasses.dataclass(frozen=True)
-class Segment:
-    """A stretch of a media file, with its caption.
+class Segment(MediaSegment):
+    """A part of a media file, with its caption.
 
     Args:
-        path: str, the media file.
-        start: float, seconds at which the segment starts; `None` for the start of
-            the file. Defaults to `None`.
-        end: float, seconds at which the segment ends; `None` for the end of the
-            file. Defaults to `None`.
+        path: see `keras_vatt.data.MediaSegment`.
+        start: see `keras_vatt.data.MediaSegment`.
+        end: see `keras_vatt.data.MediaSegment`.
         caption: str, empty for a segment without a caption. Defaults to `""`.
         split: str, such as `"train"`, or `None`. Defaults to `None`.
         extra: dict, all further columns of the segment in the manifest.
     """
 
-    path: str
-    start: float | None = None
-    end: float | None = None
     caption: str = ""
     split: str | None = None
-    extra: dict = dataclasses.field(default_factory=dict)
+    extra: dict = dataclasses.field(default_factory=dict, hash=False)
 
     def __str__(self):
         if self.start is None and self.end is None:
-            return self.path
+            return str(self.path)
         end = "the end" if self.end is None else f"{self.end:.2f} s"
         return f"{self.path} from {self.start or 0.0:.2f} s to {end}"
 
