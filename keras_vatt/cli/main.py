@@ -9,7 +9,7 @@ import sys
 from keras_vatt._errors import KerasVATTError
 from keras_vatt._registration import register_classes
 from keras_vatt.cli.environment_errors import environment_message
-from keras_vatt.cli.quiet_logs import quiet_logs
+from keras_vatt.cli.quiet_logs import quiet_imports, quiet_logs
 from keras_vatt.cli.stop_signals import stop_signals
 from keras_vatt.cli.terminal import printable_streams
 from keras_vatt.version import __version__
@@ -57,7 +57,8 @@ def main(argv=None):
             arguments = _parser().parse_args(argv)
             command = f"keras-vatt {arguments.command}"
             if arguments.command not in _WITHOUT_MODEL:
-                register_classes()
+                with quiet_imports():
+                    register_classes()
             arguments.run(arguments)
             sys.stdout.flush()
     except KerasVATTError as error:
@@ -109,7 +110,8 @@ class _CommandParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         if self._module is not None:
-            module = importlib.import_module(self._module)
+            with quiet_imports():
+                module = importlib.import_module(self._module)
             self._module = None
             self.description = module.__doc__
             module.add_arguments(self)

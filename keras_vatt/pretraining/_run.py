@@ -7,6 +7,7 @@ import sys
 import keras
 
 from keras_vatt import harmonization, losses
+from keras_vatt._keras_internals import without_tensorflow
 from keras_vatt._os_errors import os_errors_at
 from keras_vatt.data import ClipAugmentation, make_dataset
 from keras_vatt.data._cache import find_cache_error
@@ -96,7 +97,8 @@ def pretrain(settings: PretrainSettings) -> dict[str, RetrievalMetrics]:
 def _pretrain(settings):
     output = pathlib.Path(settings.output)
     output.mkdir(parents=True, exist_ok=True)
-    keras.utils.set_random_seed(settings.seed)
+    with without_tensorflow():
+        keras.utils.set_random_seed(settings.seed)
     with user_errors():
         make_harmonizer(settings, total_steps=1)
         preprocessor = preset_preprocessor(settings)

@@ -40,6 +40,14 @@ assert "tensorflow" not in sys.modules
 """
 
 
+_SEARCH = """
+import sys
+sys.argv[0] = "bin/keras-vatt"
+from keras_vatt.cli.main import main
+sys.exit(main(["search", sys.argv[1], "--text", "a dog"]))
+"""
+
+
 def run(code, *arguments):
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
@@ -75,3 +83,11 @@ def test_each_package_can_be_the_first_import(program, name):
     code = f"import sys; sys.argv[0] = {program!r}; import keras_vatt.{name} as package"
     process = run(code + "; [getattr(package, name) for name in package.__all__]")
     assert process.returncode == 0, process.stderr
+
+
+def test_a_command_prints_no_log_of_a_backend(tmp_path, monkeypatch):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    process = run(_SEARCH, tmp_path)
+    assert process.returncode == 2
+    (line,) = process.stderr.splitlines()
+    assert line.startswith("keras-vatt search: error: There is no index")
