@@ -36,7 +36,7 @@ def test_what_is_no_topology_is_refused_with_those_known(name):
 
 
 def test_a_slice_of_half_a_host_is_refused():
-    with pytest.raises(PlanningError, match="hosts"):
+    with pytest.raises(PlanningError, match="splits a host"):
         parse_topology("v5e:3x4")
 
 

@@ -108,7 +108,7 @@ def test_the_recall_of_the_approximate_search_is_printed(
     code, out, err = run(capsys, *search)
     assert code == 0
     assert json.loads(out)
-    assert "searched exactly" not in err
+    assert "the search was exact" not in err
 
 
 def test_a_small_index_stays_exact_and_says_so(
@@ -121,7 +121,7 @@ def test_a_small_index_stays_exact_and_says_so(
     search = ["--text", "a star", "--approximate", "--json"]
     code, out, err = run(capsys, "search", tmp_path / "index", *search)
     assert code == 0
-    assert "searched exactly" in err
+    assert "the search was exact" in err
     assert len(json.loads(out)) == index.count("video")
     code, _, err = run(capsys, "search", made, *search)
     assert code == 2
