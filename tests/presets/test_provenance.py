@@ -117,6 +117,7 @@ def test_a_record_that_is_set_is_of_the_weights_of_that_time(tmp_path):
 @pytest.mark.once
 def test_loaded_weights_of_another_model_void_the_record(model, tmp_path):
     model.save_weights(tmp_path / "own.weights.h5")
+    keras.utils.set_random_seed(1)  # The preset may have the weights of seed 0.
     tiny_vatt().save_weights(tmp_path / "other.weights.h5")
     model.load_weights(tmp_path / "own.weights.h5")
     assert model.provenance == RECORD
