@@ -90,10 +90,10 @@ def uninitialized_forgotten_after_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_tensorflow() -> Iterator[None]:
-    """Keeps Keras from importing TensorFlow to serialize objects.
+    """Keeps Keras from importing TensorFlow to serialize objects or to set seeds.
 
-    Keras compares each object with types of TensorFlow, and imports TensorFlow for it.
-    If it is not imported yet, there are no objects of these types.
+    Keras compares each object with types of TensorFlow, and seeds its generators. If
+    TensorFlow is not imported yet, there are neither such objects nor generators.
     """
     if "tensorflow" in sys.modules:
         yield

@@ -42,9 +42,9 @@ def setting(
         above: number. Excluded lower limit. Defaults to `None`.
         most: number. Largest value. Defaults to `None`, the largest value of int32 for
             an integer.
-        option: str. Name of the option. Defaults to `None`, the name of the field.
-        metavar: str. Placeholder of the value in the help text. Defaults to `None`, the
-            choices or the name of the field.
+        option: str. Name of the option. Defaults to `None`, derived from the field's.
+        metavar: str. Placeholder of the value in the help text. Defaults to `None`,
+            chosen by `argparse`.
 
     Example:
     ```python

@@ -2,13 +2,12 @@
 
 import operator
 import re
-import subprocess
-import sys
 
 import pytest
 
 import keras_vatt
 from tests.documented_names import documents, names_in
+from tests.processes import run
 
 pytestmark = pytest.mark.once
 
@@ -80,15 +79,6 @@ import keras_vatt
 model = keras.saving.load_model(sys.argv[1])
 assert type(model) is keras_vatt.VATT
 """
-
-
-def run(code, *arguments):
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_importing_the_package_alone_gives_its_submodules_on_first_use():

@@ -28,6 +28,9 @@ def quiet_imports() -> Iterator[None]:
 
     TensorFlow logs before it reads its log level. After an error, the text is printed.
     """
+    if sys.__stderr__ is None:  # The process was started without a standard error.
+        yield
+        return
     sys.stderr.flush()
     with tempfile.TemporaryFile() as hidden:
         stderr = os.dup(2)

@@ -4,9 +4,9 @@ The modules of this package import Keras and scikit-learn, so they are imported 
 name of theirs is first used: `keras-vatt --help` needs neither.
 """
 
-import importlib
 import typing
 
+from keras_vatt._lazy import lazy_attributes
 from keras_vatt.evaluation._errors import EvaluationError
 from keras_vatt.evaluation._settings import EvaluationSettings
 
@@ -61,7 +61,6 @@ __all__ = [
     "zero_shot_retrieval",
 ]
 
-# The modules of the names that are not those of `keras_vatt.metrics`.
 _MODULES = {
     "EvaluationResult": "_report",
     "ProbeResult": "_probes",
@@ -72,18 +71,8 @@ _MODULES = {
     "zero_shot_ranks": "_zero_shot_retrieval",
     "zero_shot_retrieval": "_zero_shot_retrieval",
 }
+_IMPORTED = {"EvaluationError", "EvaluationSettings", "mteb"}
+_OBJECTS = dict.fromkeys({*__all__} - _IMPORTED, "keras_vatt.metrics")
+_OBJECTS |= {name: f"{__name__}.{module}" for name, module in _MODULES.items()}
 
-
-def __getattr__(name):
-    if name == "mteb":
-        return importlib.import_module("keras_vatt.evaluation.mteb")
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "keras_vatt.metrics"
-    if name in _MODULES:
-        module = f"{__name__}.{_MODULES[name]}"
-    return getattr(importlib.import_module(module), name)
-
-
-def __dir__():
-    return __all__
+__getattr__, __dir__ = lazy_attributes(__name__, ["mteb"], _OBJECTS)

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_vatt._choices import check_choice
 from keras_vatt.evaluation._bottleneck_probe import bottleneck_probabilities
 from keras_vatt.evaluation._scikit_probes import (
     logistic_regression_scores,
@@ -150,8 +151,7 @@ def linear_probe(
 
 
 def _check_options(method, multi_label, regularization, epochs, batch_size):
-    if method not in _METHODS:
-        raise ValueError(f"`method` must be one of {_METHODS}. Received: {method!r}")
+    check_choice("method", method, _METHODS)
     if method == "vatt" and regularization is not None:
         raise ValueError(
             '`method="vatt"` has a fixed penalty. Pass `regularization=None`.'

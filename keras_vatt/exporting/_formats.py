@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from keras_vatt._choices import check_choice
 from keras_vatt._os_errors import os_errors_at
 
 # The backends whose exporter works with all towers. Keras supports more combinations,
@@ -96,10 +97,7 @@ def _check_format(format):
             "`format='openvino'` is not supported. OpenVINO reads ONNX: export with "
             "`format='onnx'` and load the file with `openvino.Core().read_model`."
         )
-    if format not in FORMATS:
-        raise ValueError(
-            f"`format` must be one of {list(FORMATS)}. Received: format={format!r}"
-        )
+    check_choice("format", format, FORMATS)
     backend = keras.config.backend()
     if backend in FORMATS[format]:
         return

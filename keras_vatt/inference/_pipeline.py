@@ -62,19 +62,6 @@ class Store(Protocol):
         """Writes what is not on disk yet. Also called after an error."""
 
 
-class MemoryStore(dict):
-    """A store that keeps the outputs in memory: a dict from item to outputs."""
-
-    def add(
-        self, item: Hashable, outputs: Outputs, findings: tuple[Finding, ...]
-    ) -> None:
-        """See `Store`; findings are dropped."""
-        self[item] = outputs
-
-    def flush(self) -> None:
-        """See `Store`."""
-
-
 def embed(
     items: Iterable[Hashable],
     decode: Callable[[Hashable], DecodedItem],

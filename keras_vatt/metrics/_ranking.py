@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_vatt._choices import check_choice
+
 _CHUNK = 1024
 # Products of equal embeddings may differ by rounding, depending on their row.
 _TIE = 1e-9
@@ -216,11 +218,7 @@ def _compare(similarities, is_match):
 
 def _joined_windows(embeddings, name, window_average):
     """Computes one vector per clip, whose dot products are the similarities."""
-    if window_average not in _WINDOW_AVERAGES:
-        raise ValueError(
-            f"`window_average` must be one of {_WINDOW_AVERAGES}. "
-            f"Received: {window_average!r}"
-        )
+    check_choice("window_average", window_average, _WINDOW_AVERAGES)
     embeddings = np.asarray(embeddings, np.float64)
     if embeddings.ndim == 2:
         embeddings = embeddings[:, None]

@@ -24,7 +24,6 @@ COMMIT_WINDOWS = 512
 # A later run may succeed: the disk may be back, or the file may be readable again.
 _RETRIED = {Problem.CORRUPT, Problem.MISSING}
 
-
 # Keys of a header that the store adds.
 _MARKS = {"format", "version", "signature"}
 

@@ -43,7 +43,7 @@ class PresetFolder:
 
     @property
     def has_weights(self) -> bool:
-        """Whether the folder has weights."""
+        """`True` if the folder has weights."""
         return bool(weights_files(self.path))
 
     @property

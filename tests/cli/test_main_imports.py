@@ -6,6 +6,8 @@ import sys
 import keras
 import pytest
 
+from tests.processes import run
+
 _COMMAND = """
 import sys
 sys.argv[0] = "bin/keras-vatt"  # As the installed program.
@@ -48,15 +50,6 @@ sys.exit(main(["search", sys.argv[1], "--text", "a dog"]))
 """
 
 
-def run(code, *arguments):
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize(
     "arguments", ["--help", "--version", "presets", "evaluate --help"]
 )
@@ -91,3 +84,14 @@ def test_a_command_prints_no_log_of_a_backend(tmp_path, monkeypatch):
     assert process.returncode == 2
     (line,) = process.stderr.splitlines()
     assert line.startswith("keras-vatt search: error: There is no index")
+
+
+@pytest.mark.once
+def test_a_command_runs_without_a_standard_error():
+    process = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" presets 2>&-', sys.executable, _COMMAND],
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    assert process.returncode == 0
+    assert b"vatt_tiny_agnostic" in process.stdout

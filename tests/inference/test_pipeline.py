@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from keras_vatt.data import Finding, MediaError, Problem
-from keras_vatt.inference._pipeline import DecodedItem, MemoryStore, embed
+from keras_vatt.inference._pipeline import DecodedItem, embed
+
+
+class MemoryStore(dict):
+    """A store that keeps the outputs in memory: a dict from item to outputs."""
+
+    def add(self, item, outputs, findings):
+        self[item] = outputs
+
+    def flush(self):
+        pass
 
 
 class FindingsStore(MemoryStore):
