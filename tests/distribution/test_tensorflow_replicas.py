@@ -148,7 +148,7 @@ def test_model_that_is_compiled_outside_of_the_scope_is_refused():
     with mirrored(4):
         model = spread_model(harmonizer="realign")
     model.compile("adam", harmonizer="realign")
-    with pytest.raises(ValueError, match=r"inside of `with strategy.scope\(\):`"):
+    with pytest.raises(ValueError, match=r"inside `with strategy.scope\(\):`"):
         fit(model, batch_with())
 
 
