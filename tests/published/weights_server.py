@@ -36,8 +36,8 @@ _GZIP = 16 + zlib.MAX_WBITS
 class Fault:
     """Differences of an answer from the correct one. They can be combined.
 
-    `cut_after` and `stall_after` count the bytes of one answer, so they start at 0 again
-    when a download resumes.
+    `cut_after` and `stall_after` count the bytes of one answer: from 0 again when a
+    download resumes.
 
     Attributes:
         status: int, the status of an answer without the file.
