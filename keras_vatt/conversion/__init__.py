@@ -5,10 +5,12 @@ from keras_vatt.conversion._errors import (
     CheckpointMismatchError,
     DamagedCheckpointError,
 )
+from keras_vatt.conversion._published import fetch_preset
 
 __all__ = [
     "CheckpointMismatchError",
     "DamagedCheckpointError",
     "convert",
     "count_mapped",
+    "fetch_preset",
 ]

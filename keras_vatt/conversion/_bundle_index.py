@@ -86,11 +86,15 @@ class StoredTensor:
         return self.dtype in _ARRAY_DTYPES and not self.is_partitioned
 
 
-def read_index(prefix: str | os.PathLike) -> dict[str, StoredTensor]:
+def read_index(
+    prefix: str | os.PathLike, with_shards: bool = True
+) -> dict[str, StoredTensor]:
     """Reads the index of a checkpoint and checks it against the sizes of the shards.
 
     Args:
         prefix: string or path; see `TensorBundle`.
+        with_shards: bool. `False` reads the index alone, before there are shards.
+            Defaults to `True`.
 
     Returns:
         Dict from name to `StoredTensor`, sorted by name.
@@ -116,8 +120,28 @@ def read_index(prefix: str | os.PathLike) -> dict[str, StoredTensor]:
         tensors[name] = _stored_tensor(
             name, _parsed(Entry, value), header.num_shards, prefix
         )
-    _check_shards(tensors.values())
+    for path, size in shard_sizes(tensors).items():
+        if with_shards:
+            _check_shard(path, size)
     return tensors
+
+
+def shard_sizes(tensors: dict[str, StoredTensor]) -> dict[pathlib.Path, int]:
+    """Computes the smallest sizes of the shards of a checkpoint.
+
+    Args:
+        tensors: dict from name to `StoredTensor`.
+
+    Returns:
+        Dict from the path of a shard to its number of bytes.
+
+    Raises:
+        DamagedIndexError: if two tensors overlap.
+    """
+    by_shard = {}
+    for tensor in tensors.values():
+        by_shard.setdefault(tensor.path, []).append(tensor)
+    return {path: _shard_size(path, group) for path, group in by_shard.items()}
 
 
 def _name(key):
@@ -196,24 +220,21 @@ def _check_size(name, tensor):
         )
 
 
-def _check_shards(tensors):
-    """Checks that all shards are complete and that no tensors overlap in them."""
-    by_shard = {}
-    for tensor in tensors:
-        by_shard.setdefault(tensor.path, []).append(tensor)
-    for path, group in by_shard.items():
-        if not path.is_file():
-            fault = "is not a file" if path.exists() else "is missing"
-            raise DamagedIndexError(f"needs {path.name!r}, which {fault}")
-        end = 0
-        for tensor in sorted(group, key=operator.attrgetter("offset", "size")):
-            if tensor.size and tensor.offset < end:
-                raise DamagedIndexError(
-                    f"has two tensors that overlap in {path.name!r}"
-                )
-            end = max(end, tensor.offset + tensor.size)
-        if end > path.stat().st_size:
-            raise DamagedIndexError(
-                f"needs {end:,} bytes of {path.name!r}, which has "
-                f"{path.stat().st_size:,}"
-            )
+def _shard_size(path, tensors):
+    end = 0
+    for tensor in sorted(tensors, key=operator.attrgetter("offset", "size")):
+        if tensor.size and tensor.offset < end:
+            raise DamagedIndexError(f"has two tensors that overlap in {path.name!r}")
+        end = max(end, tensor.offset + tensor.size)
+    return end
+
+
+def _check_shard(path, size):
+    """Checks that a shard is complete."""
+    if not path.is_file():
+        fault = "is not a file" if path.exists() else "is missing"
+        raise DamagedIndexError(f"needs {path.name!r}, which {fault}")
+    if size > path.stat().st_size:
+        raise DamagedIndexError(
+            f"needs {size:,} bytes of {path.name!r}, which has {path.stat().st_size:,}"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -18,7 +18,7 @@ from keras_vatt.conversion._original_checkpoint import (
     read_key_listing,
 )
 from keras_vatt.conversion._original_config import layout_of, model_from_original_config
-from keras_vatt.conversion._original_keys import is_model_key
+from keras_vatt.conversion._original_keys import Layout, is_model_key
 from keras_vatt.models import VATT, VATTTokenizer
 from keras_vatt.models._preset_task import task_class
 from keras_vatt.storage import PresetFolder
@@ -69,13 +69,9 @@ def convert(
     ```
     """
     checkpoint = OriginalCheckpoint(prefix)
-    with deferred_weights() as pending:
-        model, layout = _make_model(config)
-        pending += checkpoint_tensors(model, layout, checkpoint, progress)
-    register_parameters(model)
+    model = converted_model(config, lambda *_: checkpoint, progress)
     if vocabulary is not None:
-        model.preprocessor.tokenizer = _tokenizer(model, vocabulary)
-    _check_outputs(model)
+        set_vocabulary(model, vocabulary)
     model.provenance = Provenance(
         description="Converted from a checkpoint of the original VATT code.",
         source=f"checkpoint {pathlib.Path(prefix).name!r} of google-research/vatt's "
@@ -83,6 +79,64 @@ def convert(
     )
     model.save_to_preset(output)
     return model
+
+
+def converted_model(
+    config: str | dict[str, Any],
+    open_checkpoint: Callable[[Any, Layout], OriginalCheckpoint],
+    progress: bool = False,
+) -> Any:
+    """Makes a model with the weights of a checkpoint of the original code.
+
+    Args:
+        config: string or dict; see `convert`.
+        open_checkpoint: function from the model, whose variables have no values yet,
+            and its layout to its checkpoint.
+        progress: bool; see `convert`. Defaults to `False`.
+
+    Returns:
+        The model, a `keras_vatt.VATT` or a classifier.
+
+    Raises:
+        CheckpointMismatchError: if the checkpoint doesn't match the config.
+        DamagedCheckpointError: if its files are damaged or incomplete.
+        ValueError: if a weight or an output of the model is not finite.
+    """
+    with deferred_weights() as pending:
+        model, layout = _make_model(config)
+        checkpoint = open_checkpoint(model, layout)
+        pending += checkpoint_tensors(model, layout, checkpoint, progress)
+    register_parameters(model)
+    _check_outputs(model)
+    return model
+
+
+def set_vocabulary(model: Any, vocabulary: Sequence[str] | str | os.PathLike) -> None:
+    """Sets the vocabulary of a model's tokenizer.
+
+    Args:
+        model: a `keras_vatt.VATT` or a classifier.
+        vocabulary: list of words, or path; see `convert`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the vocabulary is invalid, has more words than the model, or the
+            model has no text modality.
+    """
+    backbone = model.backbone
+    if "text" not in backbone.modalities:
+        raise ValueError(
+            "`vocabulary` must be `None` for a model without the text modality."
+        )
+    words = model.preprocessor.tokenizer.sequence_length
+    tokenizer = VATTTokenizer(vocabulary, words)
+    if tokenizer.vocabulary_size() > backbone.vocabulary_size:
+        raise ValueError(
+            f"`vocabulary` must have at most {backbone.vocabulary_size} words, the "
+            "vocabulary size of the model. Received: "
+            f"{tokenizer.vocabulary_size()} words"
+        )
+    model.preprocessor.tokenizer = tokenizer
 
 
 def count_mapped(
@@ -117,22 +171,6 @@ def _make_model(config):
     task = task_class(PresetFolder(config, with_weights=False))
     model = task.from_preset(config, load_weights=False)
     return model, layout_of(model)
-
-
-def _tokenizer(model, vocabulary):
-    backbone = model.backbone
-    if "text" not in backbone.modalities:
-        raise ValueError(
-            "`vocabulary` must be `None` for a model without the text modality."
-        )
-    words = model.preprocessor.tokenizer.sequence_length
-    tokenizer = VATTTokenizer(vocabulary, words)
-    if tokenizer.vocabulary_size() != backbone.vocabulary_size:
-        raise ValueError(
-            f"`vocabulary` must have {backbone.vocabulary_size} words, the vocabulary "
-            f"size of the model. Received: {tokenizer.vocabulary_size()} words"
-        )
-    return tokenizer
 
 
 def _check_outputs(model):

@@ -1,5 +1,6 @@
 """Loads models from presets."""
 
+import importlib
 import os
 from typing import Any, Self
 
@@ -35,6 +36,9 @@ class LoadsFromPreset(ListsPresets, HasProvenance):
     ) -> Self:
         """Loads a model from a preset.
 
+        The first time, the weights of a built-in preset with a published checkpoint
+        are downloaded and converted; see `keras_vatt.conversion.fetch_preset`.
+
         Args:
             preset: string or path. The name of a built-in preset, a folder, or
                 `hf://owner/name` with an optional `@revision`.
@@ -52,8 +56,9 @@ class LoadsFromPreset(ListsPresets, HasProvenance):
 
         Raises:
             PresetError: if the preset does not exist, is damaged, is for another class,
-                has no weights although `load_weights` is `True`, or is too large; or
-                if an argument is unknown.
+                has no weights although `load_weights` is `True`, or is too large; if
+                its weights can't be downloaded; or if an argument is unknown.
+            OSError: if downloaded weights can't be written, such as on a full disk.
             WeightsMismatchError: if its weights don't fit the model.
 
         Example:
@@ -63,7 +68,7 @@ class LoadsFromPreset(ListsPresets, HasProvenance):
         """
         folder = PresetFolder(preset, with_weights=load_weights)
         if load_weights and not folder.has_weights:
-            raise PresetError(_no_weights(folder))
+            folder = _downloaded(folder)
         tensors = folder.stored_tensors() if load_weights else None
         available = available_parameters()
         # Variables are allocated only after their shapes and total size are checked.
@@ -89,8 +94,14 @@ class LoadsFromPreset(ListsPresets, HasProvenance):
         return model
 
 
-def _no_weights(folder):
-    return (
+def _downloaded(folder):
+    """Downloads the weights of a built-in preset; no other preset is ever fetched."""
+    if folder.is_published:
+        # Imported here, as conversion is built on models.
+        conversion = importlib.import_module("keras_vatt.conversion")
+        conversion.fetch_preset(folder.name)
+        return PresetFolder(folder.name)
+    raise PresetError(
         f"The preset {folder.name!r} has no weights. Pass `load_weights=False` "
         "for random weights, or make a preset from a checkpoint of the original VATT "
         f"code: `keras-vatt convert --from CHECKPOINT_PREFIX --config "

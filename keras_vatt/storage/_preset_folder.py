@@ -12,6 +12,8 @@ from keras_vatt.storage import _preset_files as files
 from keras_vatt.storage._config_limits import MAX_VOCABULARY_BYTES
 from keras_vatt.storage._hub import download_preset, is_hub_uri
 from keras_vatt.storage._preset_files import PresetError, read_json
+from keras_vatt.storage._published_cache import cached_preset
+from keras_vatt.storage._published_checkpoints import PUBLISHED
 from keras_vatt.storage._stored_tensors import (
     StoredTensor,
     stored_tensors,
@@ -45,6 +47,11 @@ class PresetFolder:
     def has_weights(self) -> bool:
         """`True` if the folder has weights."""
         return bool(weights_files(self.path))
+
+    @property
+    def is_published(self) -> bool:
+        """`True` if it is a built-in preset whose weights can be downloaded."""
+        return self.path.parent == _BUILT_IN and self.path.name in PUBLISHED
 
     @property
     def asset_folder(self) -> pathlib.Path | None:
@@ -132,7 +139,9 @@ def _find(preset, with_weights):
     if is_hub_uri(preset):
         return download_preset(preset, with_weights)
     if re.fullmatch(r"\w+", preset) and (_BUILT_IN / preset).is_dir():
-        return _BUILT_IN / preset
+        # A published preset is complete in the cache: weights and vocabulary.
+        cached = cached_preset(preset) if preset in PUBLISHED else None
+        return cached or _BUILT_IN / preset
     path = find_folder(preset)
     if path is not None:
         return path
