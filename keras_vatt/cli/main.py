@@ -18,7 +18,8 @@ from keras_vatt.version import __version__
 _COMMANDS = {
     "pretrain": "pre-train VATT on video files with audio and captions",
     "evaluate": "evaluate a preset: retrieval, zero-shot, linear probe, classification",
-    "convert": "convert an original VATT checkpoint to a preset folder",
+    "convert": "convert a published or local VATT checkpoint to a preset",
+    "publish": "convert the published checkpoints and upload them to the Hub",
     "embed": "embed a folder of video and audio files for search",
     "search": "search video and audio files by text, audio or video",
     "plan": "estimate memory, time and cost of training on TPUs, without TPUs",
@@ -34,6 +35,9 @@ _NO_READER = 141
 _RESUMED_BY = {
     "pretrain": "resume with --resume and the same --output",
     "evaluate": "if --output was given, resume with the same command",
+    "convert": "if a published checkpoint is being downloaded, resume with the same "
+    "command",
+    "publish": "resume with the same command",
     "embed": "resume with the same command",
 }
 

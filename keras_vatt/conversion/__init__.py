@@ -6,6 +6,7 @@ from keras_vatt.conversion._errors import (
     DamagedCheckpointError,
 )
 from keras_vatt.conversion._published import fetch_preset
+from keras_vatt.conversion._publishing import publish_presets
 
 __all__ = [
     "CheckpointMismatchError",
@@ -13,4 +14,5 @@ __all__ = [
     "convert",
     "count_mapped",
     "fetch_preset",
+    "publish_presets",
 ]

@@ -32,7 +32,7 @@ from keras_vatt.conversion._original_checkpoint import (
 from keras_vatt.conversion._original_keys import Layout
 from keras_vatt.conversion._published_vocabulary import fetch_vocabulary
 from keras_vatt.conversion._sorted_table import DamagedTableError
-from keras_vatt.models._preset_task import task_class
+from keras_vatt.models._preset_task import load_task
 from keras_vatt.storage import PresetError, PresetFolder
 from keras_vatt.storage._download import DownloadError, download
 from keras_vatt.storage._provenance import Provenance
@@ -91,11 +91,7 @@ def fetch_preset(
     model = keras_vatt.VATTVideoClassifier.from_preset(folder)
     ```
     """
-    if name not in PUBLISHED:
-        raise PresetError(
-            f"No checkpoint of {name!r} was published. Choose one of: "
-            f"{', '.join(sorted(PUBLISHED))}"
-        )
+    check_published(name)
     address = weights_address(address)
     with cache_lock(name):
         if cached_preset(name) is None:
@@ -105,6 +101,15 @@ def fetch_preset(
         if not keep_checkpoint:
             shutil.rmtree(checkpoint_folder(name), ignore_errors=True)
     return preset_folder(name)
+
+
+def check_published(name: str) -> None:
+    """Raises a `PresetError` unless a preset has a published checkpoint."""
+    if name not in PUBLISHED:
+        raise PresetError(
+            f"No checkpoint of {name!r} was published. Choose one of: "
+            f"{', '.join(sorted(PUBLISHED))}"
+        )
 
 
 def _make_preset(name, vocabulary, address):
@@ -120,8 +125,7 @@ def _make_preset(name, vocabulary, address):
 
 
 def _replace_vocabulary(name, vocabulary):
-    folder = cached_preset(name)
-    model = task_class(PresetFolder(folder)).from_preset(folder)
+    model = load_task(cached_preset(name))
     set_vocabulary(model, vocabulary)
     model.save_to_preset(preset_folder(name))
 
@@ -186,8 +190,8 @@ class _Source:
             raise self._unusable(error.reason) from error
         except CheckpointMismatchError as error:
             raise self._unusable(
-                f"{len(error.problems)} of its tensors differ from the preset's; first, "
-                f"{error.problems[0]}"
+                f"{len(error.problems)} of its tensors differ from those of the "
+                f"preset; the first: {error.problems[0]}"
             ) from error
 
     def _unusable(self, reason):

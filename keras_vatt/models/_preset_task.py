@@ -18,7 +18,7 @@ from keras_vatt.models._preset_preprocessor import (
     load_preprocessor,
 )
 from keras_vatt.models._preset_saving import SavesToPreset
-from keras_vatt.storage import PresetError
+from keras_vatt.storage import PresetError, PresetFolder
 from keras_vatt.storage import _preset_files as files
 from keras_vatt.storage._config_guard import class_of
 from keras_vatt.storage._parameter_limits import (
@@ -108,6 +108,16 @@ def task_class(folder):
     if config is None:
         raise PresetError(f"The preset {folder.name!r} is a backbone without a task")
     return class_of(config, TaskFromPreset, files.TASK)
+
+
+def load_task(preset):
+    """Loads the task of a preset, of whatever class it is.
+
+    Args:
+        preset: string or path; see `keras_vatt.VATT.from_preset`.
+    """
+    cls = task_class(PresetFolder(preset, with_weights=False))
+    return cls.from_preset(preset)
 
 
 def _largest(config):

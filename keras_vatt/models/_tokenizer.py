@@ -227,8 +227,10 @@ class VATTTokenizer(PartFromPreset, Tokenizer):
     def _known_ids(self):
         if self.vocabulary is None:
             raise ValueError(
-                "The tokenizer has no vocabulary yet: pass `vocabulary` to the "
-                "constructor, or call `set_vocabulary`."
+                "The tokenizer has no vocabulary: pass word ids in place of strings; "
+                "or pass `vocabulary` to the constructor or call `set_vocabulary`. To "
+                "add it to a published preset, run `keras-vatt convert --from NAME "
+                "--vocabulary FILE`."
             )
         return self._ids
 

@@ -9,6 +9,7 @@ from huggingface_hub import errors
 
 from keras_vatt.storage import _preset_files as preset_files
 from keras_vatt.storage._preset_files import PresetError
+from keras_vatt.storage._stored_tensors import SINGLE_FILE
 
 _PREFIX = "hf://"
 _URI = re.compile(
@@ -69,6 +70,23 @@ def download_preset(uri, with_weights=True):
             repository, revision=revision, allow_patterns=patterns
         )
     return pathlib.Path(folder)
+
+
+def has_weights_on_hub(repository):
+    """Returns whether a repository on the Hub holds a preset with weights.
+
+    Args:
+        repository: string, `owner/name`.
+
+    Raises:
+        PresetError: if the Hub can't be reached or refuses the request.
+    """
+    hub = huggingface_hub.HfApi()
+    with _clear_errors(repository, None):
+        return any(
+            hub.file_exists(repository, name)
+            for name in (SINGLE_FILE, preset_files.WEIGHTS_INDEX)
+        )
 
 
 def upload_preset(
