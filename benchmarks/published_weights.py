@@ -84,10 +84,10 @@ def _measure(arguments):
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             write_checkpoint(folder, arguments.optimizer_slots)
         if arguments.faults:
-            from published_faults import COLUMNS as columns
-            from published_faults import try_faults
+            import published_faults as faults
 
-            name, results = "published_faults", try_faults(folder, arguments.only)
+            name, columns = "published_faults", faults.COLUMNS
+            results = faults.try_faults(folder, arguments.only)
         else:
             name, columns, results = "published_weights", COLUMNS, _three_calls(folder)
     settings = {k: v for k, v in vars(arguments).items() if v and k != "weights"}

@@ -112,27 +112,24 @@ class _ActiveFault:
 
 
 class StoredFile:
-    """One version of a file: bytes, or a file on disk that doesn't change."""
+    """One version of a file: bytes, or the path of a file that doesn't change."""
 
-    def __init__(self, content, modified=0.0):
-        self._content = content
+    def __init__(self, content, version=0):
+        self.content, self.version = content, version
         if isinstance(content, bytes):
-            self.size, self.modified = len(content), modified
-            tag = hashlib.sha256(content).hexdigest()
+            self.size, tag = len(content), hashlib.sha256(content).hexdigest()
         else:
-            status = content.stat()
-            self.size, self.modified = status.st_size, status.st_mtime
-            tag = f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
-        self.etag = f'"{tag}"'
-        self.last_modified = email.utils.formatdate(self.modified, usegmt=True)
+            self.size, tag = content.stat().st_size, content.stat().st_mtime_ns
+        self.etag = f'"{version}-{tag}"'
+        self.last_modified = email.utils.formatdate(60 * version, usegmt=True)
 
     def pieces(self, start, end):
         """Yields the bytes from `start` to `end` in chunks."""
-        if isinstance(self._content, bytes):
+        if isinstance(self.content, bytes):
             for place in range(start, end, CHUNK):
-                yield self._content[place : min(place + CHUNK, end)]
+                yield self.content[place : min(place + CHUNK, end)]
             return
-        with self._content.open("rb") as file:
+        with self.content.open("rb") as file:
             file.seek(start)
             for place in range(start, end, CHUNK):
                 yield file.read(min(CHUNK, end - place))
@@ -194,8 +191,8 @@ class WeightsServer(http.server.ThreadingHTTPServer):
     def replace(self, path, content):
         """Changes the content of a file, and with it the ETag and the date."""
         with self._lock:
-            modified = self._files[path].modified + 60
-            self._files[path] = StoredFile(content, modified)
+            version = self._files[path].version + 1
+            self._files[path] = StoredFile(content, version)
 
     def file(self, path):
         """Returns the `StoredFile` of a path, or `None`."""
