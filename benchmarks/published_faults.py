@@ -3,6 +3,7 @@
 See published_weights.py, which serves the checkpoint and runs the calls.
 """
 
+import collections
 import dataclasses
 import pathlib
 import signal
@@ -70,32 +71,34 @@ def _try(case, server, expected):
     start = time.perf_counter()
     with workplace() as place:
         result = (case.run or _run)(case, server, place)
-        files = [_describe(path, place) for path in sorted(_kept(place))]
+        files = _files(place.folder)
     return {
         "fault": case.name,
-        "outcome": _outcome(result, expected),
+        "outcome": _outcome(result, expected, server),
         "received": server.sent,
         "files": files,
         "seconds": time.perf_counter() - start,
     }
 
 
-def _outcome(result, expected):
-    if result["error"]:
-        lines = result["error"].split("\n")
-        return lines[0] + (f" ({len(lines)} lines)" if len(lines) > 1 else "")
-    is_same = result["checksum"] == expected
-    return "loaded" if is_same else "LOADED WITH OTHER WEIGHTS"
+def _outcome(result, expected, server):
+    if not result["error"]:
+        is_same = result["checksum"] == expected
+        return "loaded" if is_same else "LOADED WITH OTHER WEIGHTS"
+    error = result["error"].replace(f"{server.url}/{PUBLISHED[PRESET].path}", "PREFIX")
+    lines = error.split("\n")
+    return lines[0] + (f" ({len(lines)} lines)" if len(lines) > 1 else "")
 
 
-def _kept(place):
-    return (path for path in place.folder.rglob("*") if path.is_file())
-
-
-def _describe(path, place):
-    size = path.stat().st_size
-    text = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size} B"
-    return f"{path.relative_to(place.folder)} ({text})"
+def _files(folder):
+    """Describes the files below a folder, those of a preset together."""
+    sizes = collections.Counter()
+    for path in folder.rglob("*"):
+        is_of_preset = path.parent.parent.name == "presets"
+        if path.is_file():
+            name = path.parent if is_of_preset else path
+            sizes[f"{name.relative_to(folder)}"] += path.stat().st_size
+    return [f"{name} ({size:,} B)" for name, size in sorted(sizes.items())]
 
 
 def _run(case, server, place):

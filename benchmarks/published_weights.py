@@ -78,6 +78,7 @@ def write_checkpoint(folder, optimizer_slots=False):
 def _measure(arguments):
     from report import environment, write
 
+    facts = environment()
     with contextlib.ExitStack() as stack:
         folder = arguments.weights
         if folder is None:
@@ -91,7 +92,7 @@ def _measure(arguments):
         else:
             name, columns, results = "published_weights", COLUMNS, _three_calls(folder)
     settings = {k: v for k, v in vars(arguments).items() if v and k != "weights"}
-    report = {"environment": environment(), "settings": settings, "results": results}
+    report = {"environment": facts, "settings": settings, "results": results}
     write(arguments.output, name, report, columns)
 
 
