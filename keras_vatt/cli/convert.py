@@ -13,7 +13,9 @@ import pathlib
 
 from keras_vatt.cli.errors import CommandError
 from keras_vatt.conversion import convert, count_mapped, fetch_preset
+from keras_vatt.conversion._published import check_published
 from keras_vatt.models._preset_task import load_task
+from keras_vatt.storage import built_in_presets
 from keras_vatt.storage._published_checkpoints import PUBLISHED
 
 
@@ -122,6 +124,8 @@ def _check_path_options(arguments):
             f"Received: {arguments.source!r}"
         )
     if arguments.config is None:
+        if arguments.source in built_in_presets():
+            check_published(arguments.source)
         raise CommandError("--config is missing")
     if arguments.output is None and not arguments.source.endswith(".tsv"):
         raise CommandError("--output is missing")

@@ -49,6 +49,7 @@ class OriginalCheckpoint:
             `.data-00000-of-00001`; or a folder with one checkpoint.
 
     Attributes:
+        prefix: `pathlib.Path`, the checkpoint's files without their endings.
         specs: dict from key to `TensorSpec`.
 
     Raises:
@@ -57,7 +58,8 @@ class OriginalCheckpoint:
     """
 
     def __init__(self, prefix: str | os.PathLike) -> None:
-        self._bundle = TensorBundle(_existing_prefix(pathlib.Path(prefix)))
+        self.prefix = _existing_prefix(pathlib.Path(prefix))
+        self._bundle = TensorBundle(self.prefix)
         self.specs = {
             key: TensorSpec(tensor.shape, tensor.dtype)
             for key, tensor in self._bundle.tensors.items()
@@ -172,8 +174,7 @@ def load_original_checkpoint(
 
     Raises:
         CheckpointMismatchError: see `match_variables`. The model is unchanged then.
-        DamagedCheckpointError: if the bytes of a tensor are damaged.
-        ValueError: if a tensor contains NaN or infinity.
+        DamagedCheckpointError: if a tensor is damaged or contains NaN or infinity.
     """
     for variable, tensor in checkpoint_tensors(model, layout, checkpoint):
         variable.assign(tensor.read())
@@ -196,8 +197,8 @@ def checkpoint_tensors(
 
     Returns:
         List of tuples of variable and tensor. The tensor's `read` method returns a
-        NumPy array, and raises a `ValueError` if the tensor is damaged or contains NaN
-        or infinity.
+        NumPy array, and raises a `DamagedCheckpointError` if the tensor is damaged or
+        contains NaN or infinity.
 
     Raises:
         CheckpointMismatchError: see `match_variables`.
@@ -231,7 +232,8 @@ class _CheckpointTensor:
     def _finite_value(self):
         value = self._checkpoint.read(self._key)
         if not np.isfinite(value).all():
-            raise ValueError(
-                f"The tensor {self._key} of the checkpoint contains NaN or infinity."
+            raise DamagedCheckpointError(
+                self._checkpoint.prefix,
+                f"tensor {self._key} contains NaN or infinity",
             )
         return value

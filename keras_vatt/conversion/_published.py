@@ -32,9 +32,11 @@ from keras_vatt.conversion._original_checkpoint import (
 from keras_vatt.conversion._original_keys import Layout
 from keras_vatt.conversion._published_vocabulary import fetch_vocabulary
 from keras_vatt.conversion._sorted_table import DamagedTableError
+from keras_vatt.models import VATTTokenizer
 from keras_vatt.models._preset_task import load_task
 from keras_vatt.storage import PresetError, PresetFolder
 from keras_vatt.storage._download import DownloadError, download
+from keras_vatt.storage._memory_size import release_memory
 from keras_vatt.storage._provenance import Provenance
 from keras_vatt.storage._published_cache import (
     cache_lock,
@@ -45,6 +47,8 @@ from keras_vatt.storage._published_cache import (
 from keras_vatt.storage._published_checkpoints import PUBLISHED
 from keras_vatt.storage._weights_address import BROWSER, PUBLIC, weights_address
 
+# Errors of checkpoints that were altered, or damaged on their way.
+_DAMAGES = (DamagedIndexError, DamagedTableError, DamagedCheckpointError)
 _SHARD = ".data-00000-of-00001"
 # A shard may have padding after its last tensor.
 _MAX_PADDING = 2**20
@@ -80,8 +84,9 @@ def fetch_preset(
 
     Raises:
         PresetError: if there is no such published checkpoint, it can't be downloaded,
-            or it is damaged or altered.
-        OSError: if the cache can't be written to, such as on a full disk.
+            it is damaged or altered, or the cache can't be written to.
+        FileNotFoundError: if there is no such vocabulary.
+        ValueError: if the vocabulary is invalid.
 
     Example:
     ```python
@@ -92,14 +97,18 @@ def fetch_preset(
     ```
     """
     check_published(name)
-    address = weights_address(address)
-    with cache_lock(name):
+    source = _Source(name, weights_address(address))
+    if vocabulary is not None:
+        # An invalid vocabulary shall fail before the download.
+        vocabulary = VATTTokenizer(vocabulary).get_vocabulary()
+    with source.explained_errors(), cache_lock(name), source.cleaned_after_errors():
         if cached_preset(name) is None:
-            _make_preset(name, vocabulary, address)
+            _make_preset(source, vocabulary)
         elif vocabulary is not None:
             _replace_vocabulary(name, vocabulary)
         if not keep_checkpoint:
             shutil.rmtree(checkpoint_folder(name), ignore_errors=True)
+    release_memory()
     return preset_folder(name)
 
 
@@ -112,16 +121,15 @@ def check_published(name: str) -> None:
         )
 
 
-def _make_preset(name, vocabulary, address):
-    source = _Source(name, address)
-    with source.explained_errors():
-        model = converted_model(name, source.open_checkpoint, progress=True)
-    if vocabulary is None and "text" in model.backbone.modalities:
-        vocabulary = fetch_vocabulary(address, model.backbone.vocabulary_size)
+def _make_preset(source, vocabulary):
+    model = converted_model(source.name, source.open_checkpoint, progress=True)
+    backbone = model.backbone
+    if vocabulary is None and "text" in backbone.modalities:
+        vocabulary = fetch_vocabulary(source.address, backbone.vocabulary_size)
     if vocabulary is not None:
         set_vocabulary(model, vocabulary)
     model.provenance = source.provenance()
-    model.save_to_preset(preset_folder(name))
+    model.save_to_preset(preset_folder(source.name))
 
 
 def _replace_vocabulary(name, vocabulary):
@@ -145,20 +153,24 @@ class _Source:
     def prefix(self):
         return checkpoint_folder(self.name) / posixpath.basename(self.url)
 
+    @property
+    def _shard(self):
+        return pathlib.Path(f"{self.prefix}{_SHARD}")
+
     def open_checkpoint(self, model: Any, layout: Layout) -> OriginalCheckpoint:
         """Downloads the checkpoint, of which the index is checked first."""
         folder = checkpoint_folder(self.name)
         with os_errors_at(folder):
             folder.mkdir(parents=True, exist_ok=True)
         index = pathlib.Path(f"{self.prefix}.index")
-        shard = pathlib.Path(f"{self.prefix}{_SHARD}")
+        shard = self._shard
         if not (index.exists() and shard.exists()):
             download(f"{self.url}.index", index, MAX_INDEX_BYTES)
             tensors = read_index(self.prefix, with_shards=False)
             match_variables(model, layout, _specs(tensors))
             size = _size_of_only_shard(shard, tensors)
             # The preset takes at most as much space again.
-            check_free_space(folder, 2 * size - _size(shard))
+            check_free_space(folder, 2 * size - _size(_incomplete(shard)))
             download(f"{self.url}{_SHARD}", shard, size + _MAX_PADDING)
         return OriginalCheckpoint(self.prefix)
 
@@ -175,8 +187,21 @@ class _Source:
         )
 
     @contextlib.contextmanager
+    def cleaned_after_errors(self):
+        """Removes the files of the checkpoint that a later call can't use."""
+        try:
+            yield
+        except (*_DAMAGES, CheckpointMismatchError):
+            shutil.rmtree(checkpoint_folder(self.name), ignore_errors=True)
+            raise
+        except (DownloadError, OSError):
+            if not any(map(_size, (self._shard, _incomplete(self._shard)))):
+                shutil.rmtree(checkpoint_folder(self.name), ignore_errors=True)
+            raise
+
+    @contextlib.contextmanager
     def explained_errors(self):
-        """Adds what a user can do to errors; removes files that can't be used."""
+        """Adds to errors what a user can do."""
         try:
             yield
         except DownloadError as error:
@@ -184,18 +209,26 @@ class _Source:
                 f"The weights of {self.name!r} can't be downloaded from {self.url!r}: "
                 f"{error}. {self._by_hand()}"
             ) from error
-        except (DamagedIndexError, DamagedTableError) as error:
-            raise self._unusable(f"its index {error}") from error
-        except DamagedCheckpointError as error:
-            raise self._unusable(error.reason) from error
+        except _DAMAGES as error:
+            reason = getattr(error, "reason", f"its index {error}")
+            raise self._unusable(reason) from error
         except CheckpointMismatchError as error:
             raise self._unusable(
                 f"{len(error.problems)} of its tensors differ from those of the "
                 f"preset; the first: {error.problems[0]}"
             ) from error
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) or error.errno is None:
+                raise
+            raise PresetError(
+                f"The weights of {self.name!r} can't be stored in "
+                f"{str(error.filename or preset_folder(self.name))!r}: "
+                f"{os.strerror(error.errno)}. Free twice the size of the download on "
+                "this disk, or set HF_HOME to a folder on another disk that you can "
+                "write to, and try again"
+            ) from error
 
     def _unusable(self, reason):
-        shutil.rmtree(checkpoint_folder(self.name), ignore_errors=True)
         return PresetError(
             f"The checkpoint {self.url!r} was altered, or damaged on its way: "
             f"{reason}. It was deleted. Try again. {self._by_hand()}"
@@ -225,6 +258,10 @@ def _size_of_only_shard(path, tensors):
     return sizes[path]
 
 
+def _incomplete(path):
+    """Returns the path of the part of a file that was downloaded; see `download`."""
+    return path.with_name(f"{path.name}.incomplete")
+
+
 def _size(path):
-    partial = path.with_name(f"{path.name}.incomplete")
-    return partial.stat().st_size if partial.exists() else 0
+    return path.stat().st_size if path.exists() else 0

@@ -16,7 +16,7 @@ from keras_vatt.models._backbone import VATTBackbone
 from keras_vatt.models._converters import VATTAudioConverter, VATTVideoConverter
 from keras_vatt.models._keras_hub import Preprocessor
 from keras_vatt.models._preset_parts import PartFromPreset
-from keras_vatt.models._tokenizer import VATTTokenizer
+from keras_vatt.models._tokenizer import NO_VOCABULARY, VATTTokenizer
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
@@ -171,9 +171,6 @@ class VATTPreprocessor(PartFromPreset, Preprocessor):
 
     def _words(self, captions):
         if self.tokenizer is None or self.tokenizer.vocabulary is None:
-            raise ValueError(
-                "This preset has no vocabulary: pass word ids, or set "
-                "`model.preprocessor.tokenizer = keras_vatt.VATTTokenizer(file)`."
-            )
+            raise ValueError(NO_VOCABULARY)
         captions = [captions] if isinstance(captions, str) else captions
         return self.tokenizer(captions)

@@ -58,7 +58,6 @@ class LoadsFromPreset(ListsPresets, HasProvenance):
             PresetError: if the preset does not exist, is damaged, is for another class,
                 has no weights although `load_weights` is `True`, or is too large; if
                 its weights can't be downloaded; or if an argument is unknown.
-            OSError: if downloaded weights can't be written, such as on a full disk.
             WeightsMismatchError: if its weights don't fit the model.
 
         Example:

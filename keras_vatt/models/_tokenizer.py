@@ -19,6 +19,12 @@ from keras_vatt.storage._config_limits import MAX_VOCABULARY_BYTES, MAX_WORDS
 PADDING, BEGIN, END, UNKNOWN = "<pad>", "<bos>", "<eos>", "<unk>"
 _SPECIAL = (PADDING, BEGIN, END, UNKNOWN)
 _FILE = "vocabulary.txt"
+NO_VOCABULARY = (
+    "There is no vocabulary for strings: pass word ids, or set "
+    "`model.preprocessor.tokenizer = keras_vatt.VATTTokenizer(file)`. To add a "
+    "vocabulary to a published preset for good, run `keras-vatt convert --from NAME "
+    "--vocabulary FILE`."
+)
 _DELETE_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -226,12 +232,7 @@ class VATTTokenizer(PartFromPreset, Tokenizer):
 
     def _known_ids(self):
         if self.vocabulary is None:
-            raise ValueError(
-                "The tokenizer has no vocabulary: pass word ids in place of strings; "
-                "or pass `vocabulary` to the constructor or call `set_vocabulary`. To "
-                "add it to a published preset, run `keras-vatt convert --from NAME "
-                "--vocabulary FILE`."
-            )
+            raise ValueError(NO_VOCABULARY)
         return self._ids
 
 

@@ -15,7 +15,6 @@ from keras_vatt.storage._preset_files import PresetError
 # Seconds of waiting before each retry of a transfer that made no progress.
 _WAITS = (1, 2, 4, 8)
 _BUSY = (408, 429, 500, 502, 503, 504)
-_CHUNK = 2**20
 _REASONS = {
     401: "the server asks for a login (401)",
     403: "the server refuses access (403)",
@@ -64,6 +63,7 @@ def download(url: str, path: str | os.PathLike, max_bytes: int) -> None:
             if partial.size > size:
                 waits = list(_WAITS)
             if not waits:
+                partial.clear_if_empty()
                 raise DownloadError(_unreachable(error)) from error
             time.sleep(waits.pop(0))
 
@@ -84,13 +84,14 @@ def _receive(url, partial, max_bytes):
             _check_complete(partial, response)
             return
         _check_response(response)
+        length = int(response.headers.get("Content-Length", 0))
+        _check_size(length, max_bytes)
         if response.status_code == 200:
             partial.start(_version(response.headers))
         _check_start(partial, response)
-        length = int(response.headers.get("Content-Length", 0))
-        _check_size(partial.size + length, max_bytes)
         with _progress_bar(partial, length) as bar, partial.writing() as write:
-            for chunk in response.iter_raw(_CHUNK):
+            # Larger chunks would lose what was received before a connection broke.
+            for chunk in response.iter_raw():
                 _check_size(write(chunk), max_bytes)
                 bar.update(len(chunk))
 
@@ -178,6 +179,10 @@ class _Partial:
     def clear(self):
         for path in (self._part, self._version):
             path.unlink(missing_ok=True)
+
+    def clear_if_empty(self):
+        if self.size == 0:
+            self.clear()
 
     def start(self, version):
         self.clear()

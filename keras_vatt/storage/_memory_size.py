@@ -1,5 +1,7 @@
-"""The size of this machine's memory."""
+"""The size of this machine's memory, and the release of memory to it."""
 
+import ctypes
+import gc
 import math
 import os
 
@@ -10,3 +12,17 @@ def physical_memory():
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # Not available on every system.
         return math.inf
+
+
+def release_memory():
+    """Returns the memory of freed arrays to the operating system.
+
+    The C library of Linux keeps freed memory for later allocations, but doesn't always
+    use it for them: the arrays of a second model can double the size of the process.
+    """
+    gc.collect()
+    trim = (
+        getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    )
+    if trim is not None:
+        trim(0)

@@ -76,7 +76,7 @@ def test_lines_of_several_words_are_refused(tmp_path):
 
 
 def test_a_tokenizer_without_vocabulary_says_so():
-    with pytest.raises(ValueError, match="no vocabulary yet"):
+    with pytest.raises(ValueError, match="no vocabulary for strings"):
         keras_vatt.VATTTokenizer()(["a"])
 
 
