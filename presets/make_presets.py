@@ -23,6 +23,8 @@ from keras_vatt.storage._preset_writer import (
     write_folder,
     write_metadata,
 )
+from keras_vatt.storage._published_checkpoints import PUBLISHED
+from keras_vatt.storage._weights_status import DOWNLOAD, NONE
 
 FOLDER = pathlib.Path(__file__).parent
 SIZES = {
@@ -34,9 +36,13 @@ SIZES = {
 SPECIFIC = {"bbs": "base", "mbs": "medium", "lbs": "large"}
 KINETICS = {"kinetics400": 400, "kinetics600": 600, "kinetics700": 700}
 VIDEO_SETS = KINETICS | {"moments_in_time": 339}
-# The agnostic video classifier was not published for Kinetics-700.
-AGNOSTIC_SETS = ("kinetics400", "kinetics600", "moments_in_time")
 AUDIO_SETS = {"audioset": 527}
+
+AUTHORS = (
+    "Hassan Akbari, Liangzhe Yuan, Rui Qian, Wei-Hong Chuang, Shih-Fu Chang, Yin Cui, "
+    "Boqing Gong; google-research/google-research, folder `vatt`, Apache-2.0"
+)
+PRETRAINING_SETS = ("HowTo100M", "AudioSet")
 
 TINY_ENCODER = {
     "hidden_dim": 64,
@@ -80,12 +86,13 @@ def pretraining_presets():
     preprocessor = keras_vatt.VATTPreprocessor(words())
     for size in ("base", "medium", "large"):
         backbone = keras_vatt.VATTAgnosticBackbone(**encoder(size))
+        name = f"vatt_{size}_agnostic"
         paper = ", the model of the gradient harmonization paper"
         yield (
-            f"vatt_{size}_agnostic",
+            name,
             keras_vatt.VATT(backbone, preprocessor=preprocessor),
             f"One {size} encoder for all modalities"
-            f"{paper if size == 'medium' else ''}.",
+            f"{paper if name in PUBLISHED else ''}.{unpublished(name)}",
         )
     for short, size in SPECIFIC.items():
         backbone = keras_vatt.VATTSpecificBackbone(
@@ -108,68 +115,108 @@ def tiny_preset():
     yield (
         "vatt_tiny_specific",
         keras_vatt.VATT(backbone, head, preprocessor),
-        "One encoder for each modality, small enough to train on a laptop.",
+        "One encoder for each modality, small enough to train on a laptop."
+        f"{unpublished('vatt_tiny_specific')}",
     )
 
 
+def unpublished(name):
+    return "" if name in PUBLISHED else " No weights of this size were published."
+
+
 def classifier_presets():
-    """Yields the name, model and description of each fine-tuned classifier."""
-    for size in SPECIFIC.values():
-        for dataset, classes in VIDEO_SETS.items():
-            backbone = keras_vatt.VATTSpecificBackbone(
-                video_encoder=encoder(size), modalities=("video",)
-            )
-            yield video_classifier(f"vatt_vit_{size}_{dataset}", backbone, classes)
-    for dataset in AGNOSTIC_SETS:
-        backbone = keras_vatt.VATTAgnosticBackbone(
-            **encoder("medium"), modalities=("video",)
-        )
+    """Yields the name, model and description of each published classifier."""
+    for dataset, classes in VIDEO_SETS.items():
+        for size in SPECIFIC.values():
+            name = f"vatt_vit_{size}_{dataset}"
+            if name in PUBLISHED:
+                backbone = specific_tower("video", size)
+                yield video_classifier(name, backbone, dataset, classes)
         name = f"vatt_vit_medium_agnostic_{dataset}"
-        yield video_classifier(name, backbone, VIDEO_SETS[dataset])
+        if name in PUBLISHED:
+            yield video_classifier(name, agnostic_tower("video"), dataset, classes)
     for dataset, classes in AUDIO_SETS.items():
-        specific = keras_vatt.VATTSpecificBackbone(
-            audio_encoder=encoder("base"), modalities=("audio",)
-        )
-        yield audio_classifier(f"vatt_wat_base_{dataset}", specific, classes)
-        agnostic = keras_vatt.VATTAgnosticBackbone(
-            **encoder("medium"), modalities=("audio",)
-        )
-        name = f"vatt_wat_medium_agnostic_{dataset}"
-        yield audio_classifier(name, agnostic, classes)
+        for name, backbone in (
+            (f"vatt_wat_base_{dataset}", specific_tower("audio", "base")),
+            (f"vatt_wat_medium_agnostic_{dataset}", agnostic_tower("audio")),
+        ):
+            yield audio_classifier(name, backbone, dataset, classes)
 
 
-def video_classifier(name, backbone, classes):
-    preprocessor = keras_vatt.VATTPreprocessor.from_clip_spec(VIDEO_CLIP)
-    model = keras_vatt.VATTVideoClassifier(backbone, classes, preprocessor=preprocessor)
-    return name, model, f"Video classifier with {classes} classes."
+def specific_tower(modality, size):
+    towers = {f"{modality}_encoder": encoder(size), "modalities": (modality,)}
+    return keras_vatt.VATTSpecificBackbone(**towers)
 
 
-def audio_classifier(name, backbone, classes):
-    preprocessor = keras_vatt.VATTPreprocessor.from_clip_spec(AUDIO_CLIP)
-    model = keras_vatt.VATTAudioClassifier(backbone, classes, preprocessor=preprocessor)
-    return name, model, f"Multi-label audio classifier with {classes} classes."
+def agnostic_tower(modality):
+    return keras_vatt.VATTAgnosticBackbone(**encoder("medium"), modalities=(modality,))
 
 
-def source(name):
+def video_classifier(name, backbone, dataset, classes):
+    model = keras_vatt.VATTVideoClassifier(
+        backbone,
+        classes,
+        class_names=class_names(dataset),
+        preprocessor=keras_vatt.VATTPreprocessor.from_clip_spec(VIDEO_CLIP),
+    )
+    return name, model, describe_classifier("Video classifier", name, model)
+
+
+def audio_classifier(name, backbone, dataset, classes):
+    model = keras_vatt.VATTAudioClassifier(
+        backbone,
+        classes,
+        class_names=class_names(dataset),
+        multi_label=True,
+        preprocessor=keras_vatt.VATTPreprocessor.from_clip_spec(AUDIO_CLIP),
+    )
+    return name, model, describe_classifier("Multi-label audio classifier", name, model)
+
+
+def class_names(dataset):
+    """Returns the names of a dataset's classes; `None` if no list is known."""
+    path = FOLDER / "class_names" / f"{dataset}.txt"
+    return path.read_text("utf-8").splitlines() if path.exists() else None
+
+
+def describe_classifier(kind, name, model):
+    names = (
+        "It has no class names: `classify` returns the indices of classes."
+        if model.class_names is None
+        else "The order of its class names is assumed, as that of the training is not "
+        "known: classify a few clips of known classes to check it."
+    )
+    dataset = PUBLISHED[name].dataset
+    return f"{kind} for the {model.num_classes} classes of {dataset}. {names}"
+
+
+def provenance(name, description):
+    """Returns the provenance of a preset, with the results that its authors report."""
+    facts = {"description": description, "license": "apache-2.0"}
     if name == "vatt_tiny_specific":
-        return "a model size that `keras-vatt pretrain` trains in minutes"
-    if name in ("vatt_base_agnostic", "vatt_large_agnostic"):
-        return "the encoder sizes of VATT; no checkpoint was published"
-    return (
-        "the sizes of a published model of google-research/vatt. To convert its "
-        f"checkpoint, run `keras-vatt convert --from CHECKPOINT_PREFIX --config {name} "
-        "--output FOLDER`"
+        source = "a model size that `keras-vatt pretrain` trains in minutes"
+        return keras_vatt.Provenance(**facts, source=source)
+    if name not in PUBLISHED:
+        source = "the encoder sizes of VATT; no weights of this size were published"
+        return keras_vatt.Provenance(**facts, source=source)
+    checkpoint = PUBLISHED[name]
+    datasets = dict.fromkeys((*PRETRAINING_SETS, checkpoint.dataset))
+    task = f"{checkpoint.dataset}, as reported by the authors of VATT"
+    return keras_vatt.Provenance(
+        **facts,
+        source=f"the checkpoint `{checkpoint.path}` by the authors of VATT ({AUTHORS})",
+        datasets=tuple(filter(None, datasets)),
+        evaluation={task: dict(checkpoint.reported)} if checkpoint.reported else {},
     )
 
 
 def write(name, model, description):
-    provenance = keras_vatt.Provenance(
-        description=description, license="apache-2.0", source=source(name)
-    )
+    made = provenance(name, description)
+    weights = DOWNLOAD if name in PUBLISHED else NONE
     with write_folder(FOLDER / name) as folder:
         write_configs(folder, model.backbone, model, model.preprocessor)
-        write_metadata(folder, model, [], provenance.get_config())
-        write_card(folder, name, card_facts(model), provenance, has_weights=False)
+        write_metadata(folder, model, [], made.get_config())
+        write_card(folder, name, card_facts(model), made, weights)
 
 
 def write_tiny(run):

@@ -9,6 +9,12 @@ from keras_vatt.storage import PresetFolder, built_in_presets
 from keras_vatt.storage import _preset_files as files
 from keras_vatt.storage._card_facts import describe_inputs
 from keras_vatt.storage._provenance import Provenance
+from keras_vatt.storage._published_checkpoints import PUBLISHED
+from keras_vatt.storage._weights_status import (
+    CACHED,
+    download_bytes,
+    weights_status,
+)
 
 
 class class_property(property):  # noqa: N801
@@ -43,7 +49,11 @@ def describe_presets() -> dict[str, dict[str, Any]]:
         Dict from the name of a preset to a dict of `"description"`, `"class"` and
         `"backbone"` (names of classes), `"parameters"` (an int), `"modalities"` (a
         tuple of strings), `"inputs"` (a dict from modality to its shape, dtype and
-        units), `"license"`, `"source"`, and `"has_weights"` (a bool).
+        units), `"license"`, `"source"`, `"reported"` (a dict from metric to the value
+        that the authors of VATT report), `"download_bytes"` (an int, the least size of
+        the published checkpoint; `None` if there is none), `"is_cached"` (a bool,
+        whether that checkpoint was downloaded and converted), and `"has_weights"` (a
+        bool, whether the weights are in the package or in the cache).
 
     Example:
     ```python
@@ -63,6 +73,7 @@ def _describe(folder):
     provenance = Provenance.from_config(metadata["provenance"])
     backbone = folder.read(files.BACKBONE)
     modalities = tuple(backbone["config"]["modalities"])
+    published = PUBLISHED.get(folder.name)
     return {
         "description": provenance.description,
         "class": folder.read(files.TASK)["class_name"],
@@ -72,5 +83,8 @@ def _describe(folder):
         "inputs": describe_inputs(load_preprocessor(folder), modalities),
         "license": provenance.license,
         "source": provenance.source,
+        "reported": {} if published is None else dict(published.reported),
+        "download_bytes": download_bytes(folder),
+        "is_cached": weights_status(folder) == CACHED,
         "has_weights": folder.has_weights,
     }

@@ -12,10 +12,6 @@ _LIMITS = {
     "text": "Captions are English words in lower case. Punctuation is ignored, and all "
     "unknown words are the same to the model.",
 }
-_BIAS = (
-    "A model that was trained on web videos reproduces their biases. Test it on your "
-    "own data before you rely on it."
-)
 
 
 def card_facts(model):
@@ -38,7 +34,7 @@ def card_facts(model):
         parameters=model.count_params(),
         inputs=describe_inputs(preprocessor, kinds),
         usage=model.usage_example,
-        limits=[*(_LIMITS[kind] for kind in kinds), _BIAS],
+        limits=[_LIMITS[kind] for kind in kinds],
     )
 
 

@@ -6,6 +6,7 @@ import huggingface_hub
 
 from keras_vatt._printable import printable
 from keras_vatt.storage import _preset_files as files
+from keras_vatt.storage._weights_status import DOWNLOAD, INCLUDED, NONE
 
 _PAPERS = (
     "[VATT: Transformers for Multimodal Self-Supervised Learning from Raw Video, "
@@ -13,6 +14,11 @@ _PAPERS = (
     "[Scaling Multimodal Pre-Training via Cross-Modality Gradient Harmonization]"
     "(https://arxiv.org/abs/2211.02077)",
 )
+# Their clips were collected on web sites such as YouTube.
+_WEB_VIDEOS = ("HowTo100M", "AudioSet", "Kinetics", "Moments in Time")
+_NO_WEIGHTS = "This preset holds the sizes of the model and no weights."
+_TEST = "Test it on your own data before you rely on it."
+_LINE_LENGTH = 88
 _TAGS = ["keras", "vatt", "video", "audio", "arxiv:2104.11178", "arxiv:2211.02077"]
 
 
@@ -37,7 +43,7 @@ class CardFacts:
     limits: list
 
 
-def write_card(folder, name, facts, provenance, has_weights=True):
+def write_card(folder, name, facts, provenance, weights=INCLUDED):
     """Writes the card of a preset, `README.md`, and its plots.
 
     Args:
@@ -45,7 +51,8 @@ def write_card(folder, name, facts, provenance, has_weights=True):
         name: string, the name or address by which users load the preset.
         facts: `CardFacts`.
         provenance: `keras_vatt.Provenance`.
-        has_weights: bool. Defaults to `True`.
+        weights: string, `INCLUDED` in the preset, `DOWNLOAD` by `from_preset`, or
+            `NONE`; see `weights_status`. Defaults to `INCLUDED`.
 
     Raises:
         PresetError: if there are too many plots for a preset.
@@ -65,23 +72,26 @@ def write_card(folder, name, facts, provenance, has_weights=True):
         f"---\n{header.to_yaml()}\n---",
         f"# {name}",
         provenance.description or f"A {facts.class_name} of keras_vatt.",
-        _use(name, facts, has_weights),
+        _use(name, facts, weights),
         _inputs(facts),
-        _made(provenance, has_weights),
+        _made(name, provenance, weights),
         _evaluation(provenance),
-        _list("Limits", facts.limits),
+        _list("Limits", [*facts.limits, _caution(provenance, weights)]),
         _list("Papers", _PAPERS),
     ]
     text = "\n\n".join(section for section in sections if section)
     (folder / files.CARD).write_text(printable(text) + "\n", encoding="utf-8")
 
 
-def _use(name, facts, has_weights):
-    arguments = f'"{name}"' + ("" if has_weights else ", load_weights=False")
+def _use(name, facts, weights):
+    arguments = f'"{name}"' + (", load_weights=False" if weights == NONE else "")
+    start = f"model = keras_vatt.{facts.class_name}.from_preset("
+    call = f"{start}{arguments})"
+    if len(call) > _LINE_LENGTH:
+        call = f"{start}\n    {arguments}\n)"
     return (
         "## Use\n\n```python\nimport keras_vatt\n\n"
-        f"model = keras_vatt.{facts.class_name}.from_preset({arguments})\n"
-        f"{facts.usage}\n```\n\n"
+        f"{call}\n{facts.usage}\n```\n\n"
         "It runs on JAX, TensorFlow and PyTorch (`KERAS_BACKEND`). "
         f"Parameters: {facts.parameters:,}."
     )
@@ -92,10 +102,17 @@ def _inputs(facts):
     return "\n".join(["## Inputs\n", "| modality | input |", "|---|---|", *rows])
 
 
-def _made(provenance, has_weights):
+def _made(name, provenance, weights):
     lines = ["## How it was made\n"]
-    if not has_weights:
-        lines.append("This preset holds the sizes of the model and no weights.")
+    if weights == DOWNLOAD:
+        lines.append(
+            f"{_NO_WEIGHTS} The first call of `from_preset`, or `keras-vatt convert "
+            f"--from {name}`, downloads the checkpoint that its authors published, "
+            "converts it, and keeps the result in the cache (`HF_HOME`). "
+            "`KERAS_VATT_WEIGHTS_URL` sets another base address.\n"
+        )
+    if weights == NONE:
+        lines.append(_NO_WEIGHTS)
     if provenance.source:
         lines.append(f"Source: {provenance.source}.")
     lines += [f"- {name}: {value}" for name, value in provenance.training.items()]
@@ -106,6 +123,15 @@ def _made(provenance, has_weights):
     if len(lines) == 1:
         lines.append("Not recorded.")
     return "\n".join(lines)
+
+
+def _caution(provenance, weights):
+    """Returns the limit that follows from the origin of the weights."""
+    if weights == NONE:
+        return "Without weights its outputs are random: train it before you use it."
+    if any(name.startswith(_WEB_VIDEOS) for name in provenance.datasets):
+        return f"It was trained on web videos and reproduces their biases. {_TEST}"
+    return f"A model reproduces the biases of its training data. {_TEST}"
 
 
 def _evaluation(provenance):

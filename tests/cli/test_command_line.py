@@ -149,7 +149,7 @@ def test_presets_are_listed_and_described(capsys):
     code, out, _ = run(capsys, "presets")
     assert code == 0
     assert "vatt_medium_agnostic" in out
-    assert "182,653,696" in out
+    assert "182.7 M" in out
     code, out, _ = run(capsys, "presets", "vatt_tiny_agnostic")
     assert code == 0
     assert "zero-shot text->video" in out

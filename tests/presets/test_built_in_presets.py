@@ -3,13 +3,14 @@
 import huggingface_hub
 import numpy as np
 import pytest
+from huggingface_hub import constants
 from keras_hub.src.utils.preset_utils import get_preset_loader
 
 import keras_vatt
 from keras_vatt.data import make_demo_corpus, read_corpus
 from keras_vatt.evaluation import retrieval_metrics
 from keras_vatt.models import describe_presets
-from keras_vatt.storage import PresetError, PresetFolder
+from keras_vatt.storage import PresetError, PresetFolder, _published_checkpoints
 
 pytestmark = pytest.mark.once
 
@@ -20,6 +21,7 @@ PUBLISHED = {
     "vatt_mbs_specific": 280_569_132,
     "vatt_lbs_specific": 431_723_820,
 }
+CHECKPOINTS = _published_checkpoints.PUBLISHED
 TINY = ("vatt_tiny_agnostic", "vatt_tiny_specific")
 
 
@@ -29,7 +31,8 @@ def test_the_built_in_presets_are_listed():
     assert {"vatt_base_agnostic", "vatt_large_agnostic", *TINY} <= set(presets)
     video = [name for name in presets if name.startswith("vatt_vit_")]
     audio = [name for name in presets if name.startswith("vatt_wat_")]
-    assert (len(video), len(audio)) == (4 + 4 + 4 + 3, 2)
+    assert (len(video), len(audio)) == (4 + 4 + 1 + 4, 2)
+    assert set(CHECKPOINTS) <= set(presets)
     for preset in presets.values():
         assert preset["description"]
         assert preset["license"] == "apache-2.0"
@@ -60,6 +63,48 @@ def test_a_preset_has_a_card_with_a_header_that_the_hub_reads(name):
     assert "arxiv:2211.02077" in card.data.tags
     for title in ("Use", "Inputs", "How it was made", "Evaluation", "Limits", "Papers"):
         assert f"## {title}" in card.text
+
+
+@pytest.fixture
+def empty_cache(tmp_path, monkeypatch):
+    """Shows the presets of the package, even if this machine has others cached."""
+    monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", sorted(CHECKPOINTS))
+@pytest.mark.usefixtures("empty_cache")
+def test_the_card_of_a_published_preset_credits_the_authors(name):
+    folder, checkpoint = PresetFolder(name), CHECKPOINTS[name]
+    card = folder.read_card()
+    assert f'from_preset("{name}")' in "".join(card.split())
+    assert "load_weights=False" not in card
+    assert "Hassan Akbari" in card
+    assert checkpoint.path in card
+    assert "trained on web videos" in card
+    recorded = folder.read_metadata()["provenance"]
+    assert {"HowTo100M", "AudioSet"} <= set(recorded["datasets"])
+    if checkpoint.reported:
+        task = f"{checkpoint.dataset}, as reported by the authors of VATT"
+        assert recorded["evaluation"] == {task: dict(checkpoint.reported)}
+    else:
+        assert recorded["evaluation"] == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["vatt_base_agnostic", "vatt_large_agnostic", "vatt_tiny_specific"]
+)
+def test_the_card_of_a_size_says_that_no_weights_were_published(name):
+    card = PresetFolder(name).read_card()
+    assert "No weights of this size were published" in card
+    assert "load_weights=False" in card
+    assert "its outputs are random" in card
+    assert "web videos" not in card
+
+
+def test_a_model_that_saw_no_web_videos_is_not_said_to_reproduce_their_biases():
+    card = PresetFolder("vatt_tiny_agnostic").read_card()
+    assert "biases of its training data" in card
+    assert "web videos" not in card
 
 
 @pytest.mark.parametrize("name", sorted(describe_presets()))
@@ -100,7 +145,7 @@ def test_a_fine_tuned_preset_is_for_the_clips_of_fine_tuning(name, settings):
     "name",
     [n for n in sorted(describe_presets()) if n.startswith(("vatt_vit_", "vatt_wat_"))],
 )
-def test_classifiers_of_sound_have_several_classes_a_clip(name):
+def test_classifiers_of_audio_have_several_classes_a_clip(name):
     task = PresetFolder(name).read("task.json")
     is_audio = task["class_name"] == "VATTAudioClassifier"
     assert task["config"]["multi_label"] is is_audio
