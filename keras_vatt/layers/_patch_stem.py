@@ -80,8 +80,7 @@ class PatchStem(keras.layers.Layer):
         self.keep_rate = keep_rate
         self.dropout = dropout
         self.layer_norm_epsilon = layer_norm_epsilon
-        self.patch_stride = self.patch_size if patch_stride is None else patch_stride
-        self.patch_stride = tuple(self.patch_stride)
+        self.patch_stride = tuple(patch_stride or patch_size)
         self.activation = activation
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
