@@ -55,15 +55,15 @@ class VATTAgnosticBackbone(VATTBackbone):
             pass, which saves memory. Defaults to `False`.
         modalities: tuple of strings. The modalities of the model, any of `"video"`,
             `"audio"` and `"text"`. Defaults to all three.
-        audio_patch_stride: int. Samples between the starts of two audio patches; patches
+        audio_patch_stride: int. Samples between the starts of two audio patches. They
             overlap if it is below `audio_patch_size`. Defaults to `None`,
             `audio_patch_size`.
         position_norm_epsilon: float. Epsilon of the norms of the positions. Defaults to
             `None`, `layer_norm_epsilon`.
         activation: string. Activation of the MLPs and of the projections before the
             encoder: `"gelu"`, `"relu"` or `"swish"`. Defaults to `"gelu"`.
-        use_bias: bool. Whether the encoder's attention and MLPs have biases. Defaults to
-            `True`.
+        use_bias: bool. Whether the encoder's attention and MLPs have biases. Defaults
+            to `True`.
         normalize_first: bool. Whether the encoder is pre-norm, or post-norm; see
             `keras_vatt.layers.TransformerBlock`. Defaults to `True`.
         projection_activation: string. Activation of the Dense layers after the encoder.

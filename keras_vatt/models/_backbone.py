@@ -76,7 +76,7 @@ class VATTBackbone(
             pass, which saves memory. Defaults to `False`.
         modalities: tuple of strings. The modalities of the model, any of `"video"`,
             `"audio"` and `"text"`. Defaults to all three.
-        audio_patch_stride: int. Samples between the starts of two audio patches; patches
+        audio_patch_stride: int. Samples between the starts of two audio patches. They
             overlap if it is below `audio_patch_size`. Defaults to `None`,
             `audio_patch_size`.
         position_norm_epsilon: float. Epsilon of the norms of the positions. Defaults to

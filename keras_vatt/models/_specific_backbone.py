@@ -36,21 +36,21 @@ class VATTSpecificBackbone(VATTBackbone):
     The dict of an encoder must have its sizes: `hidden_dim`, `intermediate_dim`,
     `num_layers`, `num_heads` and `head_dim`. It may have these settings:
 
-    | setting | default | meaning |
-    |---|---|---|
-    | `activation` | `"gelu"` | of the MLPs and the input projection: `"gelu"`, `"relu"`, \
-`"swish"`, or `"geglu"` (MLPs only) |
-    | `layer_norm_epsilon`, `dropout` | those of the model | of this encoder |
-    | `input_projection` | `False`, text `True` | Dense layer before the encoder |
-    | `projection_dim` | none | width of a Dense layer after the encoder |
-    | `projection_activation` | `"gelu"` | of that layer |
-    | `token_keep_rate` | that of the model | not for text |
-    | `use_bias`, `normalize_first` | `True` | not for text; see \
-`keras_vatt.layers.TransformerBlock` |
-    | `num_relative_buckets`, `max_relative_distance` | 32, 64 | text only; see \
-`keras_vatt.layers.RelativePositionBias` |
-    | `pooling` | `"aggregation_token"` | text only; without aggregation token \
-`"first_word"` or `"max"` over all words |
+    - `activation`: `"gelu"` (the default), `"relu"` or `"swish"`, in the MLPs and the
+      input projection; or `"geglu"` without an input projection.
+    - `layer_norm_epsilon`, `dropout`, and for video and audio `token_keep_rate`: those
+      of this tower. The norms of the positions have the epsilon of the model. Default
+      to the arguments of the model.
+    - `input_projection`: whether there is a Dense layer before the encoder. Defaults to
+      `False`, for text to `True`.
+    - `projection_dim`: width of a Dense layer after the encoder. There is none by
+      default. `projection_activation` is its activation, by default `"gelu"`.
+    - `use_bias`, `normalize_first` (video and audio): see
+      `keras_vatt.layers.TransformerBlock`. Default to `True`.
+    - `num_relative_buckets`, `max_relative_distance` (text): see
+      `keras_vatt.layers.RelativePositionBias`. Default to 32 and 64.
+    - `pooling` (text): `"aggregation_token"` (the default); or without this token
+      `"first_word"`, or `"max"` for the maximum over all words.
 
     Args:
         video_encoder: dict. Sizes and settings of the video encoder. Defaults to
@@ -78,7 +78,7 @@ class VATTSpecificBackbone(VATTBackbone):
             pass, which saves memory. Defaults to `False`.
         modalities: tuple of strings. The modalities of the model, any of `"video"`,
             `"audio"` and `"text"`. Defaults to all three.
-        audio_patch_stride: int. Samples between the starts of two audio patches; patches
+        audio_patch_stride: int. Samples between the starts of two audio patches. They
             overlap if it is below `audio_patch_size`. Defaults to `None`,
             `audio_patch_size`.
         position_norm_epsilon: float. Epsilon of the norms of the positions. Defaults to
