@@ -265,13 +265,14 @@ class TransformerEncoder(keras.layers.Layer):
                 name="relative_position_bias",
             )
             self.relative_position_bias.build(input_shape)
-        for block in self.blocks:
-            block.build(input_shape)
         self.final_norm = None
         if self.normalize_first:
             self.final_norm = _norm(self, "final_norm", rms=self.t5)
-            self.final_norm.build(input_shape)
             self.final_dropout = _dropout(self, "final_dropout")
+        for block in self.blocks:
+            block.build(input_shape)
+        if self.final_norm is not None:
+            self.final_norm.build(input_shape)
 
     def call(
         self,
