@@ -17,8 +17,11 @@ SIZES = {
     "head_dim": 2**14,  # 64
     "projection_dim": 2**16,  # 1,024
     "audio_patch_size": 2**20,  # 128
+    "audio_patch_stride": 2**20,  # 128
     "audio_positions": 2**20,  # 1,200
     "text_positions": 2**12,  # 16
+    "num_relative_buckets": 2**12,  # 32
+    "max_relative_distance": 2**20,  # 64
     "vocabulary_size": 2**24,  # 65,536
     "word_embedding_dim": 2**14,  # 300
     "video_audio_dim": 2**16,  # 512
@@ -40,8 +43,52 @@ RANGES = {
     "dropout": (0.0, 1.0),
     "token_keep_rate": (0.0, 1.0),
     "layer_norm_epsilon": (0.0, 1.0),
+    "position_norm_epsilon": (0.0, 1.0),
     "frames_per_second": (1e-3, 1e4),
 }
+
+# Strings of a fixed set.
+_FUNCTIONS = (
+    "gelu",
+    "relu",
+    "swish",
+    "silu",
+    "tanh",
+    "sigmoid",
+    "elu",
+    "selu",
+    "softplus",
+    "softsign",
+    "exponential",
+    "softmax",
+    "linear",
+)
+CHOICES = {
+    "activation": ("gelu", "relu", "swish", "geglu"),
+    "projection_activation": _FUNCTIONS,
+    "pooling": ("aggregation_token", "first_word", "max"),
+}
+
+# Arguments that may be in the dict of an encoder.
+ENCODER_SETTINGS = (
+    "hidden_dim",
+    "intermediate_dim",
+    "num_layers",
+    "num_heads",
+    "head_dim",
+    "activation",
+    "layer_norm_epsilon",
+    "dropout",
+    "input_projection",
+    "projection_dim",
+    "projection_activation",
+    "token_keep_rate",
+    "use_bias",
+    "normalize_first",
+    "num_relative_buckets",
+    "max_relative_distance",
+    "pooling",
+)
 
 # Bytes of the frames of a clip, 4.8 million in the paper.
 MAX_CLIP_BYTES = 2**28
