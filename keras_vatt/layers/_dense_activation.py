@@ -1,23 +1,7 @@
 """Activations of the projections before and after an encoder."""
 
 from keras_vatt._choices import check_choice
-
-# Those that mean the same in Keras 2, which the original code uses, and Keras 3.
-DENSE_ACTIVATIONS = (
-    "gelu",
-    "relu",
-    "swish",
-    "silu",
-    "tanh",
-    "sigmoid",
-    "elu",
-    "selu",
-    "softplus",
-    "softsign",
-    "exponential",
-    "softmax",
-    "linear",
-)
+from keras_vatt._encoder_options import DENSE_ACTIVATIONS
 
 
 def dense_activation(activation):

@@ -7,17 +7,15 @@ from typing import Any
 import keras
 
 from keras_vatt._choices import check_choice
+from keras_vatt._encoder_options import MLP_ACTIVATIONS
 from keras_vatt.layers._dropout import SeededDropout
-
-# The activations of the MLP in the original code.
-ACTIVATIONS = ("gelu", "relu", "swish", "geglu")
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class FeedForward(keras.layers.Layer):
     """Dense, activation, dropout, Dense.
 
-    With `activation="geglu"` there is a second Dense layer beside the first one, whose
+    With `activation="geglu"` there is a second Dense layer next to the first one, whose
     output is multiplied by the GELU of the first (Shazeer, "GLU Variants Improve
     Transformer", 2020).
 
@@ -57,7 +55,7 @@ class FeedForward(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_choice("activation", activation, ACTIVATIONS)
+        check_choice("activation", activation, MLP_ACTIVATIONS)
         self.activation = activation
         self.intermediate_dim = intermediate_dim
         self.use_bias = use_bias

@@ -3,20 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from keras_vatt import _encoder_options as names
 from keras_vatt._choices import check_choice
-
-_SIZES = ("hidden_dim", "intermediate_dim", "num_layers", "num_heads", "head_dim")
-_OPTIONS = (
-    "activation",
-    "layer_norm_epsilon",
-    "dropout",
-    "input_projection",
-    "projection_dim",
-    "projection_activation",
-)
-_PATCH_OPTIONS = ("use_bias", "normalize_first", "token_keep_rate")
-_TEXT_OPTIONS = ("num_relative_buckets", "max_relative_distance", "pooling")
-_POOLING = ("aggregation_token", "first_word", "max")
 
 
 def checked_settings(modality: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,16 +22,18 @@ def checked_settings(modality: str, settings: Mapping[str, Any]) -> dict[str, An
         ValueError: if a size is missing, or a setting is unknown.
     """
     settings = {key: value for key, value in settings.items() if value is not None}
-    own_options = _TEXT_OPTIONS if modality == "text" else _PATCH_OPTIONS
-    missing = [size for size in _SIZES if size not in settings]
-    unknown = set(settings) - {*_SIZES, *_OPTIONS, *own_options}
+    own = names.PATCH_ENCODER_OPTIONS
+    if modality == "text":
+        own = names.TEXT_ENCODER_OPTIONS
+    sizes, options = list(names.ENCODER_SIZES), [*names.ENCODER_OPTIONS, *own]
+    missing = [size for size in sizes if size not in settings]
+    unknown = sorted(set(settings) - {*sizes, *options})
     if missing or unknown:
         raise ValueError(
-            f"`{modality}_encoder` must have the sizes {list(_SIZES)}, and may have "
-            f"the settings {[*_OPTIONS, *own_options]}. Missing: {missing}, unknown: "
-            f"{sorted(unknown)}"
+            f"`{modality}_encoder` must have the sizes {sizes}, and may have the "
+            f"settings {options}. Missing: {missing}, unknown: {unknown}"
         )
-    check_choice("pooling", settings.get("pooling", "aggregation_token"), _POOLING)
+    check_choice("pooling", settings.get("pooling", "aggregation_token"), names.POOLING)
     return settings
 
 

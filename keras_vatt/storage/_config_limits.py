@@ -5,6 +5,8 @@ neither a model nor one clip for it fills the memory. The number of parameters i
 compared with the weights files; see `check_parameters`.
 """
 
+from keras_vatt import _encoder_options as options
+
 # Any other number is below it.
 MAX_NUMBER = 2**31
 
@@ -48,46 +50,18 @@ RANGES = {
 }
 
 # Strings of a fixed set.
-_FUNCTIONS = (
-    "gelu",
-    "relu",
-    "swish",
-    "silu",
-    "tanh",
-    "sigmoid",
-    "elu",
-    "selu",
-    "softplus",
-    "softsign",
-    "exponential",
-    "softmax",
-    "linear",
-)
 CHOICES = {
-    "activation": ("gelu", "relu", "swish", "geglu"),
-    "projection_activation": _FUNCTIONS,
-    "pooling": ("aggregation_token", "first_word", "max"),
+    "activation": options.MLP_ACTIVATIONS,
+    "projection_activation": options.DENSE_ACTIVATIONS,
+    "pooling": options.POOLING,
 }
 
 # Arguments that may be in the dict of an encoder.
 ENCODER_SETTINGS = (
-    "hidden_dim",
-    "intermediate_dim",
-    "num_layers",
-    "num_heads",
-    "head_dim",
-    "activation",
-    "layer_norm_epsilon",
-    "dropout",
-    "input_projection",
-    "projection_dim",
-    "projection_activation",
-    "token_keep_rate",
-    "use_bias",
-    "normalize_first",
-    "num_relative_buckets",
-    "max_relative_distance",
-    "pooling",
+    *options.ENCODER_SIZES,
+    *options.ENCODER_OPTIONS,
+    *options.PATCH_ENCODER_OPTIONS,
+    *options.TEXT_ENCODER_OPTIONS,
 )
 
 # Bytes of the frames of a clip, 4.8 million in the paper.
