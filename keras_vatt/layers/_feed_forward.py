@@ -17,7 +17,7 @@ ACTIVATIONS = ("gelu", "relu", "swish", "geglu")
 class FeedForward(keras.layers.Layer):
     """Dense, activation, dropout, Dense.
 
-    With `activation="geglu"` there is a second Dense layer beside the first one, whose
+    With `activation="geglu"` there is a second Dense layer next to the first one, whose
     output is multiplied by the GELU of the first (Shazeer, "GLU Variants Improve
     Transformer", 2020).
 
