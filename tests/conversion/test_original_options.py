@@ -10,6 +10,7 @@ from keras import ops
 from keras_vatt import VATT, VATTAudioClassifier, VATTVideoClassifier
 from keras_vatt.conversion import CheckpointMismatchError, convert
 from keras_vatt.conversion._original_config import model_from_original_config
+from keras_vatt.planning._model_flops import _forward_flops
 from tests.golden_files import FOLDER, golden_arrays, golden_config
 
 PRETRAINED = (
@@ -201,3 +202,22 @@ def test_a_published_model_keeps_its_config():
         "num_heads",
         "head_dim",
     }
+
+
+@pytest.mark.once
+def test_planned_flops_count_gates_and_all_tokens_of_a_maximum():
+    def text_flops(name, **changes):
+        config = copy.deepcopy(golden_config(f"options/{name}"))
+        config["backbones"]["t5"] |= changes
+        model, _ = model_from_original_config(config)
+        return _forward_flops(model.backbone, "text", (1, 1, 9))[2]
+
+    name = "tx_swish_max_pooling"  # One layer, 9 words, width 18, MLP 26, heads 3 x 4.
+    matrices = 9 * 18 * (4 * 12 + 2 * 26)
+    assert text_flops(name) == 2 * (matrices + 2 * 12 * 9 * 9)
+    first_word = 9 * 18 * 2 * 12 + 18 * (2 * 12 + 2 * 26)
+    assert text_flops(name, is_transformer=True) == 2 * (first_word + 2 * 12 * 9)
+    gate = text_flops("tx_geglu_two_heads") - text_flops(
+        "tx_geglu_two_heads", activation="relu"
+    )
+    assert gate == 2 * 18 * 26 * (9 + 1)
