@@ -68,6 +68,14 @@ def _seeded():
     keras.utils.set_random_seed(0)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _empty_preset_cache(tmp_path_factory):
+    """Hides published presets that a developer has in the cache."""
+    from huggingface_hub import constants
+
+    constants.HF_ASSETS_CACHE = str(tmp_path_factory.mktemp("assets"))
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _memory_is_given_back():
     yield

@@ -129,6 +129,7 @@ def _make_preset(source, vocabulary):
     if vocabulary is not None:
         set_vocabulary(model, vocabulary)
     model.provenance = source.provenance()
+    release_memory()
     model.save_to_preset(preset_folder(source.name))
 
 

@@ -7,10 +7,10 @@ import re
 
 import keras
 import safetensors.numpy
-from keras import ops
 
 from keras_vatt._files import write_json
 from keras_vatt._os_errors import os_errors_at
+from keras_vatt.storage._host_values import host_value
 from keras_vatt.storage._merged_kernels import tensors_to_save
 from keras_vatt.storage._preset_files import WEIGHTS_INDEX, PresetError
 from keras_vatt.storage._stored_tensors import DTYPES, SHARD, SINGLE_FILE
@@ -132,10 +132,7 @@ def _size(variable):
 
 
 def _save_file(variables, path):
-    tensors = {
-        name: ops.convert_to_numpy(variable.value)
-        for name, variable in variables.items()
-    }
+    tensors = {name: host_value(variable.value) for name, variable in variables.items()}
     # The Hugging Face libraries look for `format`.
     with os_errors_at(path):
         safetensors.numpy.save_file(tensors, path, metadata={"format": "keras"})

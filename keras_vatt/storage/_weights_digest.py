@@ -4,8 +4,8 @@ import hashlib
 
 import keras
 import numpy as np
-from keras import ops
 
+from keras_vatt.storage._host_values import host_value
 from keras_vatt.storage._merged_kernels import tensors_to_save
 from keras_vatt.storage._preset_files import PresetError
 from keras_vatt.storage._tensor_names import named_variables
@@ -56,5 +56,5 @@ def _sha256(tensors):
 def _parts(value):
     """Returns the value as an array, or the arrays of this process's shards."""
     if getattr(value, "is_fully_addressable", True) or value.is_fully_replicated:
-        return [ops.convert_to_numpy(value)]
+        return [host_value(value)]
     return [np.asarray(shard.data) for shard in value.addressable_shards]

@@ -108,7 +108,7 @@ def test_an_original_classifier_becomes_a_preset(capsys, tmp_path):
     assert model.num_classes == 7
 
 
-def test_the_vocabulary_must_be_as_large_as_the_model_expects(capsys, tmp_path):
+def test_the_vocabulary_must_not_be_larger_than_the_model_expects(capsys, tmp_path):
     words = ["<pad>", "<bos>", "<eos>", "<unk>"]
     words += [f"word{number}" for number in range(103 - len(words))]
     source = ["--from", FOLDER / "ut_fac" / "ckpt-500000"]
@@ -118,10 +118,10 @@ def test_the_vocabulary_must_be_as_large_as_the_model_expects(capsys, tmp_path):
     assert run(capsys, "convert", *arguments, tmp_path / "preset")[0] == 0
     model = keras_vatt.VATT.from_preset(tmp_path / "preset")
     assert model.preprocessor({"text": ["word5"]})["text"][0, 0] == 9
-    (tmp_path / "words.txt").write_text("\n".join(words[:-1]))
+    (tmp_path / "words.txt").write_text("\n".join([*words, "more"]))
     code, _, err = run(capsys, "convert", *arguments, tmp_path / "other")
     assert code == 2
-    assert "must have 103 words" in err
+    assert "at most 103 words" in err
 
 
 def test_a_key_listing_is_only_checked(capsys):
