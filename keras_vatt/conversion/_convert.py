@@ -37,6 +37,10 @@ def convert(
 
     Before the model is saved, it is run once to check that its outputs are finite.
 
+    Models of other sizes and settings than the published ones are converted too.
+    Weights that have no effect on the outputs are dropped: the vector of masked patches
+    (`use_masking`), and all bridge heads but the last, whose outputs are the model's.
+
     Args:
         prefix: string or path. The checkpoint's files without `.index` and
             `.data-00000-of-00001`; or a folder with one checkpoint.
@@ -161,7 +165,7 @@ def count_mapped(
     model, layout = _make_model(config)
     specs = read_key_listing(listing)
     mapped = match_variables(model, layout, specs)
-    present = sum(is_model_key(key) for key in specs)
+    present = sum(is_model_key(key, layout) for key in specs)
     return len(mapped), present
 
 

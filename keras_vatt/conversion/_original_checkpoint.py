@@ -144,7 +144,7 @@ def match_variables(
         original_key(name, layout): variable
         for name, variable in named_variables(model).items()
     }
-    present = {key: spec for key, spec in specs.items() if is_model_key(key)}
+    present = {key: spec for key, spec in specs.items() if is_model_key(key, layout)}
     problems = [f"missing: {key}" for key in wanted if key not in present]
     problems += [f"not expected: {key}" for key in present if key not in wanted]
     for key, variable in wanted.items():

@@ -26,8 +26,8 @@ def publish_presets(
     """Converts published checkpoints and uploads them to `OWNER/NAME` on the Hub.
 
     An upload is one commit, so that a repository has either all files of a preset or
-    none. Presets that are on the Hub already are left alone: after an interruption,
-    call it again. A preset that fails doesn't stop the others.
+    none. Presets that are on the Hub already are skipped: after an interruption, call
+    it again. A preset that fails doesn't stop the others.
 
     Args:
         owner: string, the user or organization on the Hub.

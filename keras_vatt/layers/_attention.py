@@ -9,8 +9,11 @@ from keras import ops
 
 from keras_vatt.layers._dropout import SeededDropout
 
+# Added to the logits of masked positions. As in the original code, it absorbs the other
+# logits in float32: a row without any valid position attends to all of them alike.
+_MASKED_LOGIT = -1e9
 # Far below any logit, but finite in float16, so that no row becomes NaN.
-_MASKED_LOGIT = -3e4
+_MASKED_LOGIT_FLOAT16 = -3e4
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
@@ -221,5 +224,6 @@ def first_positions_shape(shape, num_positions: int):
 
 
 def _logit_mask(attention_mask, dtype):
+    is_float16 = keras.backend.standardize_dtype(dtype) == "float16"
     allowed = ops.cast(attention_mask[:, None, None, :], dtype)
-    return (1 - allowed) * _MASKED_LOGIT
+    return (1 - allowed) * (_MASKED_LOGIT_FLOAT16 if is_float16 else _MASKED_LOGIT)

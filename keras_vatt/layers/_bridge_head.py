@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from keras_vatt.layers._batch_normalization import StableBatchNormalization
 
+# Settings of the batch norms of all published models.
+BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5, "scale": True, "center": True}
+
 
 class _BridgeHead(keras.layers.Layer):
     """Base class of the bridge heads."""
+
+    def __init__(self, batch_norm: Mapping[str, Any] | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        unknown = set(batch_norm or {}) - set(BATCH_NORM)
+        if unknown:
+            raise ValueError(
+                f"`batch_norm` may have the entries {sorted(BATCH_NORM)}. "
+                f"Received: {sorted(unknown)}"
+            )
+        self.batch_norm = BATCH_NORM | dict(batch_norm or {})
 
     def _dense(self, units, name, use_bias=False):
         return keras.layers.Dense(
@@ -19,7 +33,7 @@ class _BridgeHead(keras.layers.Layer):
 
     def _batch_norm(self, name):
         return StableBatchNormalization(
-            momentum=0.9, epsilon=1e-5, dtype=self.dtype_policy, name=name
+            **self.batch_norm, dtype=self.dtype_policy, name=name
         )
 
     def call(self, features: dict[str, Any], training: bool | None = None) -> Any:
@@ -32,6 +46,13 @@ class _BridgeHead(keras.layers.Layer):
             modality: embed[modality](pooled, training)
             for modality, pooled in features.items()
         }
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        # Presets of the published models keep their configs.
+        if self.batch_norm != BATCH_NORM:
+            config["batch_norm"] = dict(self.batch_norm)
+        return config
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
@@ -46,6 +67,10 @@ class FactorizedBridgeHead(_BridgeHead):
     Args:
         video_audio_dim: int. Width of the video-audio space. Defaults to `512`.
         video_text_dim: int. Width of the video-text space. Defaults to `256`.
+        batch_norm: dict. Arguments of the batch norms that differ from the published
+            models: any of `momentum`, `epsilon`, `scale` and `center`; see
+            `keras.layers.BatchNormalization`. Defaults to `None`: momentum `0.9` and
+            epsilon `1e-5`.
         **kwargs: `name`, `dtype` and the other arguments of
             `keras.layers.Layer`.
 
@@ -71,9 +96,13 @@ class FactorizedBridgeHead(_BridgeHead):
     embeds_audio_and_text_together = False
 
     def __init__(
-        self, video_audio_dim: int = 512, video_text_dim: int = 256, **kwargs: Any
+        self,
+        video_audio_dim: int = 512,
+        video_text_dim: int = 256,
+        batch_norm: Mapping[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(batch_norm=batch_norm, **kwargs)
         self.video_audio_dim = video_audio_dim
         self.video_text_dim = video_text_dim
 
@@ -136,6 +165,10 @@ class JointBridgeHead(_BridgeHead):
 
     Args:
         joint_dim: int. Width of the common space. Defaults to `512`.
+        batch_norm: dict. Arguments of the batch norms that differ from the published
+            models: any of `momentum`, `epsilon`, `scale` and `center`; see
+            `keras.layers.BatchNormalization`. Defaults to `None`: momentum `0.9` and
+            epsilon `1e-5`.
         **kwargs: `name`, `dtype` and the other arguments of
             `keras.layers.Layer`.
 
@@ -159,8 +192,13 @@ class JointBridgeHead(_BridgeHead):
 
     embeds_audio_and_text_together = True
 
-    def __init__(self, joint_dim: int = 512, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        joint_dim: int = 512,
+        batch_norm: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(batch_norm=batch_norm, **kwargs)
         self.joint_dim = joint_dim
 
     def build(self, features_shape: dict[str, tuple[int | None, ...]]) -> None:

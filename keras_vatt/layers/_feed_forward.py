@@ -6,20 +6,31 @@ from typing import Any
 
 import keras
 
+from keras_vatt._choices import check_choice
+from keras_vatt._encoder_options import MLP_ACTIVATIONS
 from keras_vatt.layers._dropout import SeededDropout
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
 class FeedForward(keras.layers.Layer):
-    """Dense, GELU (the exact form), dropout, Dense.
+    """Dense, activation, dropout, Dense.
+
+    With `activation="geglu"` there is a second Dense layer next to the first one, whose
+    output is multiplied by the GELU of the first (Shazeer, "GLU Variants Improve
+    Transformer", 2020).
 
     Args:
         intermediate_dim: int. Width of the hidden layer.
+        activation: string. `"gelu"` (the exact form), `"relu"`, `"swish"` or
+            `"geglu"`. Defaults to `"gelu"`.
         use_bias: bool. Whether the two Dense layers have a bias. Defaults to
             `True`.
         dropout: float. Dropout rate after the activation. Defaults to `0.0`.
         **kwargs: `name`, `dtype` and the other arguments of
             `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if `activation` has another value.
 
     Call arguments:
         x: float tensor of shape `(batch, length, hidden_dim)`.
@@ -40,37 +51,47 @@ class FeedForward(keras.layers.Layer):
         intermediate_dim: int,
         use_bias: bool = True,
         dropout: float = 0.0,
+        activation: str = "gelu",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_choice("activation", activation, MLP_ACTIVATIONS)
+        self.activation = activation
         self.intermediate_dim = intermediate_dim
         self.use_bias = use_bias
         self.dropout = dropout
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.inner_dense = keras.layers.Dense(
-            self.intermediate_dim,
-            activation="gelu",
-            use_bias=self.use_bias,
-            dtype=self.dtype_policy,
-            name="inner",
+        is_gated = self.activation == "geglu"
+        self.inner_dense = self._dense(
+            self.intermediate_dim, "inner", "gelu" if is_gated else self.activation
         )
         self.inner_dense.build(input_shape)
+        self.gate_dense = None
+        if is_gated:
+            self.gate_dense = self._dense(self.intermediate_dim, "gate")
+            self.gate_dense.build(input_shape)
         self.inner_dropout = SeededDropout(
             self.dropout, dtype=self.dtype_policy, name="dropout"
         )
-        self.outer_dense = keras.layers.Dense(
-            input_shape[-1],
-            use_bias=self.use_bias,
-            dtype=self.dtype_policy,
-            name="outer",
-        )
+        self.outer_dense = self._dense(input_shape[-1], "outer")
         self.outer_dense.build((*input_shape[:-1], self.intermediate_dim))
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        x = self.inner_dense(x)
-        x = self.inner_dropout(x, training=training)
-        return self.outer_dense(x)
+        hidden = self.inner_dense(x)
+        if self.gate_dense is not None:
+            hidden = hidden * self.gate_dense(x)
+        hidden = self.inner_dropout(hidden, training=training)
+        return self.outer_dense(hidden)
+
+    def _dense(self, units, name, activation=None):
+        return keras.layers.Dense(
+            units,
+            activation=activation,
+            use_bias=self.use_bias,
+            dtype=self.dtype_policy,
+            name=name,
+        )
 
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...]
@@ -84,6 +105,7 @@ class FeedForward(keras.layers.Layer):
                 "intermediate_dim": self.intermediate_dim,
                 "use_bias": self.use_bias,
                 "dropout": self.dropout,
+                "activation": self.activation,
             }
         )
         return config

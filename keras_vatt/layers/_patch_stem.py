@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from keras_vatt.layers._aggregation_token import AggregationToken
+from keras_vatt.layers._dense_activation import dense_activation
 from keras_vatt.layers._drop_token import DropToken
 from keras_vatt.layers._position_embedding import AxialPositionEmbedding
 
@@ -19,9 +20,9 @@ _CONVOLUTIONS = {1: keras.layers.Conv1D, 3: keras.layers.Conv3D}
 class PatchStem(keras.layers.Layer):
     """Patch embedding, positions, DropToken and aggregation token.
 
-    The patch embedding is a convolution with a stride equal to its kernel size: over
-    time, rows and columns for video, and over time for a waveform. An incomplete
-    patch at the end of an axis is dropped.
+    The patch embedding is a convolution: over time, rows and columns for video, and
+    over time for a waveform. Its stride is its kernel size unless `patch_stride` is
+    given. An incomplete patch at the end of an axis is dropped.
 
     Args:
         hidden_dim: int. Width of the tokens.
@@ -29,13 +30,17 @@ class PatchStem(keras.layers.Layer):
             for video, `(samples,)` for audio.
         position_sizes: tuple of ints. Length of each axis' position table, in
             patches.
-        projection: bool. Whether a Dense layer with GELU follows the patch
-            embedding, as in the modality-agnostic model. Defaults to `False`.
+        projection: bool. Whether a Dense layer follows the patch embedding, as in
+            the modality-agnostic model. Defaults to `False`.
         keep_rate: float. Fraction of the tokens that DropToken keeps in training.
             Defaults to `0.5`.
         dropout: float. Dropout rate after the positions. Defaults to `0.0`.
         layer_norm_epsilon: float. Epsilon of the positions' norm. Defaults to
             `1e-6`.
+        patch_stride: tuple of ints. Distance between the starts of two patches. A
+            smaller one than `patch_size` makes patches overlap. Defaults to `None`,
+            `patch_size`.
+        activation: string. Activation of the projection. Defaults to `"gelu"`.
         **kwargs: `name`, `dtype` and the other arguments of
             `keras.layers.Layer`.
 
@@ -63,6 +68,8 @@ class PatchStem(keras.layers.Layer):
         keep_rate: float = 0.5,
         dropout: float = 0.0,
         layer_norm_epsilon: float = 1e-6,
+        patch_stride: Sequence[int] | None = None,
+        activation: str = "gelu",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -73,6 +80,8 @@ class PatchStem(keras.layers.Layer):
         self.keep_rate = keep_rate
         self.dropout = dropout
         self.layer_norm_epsilon = layer_norm_epsilon
+        self.patch_stride = tuple(patch_stride or patch_size)
+        self.activation = activation
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         policy = self.dtype_policy
@@ -80,7 +89,7 @@ class PatchStem(keras.layers.Layer):
         self.patch_embedding = _CONVOLUTIONS[len(self.patch_size)](
             self.hidden_dim,
             self.patch_size,
-            strides=self.patch_size,
+            strides=self.patch_stride,
             dtype=policy,
             name="patch_embedding",
         )
@@ -88,7 +97,10 @@ class PatchStem(keras.layers.Layer):
         self.projection = None
         if self.has_projection:
             self.projection = keras.layers.Dense(
-                self.hidden_dim, activation="gelu", dtype=policy, name="projection"
+                self.hidden_dim,
+                activation=dense_activation(self.activation),
+                dtype=policy,
+                name="projection",
             )
             self.projection.build(tokens_shape)
         self.positions = AxialPositionEmbedding(
@@ -120,10 +132,10 @@ class PatchStem(keras.layers.Layer):
 
     def grid(self, input_shape: tuple[int | None, ...]) -> tuple[int, ...]:
         """Returns the number of patches along each axis of an input."""
-        extents = input_shape[1:-1]
+        axes = zip(input_shape[1:-1], self.patch_size, self.patch_stride, strict=True)
         return tuple(
-            extent // patch
-            for extent, patch in zip(extents, self.patch_size, strict=True)
+            (extent - patch) // stride + 1 if extent >= patch else 0
+            for extent, patch, stride in axes
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -137,6 +149,8 @@ class PatchStem(keras.layers.Layer):
                 "keep_rate": self.keep_rate,
                 "dropout": self.dropout,
                 "layer_norm_epsilon": self.layer_norm_epsilon,
+                "patch_stride": self.patch_stride,
+                "activation": self.activation,
             }
         )
         return config

@@ -26,6 +26,10 @@ class RelativePositionBias(keras.layers.Layer):
         **kwargs: `name`, `dtype` and the other arguments of
             `keras.layers.Layer`.
 
+    Raises:
+        ValueError: if there are fewer than four buckets, or `max_distance` is not
+            above `num_buckets // 4`, the distances with a bucket of their own.
+
     Call arguments:
         x: tensor of shape `(batch, length, hidden_dim)`; only its length is
             used.
@@ -48,6 +52,12 @@ class RelativePositionBias(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if num_buckets < 4 or max_distance <= num_buckets // 4:
+            raise ValueError(
+                "`num_buckets` must be at least 4, and `max_distance` must be above "
+                f"`num_buckets // 4`. Received: num_buckets={num_buckets}, "
+                f"max_distance={max_distance}"
+            )
         self.num_heads = num_heads
         self.num_buckets = num_buckets
         self.max_distance = max_distance

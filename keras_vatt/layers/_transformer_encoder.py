@@ -1,4 +1,4 @@
-"""Pre-norm transformer encoder: the blocks of every VATT tower."""
+"""Transformer encoder: the blocks of every VATT tower."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from keras_vatt.layers._rematerialization import rematerialized
 class TransformerBlock(keras.layers.Layer):
     """Pre-norm block: `x += attention(norm(x))`, then `x += mlp(norm(x))`.
 
+    With `normalize_first=False` it is a post-norm block:
+    `x = norm(x + attention(x))`, then `x = norm(x + mlp(x))`.
+
     The T5 flavor of the modality-specific text tower (`t5=True`) has no
     biases, an RMS norm before the attention, and logits that are not scaled. As in
     the original VATT code, its norm before the MLP is still a LayerNorm.
@@ -29,6 +32,13 @@ class TransformerBlock(keras.layers.Layer):
             both residual branches. Defaults to `0.0`.
         layer_norm_epsilon: float. Epsilon of both norms. Defaults to `1e-6`.
         t5: bool. Whether to build the T5 flavor. Defaults to `False`.
+        use_bias: bool. Whether attention and MLP have biases. T5 never has them.
+            Defaults to `True`.
+        normalize_first: bool. Whether the norms precede attention and MLP (pre-norm)
+            or follow the residual additions (post-norm). T5 is always pre-norm.
+            Defaults to `True`.
+        activation: string. Activation of the MLP; see `FeedForward`. Defaults to
+            `"gelu"`.
         **kwargs: `name`, `dtype` and the other arguments of
             `keras.layers.Layer`.
 
@@ -61,6 +71,9 @@ class TransformerBlock(keras.layers.Layer):
         dropout: float = 0.0,
         layer_norm_epsilon: float = 1e-6,
         t5: bool = False,
+        use_bias: bool = True,
+        normalize_first: bool = True,
+        activation: str = "gelu",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -70,13 +83,15 @@ class TransformerBlock(keras.layers.Layer):
         self.dropout = dropout
         self.layer_norm_epsilon = layer_norm_epsilon
         self.t5 = t5
+        _set_options(self, use_bias, normalize_first, activation)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
+        use_bias = self.use_bias and not self.t5
         self.attention_norm = _norm(self, "attention_norm", rms=self.t5)
         self.attention = SelfAttention(
             self.num_heads,
             self.head_dim,
-            use_bias=not self.t5,
+            use_bias=use_bias,
             scale=1.0 if self.t5 else None,
             dropout=self.dropout,
             dtype=self.dtype_policy,
@@ -85,8 +100,9 @@ class TransformerBlock(keras.layers.Layer):
         self.feed_forward_norm = _norm(self, "feed_forward_norm", rms=False)
         self.feed_forward = FeedForward(
             self.intermediate_dim,
-            use_bias=not self.t5,
+            use_bias=use_bias,
             dropout=self.dropout,
+            activation=self.activation,
             dtype=self.dtype_policy,
             name="feed_forward",
         )
@@ -109,7 +125,7 @@ class TransformerBlock(keras.layers.Layer):
         num_queries: int | None = None,
     ) -> Any:
         attended = self.attention(
-            self.attention_norm(x),
+            self.attention_norm(x) if self.normalize_first else x,
             attention_mask=attention_mask,
             attention_bias=attention_bias,
             training=training,
@@ -118,8 +134,13 @@ class TransformerBlock(keras.layers.Layer):
         if num_queries is not None:
             x = x[:, :num_queries]
         x = x + self.attention_dropout(attended, training=training)
-        updated = self.feed_forward(self.feed_forward_norm(x), training=training)
-        return x + self.feed_forward_dropout(updated, training=training)
+        if not self.normalize_first:
+            x = self.attention_norm(x)
+        updated = self.feed_forward(
+            self.feed_forward_norm(x) if self.normalize_first else x, training=training
+        )
+        x = x + self.feed_forward_dropout(updated, training=training)
+        return x if self.normalize_first else self.feed_forward_norm(x)
 
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...]
@@ -147,6 +168,9 @@ class TransformerBlock(keras.layers.Layer):
 class TransformerEncoder(keras.layers.Layer):
     """A stack of `TransformerBlock`s, a final norm and dropout.
 
+    A post-norm encoder (`normalize_first=False`) has neither final norm nor final
+    dropout: the last block ends with a norm.
+
     Args:
         num_layers: int. Number of blocks.
         num_heads: int. Number of attention heads.
@@ -160,6 +184,17 @@ class TransformerEncoder(keras.layers.Layer):
         rematerialize: bool. Whether the backward pass recomputes the activations of
             a block instead of storing them. This takes less memory and more time,
             with the same results. Defaults to `False`.
+        use_bias: bool. Whether attention and MLP have biases. T5 never has them.
+            Defaults to `True`.
+        normalize_first: bool. Whether the norms precede attention and MLP (pre-norm)
+            or follow the residual additions (post-norm). T5 is always pre-norm.
+            Defaults to `True`.
+        activation: string. Activation of the MLP; see `FeedForward`. Defaults to
+            `"gelu"`.
+        num_relative_buckets: int. Buckets of T5's relative position bias. Defaults to
+            `32`.
+        max_relative_distance: int. Largest distance, in tokens, that the bias tells
+            apart. Defaults to `64`.
         **kwargs: `name`, `dtype` and the other arguments of
             `keras.layers.Layer`.
 
@@ -193,6 +228,11 @@ class TransformerEncoder(keras.layers.Layer):
         layer_norm_epsilon: float = 1e-6,
         t5: bool = False,
         rematerialize: bool = False,
+        use_bias: bool = True,
+        normalize_first: bool = True,
+        activation: str = "gelu",
+        num_relative_buckets: int = 32,
+        max_relative_distance: int = 64,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -204,6 +244,9 @@ class TransformerEncoder(keras.layers.Layer):
         self.layer_norm_epsilon = layer_norm_epsilon
         self.t5 = t5
         self.rematerialize = rematerialize
+        _set_options(self, use_bias, normalize_first, activation)
+        self.num_relative_buckets = num_relative_buckets
+        self.max_relative_distance = max_relative_distance
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.blocks = [
@@ -215,13 +258,21 @@ class TransformerEncoder(keras.layers.Layer):
         self.relative_position_bias = None
         if self.t5:
             self.relative_position_bias = RelativePositionBias(
-                self.num_heads, dtype=self.dtype_policy, name="relative_position_bias"
+                self.num_heads,
+                self.num_relative_buckets,
+                self.max_relative_distance,
+                dtype=self.dtype_policy,
+                name="relative_position_bias",
             )
             self.relative_position_bias.build(input_shape)
-        self.final_norm = _norm(self, "final_norm", rms=self.t5)
-        self.final_dropout = _dropout(self, "final_dropout")
-        for layer in (*self.blocks, self.final_norm):
-            layer.build(input_shape)
+        self.final_norm = None
+        if self.normalize_first:
+            self.final_norm = _norm(self, "final_norm", rms=self.t5)
+            self.final_dropout = _dropout(self, "final_dropout")
+        for block in self.blocks:
+            block.build(input_shape)
+        if self.final_norm is not None:
+            self.final_norm.build(input_shape)
 
     def call(
         self,
@@ -243,6 +294,8 @@ class TransformerEncoder(keras.layers.Layer):
                 training=training,
                 num_queries=1 if is_cut else None,
             )
+        if self.final_norm is None:
+            return x
         return self.final_dropout(self.final_norm(x), training=training)
 
     def compute_output_shape(
@@ -267,6 +320,8 @@ class TransformerEncoder(keras.layers.Layer):
                 "num_layers": self.num_layers,
                 **_encoder_config(self),
                 "rematerialize": self.rematerialize,
+                "num_relative_buckets": self.num_relative_buckets,
+                "max_relative_distance": self.max_relative_distance,
             }
         )
         return config
@@ -280,7 +335,18 @@ def _encoder_config(layer):
         "dropout": layer.dropout,
         "layer_norm_epsilon": layer.layer_norm_epsilon,
         "t5": layer.t5,
+        "use_bias": layer.use_bias,
+        "normalize_first": layer.normalize_first,
+        "activation": layer.activation,
     }
+
+
+def _set_options(layer, use_bias, normalize_first, activation):
+    if layer.t5 and not normalize_first:
+        raise ValueError("`normalize_first` must be `True` with `t5=True`.")
+    layer.use_bias = use_bias
+    layer.normalize_first = normalize_first
+    layer.activation = activation
 
 
 def _norm(layer, name, rms):

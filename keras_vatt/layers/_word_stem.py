@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_vatt.layers._aggregation_token import AggregationToken
+from keras_vatt.layers._dense_activation import dense_activation
 from keras_vatt.layers._dropout import SeededDropout
 from keras_vatt.layers._position_embedding import AxialPositionEmbedding
 
@@ -19,10 +20,10 @@ class WordStem(keras.layers.Layer):
     The two text towers of VATT apply them in different orders:
 
     - modality-agnostic (`position_size` given): a Dense layer with bias and
-      GELU, learned positions, then the aggregation token of width
+      activation, learned positions, then the aggregation token of width
       `hidden_dim`;
     - modality-specific, T5-style (`position_size=None`): the aggregation token
-      of the word vectors' width, a Dense layer without bias and with GELU, and
+      of the word vectors' width, a Dense layer without bias, its activation, and
       dropout. It has no positions: the encoder has a relative position bias
       instead.
 
@@ -37,15 +38,23 @@ class WordStem(keras.layers.Layer):
         dropout: float. Dropout rate. Defaults to `0.0`.
         layer_norm_epsilon: float. Epsilon of the positions' norm. Defaults to
             `1e-6`.
+        projection: bool. Whether there is a Dense layer; without it `embedding_dim`
+            must be `hidden_dim`. Defaults to `True`.
+        aggregation: bool. Whether there is an aggregation token. Defaults to `True`.
+        activation: string. Activation of the Dense layer. Defaults to `"gelu"`.
         **kwargs: `name`, `dtype` and the other arguments of
             `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if the widths differ without a projection.
 
     Call arguments:
         word_ids: int tensor of shape `(rows, words)`.
         training: bool. Whether dropout is active.
 
     Returns:
-        Tensor of shape `(rows, 1 + words, hidden_dim)`.
+        Tensor of shape `(rows, 1 + words, hidden_dim)`, or `(rows, words, hidden_dim)`
+        without an aggregation token.
 
     Example:
     ```python
@@ -63,9 +72,21 @@ class WordStem(keras.layers.Layer):
         trainable_embedding: bool = False,
         dropout: float = 0.0,
         layer_norm_epsilon: float = 1e-6,
+        projection: bool = True,
+        aggregation: bool = True,
+        activation: str = "gelu",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not projection and embedding_dim != hidden_dim:
+            raise ValueError(
+                "Without a projection, the word vectors must have the width of the "
+                f"tokens. Received: embedding_dim={embedding_dim}, "
+                f"hidden_dim={hidden_dim}"
+            )
+        self.has_projection = projection
+        self.has_aggregation_token = aggregation
+        self.activation = activation
         self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
         self.hidden_dim = hidden_dim
@@ -87,18 +108,23 @@ class WordStem(keras.layers.Layer):
             name="embedding",
         )
         self.embedding.build(input_shape)
-        self.projection = keras.layers.Dense(
-            self.hidden_dim,
-            activation="gelu",
-            use_bias=has_positions,
-            dtype=policy,
-            name="projection",
-        )
-        self.projection.build(vectors_shape)
-        self.aggregation_token = AggregationToken(
-            dtype=policy, name="aggregation_token"
-        )
-        self.aggregation_token.build(tokens_shape if has_positions else vectors_shape)
+        self.projection = None
+        if self.has_projection:
+            self.projection = keras.layers.Dense(
+                self.hidden_dim,
+                activation=dense_activation(self.activation),
+                use_bias=has_positions,
+                dtype=policy,
+                name="projection",
+            )
+            self.projection.build(vectors_shape)
+        self.aggregation_token = None
+        if self.has_aggregation_token:
+            self.aggregation_token = AggregationToken(
+                dtype=policy, name="aggregation_token"
+            )
+            shape = tokens_shape if has_positions else vectors_shape
+            self.aggregation_token.build(shape)
         self.positions = None
         self.output_dropout = None
         if has_positions:
@@ -118,13 +144,21 @@ class WordStem(keras.layers.Layer):
     def call(self, word_ids: Any, training: bool | None = None) -> Any:
         vectors = self.embedding(word_ids)
         if self.positions is None:
-            tokens = self.projection(self.aggregation_token(vectors))
+            tokens = self._projected(self._aggregated(vectors))
             return self.output_dropout(tokens, training=training)
-        tokens = self.positions(self.projection(vectors), training=training)
-        return self.aggregation_token(tokens)
+        tokens = self.positions(self._projected(vectors), training=training)
+        return self._aggregated(tokens)
+
+    def _projected(self, x):
+        return x if self.projection is None else self.projection(x)
+
+    def _aggregated(self, x):
+        return x if self.aggregation_token is None else self.aggregation_token(x)
 
     def attention_mask(self, word_ids: Any) -> Any:
-        """Returns the bool mask of aggregation token and words, `(rows, 1 + words)`."""
+        """Returns the bool mask of the tokens, `(rows, tokens)`."""
+        if self.aggregation_token is None:
+            return ops.not_equal(word_ids, 0)
         with_aggregation = ops.pad(word_ids, ((0, 0), (1, 0)), constant_values=1)
         return ops.not_equal(with_aggregation, 0)
 
@@ -139,6 +173,9 @@ class WordStem(keras.layers.Layer):
                 "trainable_embedding": self.trainable_embedding,
                 "dropout": self.dropout,
                 "layer_norm_epsilon": self.layer_norm_epsilon,
+                "projection": self.has_projection,
+                "aggregation": self.has_aggregation_token,
+                "activation": self.activation,
             }
         )
         return config

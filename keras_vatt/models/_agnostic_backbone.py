@@ -5,10 +5,17 @@ from typing import Any
 
 import keras
 
-from keras_vatt.models._backbone import MODALITIES, VATTBackbone
+from keras_vatt.layers._dense_activation import dense_activation
+from keras_vatt.models._backbone import MODALITIES, VATTBackbone, changed_arguments
 from keras_vatt.models._parameter_counts import encoder_matrices, stem_matrices
 
 _SIZES = ("hidden_dim", "intermediate_dim", "num_layers", "num_heads", "head_dim")
+_OPTIONS = {
+    "activation": "gelu",
+    "use_bias": True,
+    "normalize_first": True,
+    "projection_activation": "gelu",
+}
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
@@ -16,7 +23,7 @@ class VATTAgnosticBackbone(VATTBackbone):
     """VATT with one transformer encoder shared by video, audio and text.
 
     Each modality has its own patch or word embedding, projection, positions and
-    aggregation token. After the shared encoder it has its own Dense layer with GELU.
+    aggregation token. After the shared encoder it has its own Dense layer.
     This is `UniversalVATT` of the original code, and in its medium size, the default,
     the model of "Scaling Multimodal Pre-Training via Cross-Modality Gradient
     Harmonization".
@@ -48,6 +55,19 @@ class VATTAgnosticBackbone(VATTBackbone):
             pass, which saves memory. Defaults to `False`.
         modalities: tuple of strings. The modalities of the model, any of `"video"`,
             `"audio"` and `"text"`. Defaults to all three.
+        audio_patch_stride: int. Samples between the starts of two audio patches. They
+            overlap if it is below `audio_patch_size`. Defaults to `None`,
+            `audio_patch_size`.
+        position_norm_epsilon: float. Epsilon of the norms of the positions. Defaults to
+            `None`, `layer_norm_epsilon`.
+        activation: string. Activation of the MLPs and of the projections before the
+            encoder: `"gelu"`, `"relu"` or `"swish"`. Defaults to `"gelu"`.
+        use_bias: bool. Whether the encoder's attention and MLPs have biases. Defaults
+            to `True`.
+        normalize_first: bool. Whether the encoder is pre-norm, or post-norm; see
+            `keras_vatt.layers.TransformerBlock`. Defaults to `True`.
+        projection_activation: string. Activation of the Dense layers after the encoder.
+            Defaults to `"gelu"`.
         **kwargs: `name`, `dtype`, `trainable`.
 
     Example:
@@ -60,8 +80,6 @@ class VATTAgnosticBackbone(VATTBackbone):
     features["text"]["features_pooled"].shape  # (2, 32)
     ```
     """
-
-    _projects_patches = True
 
     def __init__(
         self,
@@ -84,6 +102,12 @@ class VATTAgnosticBackbone(VATTBackbone):
         layer_norm_epsilon: float = 1e-6,
         rematerialize: bool = False,
         modalities: Sequence[str] = MODALITIES,
+        audio_patch_stride: int | None = None,
+        position_norm_epsilon: float | None = None,
+        activation: str = "gelu",
+        use_bias: bool = True,
+        normalize_first: bool = True,
+        projection_activation: str = "gelu",
         **kwargs,
     ):
         super().__init__(
@@ -100,6 +124,8 @@ class VATTAgnosticBackbone(VATTBackbone):
             layer_norm_epsilon=layer_norm_epsilon,
             rematerialize=rematerialize,
             modalities=modalities,
+            audio_patch_stride=audio_patch_stride,
+            position_norm_epsilon=position_norm_epsilon,
             **kwargs,
         )
         self.hidden_dim = hidden_dim
@@ -108,6 +134,10 @@ class VATTAgnosticBackbone(VATTBackbone):
         self.num_heads = num_heads
         self.head_dim = head_dim
         self.projection_dim = projection_dim
+        self.activation = activation
+        self.use_bias = use_bias
+        self.normalize_first = normalize_first
+        self.projection_activation = projection_activation
         self.build(None)
 
     @classmethod
@@ -129,17 +159,20 @@ class VATTAgnosticBackbone(VATTBackbone):
         return dict.fromkeys(self.modalities, self.hidden_dim)
 
     def _build_encoders(self):
-        sizes = {name: getattr(self, name) for name in _SIZES}
-        self.encoder = self._transformer("encoder", sizes)
+        settings = {name: getattr(self, name) for name in (*_SIZES, *_OPTIONS)}
+        self.encoder = self._transformer("encoder", settings)
         for modality in self.modalities:
             projection = keras.layers.Dense(
                 self.projection_dim,
-                activation="gelu",
+                activation=dense_activation(self.projection_activation),
                 dtype=self.dtype_policy,
                 name=f"{modality}_projection",
             )
             projection.build((None, None, self.hidden_dim))
             setattr(self, f"{modality}_projection", projection)
+
+    def _stem_settings(self, modality):
+        return {"projection": True, "activation": self.activation}
 
     def _encoder(self, modality):
         return self.encoder
@@ -153,4 +186,4 @@ class VATTAgnosticBackbone(VATTBackbone):
             "projection_dim": self.projection_dim,
             "text_positions": self.text_positions,
         }
-        return super().get_config() | sizes | own
+        return super().get_config() | sizes | own | changed_arguments(self, _OPTIONS)

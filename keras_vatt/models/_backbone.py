@@ -25,6 +25,16 @@ from keras_vatt.training._kept_weights import KeepsWeights
 
 MODALITIES = ("video", "audio", "text")
 _RANKS = {"video": 5, "audio": 3, "text": 2}
+# Arguments of an encoder that the settings of a tower may have besides its sizes.
+_ENCODER_OPTIONS = (
+    "activation",
+    "use_bias",
+    "normalize_first",
+    "dropout",
+    "layer_norm_epsilon",
+    "num_relative_buckets",
+    "max_relative_distance",
+)
 
 
 class VATTBackbone(
@@ -66,6 +76,11 @@ class VATTBackbone(
             pass, which saves memory. Defaults to `False`.
         modalities: tuple of strings. The modalities of the model, any of `"video"`,
             `"audio"` and `"text"`. Defaults to all three.
+        audio_patch_stride: int. Samples between the starts of two audio patches. They
+            overlap if it is below `audio_patch_size`. Defaults to `None`,
+            `audio_patch_size`.
+        position_norm_epsilon: float. Epsilon of the norms of the positions. Defaults to
+            `None`, `layer_norm_epsilon`.
         **kwargs: `name`, `dtype`, `trainable`.
 
     Raises:
@@ -76,7 +91,6 @@ class VATTBackbone(
     usage_example = (
         'import numpy as np\n\nfeatures = model({"text": np.ones((1, 16), "int32")})'
     )
-    _projects_patches = False
 
     def __init__(
         self,
@@ -93,6 +107,8 @@ class VATTBackbone(
         layer_norm_epsilon: float = 1e-6,
         rematerialize: bool = False,
         modalities: Sequence[str] = MODALITIES,
+        audio_patch_stride: int | None = None,
+        position_norm_epsilon: float | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -115,6 +131,8 @@ class VATTBackbone(
         self.dropout = dropout
         self.layer_norm_epsilon = layer_norm_epsilon
         self.rematerialize = rematerialize
+        self.audio_patch_stride = audio_patch_stride
+        self.position_norm_epsilon = position_norm_epsilon
 
     def build(self, input_shape: Any = None) -> None:
         if self.built:
@@ -224,15 +242,17 @@ class VATTBackbone(
             stem(inputs, training=training),
             attention_mask=attention_mask,
             training=training,
-            first_token_only=pooled_only,
+            first_token_only=pooled_only and not self._pools_all_tokens(modality),
         )
         projection = self._projection(modality)
         if projection is not None:
             hidden = projection(hidden)
-        pooled = hidden[:, 0]
+        if self._pools_all_tokens(modality):
+            pooled, features = ops.max(hidden, axis=1), hidden
+        else:
+            pooled, features = hidden[:, 0], hidden[:, 1:]
         if pooled_only:
             return {"features_pooled": pooled}
-        features = hidden[:, 1:]
         if modality == "video":
             features = _on_grid(features, stem.grid(inputs.shape))
         return {"features_pooled": pooled, "features": features}
@@ -271,6 +291,12 @@ class VATTBackbone(
         raise NotImplementedError
 
     @property
+    def audio_clip_samples(self) -> int:
+        """Samples of an audio clip that uses all positions, an int."""
+        stride = self.audio_patch_stride or self.audio_patch_size
+        return self.audio_patch_size + stride * (self.audio_positions - 1)
+
+    @property
     def _token_dims(self):
         """Dict from modality to the width of the tokens of its encoder."""
         raise NotImplementedError
@@ -285,15 +311,26 @@ class VATTBackbone(
     def _projection(self, modality):
         raise NotImplementedError
 
+    def _stem_settings(self, modality):
+        """Returns the arguments of a stem that depend on the kind of backbone."""
+        raise NotImplementedError
+
+    def _pools_all_tokens(self, modality):
+        """Returns whether the pooled feature is the maximum over all tokens."""
+        return False
+
     def _build_stems(self):
         if "video" in self.modalities:
             self.video_stem = self._patch_stem(
-                "video", self.video_patch_size, self.video_positions
+                "video", self.video_patch_size, None, self.video_positions
             )
             self.video_stem.build((None, None, None, None, 3))
         if "audio" in self.modalities:
             self.audio_stem = self._patch_stem(
-                "audio", (self.audio_patch_size,), (self.audio_positions,)
+                "audio",
+                (self.audio_patch_size,),
+                self.audio_patch_stride and (self.audio_patch_stride,),
+                (self.audio_positions,),
             )
             self.audio_stem.build((None, None, 1))
         if "text" in self.modalities:
@@ -303,38 +340,47 @@ class VATTBackbone(
                 self._token_dims["text"],
                 position_size=self.text_positions,
                 trainable_embedding=self.trainable_word_embedding,
-                dropout=self.dropout,
-                layer_norm_epsilon=self.layer_norm_epsilon,
+                layer_norm_epsilon=self._position_epsilon,
                 dtype=self.dtype_policy,
                 name="text_stem",
+                **{"dropout": self.dropout} | self._stem_settings("text"),
             )
             self.text_stem.build((None, None))
 
-    def _patch_stem(self, modality, patch_size, positions):
+    @property
+    def _position_epsilon(self):
+        if self.position_norm_epsilon is None:
+            return self.layer_norm_epsilon
+        return self.position_norm_epsilon
+
+    def _patch_stem(self, modality, patch_size, patch_stride, positions):
+        common = {"keep_rate": self.token_keep_rate, "dropout": self.dropout}
         return PatchStem(
             self._token_dims[modality],
             patch_size,
             positions,
-            projection=self._projects_patches,
-            keep_rate=self.token_keep_rate,
-            dropout=self.dropout,
-            layer_norm_epsilon=self.layer_norm_epsilon,
+            layer_norm_epsilon=self._position_epsilon,
+            patch_stride=patch_stride,
             dtype=self.dtype_policy,
             name=f"{modality}_stem",
+            **common | self._stem_settings(modality),
         )
 
     def _transformer(self, name, sizes, t5=False):
+        common = {
+            "dropout": self.dropout,
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+        }
         encoder = TransformerEncoder(
             sizes["num_layers"],
             sizes["num_heads"],
             sizes["head_dim"],
             sizes["intermediate_dim"],
-            dropout=self.dropout,
-            layer_norm_epsilon=self.layer_norm_epsilon,
             t5=t5,
             rematerialize=self.rematerialize,
             dtype=self.dtype_policy,
             name=name,
+            **common | {key: sizes[key] for key in _ENCODER_OPTIONS if key in sizes},
         )
         encoder.build((None, None, sizes["hidden_dim"]))
         return encoder
@@ -372,7 +418,7 @@ class VATTBackbone(
 
     def get_config(self) -> dict[str, Any]:
         # KerasHub's version loses the names of the quantized layers.
-        return {
+        config = {
             "name": self.name,
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(quantized_dtype(self)),
@@ -389,6 +435,24 @@ class VATTBackbone(
             "layer_norm_epsilon": self.layer_norm_epsilon,
             "rematerialize": self.rematerialize,
         }
+        # The configs of presets saved before don't change.
+        return config | changed_arguments(
+            self, {"audio_patch_stride": None, "position_norm_epsilon": None}
+        )
+
+
+def changed_arguments(layer, defaults):
+    """Returns the arguments of a layer that differ from their defaults.
+
+    Args:
+        layer: an object with an attribute for each argument.
+        defaults: dict from argument to default.
+
+    Returns:
+        Dict from argument to value.
+    """
+    values = {name: getattr(layer, name) for name in defaults}
+    return {k: value for k, value in values.items() if value != defaults[k]}
 
 
 def _check_rank(modality, shape):

@@ -30,7 +30,7 @@ def encoder_layout_map(
             f"The mesh has no axis '{model_axis}'. It has: {device_mesh.axis_names}"
         )
     layout_map = keras.distribution.LayoutMap(device_mesh)
-    for layers in (".*/attention/(query|key|value)", ".*/feed_forward/inner"):
+    for layers in (".*/attention/(query|key|value)", ".*/feed_forward/(inner|gate)"):
         layout_map[f"{layers}/kernel"] = (None, model_axis)
         layout_map[f"{layers}/bias"] = (model_axis,)
     for layer in (".*/attention/output", ".*/feed_forward/outer"):

@@ -5,14 +5,15 @@ def encoder_matrices(sizes):
     """Counts the parameters in the matrices of a `TransformerEncoder`.
 
     Args:
-        sizes: dict of `hidden_dim`, `intermediate_dim`, `num_layers`, `num_heads`
-            and `head_dim`.
+        sizes: dict of `hidden_dim`, `intermediate_dim`, `num_layers`, `num_heads`,
+            `head_dim` and, unless it is the default, `activation`.
 
     Returns:
         int.
     """
     attention = 4 * sizes["num_heads"] * sizes["head_dim"]
-    per_token = attention + 2 * sizes["intermediate_dim"]
+    mlp = 3 if sizes.get("activation") == "geglu" else 2
+    per_token = attention + mlp * sizes["intermediate_dim"]
     return sizes["num_layers"] * sizes["hidden_dim"] * per_token
 
 
@@ -21,7 +22,8 @@ def stem_matrices(config, hidden_dims):
 
     Args:
         config: dict of all arguments of a backbone's constructor.
-        hidden_dims: dict from modality to the width of its tokens.
+        hidden_dims: dict from modality to the width of its tokens; for text `0`
+            without an input projection.
 
     Returns:
         int.

@@ -188,7 +188,7 @@ def default_clip_shape(task, kind):
     if kind == "audio":
         if preprocessor is not None:
             return (preprocessor.clip_spec.audio_samples, 1)
-        return (backbone.audio_positions * backbone.audio_patch_size, 1)
+        return (backbone.audio_clip_samples, 1)
     if preprocessor is not None:
         shape = preprocessor.clip_spec.video_shape
     else:

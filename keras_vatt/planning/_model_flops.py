@@ -65,8 +65,9 @@ def _forward_flops(backbone, modality, shape):
     else:
         rows, embedded = shape[0], math.prod(stem.grid(shape))
         kept = min(embedded, stem.drop_token.num_kept)
-    # The encoder also gets the aggregation token.
-    encoded = _encoder_flops(encoder, stem.hidden_dim, kept + 1)
+    tokens = kept + (stem.aggregation_token is not None)
+    outputs = tokens if backbone._pools_all_tokens(modality) else 1
+    encoded = _encoder_flops(encoder, stem.hidden_dim, tokens, outputs)
     embedding, projection = (
         2.0 * rows * embedded * _weights(getattr(stem, name, None))
         for name in ("patch_embedding", "projection")
@@ -74,21 +75,21 @@ def _forward_flops(backbone, modality, shape):
     return embedding, projection, rows * encoded
 
 
-def _encoder_flops(encoder, hidden_dim, tokens):
-    """Computes the FLOPs of one sequence. The last block computes one token only."""
+def _encoder_flops(encoder, hidden_dim, tokens, outputs):
+    """Computes the FLOPs of one sequence, of which the last block has few outputs."""
     attention_dim = encoder.num_heads * encoder.head_dim
     projection = hidden_dim * attention_dim
-    feed_forward = 2 * hidden_dim * encoder.intermediate_dim
+    mlp = 3 if encoder.activation == "geglu" else 2
+    feed_forward = mlp * hidden_dim * encoder.intermediate_dim
     whole_blocks = encoder.num_layers - 1
     matrices = (
         # Queries, keys, values, output.
         whole_blocks * tokens * (4 * projection + feed_forward)
         + tokens * 2 * projection
-        + 2 * projection
-        + feed_forward
+        + outputs * (2 * projection + feed_forward)
     )
     # Logits and weighted values.
-    attention = 2 * attention_dim * tokens * (whole_blocks * tokens + 1)
+    attention = 2 * attention_dim * tokens * (whole_blocks * tokens + outputs)
     return 2.0 * (matrices + attention)
 
 

@@ -98,7 +98,7 @@ def _check_argument(key, value, name):
         _check_dtype(value, name)
     elif key in _ENCODERS and isinstance(value, dict):
         for size, number in value.items():
-            _require(size in limits.SIZES, name, size, number, "a size")
+            _require(size in limits.ENCODER_SETTINGS, name, size, number, "a size")
             _check_argument(size, number, name)
     else:
         rule = rule_of(key)

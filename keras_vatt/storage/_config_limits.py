@@ -5,6 +5,8 @@ neither a model nor one clip for it fills the memory. The number of parameters i
 compared with the weights files; see `check_parameters`.
 """
 
+from keras_vatt import _encoder_options as options
+
 # Any other number is below it.
 MAX_NUMBER = 2**31
 
@@ -17,8 +19,11 @@ SIZES = {
     "head_dim": 2**14,  # 64
     "projection_dim": 2**16,  # 1,024
     "audio_patch_size": 2**20,  # 128
+    "audio_patch_stride": 2**20,  # 128
     "audio_positions": 2**20,  # 1,200
     "text_positions": 2**12,  # 16
+    "num_relative_buckets": 2**12,  # 32
+    "max_relative_distance": 2**20,  # 64
     "vocabulary_size": 2**24,  # 65,536
     "word_embedding_dim": 2**14,  # 300
     "video_audio_dim": 2**16,  # 512
@@ -40,8 +45,24 @@ RANGES = {
     "dropout": (0.0, 1.0),
     "token_keep_rate": (0.0, 1.0),
     "layer_norm_epsilon": (0.0, 1.0),
+    "position_norm_epsilon": (0.0, 1.0),
     "frames_per_second": (1e-3, 1e4),
 }
+
+# Strings of a fixed set.
+CHOICES = {
+    "activation": options.MLP_ACTIVATIONS,
+    "projection_activation": options.DENSE_ACTIVATIONS,
+    "pooling": options.POOLING,
+}
+
+# Arguments that may be in the dict of an encoder.
+ENCODER_SETTINGS = (
+    *options.ENCODER_SIZES,
+    *options.ENCODER_OPTIONS,
+    *options.PATCH_ENCODER_OPTIONS,
+    *options.TEXT_ENCODER_OPTIONS,
+)
 
 # Bytes of the frames of a clip, 4.8 million in the paper.
 MAX_CLIP_BYTES = 2**28

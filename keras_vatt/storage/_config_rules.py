@@ -53,6 +53,13 @@ def _range(least, most):
     )
 
 
+def _choice(choices):
+    return Rule(
+        lambda value: isinstance(value, str) and value in choices,
+        f"one of {', '.join(choices)}",
+    )
+
+
 def _strings(expected, optional=True, most=None):
     return Rule(
         lambda value: (
@@ -84,6 +91,15 @@ def _is_config_file(value):
     return isinstance(value, str) and bool(re.fullmatch(r"\w{1,50}\.json", value))
 
 
+def _is_batch_norm(value):
+    rules = {"scale": _FLAG, "center": _FLAG} | dict.fromkeys(
+        ("momentum", "epsilon"), _range(0.0, 1.0)
+    )
+    return isinstance(value, dict) and all(
+        key in rules and rules[key].allows(entry) for key, entry in value.items()
+    )
+
+
 _FLAG = Rule(lambda value: isinstance(value, bool), "a boolean")
 _OTHER = Rule(is_plain, "a string, a boolean or a number below 2**31")
 _RULES = {
@@ -91,6 +107,10 @@ _RULES = {
     "trainable_word_embedding": _FLAG,
     "rematerialize": _FLAG,
     "multi_label": _FLAG,
+    "use_bias": _FLAG,
+    "normalize_first": _FLAG,
+    "input_projection": _FLAG,
+    "batch_norm": Rule(_is_batch_norm, "a dict of settings of a batch norm"),
     "name": Rule(_is_name, "a string of up to 200 characters"),
     # KerasHub writes it when a preset is saved.
     "config_file": Rule(_is_config_file, "the name of a JSON file of the preset"),
@@ -102,3 +122,4 @@ _RULES = {
 _RULES |= {name: _size(most) for name, most in limits.SIZES.items()}
 _RULES |= {name: _triple(most) for name, most in limits.TRIPLES.items()}
 _RULES |= {name: _range(*bounds) for name, bounds in limits.RANGES.items()}
+_RULES |= {name: _choice(choices) for name, choices in limits.CHOICES.items()}

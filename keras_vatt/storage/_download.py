@@ -97,7 +97,7 @@ def _receive(url, partial, max_bytes):
 
 
 def _check_complete(partial, response):
-    """Checks that there is no rest of the file because all of it was received."""
+    """Checks that the whole file was received before."""
     if response.headers.get("Content-Range") != f"bytes */{partial.size}":
         partial.clear()
         raise errors.HTTPError("the server can't continue the download")

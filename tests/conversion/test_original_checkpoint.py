@@ -105,7 +105,9 @@ def test_every_tensor_of_a_checkpoint_is_loaded_and_none_is_left(folder):
     model, layout = small_model(folder)
     load_original_checkpoint(model, layout, checkpoint)
     matched = match_variables(model, layout, checkpoint.specs)
-    assert set(matched) == {key for key in checkpoint.specs if is_model_key(key)}
+    assert set(matched) == {
+        key for key in checkpoint.specs if is_model_key(key, layout)
+    }
     assert len(matched) == len(model.weights)
     for key, variable in matched.items():
         np.testing.assert_array_equal(
@@ -164,7 +166,7 @@ def test_what_does_not_fit_is_listed_and_nothing_is_copied():
     model, layout = small_model()
     before = [ops.convert_to_numpy(weight) for weight in model.weights]
     checkpoint = golden_checkpoint("vit_classifier")
-    keys = [key for key in checkpoint.specs if is_model_key(key)]
+    keys = [key for key in checkpoint.specs if is_model_key(key, layout)]
     missing, misshapen, mistyped = sorted(keys)[:3]
     del checkpoint.specs[missing]
     checkpoint.specs[misshapen] = TensorSpec((1, 2), "float32")
@@ -215,29 +217,6 @@ def test_truncated_checkpoint_is_refused(tmp_path):
 )
 def test_foreign_configurations_are_refused(config, message):
     with pytest.raises(ValueError, match=message):
-        model_from_original_config(config)
-
-
-@pytest.mark.once
-@pytest.mark.parametrize(
-    ("place", "name", "value"),
-    [
-        (("backbones", "t5"), "max_relative_distance", 128),
-        (("backbones", "t5"), "use_agg_token", False),
-        (("backbones", "wat"), "layer_norm_epsilon", 1e-5),
-        (("backbones", "vit"), "use_masking", True),
-        (("model_config", "head_config", "bridge", 0, "bn_config"), "epsilon", 1e-3),
-    ],
-)
-def test_settings_that_would_silently_change_the_outputs_are_refused(
-    place, name, value
-):
-    config = golden_config("tx_fac")
-    entry = config
-    for step in place:
-        entry = entry[step]
-    entry[name] = value
-    with pytest.raises(ValueError, match=f"{name}.*not supported"):
         model_from_original_config(config)
 
 
