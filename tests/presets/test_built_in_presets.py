@@ -3,7 +3,6 @@
 import huggingface_hub
 import numpy as np
 import pytest
-from huggingface_hub import constants
 from keras_hub.src.utils.preset_utils import get_preset_loader
 
 import keras_vatt
@@ -65,14 +64,7 @@ def test_a_preset_has_a_card_with_a_header_that_the_hub_reads(name):
         assert f"## {title}" in card.text
 
 
-@pytest.fixture
-def empty_cache(tmp_path, monkeypatch):
-    """Shows the presets of the package, even if this machine has others cached."""
-    monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path))
-
-
 @pytest.mark.parametrize("name", sorted(CHECKPOINTS))
-@pytest.mark.usefixtures("empty_cache")
 def test_the_card_of_a_published_preset_credits_the_authors(name):
     folder, checkpoint = PresetFolder(name), CHECKPOINTS[name]
     card = folder.read_card()
