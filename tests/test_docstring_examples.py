@@ -31,6 +31,8 @@ _ELSEWHERE = {
     "conversion/_tensor_bundle.py:TensorBundle": (
         "tests/conversion/test_tensor_bundle.py"
     ),
+    "conversion/_published.py:fetch_preset": "tests/published/test_first_call.py",
+    "conversion/_publishing.py:publish_presets": "tests/hub/test_publishing.py",
     "models/_preset_saving.py:push_to_hub": "tests/hub/test_presets_on_the_hub.py",
     "pretraining/_run.py:pretrain": "tests/pretraining/test_run.py",
     "storage/_deferred_weights.py:deferred_weights": (
