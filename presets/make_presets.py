@@ -23,7 +23,7 @@ from keras_vatt.storage._preset_writer import (
     write_folder,
     write_metadata,
 )
-from keras_vatt.storage._published_checkpoints import PUBLISHED
+from keras_vatt.storage._published_checkpoints import AUTHORS, PUBLISHED
 from keras_vatt.storage._weights_status import DOWNLOAD, NONE
 
 FOLDER = pathlib.Path(__file__).parent
@@ -38,10 +38,6 @@ KINETICS = {"kinetics400": 400, "kinetics600": 600, "kinetics700": 700}
 VIDEO_SETS = KINETICS | {"moments_in_time": 339}
 AUDIO_SETS = {"audioset": 527}
 
-AUTHORS = (
-    "Hassan Akbari, Liangzhe Yuan, Rui Qian, Wei-Hong Chuang, Shih-Fu Chang, Yin Cui, "
-    "Boqing Gong; google-research/google-research, folder `vatt`, Apache-2.0"
-)
 PRETRAINING_SETS = ("HowTo100M", "AudioSet")
 
 TINY_ENCODER = {

@@ -44,7 +44,7 @@ from keras_vatt.storage._published_cache import (
     checkpoint_folder,
     preset_folder,
 )
-from keras_vatt.storage._published_checkpoints import PUBLISHED
+from keras_vatt.storage._published_checkpoints import AUTHORS, PUBLISHED
 from keras_vatt.storage._weights_address import BROWSER, PUBLIC, weights_address
 
 # Errors of checkpoints that were altered, or damaged on their way.
@@ -181,9 +181,7 @@ class _Source:
         provenance = Provenance.from_config(metadata["provenance"])
         return dataclasses.replace(
             provenance,
-            source=f"the checkpoint {self.url} by the authors of VATT (Hassan Akbari, "
-            "Liangzhe Yuan, Rui Qian, Wei-Hong Chuang, Shih-Fu Chang, Yin Cui, Boqing "
-            "Gong; google-research/google-research, folder `vatt`, Apache-2.0), "
+            source=f"the checkpoint {self.url} by the authors of VATT ({AUTHORS}), "
             "converted by keras_vatt and run once to check it",
         )
 

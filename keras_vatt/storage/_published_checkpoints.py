@@ -6,6 +6,11 @@ Source: the README of google-research/google-research, folder `vatt` (Apache-2.0
 import dataclasses
 from collections.abc import Mapping
 
+AUTHORS = (
+    "Hassan Akbari, Liangzhe Yuan, Rui Qian, Wei-Hong Chuang, Shih-Fu Chang, Yin Cui, "
+    "Boqing Gong; google-research/google-research, folder `vatt`, Apache-2.0"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class PublishedCheckpoint:
