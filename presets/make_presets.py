@@ -83,7 +83,10 @@ def pretraining_presets():
     for size in ("base", "medium", "large"):
         backbone = keras_vatt.VATTAgnosticBackbone(**encoder(size))
         name = f"vatt_{size}_agnostic"
-        paper = ", the model of the gradient harmonization paper"
+        paper = (
+            ", the size in the gradient harmonization paper. The published weights "
+            "were trained without harmonization"
+        )
         yield (
             name,
             keras_vatt.VATT(backbone, preprocessor=preprocessor),

@@ -10,12 +10,12 @@ checkpoint, the command writes nothing and only reports which tensors would be m
 import json
 import os
 import pathlib
+import re
 
 from keras_vatt.cli.errors import CommandError
 from keras_vatt.conversion import convert, count_mapped, fetch_preset
 from keras_vatt.conversion._published import check_published
 from keras_vatt.models._preset_task import load_task
-from keras_vatt.storage import built_in_presets
 from keras_vatt.storage._published_checkpoints import PUBLISHED
 
 
@@ -27,7 +27,7 @@ def add_arguments(parser):
         required=True,
         metavar="NAME_OR_PREFIX",
         help="built-in preset with a published checkpoint; path of a checkpoint "
-        "without .index; or path of a key listing (.tsv)",
+        "without .index, or its folder; or path of a key listing (.tsv)",
     )
     parser.add_argument(
         "--config",
@@ -54,8 +54,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--weights-url",
         metavar="ADDRESS",
-        help="for a name: base address of the published checkpoints, https only; "
-        "overrides KERAS_VATT_WEIGHTS_URL",
+        help="for a name: base address of the published checkpoints, https, or http on "
+        "this machine; overrides KERAS_VATT_WEIGHTS_URL",
     )
     parser.add_argument(
         "--keep-checkpoint",
@@ -89,7 +89,7 @@ def _convert_published(arguments):
         arguments.weights_url,
         arguments.keep_checkpoint,
     )
-    print(f"the preset is in {folder}")
+    print(f"the preset is in the cache: {folder}")
     if arguments.output is None and arguments.push_to_hub is None:
         return
     model = load_task(folder)
@@ -124,7 +124,8 @@ def _check_path_options(arguments):
             f"Received: {arguments.source!r}"
         )
     if arguments.config is None:
-        if arguments.source in built_in_presets():
+        is_name = re.fullmatch(r"\w+", arguments.source) is not None
+        if is_name and not os.path.exists(arguments.source):
             check_published(arguments.source)
         raise CommandError("--config is missing")
     if arguments.output is None and not arguments.source.endswith(".tsv"):

@@ -22,8 +22,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--weights-url",
         metavar="ADDRESS",
-        help="base address of the published checkpoints, https only; overrides "
-        "KERAS_VATT_WEIGHTS_URL",
+        help="base address of the published checkpoints, https, or http on this "
+        "machine; overrides KERAS_VATT_WEIGHTS_URL",
     )
     parser.add_argument(
         "--private", action="store_true", help="make new repositories private"
@@ -51,6 +51,5 @@ def run(arguments):
     )
     if errors:
         raise CommandError(
-            f"{len(errors)} presets failed: {', '.join(errors)}. To try them again, "
-            "run the same command"
+            f"failed: {', '.join(errors)}. To try again, run the same command"
         )

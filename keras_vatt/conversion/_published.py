@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import os
 import pathlib
 import posixpath
@@ -45,7 +46,12 @@ from keras_vatt.storage._published_cache import (
     preset_folder,
 )
 from keras_vatt.storage._published_checkpoints import AUTHORS, PUBLISHED
-from keras_vatt.storage._weights_address import BROWSER, PUBLIC, weights_address
+from keras_vatt.storage._weights_address import (
+    BROWSER,
+    PUBLIC,
+    VARIABLE,
+    weights_address,
+)
 
 # Errors of checkpoints that were altered, or damaged on their way.
 _DAMAGES = (DamagedIndexError, DamagedTableError, DamagedCheckpointError)
@@ -115,9 +121,10 @@ def fetch_preset(
 def check_published(name: str) -> None:
     """Raises a `PresetError` unless a preset has a published checkpoint."""
     if name not in PUBLISHED:
+        names = difflib.get_close_matches(name, PUBLISHED) or sorted(PUBLISHED)
         raise PresetError(
             f"No checkpoint of {name!r} was published. Choose one of: "
-            f"{', '.join(sorted(PUBLISHED))}"
+            f"{', '.join(names)}"
         )
 
 
@@ -176,13 +183,21 @@ class _Source:
         return OriginalCheckpoint(self.prefix)
 
     def provenance(self):
-        """Returns the provenance of the built-in preset with the address added."""
+        """Returns the provenance of the built-in preset with the download added."""
         metadata = PresetFolder(self.name, with_weights=False).read_metadata()
         provenance = Provenance.from_config(metadata["provenance"])
+        server = "their server"
+        if self._is_mirror:
+            server = "a mirror, and not compared with the file of the authors"
         return dataclasses.replace(
             provenance,
-            source=f"the checkpoint {self.url} by the authors of VATT ({AUTHORS}), "
-            "converted by keras_vatt and run once to check it",
+            source=f"the checkpoint `{PUBLISHED[self.name].path}` by the authors of "
+            f"VATT ({AUTHORS}), converted by keras_vatt, which ran it once to check "
+            f"that its outputs are finite. It was downloaded from {server}",
+            evaluation={
+                f"{task}; not measured on these weights": results
+                for task, results in provenance.evaluation.items()
+            },
         )
 
     @contextlib.contextmanager
@@ -233,13 +248,17 @@ class _Source:
             f"{reason}. It was deleted. Try again. {self._by_hand()}"
         )
 
+    @property
+    def _is_mirror(self):
+        return self.address != PUBLIC
+
     def _by_hand(self):
-        base = BROWSER if self.address == PUBLIC else self.address
-        prefix = f"{base}/{PUBLISHED[self.name].path}"
+        prefix = f"{BROWSER}/{PUBLISHED[self.name].path}"
+        mirror = f"Check {VARIABLE}. " if self._is_mirror else ""
         return (
-            f"To get it by hand, download {prefix}.index and {prefix}{_SHARD} with a "
-            "browser into one folder, then run `keras-vatt convert --from FOLDER "
-            f"--config {self.name} --output PRESET` and load PRESET"
+            f"{mirror}To get it by hand, download {prefix}.index and {prefix}{_SHARD} "
+            "with a browser into one folder, then run `keras-vatt convert --from "
+            f"FOLDER --config {self.name} --output PRESET` and load PRESET"
         )
 
 

@@ -1,5 +1,6 @@
 """Loads models from presets."""
 
+import contextlib
 import importlib
 import os
 from typing import Any, Self
@@ -67,6 +68,8 @@ class LoadsFromPreset(ListsPresets, HasProvenance):
         """
         folder = PresetFolder(preset, with_weights=load_weights)
         if load_weights and not folder.has_weights:
+            if folder.is_published:
+                cls._check_before_download(folder, dtype, kwargs)
             folder = _downloaded(folder)
         tensors = folder.stored_tensors() if load_weights else None
         available = available_parameters()
@@ -83,6 +86,14 @@ class LoadsFromPreset(ListsPresets, HasProvenance):
         return model
 
     @classmethod
+    def _check_before_download(cls, folder, dtype, overrides):
+        """Raises the errors of a wrong class or argument before a long download."""
+        with contextlib.suppress(_MadeForCheck), deferred_weights():
+            cls._checked_model(folder, None, dtype, dict(overrides))
+            # After an error, the variables are dropped and not initialized.
+            raise _MadeForCheck
+
+    @classmethod
     def _checked_model(cls, folder, tensors, dtype, overrides):
         model = cls._model_from_preset(folder, tensors, dtype, overrides)
         if overrides:
@@ -91,6 +102,10 @@ class LoadsFromPreset(ListsPresets, HasProvenance):
                 f"{sorted(overrides)}"
             )
         return model
+
+
+class _MadeForCheck(Exception):  # noqa: N818
+    """Ends a context in which a model was only made to see whether it can be."""
 
 
 def _downloaded(folder):

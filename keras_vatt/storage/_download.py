@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import logging
 import os
 import pathlib
 import time
@@ -11,6 +12,8 @@ from huggingface_hub import constants, errors
 
 from keras_vatt._os_errors import os_errors_at
 from keras_vatt.storage._preset_files import PresetError
+
+_LOGGER = logging.getLogger(__name__)
 
 # Seconds of waiting before each retry of a transfer that made no progress.
 _WAITS = (1, 2, 4, 8)
@@ -64,7 +67,8 @@ def download(url: str, path: str | os.PathLike, max_bytes: int) -> None:
                 waits = list(_WAITS)
             if not waits:
                 partial.clear_if_empty()
-                raise DownloadError(_unreachable(error)) from error
+                raise DownloadError(_unreachable(error, partial.size)) from error
+            _LOGGER.warning("%s: %s; trying again", partial.path.name, _reason(error))
             time.sleep(waits.pop(0))
 
 
@@ -147,12 +151,16 @@ def _busy(error):
     return f"the server is busy or out of order (status {status}): try again later"
 
 
-def _unreachable(error):
-    reason = " ".join(str(error).split()) or type(error).__name__
+def _unreachable(error, received):
+    kept = f"; {received / 1e6:.1f} MB were kept, to continue with" if received else ""
     return (
-        f"the connection failed ({reason:.200}): check the network and try again, the "
-        "download will be resumed"
+        f"the connection failed ({_reason(error)}): check the network and try again"
+        f"{kept}"
     )
+
+
+def _reason(error):
+    return (" ".join(str(error).split()) or type(error).__name__)[:200]
 
 
 @dataclasses.dataclass

@@ -106,8 +106,8 @@ def _made(name, provenance, weights):
     lines = ["## How it was made\n"]
     if weights == DOWNLOAD:
         lines.append(
-            f"{_NO_WEIGHTS} The first call of `from_preset`, or `keras-vatt convert "
-            f"--from {name}`, downloads the checkpoint that its authors published, "
+            "The weights are not in the package. The first call of `from_preset`, or "
+            f"`keras-vatt convert --from {name}`, downloads the checkpoint that its authors published, "
             "converts it, and keeps the result in the cache (`HF_HOME`). "
             "`KERAS_VATT_WEIGHTS_URL` sets another base address.\n"
         )

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import urllib.parse
 
 from keras_vatt.storage._preset_files import PresetError
@@ -31,7 +32,8 @@ def weights_address(address: str | None = None) -> str:
         raise PresetError(
             f"The address of the published weights must begin with https://, or with "
             "http:// for a server on this machine, and have no user name, query or "
-            f"fragment. Change {VARIABLE} or `--weights-url`. Received: {address!r}"
+            f"fragment. Change {VARIABLE} or `--weights-url`. Received: "
+            f"{_without_user(address)!r}"
         )
     return address.rstrip("/")
 
@@ -47,6 +49,11 @@ def _is_allowed(address):
     if not address.isprintable() or " " in address:
         return False
     return parts.scheme == "https" or parts.scheme == "http" and _is_loopback(host)
+
+
+def _without_user(address):
+    """Hides a user name and a password, which messages must not show."""
+    return re.sub(r"//[^/]*@", "//...@", address)
 
 
 def _is_loopback(host):

@@ -30,7 +30,7 @@ def test_all_presets_are_published_and_failures_are_listed(hub, server, capsys):
     printed = capsys.readouterr()
     assert f"1/2 {NAME}: uploaded to {hub.url}" in printed.out
     assert f"2/2 {OTHER}: failed: The weights" in printed.out
-    assert f"1 presets failed: {OTHER}" in printed.err
+    assert f"failed: {OTHER}. To try again" in printed.err
     assert hub.repositories[REPOSITORY].private
     card = hub.repositories[REPOSITORY].branches["main"][-1]["README.md"].decode()
     assert "Hassan Akbari" in card

@@ -57,7 +57,8 @@ def test_a_refused_download_is_one_line(server, capsys):
     [
         (["--from", NAME, "--config", NAME], "--config is not needed"),
         (["--from", "vatt_base_agnostic"], "No checkpoint of 'vatt_base_agnostic'"),
-        (["--from", "folder"], "--config is missing"),
+        (["--from", "vatt_wat_base_audoset"], "Choose one of: vatt_wat_base_audioset"),
+        (["--from", "a/folder"], "--config is missing"),
         (["--from", "folder", "--config", NAME], "--output is missing"),
         (["--from", "folder", "--keep-checkpoint"], "need the name of a preset"),
     ],

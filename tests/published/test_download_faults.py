@@ -61,8 +61,12 @@ def test_a_refused_download_says_what_to_do_and_leaves_nothing(server, cache, na
     with pytest.raises(DownloadError, match=words) as error:
         keras_vatt.VATT.from_preset(NAME)
     message = one_line(error)
-    assert f"{server.url}/{INDEX}" in message
-    assert f"{server.url}/{DATA}" in message
+    assert f"{server.url}/{PATH}" in message
+    assert f"https://storage.cloud.google.com/tf_model_garden/vision/vatt/{INDEX}" in (
+        message
+    )
+    assert DATA in message
+    assert "Check KERAS_VATT_WEIGHTS_URL" in message
     assert f"keras-vatt convert --from FOLDER --config {NAME}" in message
     assert leftovers(cache) == []
     server.heal()
@@ -89,7 +93,7 @@ def test_a_later_call_goes_on_where_an_earlier_one_stopped(server, cache):
     size = server.file(DATA).size
     server.fail(DATA, Fault(cut_after=size // 2), times=1)
     server.fail(DATA, Fault(cut_after=0))
-    with pytest.raises(DownloadError, match="will be resumed"):
+    with pytest.raises(DownloadError, match="MB were kept"):
         fetch_preset(NAME)
     (partial,) = (p for p in leftovers(cache) if p.suffix == ".incomplete")
     received = partial.stat().st_size

@@ -63,7 +63,9 @@ def test_the_cache_holds_an_ordinary_preset_and_nothing_else(server, cache):
 def test_the_card_credits_the_authors_and_names_the_checkpoint(server):
     provenance = keras_vatt.VATT.from_preset(NAME).provenance
     assert "Hassan Akbari" in provenance.source
-    assert f"{server.url}/{PATH}" in provenance.source
+    assert f"`{PATH}`" in provenance.source
+    assert "downloaded from a mirror, and not compared" in provenance.source
+    assert server.url not in provenance.source
     assert provenance.license == "apache-2.0"
     card = PresetFolder(NAME).read_card()
     assert "Hassan Akbari" in card
@@ -169,3 +171,31 @@ def test_a_cached_preset_counts_as_one_with_weights(server):
     assert not describe_presets()[NAME]["has_weights"]
     fetch_preset(NAME)
     assert describe_presets()[NAME]["has_weights"]
+
+
+@once
+def test_a_wrong_class_or_argument_fails_before_the_download(server):
+    with pytest.raises(PresetError, match="has no head for VATTVideoClassifier"):
+        keras_vatt.VATTVideoClassifier.from_preset(NAME)
+    with pytest.raises(PresetError, match="has the arguments"):
+        keras_vatt.VATT.from_preset(NAME, heads=3)
+    assert server.requests == []
+    classifier = keras_vatt.VATTVideoClassifier.from_preset(NAME, num_classes=3)
+    assert classifier.num_classes == 3
+
+
+@once
+def test_reported_results_are_not_those_of_the_downloaded_weights(server, monkeypatch):
+    reported = {"Clips, as reported by the authors of VATT": {"top-1": 1.0}}
+    read = PresetFolder.read_metadata
+
+    def with_results(folder):
+        metadata = read(folder)
+        metadata["provenance"]["evaluation"] = reported
+        return metadata
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PresetFolder, "read_metadata", with_results)
+        folder = fetch_preset(NAME)
+    (task,) = keras_vatt.VATT.from_preset(folder).provenance.evaluation
+    assert task.endswith("by the authors of VATT; not measured on these weights")

@@ -41,8 +41,9 @@ def test_https_and_this_machine_are_allowed(address):
     ],
 )
 def test_other_addresses_are_refused(address):
-    with pytest.raises(PresetError, match="must begin with https://"):
+    with pytest.raises(PresetError, match="must begin with https://") as error:
         weights_address(address)
+    assert "secret" not in str(error.value)
 
 
 def test_the_environment_variable_replaces_the_public_address(monkeypatch):
