@@ -108,8 +108,8 @@ def _made(name, provenance, weights):
         lines.append(
             "The weights are not in the package. The first call of `from_preset`, or "
             f"`keras-vatt convert --from {name}`, downloads the checkpoint that its "
-            "authors published, converts it, and keeps the result in the cache (`HF_HOME`). "
-            "`KERAS_VATT_WEIGHTS_URL` sets another base address.\n"
+            "authors published, converts it, and keeps the result in the cache "
+            "(`HF_HOME`). `KERAS_VATT_WEIGHTS_URL` sets another base address.\n"
         )
     if weights == NONE:
         lines.append(_NO_WEIGHTS)
