@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_vatt._files import check_free_space
-from keras_vatt._os_errors import os_errors_at
 from keras_vatt.conversion._bundle_index import (
     MAX_INDEX_BYTES,
     DamagedIndexError,
@@ -36,7 +35,7 @@ from keras_vatt.conversion._sorted_table import DamagedTableError
 from keras_vatt.models import VATTTokenizer
 from keras_vatt.models._preset_task import load_task
 from keras_vatt.storage import PresetError, PresetFolder
-from keras_vatt.storage._download import DownloadError, download
+from keras_vatt.storage._download import DownloadError, download, incomplete_path
 from keras_vatt.storage._memory_size import release_memory
 from keras_vatt.storage._provenance import Provenance
 from keras_vatt.storage._published_cache import (
@@ -115,7 +114,7 @@ def fetch_preset(
         if not keep_checkpoint:
             shutil.rmtree(checkpoint_folder(name), ignore_errors=True)
     release_memory()
-    return preset_folder(name)
+    return cached_preset(name)
 
 
 def check_published(name: str) -> None:
@@ -168,8 +167,7 @@ class _Source:
     def open_checkpoint(self, model: Any, layout: Layout) -> OriginalCheckpoint:
         """Downloads the checkpoint, of which the index is checked first."""
         folder = checkpoint_folder(self.name)
-        with os_errors_at(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         index = pathlib.Path(f"{self.prefix}.index")
         shard = self._shard
         if not (index.exists() and shard.exists()):
@@ -178,7 +176,7 @@ class _Source:
             match_variables(model, layout, _specs(tensors))
             size = _size_of_only_shard(shard, tensors)
             # The preset takes at most as much space again.
-            check_free_space(folder, 2 * size - _size(_incomplete(shard)))
+            check_free_space(folder, 2 * size - _size(incomplete_path(shard)))
             download(f"{self.url}{_SHARD}", shard, size + _MAX_PADDING)
         return OriginalCheckpoint(self.prefix)
 
@@ -209,7 +207,7 @@ class _Source:
             shutil.rmtree(checkpoint_folder(self.name), ignore_errors=True)
             raise
         except (DownloadError, OSError):
-            if not any(map(_size, (self._shard, _incomplete(self._shard)))):
+            if not any(map(_size, (self._shard, incomplete_path(self._shard)))):
                 shutil.rmtree(checkpoint_folder(self.name), ignore_errors=True)
             raise
 
@@ -274,11 +272,6 @@ def _size_of_only_shard(path, tensors):
         names = ", ".join(sorted(shard.name for shard in sizes))
         raise DamagedIndexError(f"needs other files than {path.name!r}: {names:.200}")
     return sizes[path]
-
-
-def _incomplete(path):
-    """Returns the path of the part of a file that was downloaded; see `download`."""
-    return path.with_name(f"{path.name}.incomplete")
 
 
 def _size(path):

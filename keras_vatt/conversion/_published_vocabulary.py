@@ -11,7 +11,6 @@ import zlib
 
 from keras_vatt._errors import KerasVATTError
 from keras_vatt._files import write_text
-from keras_vatt._os_errors import os_errors_at
 from keras_vatt.models import VATTTokenizer
 from keras_vatt.storage._config_limits import MAX_VOCABULARY_BYTES
 from keras_vatt.storage._download import DownloadError, download
@@ -83,8 +82,7 @@ def read_archived_vocabulary(path: pathlib.Path, name: str) -> str:
 
 
 def _download_vocabulary(url, path):
-    with os_errors_at(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     archive = path.with_name(_ARCHIVE)
     try:
         download(url, archive, _MAX_ARCHIVE_BYTES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
 from collections.abc import Callable, Iterable
 
@@ -10,6 +9,7 @@ from keras_vatt.conversion._published import check_published, fetch_preset
 from keras_vatt.models._preset_task import load_task
 from keras_vatt.storage import PresetError
 from keras_vatt.storage._hub import has_weights_on_hub
+from keras_vatt.storage._memory_size import release_memory
 from keras_vatt.storage._published_cache import cached_preset
 from keras_vatt.storage._published_checkpoints import PUBLISHED
 
@@ -76,7 +76,7 @@ def _publish(name, owner, address, private, overwrite, keep):
     was_cached = cached_preset(name) is not None
     folder = fetch_preset(name, address=address)
     url = load_task(folder).push_to_hub(repository, private=private)
-    gc.collect()  # Models have cycles of references; two large ones need much memory.
+    release_memory()
     if not (keep or was_cached):
         shutil.rmtree(folder)
     return f"uploaded to {url}"

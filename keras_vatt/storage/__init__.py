@@ -7,12 +7,8 @@ functions that need Keras are imported when they are first used.
 from typing import TYPE_CHECKING
 
 from keras_vatt._lazy import lazy_attributes
-from keras_vatt.storage._preset_files import PresetError
-from keras_vatt.storage._preset_folder import (
-    PresetFolder,
-    built_in_presets,
-    find_folder,
-)
+from keras_vatt.storage._preset_files import PresetError, find_folder
+from keras_vatt.storage._preset_folder import PresetFolder, built_in_presets
 from keras_vatt.storage._provenance import Provenance
 from keras_vatt.storage._stored_tensors import MissingShardError
 

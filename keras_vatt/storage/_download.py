@@ -72,6 +72,11 @@ def download(url: str, path: str | os.PathLike, max_bytes: int) -> None:
             time.sleep(waits.pop(0))
 
 
+def incomplete_path(path: pathlib.Path) -> pathlib.Path:
+    """Returns the path at which `download` collects the content of a file."""
+    return path.with_name(f"{path.name}.incomplete")
+
+
 def _receive(url, partial, max_bytes):
     """Receives the rest of a file, or all of it if it has changed."""
     request = hub.http_stream_backoff(
@@ -170,7 +175,7 @@ class _Partial:
     path: pathlib.Path
 
     def __post_init__(self):
-        self._part = self.path.with_name(f"{self.path.name}.incomplete")
+        self._part = incomplete_path(self.path)
         self._version = self.path.with_name(f"{self.path.name}.version")
 
     @property

@@ -8,7 +8,7 @@ from keras import ops
 
 
 def host_value(value: Any) -> np.ndarray:
-    """Returns the value of a variable as a NumPy array, which may share its memory.
+    """Returns the value of a variable as a NumPy array, without a copy if possible.
 
     Args:
         value: tensor of the backend. It must not change while the array is used.

@@ -1,6 +1,8 @@
 """The files of a preset folder, which may come from a stranger."""
 
 import itertools
+import os
+import pathlib
 
 from keras_vatt._errors import KerasVATTError
 from keras_vatt._untrusted import (
@@ -109,6 +111,23 @@ def check_plots(sizes):
             f"{_MAX_PLOT_BYTES:,} bytes. Received: {len(sizes)} plots, with "
             f"{sum(sizes.values()):,} bytes"
         )
+
+
+def find_folder(path: str | os.PathLike) -> pathlib.Path | None:
+    """Finds the folder of a preset.
+
+    Args:
+        path: string or path.
+
+    Returns:
+        `pathlib.Path`; if a save was killed while it replaced the preset, the path of
+        the old one. `None` if there is no folder.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        return path
+    previous = previous_folder(path.absolute())
+    return previous if previous.is_dir() else None
 
 
 def previous_folder(folder):

@@ -11,7 +11,7 @@ from keras_vatt._untrusted import regular_file
 from keras_vatt.storage import _preset_files as files
 from keras_vatt.storage._config_limits import MAX_VOCABULARY_BYTES
 from keras_vatt.storage._hub import download_preset, is_hub_uri
-from keras_vatt.storage._preset_files import PresetError, read_json
+from keras_vatt.storage._preset_files import PresetError, find_folder, read_json
 from keras_vatt.storage._published_cache import cached_preset
 from keras_vatt.storage._published_checkpoints import PUBLISHED
 from keras_vatt.storage._stored_tensors import (
@@ -116,23 +116,6 @@ class PresetFolder:
 def built_in_presets() -> list[str]:
     """Returns the names of the presets that come with the package."""
     return sorted(path.parent.name for path in _BUILT_IN.glob(f"*/{files.BACKBONE}"))
-
-
-def find_folder(path: str | os.PathLike) -> pathlib.Path | None:
-    """Finds the folder of a preset.
-
-    Args:
-        path: string or path.
-
-    Returns:
-        `pathlib.Path`; if a save was killed while it replaced the preset, the path of
-        the old one. `None` if there is no folder.
-    """
-    path = pathlib.Path(path)
-    if path.is_dir():
-        return path
-    previous = files.previous_folder(path.absolute())
-    return previous if previous.is_dir() else None
 
 
 def _find(preset, with_weights):

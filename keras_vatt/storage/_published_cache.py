@@ -22,11 +22,9 @@ def cached_preset(name: str) -> pathlib.Path | None:
     Args:
         name: string, the name of a built-in preset.
     """
-    folder = preset_folder(name)
-    for candidate in (folder, files.previous_folder(folder)):
-        if (candidate / files.BACKBONE).is_file():
-            return candidate
-    return None
+    folder = files.find_folder(preset_folder(name))
+    is_preset = folder is not None and (folder / files.BACKBONE).is_file()
+    return folder if is_preset else None
 
 
 def preset_folder(name: str) -> pathlib.Path:
