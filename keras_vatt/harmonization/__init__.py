@@ -4,6 +4,7 @@ One abstraction: a harmonizer is a pure function of the Gram matrix of the gradi
 (their K x K inner products) and the step. It returns the weights of the gradients in
 the update and a flag, whether to apply or to skip it. `gradient_gram` computes the Gram
 matrix, a `Harmonizer` turns it into weights, and `combine_gradients` applies them.
+Harmonizers also take batches of Gram matrices, `(..., K, K)`, each on its own.
 `Sum` returns ones: the gradient of the plain total of the losses.
 
 | class         | without conflicts       | weights    | TorchJD returns           |

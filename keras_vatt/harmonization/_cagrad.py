@@ -54,6 +54,8 @@ class CAGrad(Harmonizer):
     ```
     """
 
+    may_skip = False
+
     def __init__(self, c: float = 0.5) -> None:
         if not 0 <= c < float("inf"):
             raise ValueError(f"`c` must be finite and not negative. Received: c={c}")
@@ -61,13 +63,14 @@ class CAGrad(Harmonizer):
 
     def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         norms = gradient_norms(gram)
-        norms = ops.divide_no_nan(norms, ops.max(norms))
+        norms = ops.divide_no_nan(norms, ops.max(norms, axis=-1, keepdims=True))
         cosines = cosine_matrix(gram)
         with_sum = product(cosines, norms)
-        radius = self.c * ops.sqrt(ops.maximum(ops.sum(norms * with_sum), 0.0))
+        squared_length = _inner_product(norms, with_sum)
+        radius = self.c * ops.sqrt(ops.maximum(squared_length, 0.0))
 
-        nearest = minimize_nonnegative(cosines, with_sum[None, :])[0]
-        within = ops.sum(nearest * product(cosines, nearest)) <= radius**2
+        nearest = minimize_nonnegative(cosines, with_sum[..., None, :])[..., 0, :]
+        within = _inner_product(nearest, product(cosines, nearest)) <= radius**2
         harmless = ops.logical_and(_some_combination_vanishes(cosines, norms), within)
         farthest = _largest_worst_improvement(cosines, norms, with_sum, radius)
         added = ops.where(harmless, nearest, farthest)
@@ -79,8 +82,9 @@ class CAGrad(Harmonizer):
 
 def _some_combination_vanishes(cosines, norms):
     hull = nearest_to_zero(cosines, ops.sign(norms))
-    squared_length = ops.sum(hull * product(cosines, hull))
-    return squared_length <= 10.0 * RESOLUTION * ops.sum(hull) ** 2
+    squared_length = _inner_product(hull, product(cosines, hull))
+    total = ops.sum(hull, axis=-1, keepdims=True)
+    return squared_length <= 10.0 * RESOLUTION * total**2
 
 
 def _largest_worst_improvement(cosines, norms, with_sum, radius):
@@ -91,18 +95,23 @@ def _largest_worst_improvement(cosines, norms, with_sum, radius):
     # improvement takes more than `radius`, the rise is 0 and v is not a candidate: its
     # products with `scale` sum to 0, so it has a negative coordinate.
     scale = ops.divide_no_nan(1.0, norms)
-    scale = ops.divide_no_nan(scale, ops.max(scale))
+    scale = ops.divide_no_nan(scale, ops.max(scale, axis=-1, keepdims=True))
+    # The supports are the axis before the last, as in `support_inverses`.
+    scale, with_sum, radius = (x[..., None, :] for x in (scale, with_sum, radius))
     inverses = support_inverses(cosines)
     toward = product(inverses, scale)
-    per_rise = ops.sum(scale * toward, axis=-1, keepdims=True)
-    level = ops.divide_no_nan(
-        ops.sum(with_sum * toward, axis=-1, keepdims=True), per_rise
-    )
+    per_rise = _inner_product(scale, toward)
+    level = ops.divide_no_nan(_inner_product(with_sum, toward), per_rise)
     levelled = product(inverses, level * scale - with_sum)
-    spent = ops.sum((level * scale - with_sum) * levelled, axis=-1, keepdims=True)
+    spent = _inner_product(level * scale - with_sum, levelled)
     rise = ops.maximum(radius**2 - spent, 0.0)
     rise = ops.sqrt(ops.divide_no_nan(rise, per_rise))
     added = levelled + rise * toward
-    slopes = product(regularized(cosines), added) + with_sum - (level + rise) * scale
+    slopes = product(regularized(cosines)[..., None, :, :], added)
+    slopes = slopes + with_sum - (level + rise) * scale
     slopes = ops.where(per_rise > 0, slopes, -np.inf)
-    return best_candidate(added[:, None], slopes[:, None])[0]
+    return best_candidate(added[..., None, :], slopes[..., None, :])[..., 0, :]
+
+
+def _inner_product(first, second):
+    return ops.sum(first * second, axis=-1, keepdims=True)

@@ -48,12 +48,13 @@ class Chain(Harmonizer):
                 f"Received: {harmonizers}"
             )
         self.harmonizers = harmonizers
+        self.may_skip = any(harmonizer.may_skip for harmonizer in harmonizers)
 
     def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
-        weights, apply = ops.ones(gram.shape[0], dtype="float32"), True
+        weights, apply = ops.ones_like(gram[..., 0]), True
         for harmonizer in self.harmonizers:
             # Not `gram * outer(weights, weights)`: the outer product could overflow.
-            reweighted = weights[:, None] * (gram * weights)
+            reweighted = weights[..., :, None] * (gram * weights[..., None, :])
             more_weights, also_apply = harmonizer(reweighted, step)
             weights = weights * more_weights
             apply = ops.logical_and(apply, also_apply)

@@ -59,13 +59,13 @@ class Curriculum(Harmonizer):
         self.threshold = threshold
 
     def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
-        if gram.shape[0] < 2:
+        if gram.shape[-1] < 2:
             raise ValueError(
                 "`Curriculum` compares the gradients of at least two losses. "
                 "Received the Gram matrix of one."
             )
         apply = smallest_cosine(gram) > cosine_at(self.threshold, step)
-        return ops.ones(gram.shape[0], dtype="float32"), apply
+        return ops.ones_like(gram[..., 0]), apply
 
     def get_config(self) -> dict[str, Any]:
         return {"threshold": keras.saving.serialize_keras_object(self.threshold)}

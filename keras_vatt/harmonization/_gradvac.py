@@ -46,6 +46,8 @@ class GradVac(Harmonizer):
     ```
     """
 
+    may_skip = False
+
     def __init__(self, target: float | Callable[[Any], Any] = 0.0) -> None:
         if not callable(target):
             check_cosine("target", target)

@@ -47,12 +47,7 @@ def gradient_gram(gradients: Sequence[Sequence[Any]]) -> Any:
                 if per_loss[i] is not None and per_loss[j] is not None:
                     product = _inner_product(per_loss[i], per_loss[j])
                     products[i][j] = products[i][j] + product
-    return ops.stack(
-        [
-            ops.stack([products[min(i, j)][max(i, j)] for j in range(size)])
-            for i in range(size)
-        ]
-    )
+    return symmetric_matrix(products)
 
 
 def combine_gradients(gradients: Sequence[Sequence[Any]], weights: Any) -> list[Any]:
@@ -102,10 +97,10 @@ def gradient_norms(gram: Any) -> Any:
     """Computes the norms of the K gradients.
 
     Args:
-        gram: tensor of shape `(K, K)`, as from `gradient_gram`.
+        gram: tensor of shape `(..., K, K)`: Gram matrices as from `gradient_gram`.
 
     Returns:
-        float32 tensor of shape `(K,)`.
+        float32 tensor of shape `(..., K)`.
 
     Example:
     ```python
@@ -114,17 +109,17 @@ def gradient_norms(gram: Any) -> Any:
     harmonization.gradient_norms([[25.0, 3.0], [3.0, 4.0]])  # [5, 2]
     ```
     """
-    return ops.sqrt(ops.diagonal(ops.cast(gram, "float32")))
+    return ops.sqrt(squared_norms(ops.cast(gram, "float32")))
 
 
 def cosine_matrix(gram: Any) -> Any:
     """Computes the cosines of the angles between the K gradients.
 
     Args:
-        gram: tensor of shape `(K, K)`, as from `gradient_gram`.
+        gram: tensor of shape `(..., K, K)`: Gram matrices as from `gradient_gram`.
 
     Returns:
-        float32 tensor of shape `(K, K)`, within `[-1, 1]`: 1 on the diagonal,
+        float32 tensor of shape `(..., K, K)`, within `[-1, 1]`: 1 on the diagonal,
         and 0 in the whole row and column of a gradient whose norm is zero.
 
     Example:
@@ -137,20 +132,21 @@ def cosine_matrix(gram: Any) -> Any:
     gram = ops.cast(gram, "float32")
     norms = gradient_norms(gram)
     # Two divisions, because the product of the norms could overflow or underflow.
-    cosines = ops.divide_no_nan(gram, norms[:, None])
-    cosines = ops.clip(ops.divide_no_nan(cosines, norms[None, :]), -1.0, 1.0)
-    ones = ops.cast(norms > 0, "float32")[:, None]
-    return ops.where(ops.eye(gram.shape[0], dtype="bool"), ones, cosines)
+    cosines = ops.divide_no_nan(gram, norms[..., :, None])
+    cosines = ops.clip(ops.divide_no_nan(cosines, norms[..., None, :]), -1.0, 1.0)
+    ones = ops.cast(norms > 0, "float32")[..., :, None]
+    return ops.where(ops.eye(gram.shape[-1], dtype="bool"), ones, cosines)
 
 
 def smallest_cosine(gram: Any) -> Any:
     """Computes the smallest cosine over all pairs of non-zero gradients.
 
     Args:
-        gram: tensor of shape `(K, K)`, as from `gradient_gram`.
+        gram: tensor of shape `(..., K, K)`: Gram matrices as from `gradient_gram`.
 
     Returns:
-        float32 scalar tensor; 0 if there are no two non-zero gradients.
+        float32 tensor of shape `(...)`, a scalar for one Gram matrix; 0 if there are
+        no two non-zero gradients.
 
     Example:
     ```python
@@ -160,13 +156,32 @@ def smallest_cosine(gram: Any) -> Any:
     ```
     """
     gram = ops.cast(gram, "float32")
-    present = ops.diagonal(gram) > 0
-    pairs = ops.logical_and(present[:, None], present)
+    present = squared_norms(gram) > 0
+    pairs = ops.logical_and(present[..., :, None], present[..., None, :])
     pairs = ops.logical_and(
-        pairs, ops.logical_not(ops.eye(gram.shape[0], dtype="bool"))
+        pairs, ops.logical_not(ops.eye(gram.shape[-1], dtype="bool"))
     )
-    smallest = ops.min(ops.where(pairs, cosine_matrix(gram), 1.0))
-    return ops.where(ops.any(pairs), smallest, 0.0)
+    smallest = ops.min(ops.where(pairs, cosine_matrix(gram), 1.0), axis=(-2, -1))
+    return ops.where(ops.any(pairs, axis=(-2, -1)), smallest, 0.0)
+
+
+def symmetric_matrix(upper: list[list[Any]]) -> Any:
+    """Stacks tensors of shape `(...)` to matrices of shape `(..., K, K)`.
+
+    Args:
+        upper: list of K lists of K tensors. Those below the diagonal are not used.
+    """
+    size = len(upper)
+    rows = [
+        ops.stack([upper[min(i, j)][max(i, j)] for j in range(size)], axis=-1)
+        for i in range(size)
+    ]
+    return ops.stack(rows, axis=-2)
+
+
+def squared_norms(gram: Any) -> Any:
+    """Returns the diagonal of `(..., K, K)` Gram matrices, of shape `(..., K)`."""
+    return ops.diagonal(gram, axis1=-2, axis2=-1)
 
 
 def _num_losses(gradients):

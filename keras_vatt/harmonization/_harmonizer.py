@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_vatt.harmonization._gram import squared_norms
+
 # The smallest normal float32. Smaller squared norms lose precision, and some devices
 # flush them to zero.
 _SMALLEST_SQUARED_NORM = 1.1754944e-38
@@ -21,8 +23,12 @@ class Harmonizer:
     skip that update. It has no state, runs eagerly and inside any compiled
     program, and never branches in Python on a value.
 
-    A subclass implements `harmonize(gram, step)`. `__call__` handles these cases for
-    all subclasses:
+    It also takes a batch of Gram matrices, such as one per clip, of shape
+    `(..., K, K)`, and computes weights and flag of each matrix on its own.
+
+    A subclass implements `harmonize(gram, step)` for `(..., K, K)`: it reads K from
+    `gram.shape[-1]` and reduces over the last one or two axes only, never over all.
+    `__call__` handles these cases for all subclasses, for each matrix on its own:
 
     - If an entry of `G` or a weight is not finite, the weights are ones and the
       update is skipped.
@@ -30,6 +36,12 @@ class Harmonizer:
       without it, and its own weight is 1. (A batch without any
       valid audio has such a video-audio loss.) Squared norms below the smallest
       normal float32, about 1.2e-38, count as zero.
+
+    Attributes:
+        may_skip: bool. Whether the flag may be `False` for a finite Gram matrix. A
+            training step that harmonizes groups of samples takes another pass for
+            those that are left out. Defaults to `True`; a subclass that never skips
+            sets it to `False`.
 
     Example:
     ```python
@@ -39,55 +51,73 @@ class Harmonizer:
 
     @keras.saving.register_keras_serializable(package="my_package")
     class Normalized(harmonization.Harmonizer):
-        '''Normalizes every gradient.'''
+        '''Scales every gradient to the norm of the longest.'''
+
+        may_skip = False
 
         def harmonize(self, gram, step):
-            return ops.divide_no_nan(1.0, harmonization.gradient_norms(gram)), True
+            norms = harmonization.gradient_norms(gram)  # (..., K)
+            largest = ops.max(norms, axis=-1, keepdims=True)
+            return ops.divide_no_nan(largest, norms), True
 
-    weights, apply = Normalized()([[4.0, 0.0], [0.0, 0.0]])  # [0.5, 1.0], True
+    weights, apply = Normalized()([[4.0, 0.0], [0.0, 1.0]])  # [1, 2], True
+    weights, apply = Normalized()(ops.ones((8, 2, 2)))  # of shapes (8, 2) and (8,)
     ```
     """
+
+    may_skip = True
 
     def __call__(self, gram: Any, step: Any = 0) -> tuple[Any, Any]:
         """Computes the weights of the gradients.
 
         Args:
-            gram: float tensor of shape `(K, K)`, as from `gradient_gram`. K must
-                be known when the program is traced.
+            gram: float tensor of shape `(..., K, K)`: a Gram matrix as from
+                `gradient_gram`, or a batch of them. K must be known when the
+                program is traced, the leading axes need not be.
             step: int or integer tensor. Number of the training step, from 0.
                 Read by schedules only. Defaults to `0`.
 
         Returns:
-            Tuple `(weights, apply)`: a float32 tensor of shape `(K,)` and a bool
-            scalar tensor, `False` to skip the step.
+            Tuple `(weights, apply)`: a float32 tensor of shape `(..., K)` and a
+            bool tensor of shape `(...)`, `False` to skip the step.
 
         Raises:
-            ValueError: if `gram` is not a square matrix of known size.
+            ValueError: if `gram` holds no square matrices of known size, or if
+                `harmonize` returns weights or flags of another shape.
         """
         gram = ops.cast(gram, "float32")
         _check_square(gram)
-        finite = ops.all(ops.isfinite(gram))
-        gram = ops.where(finite, gram, ops.eye(gram.shape[0], dtype="float32"))
-        present = ops.diagonal(gram) >= _SMALLEST_SQUARED_NORM
-        gram = ops.where(ops.logical_and(present[:, None], present), gram, 0.0)
+        finite = ops.all(ops.isfinite(gram), axis=(-2, -1), keepdims=True)
+        gram = ops.where(finite, gram, ops.eye(gram.shape[-1], dtype="float32"))
+        present = squared_norms(gram) >= _SMALLEST_SQUARED_NORM
+        both = ops.logical_and(present[..., :, None], present[..., None, :])
+        gram = ops.where(both, gram, 0.0)
 
         weights, apply = self.harmonize(gram, step)
 
+        weights = ops.cast(weights, "float32")
+        self._check_shape("weights", weights, tuple(gram.shape[:-1]))
+        if not isinstance(apply, bool):
+            apply = ops.cast(apply, "bool")
+            self._check_shape("apply", apply, tuple(gram.shape[:-2]))
+        finite = finite[..., 0]
         weights = ops.where(ops.logical_and(finite, present), weights, 1.0)
-        finite = ops.logical_and(finite, ops.all(ops.isfinite(weights)))
-        return ops.where(finite, weights, 1.0), ops.logical_and(apply, finite)
+        all_finite = ops.all(ops.isfinite(weights), axis=-1, keepdims=True)
+        finite = ops.logical_and(finite, all_finite)
+        weights = ops.where(finite, weights, 1.0)
+        return weights, ops.logical_and(apply, finite[..., 0])
 
     def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
-        """Computes weights and flag from a clean Gram matrix; see the class.
+        """Computes weights and flags from clean Gram matrices; see the class.
 
         Args:
-            gram: float32 tensor of shape `(K, K)`, finite. The row and column of
+            gram: float32 tensor of shape `(..., K, K)`, finite. The row and column of
                 a zero gradient are zero; its weight is ignored.
             step: int or integer tensor.
 
         Returns:
-            Tuple `(weights, apply)`: a float32 tensor of shape `(K,)`, and a bool
-            or a bool scalar tensor.
+            Tuple `(weights, apply)`: a float32 tensor of shape `(..., K)`, and a bool
+            tensor of shape `(...)`, or a Python bool for all matrices.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must implement `harmonize(gram, step)`."
@@ -107,11 +137,28 @@ class Harmonizer:
             }
         )
 
+    def _check_shape(self, name, output, expected):
+        # A `harmonize` written for one (K, K) matrix would mix those of a batch.
+        shape = tuple(output.shape)
+        if not _fits(shape, expected):
+            raise ValueError(
+                f"`{type(self).__name__}.harmonize` must return `{name}` of shape "
+                f"{expected}, computed from the last two axes of `gram` alone. "
+                f"Received: shape {shape}"
+            )
+
 
 def _check_square(gram):
     shape = tuple(gram.shape)
-    if len(shape) != 2 or shape[0] != shape[1] or not shape[0]:
+    if len(shape) < 2 or shape[-2] != shape[-1] or not shape[-1]:
         raise ValueError(
-            "`gram` must be a square matrix of known size, (K, K) for K losses. "
-            f"Received: shape {shape}"
+            "`gram` must hold square matrices of known size, (..., K, K) for K "
+            f"losses. Received: shape {shape}"
         )
+
+
+def _fits(shape, expected):
+    # `None`, a size that is not known yet, fits any size.
+    return len(shape) == len(expected) and all(
+        size in (None, wanted) for size, wanted in zip(shape, expected, strict=True)
+    )

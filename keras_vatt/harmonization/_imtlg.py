@@ -35,19 +35,25 @@ class IMTLG(Harmonizer):
     ```
     """
 
+    may_skip = False
+
     def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         norms = gradient_norms(gram)
         scale = ops.divide_no_nan(1.0, norms)
-        scale = ops.divide_no_nan(scale, ops.max(scale))
+        scale = ops.divide_no_nan(scale, ops.max(scale, axis=-1, keepdims=True))
         balanced = scale * _least_squares(cosine_matrix(gram), ops.sign(norms))
-        solvable = ops.abs(ops.sum(balanced)) > RESOLUTION * ops.sum(scale)
+        solvable = ops.abs(_total(balanced)) > RESOLUTION * _total(scale)
         weights = ops.where(solvable, balanced, scale)
-        return ops.divide_no_nan(weights, ops.sum(weights)), True
+        return ops.divide_no_nan(weights, _total(weights)), True
 
 
 def _least_squares(matrix, vector):
     eigenvalues, eigenvectors = ops.eigh(matrix)
-    resolved = eigenvalues > RESOLUTION * matrix.shape[0]
+    resolved = eigenvalues > RESOLUTION * matrix.shape[-1]
     inverses = ops.where(resolved, ops.divide_no_nan(1.0, eigenvalues), 0.0)
-    coordinates = inverses * product(ops.transpose(eigenvectors), vector)
+    coordinates = inverses * product(ops.swapaxes(eigenvectors, -2, -1), vector)
     return product(eigenvectors, coordinates)
+
+
+def _total(values):
+    return ops.sum(values, axis=-1, keepdims=True)

@@ -37,10 +37,13 @@ class MGDA(Harmonizer):
     ```
     """
 
+    may_skip = False
+
     def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         norms = gradient_norms(gram)
         weights = ops.divide_no_nan(nearest_to_zero(cosine_matrix(gram), norms), norms)
-        return ops.divide_no_nan(weights, ops.sum(weights)), True
+        total = ops.sum(weights, axis=-1, keepdims=True)
+        return ops.divide_no_nan(weights, total), True
 
 
 def nearest_to_zero(cosines, norms):
@@ -51,14 +54,15 @@ def nearest_to_zero(cosines, norms):
     posed where the gradients cancel.
 
     Args:
-        cosines: float32 tensor of shape `(K, K)`.
-        norms: float32 tensor of shape `(K,)`.
+        cosines: float32 tensor of shape `(..., K, K)`.
+        norms: float32 tensor of shape `(..., K)`.
 
     Returns:
-        float32 tensor of shape `(K,)`: coordinates with respect to the unit vectors
+        float32 tensor of shape `(..., K)`: coordinates with respect to the unit vectors
         along the gradients, nonnegative.
     """
     inverse_norms = ops.divide_no_nan(1.0, norms)
-    inverse_norms = ops.divide_no_nan(inverse_norms, ops.max(inverse_norms))
-    matrix = cosines + inverse_norms[:, None] * inverse_norms
-    return minimize_nonnegative(matrix, -inverse_norms[None, :])[0]
+    largest = ops.max(inverse_norms, axis=-1, keepdims=True)
+    inverse_norms = ops.divide_no_nan(inverse_norms, largest)
+    matrix = cosines + inverse_norms[..., :, None] * inverse_norms[..., None, :]
+    return minimize_nonnegative(matrix, -inverse_norms[..., None, :])[..., 0, :]

@@ -23,19 +23,20 @@ def minimize_nonnegative(matrix, linear):
     """Computes the `x >= 0` that minimizes `x' matrix x / 2 + linear' x`.
 
     Args:
-        matrix: float32 tensor of shape `(K, K)`, positive semidefinite, with a
+        matrix: float32 tensor of shape `(..., K, K)`, positive semidefinite, with a
             diagonal of about 1. Where a whole row is zero, so is the solution.
-        linear: float32 tensor of shape `(problems, K)`.
+        linear: float32 tensor of shape `(..., problems, K)`.
 
     Returns:
-        float32 tensor of shape `(problems, K)`.
+        float32 tensor of shape `(..., problems, K)`.
 
     Raises:
         ValueError: if K is greater than 10.
     """
     inverses = support_inverses(matrix)
-    candidates = -product(inverses[:, None], linear)
-    slopes = product(regularized(matrix), candidates) + linear
+    linear = linear[..., None, :, :]
+    candidates = -product(inverses[..., None, :, :], linear)
+    slopes = product(regularized(matrix)[..., None, None, :, :], candidates) + linear
     return best_candidate(candidates, slopes)
 
 
@@ -43,16 +44,16 @@ def support_inverses(matrix):
     """Computes the inverses of `regularized(matrix)` restricted to each support.
 
     Args:
-        matrix: float32 tensor of shape `(K, K)`.
+        matrix: float32 tensor of shape `(..., K, K)`.
 
     Returns:
-        float32 tensor of shape `(2^K, K, K)`, zero outside the rows and columns
+        float32 tensor of shape `(..., 2^K, K, K)`, zero outside the rows and columns
         of the support.
 
     Raises:
         ValueError: if K is greater than 10.
     """
-    size = matrix.shape[0]
+    size = matrix.shape[-1]
     if size > _MOST_LOSSES:
         raise ValueError(
             "This method solves 2^K systems for K losses and supports at most "
@@ -61,12 +62,13 @@ def support_inverses(matrix):
     supports = ops.array(list(itertools.product([0.0, 1.0], repeat=size)), "float32")
     inside = supports[:, :, None] * supports[:, None, :]
     outside = ops.eye(size, dtype="float32") * (1.0 - inside)
-    return inside * _inverses(inside * regularized(matrix) + outside)
+    systems = inside * regularized(matrix)[..., None, :, :] + outside
+    return inside * _inverses(systems)
 
 
 def regularized(matrix):
-    """Adds `RESOLUTION` to the diagonal of a matrix."""
-    return matrix + RESOLUTION * ops.eye(matrix.shape[0], dtype="float32")
+    """Adds `RESOLUTION` to the diagonals of `(..., K, K)` matrices."""
+    return matrix + RESOLUTION * ops.eye(matrix.shape[-1], dtype="float32")
 
 
 def best_candidate(candidates, slopes):
@@ -78,20 +80,20 @@ def best_candidate(candidates, slopes):
     their mean is too, and it is symmetric in the coordinates.
 
     Args:
-        candidates: float32 tensor of shape `(supports, problems, K)`.
+        candidates: float32 tensor of shape `(..., supports, problems, K)`.
         slopes: float32 tensor of the same shape: the derivatives with respect to
             the coordinates; negative infinity rules a candidate out.
 
     Returns:
-        float32 tensor of shape `(problems, K)`.
+        float32 tensor of shape `(..., problems, K)`.
     """
     lowest = ops.min(ops.minimum(candidates, slopes), axis=-1)
     lowest = ops.minimum(lowest, 0.0)
-    equally_good = lowest >= ops.max(lowest, axis=0) - RESOLUTION
+    equally_good = lowest >= ops.max(lowest, axis=-2, keepdims=True) - RESOLUTION
     # Not a product with 0: a candidate that is not chosen may be infinite.
     chosen = ops.where(equally_good[..., None], candidates, 0.0)
-    count = ops.sum(ops.cast(equally_good, "float32"), axis=0)[:, None]
-    return ops.maximum(ops.sum(chosen, axis=0) / count, 0.0)
+    count = ops.sum(ops.cast(equally_good, "float32"), axis=-2)[..., None]
+    return ops.maximum(ops.sum(chosen, axis=-3) / count, 0.0)
 
 
 def product(matrix, vector):
@@ -108,11 +110,11 @@ def _inverses(matrices):
     # a compiled program; here the result is not finite and the step is skipped.
     size = matrices.shape[-1]
     identity = ops.eye(size, dtype="float32")
-    rows = ops.concatenate(
-        [matrices, ops.broadcast_to(identity, matrices.shape)], axis=-1
-    )
+    # `broadcast_to` would need the sizes of all axes, which a program may not know.
+    right_sides = identity + ops.zeros_like(matrices)
+    rows = ops.concatenate([matrices, right_sides], axis=-1)
     for k in range(size):
-        pivot_row = rows[:, k : k + 1] / rows[:, k : k + 1, k : k + 1]
-        factors = rows[:, :, k : k + 1] - identity[:, k : k + 1]
+        pivot_row = rows[..., k : k + 1, :] / rows[..., k : k + 1, k : k + 1]
+        factors = rows[..., k : k + 1] - identity[:, k : k + 1]
         rows = rows - factors * pivot_row
-    return rows[:, :, size:]
+    return rows[..., size:]

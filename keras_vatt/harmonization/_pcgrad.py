@@ -35,6 +35,8 @@ class PCGrad(Harmonizer):
     ```
     """
 
+    may_skip = False
+
     def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         def remove_conflict(product, norm):
             return ops.maximum(-product, 0.0)

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_vatt.harmonization._gram import squared_norms
 from keras_vatt.harmonization._harmonizer import Harmonizer
 
 
@@ -14,10 +15,10 @@ def realignment_weights(gram: Any):
     """Computes the weights of the sum of the mutually projected gradients.
 
     Args:
-        gram: float32 tensor of shape `(K, K)`.
+        gram: float32 tensor of shape `(..., K, K)`.
 
     Returns:
-        float32 tensor of shape `(K,)`:
+        float32 tensor of shape `(..., K)`:
         `w_j = 1 - sum_{i: G_ij < 0} G_ij / G_jj`. All are at least 1.
 
     Example:
@@ -28,8 +29,8 @@ def realignment_weights(gram: Any):
     realignment_weights(ops.array([[1.0, -0.5], [-0.5, 2.0]]))  # [1.5, 1.25]
     ```
     """
-    conflicts = ops.sum(ops.minimum(gram, 0.0), axis=0)
-    return 1.0 - ops.divide_no_nan(conflicts, ops.diagonal(gram))
+    conflicts = ops.sum(ops.minimum(gram, 0.0), axis=-2)
+    return 1.0 - ops.divide_no_nan(conflicts, squared_norms(gram))
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
@@ -52,6 +53,8 @@ class Realignment(Harmonizer):
     weights, apply = harmonization.Realignment()(gram)  # [1.5, 1.25], True
     ```
     """
+
+    may_skip = False
 
     def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         return realignment_weights(gram), True

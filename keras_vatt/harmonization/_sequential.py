@@ -12,31 +12,31 @@ def adjust_in_turn(gram, adjust):
     their cosines, the smallest first.
 
     Args:
-        gram: float32 tensor of shape `(K, K)`; the rows of zero gradients are
+        gram: float32 tensor of shape `(..., K, K)`; the rows of zero gradients are
             zero.
-        adjust: function `(product, norm) -> amount` on tensors of shape `(K,)`:
+        adjust: function `(product, norm) -> amount` on tensors of shape `(..., K)`:
             the inner product of each gradient, as adjusted so far, with the unit
             vector along the other gradient, and its norm; returns the multiple of
             that unit vector to add.
 
     Returns:
-        float32 tensor of shape `(K,)`: the weights of the original gradients in
+        float32 tensor of shape `(..., K)`: the weights of the original gradients in
         the sum of the adjusted ones.
     """
-    size = gram.shape[0]
+    size = gram.shape[-1]
     norms = gradient_norms(gram)
     cosines = cosine_matrix(gram)
     # Larger than any cosine: each gradient itself is sorted to the end.
-    order = ops.argsort(cosines + 2.0 * ops.eye(size, dtype="float32"), axis=1)
+    order = ops.argsort(cosines + 2.0 * ops.eye(size, dtype="float32"), axis=-1)
     # Row i holds adjusted gradient i in terms of the original unit vectors.
-    adjusted = norms[:, None] * ops.eye(size, dtype="float32")
+    adjusted = norms[..., :, None] * ops.eye(size, dtype="float32")
     for turn in range(size - 1):
-        other = ops.one_hot(order[:, turn], size, dtype="float32")
-        products = ops.sum(adjusted[:, :, None] * cosines, axis=1)
-        squared_norm = ops.sum(adjusted * products, axis=1)
+        other = ops.one_hot(order[..., turn], size, dtype="float32")
+        products = ops.sum(adjusted[..., None] * cosines[..., None, :, :], axis=-2)
+        squared_norm = ops.sum(adjusted * products, axis=-1)
         amount = adjust(
-            ops.sum(other * products, axis=1),
+            ops.sum(other * products, axis=-1),
             ops.sqrt(ops.maximum(squared_norm, 0.0)),
         )
-        adjusted = adjusted + amount[:, None] * other
-    return ops.divide_no_nan(ops.sum(adjusted, axis=0), norms)
+        adjusted = adjusted + amount[..., None] * other
+    return ops.divide_no_nan(ops.sum(adjusted, axis=-2), norms)

@@ -24,5 +24,7 @@ class Sum(Harmonizer):
     ```
     """
 
+    may_skip = False
+
     def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
-        return ops.ones(gram.shape[0], dtype="float32"), True
+        return ops.ones_like(gram[..., 0]), True

@@ -36,10 +36,12 @@ class UPGrad(Harmonizer):
     ```
     """
 
+    may_skip = False
+
     def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         norms = gradient_norms(gram)
         cosines = cosine_matrix(gram)
         # Row i: what to add to unit gradient i, in terms of the unit gradients.
         corrections = minimize_nonnegative(cosines, cosines)
-        added = ops.sum(norms[:, None] * corrections, axis=0)
+        added = ops.sum(norms[..., :, None] * corrections, axis=-2)
         return 1.0 + ops.divide_no_nan(added, norms), True

@@ -42,6 +42,9 @@ HARMONIZERS = {
     type(promise.harmonizer).__name__: promise.harmonizer
     for promise in PROMISES.values()
 }
+every_class = pytest.mark.parametrize(
+    "harmonizer", HARMONIZERS.values(), ids=HARMONIZERS.keys()
+)
 
 
 def every_method(which=lambda promise: True):
