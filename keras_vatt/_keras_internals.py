@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 from keras.src.backend.common import global_state
+from keras.src.backend.common.variables import get_autocast_scope
 from keras.src.trainers.data_adapters import get_data_adapter
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 from keras.src.utils.module_utils import tensorflow
@@ -40,6 +41,14 @@ def value_or_none(variable: keras.Variable) -> Any:
 def own_kernel(layer: keras.layers.Dense) -> keras.Variable:
     """Returns the kernel variable of a layer, without the product of LoRA matrices."""
     return layer._kernel
+
+
+def enters_no_autocast_scope(layer: keras.layers.Layer) -> bool:
+    """Returns whether a layer casts variables as the layer that calls it does."""
+    scope = get_autocast_scope()
+    if scope is None:
+        return layer.compute_dtype == layer.variable_dtype
+    return scope.dtype == layer.compute_dtype
 
 
 def loss_tracker(model: keras.Model) -> keras.metrics.Metric:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_vatt.layers._batch_normalization import StableBatchNormalization
+from keras_vatt.layers._inner_call import call_inner
 
 # Settings of the batch norms of all published models.
 BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5, "scale": True, "center": True}
@@ -132,18 +133,19 @@ class FactorizedBridgeHead(_BridgeHead):
             self.text_to_video.build(features_shape["text"])
 
     def _embed_video(self, pooled, training):
-        x = self.video_hidden_norm(self.video_hidden(pooled), training=training)
-        x = self.video_to_audio(keras.ops.relu(x))
-        to_audio = self.video_to_audio_norm(x, training=training)
-        x = self.video_to_text(keras.ops.relu(to_audio))
-        to_text = self.video_to_text_norm(x, training=training)
+        x = call_inner(self.video_hidden, pooled)
+        x = call_inner(self.video_hidden_norm, x, training=training)
+        x = call_inner(self.video_to_audio, keras.ops.relu(x))
+        to_audio = call_inner(self.video_to_audio_norm, x, training=training)
+        x = call_inner(self.video_to_text, keras.ops.relu(to_audio))
+        to_text = call_inner(self.video_to_text_norm, x, training=training)
         return {"to_audio": to_audio, "to_text": to_text}
 
     def _embed_audio(self, pooled, training):
-        return {"to_video": self.audio_to_video(pooled)}
+        return {"to_video": call_inner(self.audio_to_video, pooled)}
 
     def _embed_text(self, pooled, training):
-        return {"to_video": self.text_to_video(pooled)}
+        return {"to_video": call_inner(self.text_to_video, pooled)}
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -211,17 +213,17 @@ class JointBridgeHead(_BridgeHead):
             setattr(self, f"{modality}_to_joint_norm", norm)
 
     def _embed_video(self, pooled, training):
-        x = self.video_to_joint(keras.ops.relu(pooled))
-        joint = self.video_to_joint_norm(x, training=training)
+        x = call_inner(self.video_to_joint, keras.ops.relu(pooled))
+        joint = call_inner(self.video_to_joint_norm, x, training=training)
         return {"to_audio": joint, "to_text": joint}
 
     def _embed_audio(self, pooled, training):
-        x = self.audio_to_joint(keras.ops.relu(pooled))
-        return {"to_video": self.audio_to_joint_norm(x, training=training)}
+        x = call_inner(self.audio_to_joint, keras.ops.relu(pooled))
+        return {"to_video": call_inner(self.audio_to_joint_norm, x, training=training)}
 
     def _embed_text(self, pooled, training):
-        x = self.text_to_joint(keras.ops.relu(pooled))
-        return {"to_video": self.text_to_joint_norm(x, training=training)}
+        x = call_inner(self.text_to_joint, keras.ops.relu(pooled))
+        return {"to_video": call_inner(self.text_to_joint_norm, x, training=training)}
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -9,6 +9,7 @@ import keras
 from keras_vatt._choices import check_choice
 from keras_vatt._encoder_options import MLP_ACTIVATIONS
 from keras_vatt.layers._dropout import SeededDropout
+from keras_vatt.layers._inner_call import call_inner
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
@@ -78,11 +79,11 @@ class FeedForward(keras.layers.Layer):
         self.outer_dense.build((*input_shape[:-1], self.intermediate_dim))
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        hidden = self.inner_dense(x)
+        hidden = call_inner(self.inner_dense, x)
         if self.gate_dense is not None:
-            hidden = hidden * self.gate_dense(x)
-        hidden = self.inner_dropout(hidden, training=training)
-        return self.outer_dense(hidden)
+            hidden = hidden * call_inner(self.gate_dense, x)
+        hidden = call_inner(self.inner_dropout, hidden, training=training)
+        return call_inner(self.outer_dense, hidden)
 
     def _dense(self, units, name, activation=None):
         return keras.layers.Dense(

@@ -11,6 +11,7 @@ import keras
 from keras_vatt.layers._aggregation_token import AggregationToken
 from keras_vatt.layers._dense_activation import dense_activation
 from keras_vatt.layers._drop_token import DropToken
+from keras_vatt.layers._inner_call import call_inner
 from keras_vatt.layers._position_embedding import AxialPositionEmbedding
 
 _CONVOLUTIONS = {1: keras.layers.Conv1D, 3: keras.layers.Conv3D}
@@ -123,12 +124,12 @@ class PatchStem(keras.layers.Layer):
         self.aggregation_token.build((None, None, self.hidden_dim))
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        x = self.patch_embedding(x)
+        x = call_inner(self.patch_embedding, x)
         if self.projection is not None:
-            x = self.projection(x)
-        x = self.positions(x, training=training)
-        x = self.drop_token(x, training=training)
-        return self.aggregation_token(x)
+            x = call_inner(self.projection, x)
+        x = call_inner(self.positions, x, training=training)
+        x = call_inner(self.drop_token, x, training=training)
+        return call_inner(self.aggregation_token, x)
 
     def grid(self, input_shape: tuple[int | None, ...]) -> tuple[int, ...]:
         """Returns the number of patches along each axis of an input."""

@@ -12,6 +12,7 @@ from keras import ops
 from scipy.interpolate import CubicSpline
 
 from keras_vatt.layers._dropout import SeededDropout
+from keras_vatt.layers._inner_call import call_inner
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
@@ -84,9 +85,11 @@ class AxialPositionEmbedding(keras.layers.Layer):
             self._along(axis, length, len(grid)) for axis, length in enumerate(grid)
         )
         count = math.prod(grid)
-        positions = self.norm(ops.reshape(positions, (1, count, hidden_dim)))
+        positions = ops.reshape(positions, (1, count, hidden_dim))
+        positions = call_inner(self.norm, positions)
         tokens = ops.reshape(tokens, (-1, count, hidden_dim))
-        return self.output_dropout(tokens + positions, training=training)
+        tokens = tokens + positions
+        return call_inner(self.output_dropout, tokens, training=training)
 
     def _static_grid(self, shape):
         grid = tuple(shape[1:-1])

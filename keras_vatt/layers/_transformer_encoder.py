@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import keras
 from keras_vatt.layers._attention import SelfAttention, first_positions_shape
 from keras_vatt.layers._dropout import SeededDropout
 from keras_vatt.layers._feed_forward import FeedForward
+from keras_vatt.layers._inner_call import call_inner
 from keras_vatt.layers._relative_position_bias import RelativePositionBias
 from keras_vatt.layers._rematerialization import rematerialized
 
@@ -124,8 +126,9 @@ class TransformerBlock(keras.layers.Layer):
         training: bool | None = None,
         num_queries: int | None = None,
     ) -> Any:
-        attended = self.attention(
-            self.attention_norm(x) if self.normalize_first else x,
+        attended = call_inner(
+            self.attention,
+            call_inner(self.attention_norm, x) if self.normalize_first else x,
             attention_mask=attention_mask,
             attention_bias=attention_bias,
             training=training,
@@ -133,14 +136,16 @@ class TransformerBlock(keras.layers.Layer):
         )
         if num_queries is not None:
             x = x[:, :num_queries]
-        x = x + self.attention_dropout(attended, training=training)
+        x = x + call_inner(self.attention_dropout, attended, training=training)
         if not self.normalize_first:
-            x = self.attention_norm(x)
-        updated = self.feed_forward(
-            self.feed_forward_norm(x) if self.normalize_first else x, training=training
+            x = call_inner(self.attention_norm, x)
+        updated = call_inner(
+            self.feed_forward,
+            call_inner(self.feed_forward_norm, x) if self.normalize_first else x,
+            training=training,
         )
-        x = x + self.feed_forward_dropout(updated, training=training)
-        return x if self.normalize_first else self.feed_forward_norm(x)
+        x = x + call_inner(self.feed_forward_dropout, updated, training=training)
+        return x if self.normalize_first else call_inner(self.feed_forward_norm, x)
 
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...]
@@ -286,7 +291,9 @@ class TransformerEncoder(keras.layers.Layer):
             attention_bias = self.relative_position_bias(x)
         for block in self.blocks:
             is_cut = first_token_only and block is self.blocks[-1]
-            run = rematerialized(block) if self.rematerialize and training else block
+            run = functools.partial(call_inner, block)
+            if self.rematerialize and training:
+                run = rematerialized(block)
             x = run(
                 x,
                 attention_mask=attention_mask,
@@ -296,7 +303,8 @@ class TransformerEncoder(keras.layers.Layer):
             )
         if self.final_norm is None:
             return x
-        return self.final_dropout(self.final_norm(x), training=training)
+        x = call_inner(self.final_norm, x)
+        return call_inner(self.final_dropout, x, training=training)
 
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...]

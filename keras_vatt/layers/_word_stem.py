@@ -10,6 +10,7 @@ from keras import ops
 from keras_vatt.layers._aggregation_token import AggregationToken
 from keras_vatt.layers._dense_activation import dense_activation
 from keras_vatt.layers._dropout import SeededDropout
+from keras_vatt.layers._inner_call import call_inner
 from keras_vatt.layers._position_embedding import AxialPositionEmbedding
 
 
@@ -145,15 +146,18 @@ class WordStem(keras.layers.Layer):
         vectors = self.embedding(word_ids)
         if self.positions is None:
             tokens = self._projected(self._aggregated(vectors))
-            return self.output_dropout(tokens, training=training)
-        tokens = self.positions(self._projected(vectors), training=training)
+            return call_inner(self.output_dropout, tokens, training=training)
+        vectors = self._projected(vectors)
+        tokens = call_inner(self.positions, vectors, training=training)
         return self._aggregated(tokens)
 
     def _projected(self, x):
-        return x if self.projection is None else self.projection(x)
+        return x if self.projection is None else call_inner(self.projection, x)
 
     def _aggregated(self, x):
-        return x if self.aggregation_token is None else self.aggregation_token(x)
+        if self.aggregation_token is None:
+            return x
+        return call_inner(self.aggregation_token, x)
 
     def attention_mask(self, word_ids: Any) -> Any:
         """Returns the bool mask of the tokens, `(rows, tokens)`."""

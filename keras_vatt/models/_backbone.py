@@ -13,6 +13,7 @@ from keras_vatt.inference._batch_dtypes import check_channels, check_dtype
 from keras_vatt.inference._batch_values import check_values, is_concrete
 from keras_vatt.inference._checked_inputs import ChecksInputs
 from keras_vatt.layers import PatchStem, TransformerEncoder, WordStem
+from keras_vatt.layers._inner_call import call_inner
 from keras_vatt.models._keras_hub import Backbone
 from keras_vatt.models._lora import TrainsLora
 from keras_vatt.models._preset_backbone import BackboneFromPreset
@@ -238,15 +239,16 @@ class VATTBackbone(
         inputs = self._prepared(modality, inputs, stem)
         training = training and self._is_trainable(modality)
         attention_mask = stem.attention_mask(inputs) if modality == "text" else None
-        hidden = self._encoder(modality)(
-            stem(inputs, training=training),
+        hidden = call_inner(
+            self._encoder(modality),
+            call_inner(stem, inputs, training=training),
             attention_mask=attention_mask,
             training=training,
             first_token_only=pooled_only and not self._pools_all_tokens(modality),
         )
         projection = self._projection(modality)
         if projection is not None:
-            hidden = projection(hidden)
+            hidden = call_inner(projection, hidden)
         if self._pools_all_tokens(modality):
             pooled, features = ops.max(hidden, axis=1), hidden
         else:

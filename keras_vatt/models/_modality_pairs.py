@@ -2,6 +2,8 @@
 
 import numbers
 
+from keras import ops
+
 from keras_vatt.losses._contrastive import rounded_mask, valid_clips
 
 # The losses, in the order of the Gram matrix: the modality and the embedding of each
@@ -103,6 +105,23 @@ def valid_clips_of_pair(pair, batch):
     """
     mask = pair_mask(pair, batch)
     return None if mask is None else valid_clips(mask)
+
+
+def kept_mask(mask, kept):
+    """Returns a mask of a batch in which more clips are masked.
+
+    Args:
+        mask: tensor of shape `(batch,)` or `(batch, candidates)`, or `None`.
+        kept: bool tensor of shape `(batch,)`, false for the clips to mask.
+
+    Returns:
+        float32 tensor of the shape of `mask`, or of `kept`.
+    """
+    kept = ops.cast(kept, "float32")
+    if mask is None:
+        return kept
+    mask = rounded_mask(mask)
+    return mask * (kept if len(mask.shape) == 1 else kept[:, None])
 
 
 def _is_weight(value):

@@ -122,10 +122,8 @@ class VATTTask(
         model.extract_features("audio", [clip], num_windows=4).shape  # (1, 4, 128)
         ```
         """
-        bridge_head = getattr(self, "bridge_head", None)
-        _check_output(output, kind, bridge_head)
-        cache = self.__dict__.setdefault("_encoders", EncoderCache())
-        encoder = cache.get(self.backbone, kind, bridge_head)
+        _check_output(output, kind, getattr(self, "bridge_head", None))
+        encoder = self._pooled_encoder(kind)
         if not self._is_raw(kind, inputs):
             _check_one_window(kind, num_windows, num_crops)
             inputs = as_batch(kind, inputs)
@@ -144,6 +142,11 @@ class VATTTask(
         clips_per_batch = max(1, batch_size // (num_windows * num_crops))
         with self._reading(reader):
             return encode_clips(reader, kind, encode, clips_per_batch)[output]
+
+    def _pooled_encoder(self, kind):
+        """Returns the `PooledEncoder` of a kind of input, compiled once."""
+        cache = self.__dict__.setdefault("_encoders", EncoderCache())
+        return cache.get(self.backbone, kind, getattr(self, "bridge_head", None))
 
     def _is_raw(self, kind, given):
         """Returns whether an input needs the preprocessor."""

@@ -14,6 +14,7 @@ from keras_vatt.models._layouts import encoder_layout_map
 from keras_vatt.models._modality_pairs import (
     PAIRS,
     checked_weights,
+    kept_mask,
     pair_mask,
     valid_clips_of_pair,
 )
@@ -122,7 +123,7 @@ class VATT(EncodesClips, HarmonizedModel, VATTTask):
         harmonizer: Harmonizer | str | None = None,
         loss: ContrastiveLoss | None = None,
         loss_weights: Mapping[str, float] | None = None,
-        num_groups: int = 1,
+        num_groups: int | str = 1,
         **kwargs,
     ) -> None:
         """Prepares the model for pre-training.
@@ -139,9 +140,10 @@ class VATT(EncodesClips, HarmonizedModel, VATTTask):
                 weighted mean. `"audio_text"` needs a
                 `keras_vatt.layers.JointBridgeHead`. Defaults to `None`, 1 for each pair
                 of video and another modality of the backbone.
-            num_groups: int. See `keras_vatt.training.HarmonizedModel.compile`.
-                Defaults to `1`.
-            **kwargs: `group_by` and `num_micro_batches` of
+            num_groups: int or `"per_clip"`. See
+                `keras_vatt.training.HarmonizedModel.compile`. Defaults to `1`.
+            **kwargs: `compare`, `group_by`, `harmonized_variables` and
+                `num_micro_batches` of
                 `keras_vatt.training.HarmonizedModel.compile`, and `run_eagerly`,
                 `steps_per_execution`, `jit_compile` and `auto_scale_loss` of
                 `keras.Model.compile`.
@@ -190,6 +192,22 @@ class VATT(EncodesClips, HarmonizedModel, VATTTask):
             )
             for pair, weight in self.pair_weights.items()
         ]
+
+    def mask_samples(self, loss_inputs: dict[str, Any], kept: Any) -> dict[str, Any]:
+        """Masks the audio and the captions of clips, as masks in the batch do.
+
+        The videos of these clips are still negatives of the other clips.
+
+        Args:
+            loss_inputs: dict of tensors, the masks of the batch.
+            kept: bool tensor of shape `(batch,)`, false for clips to leave out.
+
+        Returns:
+            Dict with the masks `"audio_mask"` and `"text_mask"`.
+        """
+        return loss_inputs | {
+            name: kept_mask(loss_inputs.get(name), kept) for name in self.loss_inputs
+        }
 
     @staticmethod
     def get_layout_map(

@@ -23,6 +23,7 @@ class EncodesClips:
         batch_size: int = 32,
         short_clips: str = "repeat",
         on_error: str = "skip",
+        all_tokens: bool = False,
     ) -> dict[str, dict[str, np.ndarray]]:
         """Computes features and embeddings in inference mode, as NumPy arrays.
 
@@ -47,10 +48,14 @@ class EncodesClips:
             on_error: string. `"skip"` logs a file that can't be used, adds it to
                 `clip_report` and continues; `"raise"` raises its error. Defaults to
                 `"skip"`.
+            all_tokens: bool. Whether to return the features of all tokens, too. Without
+                them, the last block computes only one token, and less is copied.
+                Defaults to `False`.
 
         Returns:
-            Dict like that of `call`, of NumPy arrays, with NaN for clips that were
-            skipped.
+            Dict from modality to a dict of NumPy arrays, with NaN for clips that were
+            skipped: `"features_pooled"` and the embeddings `"to_audio"`, `"to_text"`
+            and `"to_video"`; with `all_tokens=True` also `"features"`. See `call`.
 
         Raises:
             ValueError: if there is no input or an empty list, an input has the wrong
@@ -74,7 +79,12 @@ class EncodesClips:
         }
         with self._reading(*sources.values()):
             return {
-                modality: self._encode_source(modality, source, batch_size)
+                modality: _encode_source(
+                    self._batch_encoder(modality, all_tokens),
+                    modality,
+                    source,
+                    batch_size,
+                )
                 for modality, source in sources.items()
             }
 
@@ -105,21 +115,30 @@ class EncodesClips:
             )
         return self.preprocessor({modality: given})[modality]
 
-    def _encode_source(self, modality, source, batch_size):
-        if isinstance(source, ClipReader):
-            outputs = encode_clips(source, modality, self._encode_batch, batch_size)
-            # One window per clip.
-            return {name: values[:, 0] for name, values in outputs.items()}
-        starts = range(0, max(len(source), 1), batch_size)
-        outputs = [
-            self._encode_batch(modality, source[start : start + batch_size])
-            for start in starts
-        ]
-        return {
-            name: np.concatenate([batch[name] for batch in outputs])
-            for name in outputs[0]
-        }
+    def _batch_encoder(self, modality, all_tokens):
+        """Returns a function `(modality, batch) -> outputs`."""
+        if all_tokens:
+            return self._encode_all_tokens
+        pooled_encoder = self._pooled_encoder(modality)
 
-    def _encode_batch(self, modality, batch):
+        def encode(modality, batch):
+            with predicts_shape(pooled_encoder, batch.shape[1:]):
+                return pooled_encoder.predict_on_batch(batch)
+
+        return encode
+
+    def _encode_all_tokens(self, modality, batch):
         with predicts_shape(self, batch.shape[1:]):
             return self.predict_on_batch({modality: batch})[modality]
+
+
+def _encode_source(encode, modality, source, batch_size):
+    if isinstance(source, ClipReader):
+        outputs = encode_clips(source, modality, encode, batch_size)
+        # One window per clip.
+        return {name: values[:, 0] for name, values in outputs.items()}
+    starts = range(0, max(len(source), 1), batch_size)
+    outputs = [encode(modality, source[start : start + batch_size]) for start in starts]
+    return {
+        name: np.concatenate([batch[name] for batch in outputs]) for name in outputs[0]
+    }

@@ -103,10 +103,13 @@ def test_pooled_only_returns_the_pooled_features_alone(form, modality):
 def test_classifiers_compute_the_pooled_features_alone(form, modality, monkeypatch):
     backbone = backbone_of(form, modality)
     lengths = []
-    norm = backbone._encoder(modality).final_norm
-    monkeypatch.setattr(
-        norm, "call", lambda x, call=norm.call: lengths.append(x.shape[1]) or call(x)
-    )
+    last = backbone._encoder(modality).final_dropout
+
+    def counted_call(x, training=None, call=last.call):
+        lengths.append(x.shape[1])
+        return call(x, training=training)
+
+    monkeypatch.setattr(last, "call", counted_call)
     kind = {
         "video": keras_vatt.VATTVideoClassifier,
         "audio": keras_vatt.VATTAudioClassifier,
@@ -153,3 +156,14 @@ def test_pooled_only_saves_the_last_block_of_all_tokens_but_one():
     projection = width**2
     saved = 2 * batch_size * num_patches * (block - key_value + projection)
     assert flops(False) - flops(True) == pytest.approx(saved, rel=0.03)
+
+
+def test_encode_returns_the_features_of_all_tokens_on_request():
+    model = keras_vatt.VATT(backbone_of("agnostic", "video", "text"))
+    batch = {"text": np.concatenate(inputs_of("text"))}
+    whole = model.encode(**batch, all_tokens=True)["text"]
+    pooled = model.encode(**batch)["text"]
+    assert whole["features"].shape[0] == len(batch["text"])
+    assert set(whole) - set(pooled) == {"features"}
+    for name, rows in pooled.items():
+        np.testing.assert_allclose(rows, whole[name], rtol=1e-5, atol=1e-6)
