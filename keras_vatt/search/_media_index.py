@@ -51,8 +51,10 @@ class SearchResult:
 class MediaIndex:
     """An index that `embed_folder` made, to be searched.
 
-    The paths and times of its windows are kept in memory. Embeddings stay in the
-    vector store, which reads them in batches.
+    The paths and times of its windows are kept in memory. So are the embeddings that
+    are compared, from the first exact search on, if they take at most an eighth of the
+    memory of this machine. Larger ones are read from the vector store in each search.
+    A search finds the windows that the index had when it was opened.
 
     Args:
         store: `VectorStore`. The tables of the index.

@@ -26,8 +26,9 @@ from keras_vatt._files import is_free_folder
 from keras_vatt._signature import is_signed, sign
 from keras_vatt._untrusted import parse_json
 from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
+from keras_vatt.search._approximate import approximate_nearest
 from keras_vatt.search._errors import MediaIndexError
-from keras_vatt.search._nearest import check_vectors, nearest
+from keras_vatt.search._nearest import ExactSearch
 from keras_vatt.search._queries import EMBEDDINGS
 from keras_vatt.search._store_errors import damaged, reading, writing
 from keras_vatt.search._store_guard import check_local_table
@@ -36,6 +37,7 @@ from keras_vatt.search._stored_windows import (
     StoredWindows,
     check_schema,
 )
+from keras_vatt.search._vector_blocks import check_vectors
 
 _WINDOWS = "windows"
 _HEADER = "header"
@@ -63,6 +65,7 @@ class VectorStore:
         self.folder = folder
         self._opened = None
         self._windows = None
+        self._forget_rows()
 
     @property
     def _database(self):
@@ -200,16 +203,39 @@ class VectorStore:
 
     def embedding_columns(self) -> list[str]:
         """Returns the names of the columns of embeddings that the table has."""
-        return [name for name in EMBEDDINGS if name in self.table.schema.names]
+        if self._columns is None:
+            names = self.table.schema.names
+            self._columns = [name for name in EMBEDDINGS if name in names]
+        return self._columns
+
+    def _forget_rows(self):
+        """Forgets what was read of the table of windows, which is going to change."""
+        self._columns = None
+        self._searches = {}
 
     def nearest(
         self, column: str, vector: np.ndarray, count: int, probes: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the ids and cosines of the rows nearest to a vector, in any order."""
+        """Finds the rows nearest to a vector.
+
+        Args:
+            column: string. Column of embeddings.
+            vector: float64 array `(dim,)` of length 1.
+            count: int. Number of rows that are wanted; there may be more.
+            probes: int. Partitions of the approximate index that are searched. Defaults
+                to `None`, an exact search of all rows.
+
+        Returns:
+            Tuple of the row ids and of their cosines, in no particular order.
+        """
         if not self.has_windows() or column not in self.embedding_columns():
             return np.zeros(0, np.uint64), np.zeros(0)
         with self._reading():
-            return nearest(self.table, column, vector, count, probes)
+            if probes is not None:
+                return approximate_nearest(self.table, column, vector, count, probes)
+            if column not in self._searches:
+                self._searches[column] = ExactSearch(self.table, column)
+            return self._searches[column].nearest(vector[np.newaxis], count)[0]
 
     def check_embeddings(self) -> None:
         """Raises an error if an embedding is neither a unit vector nor all zeros."""
@@ -223,6 +249,7 @@ class VectorStore:
         Args:
             rows: Arrow table, see `EmbeddedWindows.to_table`.
         """
+        self._forget_rows()
         with writing(self.location):
             if not self.has_windows():
                 # A killed process may have left the table.
@@ -240,6 +267,7 @@ class VectorStore:
 
     def delete(self, row_ids: np.ndarray) -> None:
         """Deletes windows by their row ids."""
+        self._forget_rows()
         with writing(self.location):
             for first in range(0, len(row_ids), _DELETED_ROWS):
                 chosen = ", ".join(map(str, row_ids[first : first + _DELETED_ROWS]))
@@ -247,6 +275,7 @@ class VectorStore:
 
     def compact(self) -> None:
         """Merges the fragments of the tables, and removes what earlier runs left."""
+        self._forget_rows()
         with writing(self.location), warnings.catch_warnings():
             # LanceDB warns that readers of old versions break. They get an error that
             # tells them to open the index again.

@@ -12,6 +12,7 @@ import pytest
 from keras_vatt.search import MediaIndexError, read_report
 from keras_vatt.search import _approximate as approximate_module
 from keras_vatt.search import _nearest as nearest_module
+from keras_vatt.search import _vector_blocks as blocks_module
 from keras_vatt.search._locations import local_folder, open_store
 from tests.search.stores import (
     DIM,
@@ -84,21 +85,66 @@ def test_equal_windows_are_in_the_order_of_the_index(tmp_path, top_k):
     check(results, by_formula(windows, vectors, query)[:top_k])
 
 
-def test_vectors_are_read_in_chunks(stored, monkeypatch):
-    sizes = []
-    read = nearest_module.checked_vectors
-    query = np.random.default_rng(0).normal(size=DIM)
-    whole = found(open_index(stored), query, COUNT)
+@pytest.fixture
+def sizes_read(monkeypatch):
+    """Numbers of the vectors that are read together, in blocks of 64 rows."""
+    sizes, read = [], blocks_module.checked_vectors
 
     def counted(column, name):
         sizes.append(len(column))
         return read(column, name)
 
-    monkeypatch.setattr(nearest_module, "CHUNK_ROWS", 64)
-    monkeypatch.setattr(nearest_module, "checked_vectors", counted)
-    assert found(open_index(stored), query, COUNT) == whole
-    assert max(sizes) == 64
-    assert sum(sizes) == len(whole)
+    monkeypatch.setattr(blocks_module, "BLOCK_ROWS", 64)
+    monkeypatch.setattr(blocks_module, "checked_vectors", counted)
+    return sizes
+
+
+@pytest.mark.parametrize(
+    ("memory", "reads"), [(2**40, 1), (8 * 4 * DIM * COUNT - 1, 3)]
+)
+def test_vectors_are_kept_in_memory_if_they_fit(
+    stored, monkeypatch, sizes_read, memory, reads
+):
+    monkeypatch.setattr(nearest_module, "physical_memory", lambda: memory)
+    windows, index = some_windows(COUNT), open_index(stored)
+    for seed, top_k in enumerate([3, 30, COUNT]):
+        query = np.random.default_rng(seed).normal(size=DIM)
+        expected = by_formula(windows, vectors_of(windows), query)
+        check(found(index, query, top_k), expected[:top_k])
+    assert 32 < max(sizes_read) <= 64
+    assert sum(sizes_read) == reads * index.count("video")
+
+
+@pytest.mark.parametrize("ascending", [False, True])
+def test_the_best_rows_may_lie_in_any_block(tmp_path, sizes_read, ascending):
+    windows, vectors = some_windows(COUNT), np.zeros((COUNT, DIM), np.float32)
+    angles = np.linspace(0, 3, COUNT)[:: -1 if ascending else 1]
+    vectors[:, 0], vectors[:, 1] = np.cos(angles), np.sin(angles)
+    make_index(tmp_path, windows, vectors)
+    expected = by_formula(windows, vectors, vectors[0])
+    check(found(open_index(tmp_path), vectors[0], 70), expected[:70])
+
+
+def test_several_queries_at_once_find_what_each_finds_alone(stored):
+    queries = unit(np.random.default_rng(0).normal(size=(5, DIM)))
+    search = nearest_module.ExactSearch(open_store(stored).table, "video_to_text")
+    for query, several in zip(queries, search.nearest(queries, 10), strict=True):
+        alone = search.nearest(query[np.newaxis], 10)[0]
+        np.testing.assert_array_equal(alone, several)
+
+
+def test_a_store_finds_what_it_has_written_since_the_last_search(tmp_path):
+    windows = some_windows(8)
+    make_index(tmp_path, windows[:6])
+    store, new = open_store(tmp_path), windows[7]
+    query = vectors_of([new])[0].astype(np.float64)
+    assert store.nearest("video_to_text", query, 1)[1].max() < 1
+    make_index(tmp_path / "other", windows[6:])
+    store.append(read_rows(tmp_path / "other"))
+    row_ids, scores = store.nearest("video_to_text", query, 1)
+    assert scores.max() == 1
+    store.delete(row_ids[scores == 1])
+    assert store.nearest("video_to_text", query, 1)[1].max() < 1
 
 
 def test_a_query_of_another_width_is_refused(stored):
