@@ -4,14 +4,10 @@ import dataclasses
 import functools
 import hashlib
 import json
-import math
 import os
 import pathlib
 
-import numpy as np
 import tqdm
-from array_record.python.array_record_data_source import ArrayRecordDataSource
-from array_record.python.array_record_module import ArrayRecordWriter
 
 from keras_vatt._errors import KerasVATTError
 from keras_vatt._files import scratch_folder, write_json
@@ -23,6 +19,7 @@ from keras_vatt.data._clip_elements import (
     find_wordless_captions,
     make_element,
 )
+from keras_vatt.data._clip_records import ClipRecords, checksum, pack
 from keras_vatt.data._clip_source import ClipSource
 from keras_vatt.data._clip_spec import ClipSpec
 from keras_vatt.data._manifest import Segment
@@ -30,13 +27,12 @@ from keras_vatt.data._report import CorpusReport
 from keras_vatt.data.decoding._decode_ahead import decode_ahead
 from keras_vatt.data.decoding._file_errors import MediaError
 
-_RECORDS = "clips.array_record"
+_RECORDS = "clips.bin"
 _INDEX = "cache.json"
 # Incremented if the layout of the records or of the index changes, or decoding does.
-_FORMAT_VERSION = 2
-# One clip per record, so that clips are read individually.
-_WRITER_OPTIONS = "group_size:1,zstd:1"
-_FULL_SCALE = 32767
+_FORMAT_VERSION = 3
+# Records of the versions before 3.
+_OLD_RECORDS = "clips.array_record"
 # Exceptions of code that reads a damaged index.
 _INDEX_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
@@ -91,10 +87,15 @@ def build_cache(
     or in space. Waveforms are stored with 16 bits; that rounding is the only difference
     to decoding.
 
+    Clips are not compressed: the clip of a default `ClipSpec` takes 5.1 MB on disk. The
+    file is mapped into memory when it is read, so that the operating system keeps the
+    clips that fit; each clip is compared with its checksum.
+
     A folder that already has a cache of the same clips (the same specification,
-    segments, sizes and modification times of the files) is used unchanged, and a cache
-    whose files are truncated or missing is built again. A build that is interrupted
-    leaves no cache; if it is killed, the next build removes its folder `.partial-*`.
+    segments, sizes and modification times of the files) is used unchanged. A cache of
+    an earlier version, or whose files are truncated or missing, is built again. A build
+    that is interrupted leaves no cache; if it is killed, the next build removes its
+    folder `.partial-*`.
 
     Args:
         source: `ClipSource` with `training=False`.
@@ -135,6 +136,7 @@ def build_cache(
         }
         # The index is deleted first and written last: without it there is no cache.
         (folder / _INDEX).unlink(missing_ok=True)
+        (folder / _OLD_RECORDS).unlink(missing_ok=True)
         os.replace(partial / _RECORDS, folder / _RECORDS)
         write_json(folder / _INDEX, index, indent=None)
     return source.report
@@ -207,7 +209,7 @@ class CachedClips:
         findings = tuple(dict.fromkeys((*built.findings, *wordless)))
         self.report = dataclasses.replace(built, findings=findings)
         self._path = folder / _RECORDS
-        self._records = _open_records(self._path, len(self._clips))
+        self._records = _open_records(self._path, self.spec, self._clips)
 
     def __len__(self) -> int:
         return len(self._clips)
@@ -244,8 +246,8 @@ class CachedClips:
         stored = self._clips[index]
         captions = stored["captions"][: self.candidates]
         try:
-            frames, waveform = _unpack(self._records[index], self.spec)
-        except (RuntimeError, ValueError) as error:
+            frames, waveform = self._records.read(index)
+        except ValueError as error:
             raise CacheError(self._path, error) from error
         return Clip(frames, waveform if stored["has_audio"] else None, captions)
 
@@ -268,7 +270,8 @@ def _index_of_intact_cache(folder, fingerprint):
         index = _read_index(folder)
         if index is None or index["fingerprint"] != fingerprint:
             return None
-        _open_records(folder / _RECORDS, len(index["clips"]))
+        spec = ClipSpec.from_config(index["spec"])
+        _open_records(folder / _RECORDS, spec, index["clips"])
         CorpusReport.from_dict(index["report"])
         return index
     except _INDEX_ERRORS:  # A `CacheError` is one.
@@ -287,20 +290,16 @@ def _updated_report(index, source, folder):
     return source.report
 
 
-def _open_records(path, count):
+def _open_records(path, spec, clips):
     try:
-        records = ArrayRecordDataSource(str(path))
-        found = len(records)
-    except (RuntimeError, OSError, ValueError) as error:
+        return ClipRecords(path, spec, [clip["checksum"] for clip in clips])
+    except (OSError, ValueError) as error:
         raise CacheError(path, error) from error
-    if found != count:
-        raise CacheError(path, f"it has {found} clips, its index {count}")
-    return records
 
 
 def _checked_clip(stored):
-    captions = stored["captions"]
-    if not isinstance(captions, list) or not isinstance(stored["has_audio"], bool):
+    kinds = {"captions": list, "has_audio": bool, "checksum": int}
+    if not all(isinstance(stored[key], kind) for key, kind in kinds.items()):
         raise TypeError(f"{stored!r} is not a clip")
     return stored
 
@@ -328,18 +327,17 @@ def _stamp(path):
 def _write_records(source, path, num_workers, progress):
     """Writes the records; returns the entry of each clip in the index."""
     stored = []
-    writer = ArrayRecordWriter(str(path), _WRITER_OPTIONS)
-    try:
+    with path.open("wb") as file:
         decoded = _decode_all(source, num_workers)
         bar = tqdm.tqdm(decoded, "caching clips", len(source), disable=not progress)
         for segment, clip in bar:
             if clip is None:
                 continue
-            writer.write(_pack(clip, source.spec))
+            record = pack(clip, source.spec)
+            file.write(record)
             entry = {"segment": dataclasses.asdict(segment), "captions": clip.captions}
-            stored.append(entry | {"has_audio": clip.waveform is not None})
-    finally:
-        writer.close()
+            entry["has_audio"] = clip.waveform is not None
+            stored.append(entry | {"checksum": checksum(record)})
     return stored
 
 
@@ -357,18 +355,3 @@ def _try_to_decode(source, index):
         if source.on_error == "raise":
             raise
         return None
-
-
-def _pack(clip, spec):
-    waveform = np.zeros(spec.audio_samples) if clip.waveform is None else clip.waveform
-    samples = np.round(waveform * _FULL_SCALE).astype("<i2")
-    return clip.frames.tobytes() + samples.tobytes()
-
-
-def _unpack(record, spec):
-    size = math.prod(spec.video_shape)
-    if len(record) != size + 2 * spec.audio_samples:
-        raise ValueError("a record does not have the size of a clip")
-    frames = np.frombuffer(record, np.uint8, size).reshape(spec.video_shape)
-    samples = np.frombuffer(record, "<i2", offset=size)
-    return frames, samples / np.float32(_FULL_SCALE)

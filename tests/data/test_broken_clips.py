@@ -150,10 +150,10 @@ def test_a_cache_depends_on_short_clips(corpus, tmp_path):
 
 def test_a_file_that_left_the_corpus_leaves_the_report_of_its_cache(corpus, tmp_path):
     build_cache(ClipSource(corpus, SPEC, tokenize), tmp_path, progress=False)
-    records = (tmp_path / "clips.array_record").stat().st_mtime_ns
+    records = (tmp_path / "clips.bin").stat().st_mtime_ns
     left = [segment for segment in corpus if "noise.mp4" not in segment.path]
     report = build_cache(ClipSource(left, SPEC, tokenize), tmp_path, progress=False)
-    assert (tmp_path / "clips.array_record").stat().st_mtime_ns == records
+    assert (tmp_path / "clips.bin").stat().st_mtime_ns == records
     assert report == CachedClips(tmp_path, tokenize).report
     assert report.count(Problem.CORRUPT) == 0
     assert report.count(Problem.SILENT) == 2

@@ -189,7 +189,7 @@ def test_a_build_killed_at_its_end_is_not_taken_for_a_cache(
 def test_an_index_without_its_records_is_refused(source, corpus, tmp_path):
     build(source, tmp_path / "whole")
     build(ClipSource(corpus[:1], SPEC, tokenize), tmp_path / "other")
-    records = "clips.array_record"
+    records = "clips.bin"
     os.replace(tmp_path / "other" / records, tmp_path / "whole" / records)
     with pytest.raises(ValueError, match="damaged"):
         CachedClips(tmp_path / "whole", tokenize)
@@ -204,6 +204,17 @@ def test_a_cache_of_another_version_is_built_again(source, tmp_path):
         CachedClips(tmp_path, tokenize)
     build(source, tmp_path)
     assert len(CachedClips(tmp_path, tokenize)) == 7
+
+
+def test_the_records_of_an_earlier_version_are_replaced(source, tmp_path):
+    old = tmp_path / "clips.array_record"
+    old.write_bytes(b"records")
+    (tmp_path / "cache.json").write_text('{"format_version": 2}')
+    with pytest.raises(FileNotFoundError, match="of this version"):
+        CachedClips(tmp_path, tokenize)
+    build(source, tmp_path)
+    assert len(CachedClips(tmp_path, tokenize)) == 7
+    assert not old.exists()
 
 
 def test_random_cuts_can_not_be_cached(corpus, tmp_path):

@@ -22,7 +22,7 @@ def cache(corpus, tmp_path):
 
 
 def records(cache):
-    return cache / "clips.array_record"
+    return cache / "clips.bin"
 
 
 def change_index(cache, **changes):
@@ -51,7 +51,7 @@ def test_a_damaged_file_is_named_with_what_to_do(cache, damage):
     DAMAGES[damage](cache)
     with pytest.raises(CacheError, match=r"delete the folder .*cache'") as caught:
         CachedClips(cache, tokenize)
-    assert "cache.json" in str(caught.value) or "array_record" in str(caught.value)
+    assert "cache.json" in str(caught.value) or "clips.bin" in str(caught.value)
 
 
 @pytest.mark.parametrize("damage", ["no JSON", "no object", "report", "cut", "empty"])
@@ -71,19 +71,19 @@ def flip_in_records(cache):
 def test_a_flipped_bit_is_found_when_its_clip_is_read(cache):
     flip_in_records(cache)
     clips = CachedClips(cache, tokenize)
-    with pytest.raises(CacheError, match="array_record"):
+    with pytest.raises(CacheError, match="clips.bin"):
         [clips[index] for index in range(len(clips))]
 
 
 def test_a_flipped_bit_ends_the_reading_of_batches(cache):
     flip_in_records(cache)
     dataset = make_dataset(CachedClips(cache, tokenize), 2, training=False)
-    with pytest.raises(CacheError, match="array_record"):
+    with pytest.raises(CacheError, match="clips.bin"):
         list(dataset)
 
 
 def test_the_cache_is_named_in_the_error_of_another_library():
-    error = CacheError("/x/clips.array_record", "hash mismatch")
+    error = CacheError("/x/clips.bin", "hash mismatch")
     assert find_cache_error(error) == str(error)
     quoted = RuntimeError(f"INVALID_ARGUMENT: CacheError: {error}\n at node PyFunc")
     assert find_cache_error(quoted) == str(error)
@@ -100,18 +100,18 @@ def test_a_full_disk_is_an_error_with_the_path_and_leaves_nothing(corpus, tmp_pa
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert caught.value.errno == errno.EFBIG
-    assert caught.value.filename == str(tmp_path / "cache" / "clips.array_record")
+    assert caught.value.filename == str(tmp_path / "cache" / "clips.bin")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_what_a_killed_build_left_is_removed_by_the_next(corpus, tmp_path):
     left = tmp_path / "cache" / ".partial-abcdefgh"
     left.mkdir(parents=True)
-    (left / "clips.array_record").write_bytes(b"half")
+    (left / "clips.bin").write_bytes(b"half")
     source = ClipSource(corpus, SPEC, tokenize, candidates=3)
     build_cache(source, tmp_path / "cache", 1, False)
     names = {path.name for path in (tmp_path / "cache").iterdir()}
-    assert names == {"cache.json", "clips.array_record"}
+    assert names == {"cache.json", "clips.bin"}
 
 
 def test_a_cache_error_is_found_in_long_messages_of_others():

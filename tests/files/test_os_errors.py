@@ -6,7 +6,6 @@ import h5py
 import numpy as np
 import pytest
 import safetensors.numpy
-from array_record.python.array_record_module import ArrayRecordWriter
 
 from keras_vatt._files import atomic_write, check_free_space, check_space
 from keras_vatt._os_errors import errno_of, os_errors_at
@@ -30,17 +29,7 @@ def with_hdf5(path):
         file["a"] = LARGE
 
 
-def with_array_record(path):
-    writer = ArrayRecordWriter(str(path), "group_size:1")
-    try:
-        writer.write(LARGE.tobytes())
-    finally:
-        writer.close()
-
-
-@pytest.mark.parametrize(
-    "write", [with_safetensors, with_python, with_hdf5, with_array_record]
-)
+@pytest.mark.parametrize("write", [with_safetensors, with_python, with_hdf5])
 def test_a_write_that_is_refused_names_its_file(tmp_path, write):
     path = tmp_path / "weights"
     with (
