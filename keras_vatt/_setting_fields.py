@@ -10,7 +10,7 @@ import math
 import os
 import types
 import typing
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 REQUIRED = dataclasses.MISSING
@@ -158,10 +158,12 @@ def _parsing_of(field):
     keywords = {"choices": metadata["choices"], "metavar": metadata["metavar"]}
     if kind == tuple[str, ...]:
         return keywords | {"action": "append"}
-    return keywords | {"type": _parser_of(kind, words) if words else kind}
+    return keywords | {"type": parser_of(kind, words) if words else kind}
 
 
-def _parser_of(kind, words):
+def parser_of(kind: type, words: Collection[str]) -> Callable[[str], Any]:
+    """Returns the `type` of an option that takes numbers, or some words instead."""
+
     def parse(text):
         if text in words:
             return text

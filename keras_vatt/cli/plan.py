@@ -13,6 +13,7 @@ import time
 import keras
 
 from keras_vatt._files import write_json
+from keras_vatt._setting_fields import parser_of
 from keras_vatt.planning import PlanningError, parse_topology
 from keras_vatt.planning._environment import prepare_compiler
 
@@ -58,10 +59,16 @@ def _add_step_arguments(parser):
         help="gradient harmonization, as in `keras-vatt pretrain`; or none",
     )
     parser.add_argument(
+        "--compare",
+        default="parameters",
+        choices=["parameters", "features"],
+        help="gradients that are compared, as in `keras-vatt pretrain`",
+    )
+    parser.add_argument(
         "--num-groups",
-        type=int,
+        type=parser_of(int, ["per_clip"]),
         default=1,
-        help="groups per batch whose gradients are harmonized separately",
+        help="groups per batch whose gradients are harmonized separately, or per_clip",
     )
     parser.add_argument(
         "--group-by",
@@ -140,7 +147,7 @@ def _check(arguments):
         raise PlanningError("give one of --batch-size and --search")
     for name in ("model_parallel", "num_groups", "num_micro_batches", "candidates"):
         value = getattr(arguments, name)
-        if value < 1:
+        if value != "per_clip" and value < 1:
             option = "--" + name.replace("_", "-")
             raise PlanningError(f"{option} must be at least 1, not {value}")
     folder = os.path.dirname(arguments.json or "")
@@ -165,6 +172,7 @@ def _plan(arguments, topology):
         candidates=arguments.candidates,
         harmonizer=arguments.harmonizer,
         num_groups=arguments.num_groups,
+        compare=arguments.compare,
         group_by=arguments.group_by,
         num_micro_batches=arguments.num_micro_batches,
         dtype=arguments.dtype,

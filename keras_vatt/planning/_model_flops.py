@@ -15,6 +15,7 @@ def step_flops(
     harmonized: bool,
     backward_passes: int = 1,
     micro_batches: bool = False,
+    combining_passes: int = 0,
 ) -> float:
     """Computes the FLOPs of a train step over the whole batch.
 
@@ -22,7 +23,8 @@ def step_flops(
     attention. A backward pass costs twice as much, except for the patch embedding,
     whose input needs no gradient: there it costs the same as the forward pass. Each
     branch has one forward pass. A plain step has one backward pass per branch, for the
-    total loss; a harmonized step has one for each loss of each group on a device.
+    total loss; a harmonized step that compares parameters has one for each loss of each
+    group on a device.
     Heads, norms and the optimizer are not counted.
 
     Args:
@@ -33,11 +35,13 @@ def step_flops(
             examples; each computes all losses of a branch. Defaults to `1`.
         micro_batches: bool, whether each backward pass repeats the forward pass.
             Defaults to `False`.
+        combining_passes: int, number of additional backward passes, each for the total
+            of all losses. Defaults to `0`.
 
     Returns:
         float.
     """
-    total = 0.0
+    total, num_vjps = 0.0, backward_passes + combining_passes
     for modality in model.backbone.modalities:
         users = [x for x in model.branch_losses() if modality in x.branches]
         if not users:
@@ -46,12 +50,13 @@ def step_flops(
             model.backbone, modality, shapes[modality]
         )
         backward = backward_passes * (len(users) if harmonized else 1)
+        backward += combining_passes
         total += embedding * (1 + backward)
         total += (projection + encoder) * (1 + 2 * backward)
         if micro_batches:
-            total += (embedding + projection + encoder) * backward_passes
+            total += (embedding + projection + encoder) * num_vjps
         if model.backbone.rematerialize:
-            total += encoder * backward_passes
+            total += encoder * num_vjps
     return total
 
 

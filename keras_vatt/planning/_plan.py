@@ -27,6 +27,7 @@ from keras_vatt.planning._step import (
 )
 from keras_vatt.planning._topologies import PRICE_NOTE, Topology
 from keras_vatt.training._replicas import replicas_per_group
+from keras_vatt.training._sample_groups import masks_groups
 
 GIB = 2**30
 _OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
@@ -217,8 +218,10 @@ class Planner:
     @property
     def unit(self) -> int:
         """The smallest batch size. All batch sizes must be multiples of it."""
+        num_groups = self.settings.num_groups
         return math.lcm(
-            self.num_copies * self.settings.num_micro_batches, self.settings.num_groups
+            self.num_copies * self.settings.num_micro_batches,
+            1 if num_groups == "per_clip" else num_groups,
         )
 
     def check(self, batch_size: int) -> None:
@@ -293,19 +296,31 @@ class Planner:
         tried = {units * self.unit: found.tried[units] for units in sorted(found.tried)}
         return plans[found.units or min(plans)], tried
 
+    def _backward_passes(self, settings):
+        """Numbers of backward passes of a device that compare, and that combine."""
+        if settings.compare == "features":
+            return 1, 0
+        num_groups = settings.num_groups
+        if num_groups == "per_clip":
+            num_groups = settings.batch_size
+        if settings.group_by == "anchors" or num_groups == 1:
+            return num_groups, 0
+        masked = int(masks_groups(self.model))
+        return max(num_groups // self.num_copies, 1), masked
+
     def _analytic_flops(self, settings):
         shapes = {
             name: shape
             for name, (shape, _) in batch_shapes(self.model, settings).items()
         }
-        backward_passes = settings.num_groups
-        if settings.group_by == "samples":
-            backward_passes = max(settings.num_groups // self.num_copies, 1)
+        backward_passes, combining_passes = self._backward_passes(settings)
+        compares = settings.harmonizer != "none" and settings.compare == "parameters"
         harmonized = step_flops(
             self.model,
             shapes,
-            harmonized=settings.harmonizer != "none",
+            harmonized=compares,
             backward_passes=backward_passes,
+            combining_passes=combining_passes,
             micro_batches=settings.num_micro_batches > 1,
         )
         plain = step_flops(self.model, shapes, harmonized=False)

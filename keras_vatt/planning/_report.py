@@ -49,7 +49,9 @@ def _heading(plan):
     settings, topology = plan.settings, plan.topology
     shape = " x ".join(f"{axis} {size}" for axis, size in plan.mesh.items())
     options = [settings.harmonizer, "Adam", settings.dtype]
-    if settings.num_groups > 1:
+    if settings.compare == "features":
+        options.append(f"features compared, {settings.num_groups} groups")
+    elif settings.num_groups != 1:
         options.append(f"{settings.num_groups} groups by {settings.group_by}")
     if settings.num_micro_batches > 1:
         options.append(f"{settings.num_micro_batches} micro-batches")
@@ -109,7 +111,9 @@ def _computation(plan):
         f"per device {plan.plain_flops:10.3e} in total",
         f"  memory traffic             {plan.memory_bytes / _GIB:10.1f} GiB per device",
     ]
-    if plan.settings.num_groups * plan.settings.num_micro_batches > 1:
+    settings = plan.settings
+    loops_over_groups = settings.compare == "parameters" and settings.num_groups != 1
+    if loops_over_groups or settings.num_micro_batches > 1:
         lines.append(
             "  XLA counts one iteration of each loop: its FLOPs and traffic are too low"
         )

@@ -30,7 +30,9 @@ class StepSettings:
         batch_size: int, clips in a batch, over all devices.
         candidates: int, captions per clip.
         harmonizer: string, harmonizer names joined by `+`, or `"none"`.
-        num_groups: int, number of groups of a batch that are harmonized separately.
+        num_groups: int or `"per_clip"`, number of groups of a batch that are
+            harmonized separately.
+        compare: string, see `keras_vatt.training.HarmonizedModel.compile`.
         group_by: string, see `keras_vatt.training.HarmonizedModel.compile`.
         num_micro_batches: int, number of parts in which a device encodes its clips.
         dtype: string, a dtype policy.
@@ -46,7 +48,8 @@ class StepSettings:
     batch_size: int
     candidates: int = 5
     harmonizer: str = "curriculum+realign"
-    num_groups: int = 1
+    num_groups: int | str = 1
+    compare: str = "parameters"
     group_by: str = "samples"
     num_micro_batches: int = 1
     dtype: str = "mixed_bfloat16"
@@ -97,6 +100,7 @@ def make_model(
             harmonizer=harmonizer,
             num_groups=settings.num_groups,
             group_by=settings.group_by,
+            compare=settings.compare,
             num_micro_batches=settings.num_micro_batches,
         )
         # Keras creates its loss tracker although the model doesn't use it.

@@ -7,7 +7,7 @@ import pathlib
 from keras_vatt._files import atomic_write, write_json, write_text
 from keras_vatt.evaluation import format_retrieval
 from keras_vatt.storage._provenance import Provenance
-from keras_vatt.training import plot_gradients, plot_losses
+from keras_vatt.training import plot_cosines, plot_gradients, plot_losses
 
 
 def save_history(history, path):
@@ -25,11 +25,18 @@ def save_history(history, path):
             writer.writerow({"epoch": epoch, **logs})
 
 
-def save_plots(history, folder):
-    """Plots losses and gradients of all epochs to image files in a folder."""
+def save_plots(checkpoint, folder):
+    """Plots losses and gradients of all epochs to image files in a folder.
+
+    Args:
+        checkpoint: `keras_vatt.training.RunCheckpoint` of the run.
+        folder: path.
+    """
     folder.mkdir(exist_ok=True)
-    plot_losses(history, folder / "losses.png")
-    plot_gradients(history, folder / "gradients.png")
+    plot_losses(checkpoint.history, folder / "losses.png")
+    plot_gradients(checkpoint.history, folder / "gradients.png")
+    if any(checkpoint.cosine_counts):
+        plot_cosines(checkpoint.cosine_counts, folder / "cosines.png")
 
 
 def run_provenance(settings, history, results, plots):

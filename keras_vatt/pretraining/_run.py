@@ -41,7 +41,7 @@ from keras_vatt.pretraining._report import (
 )
 from keras_vatt.pretraining._run_lock import run_lock
 from keras_vatt.pretraining._settings import PretrainSettings, check_settings
-from keras_vatt.training import RunCheckpoint, warmup_cosine
+from keras_vatt.training import CosineHistograms, RunCheckpoint, warmup_cosine
 from keras_vatt.training._checkpoint_folder import CheckpointError
 
 _LOSSES = {"asymmetric": losses.AsymmetricNCE, "symmetric": losses.SymmetricNCE}
@@ -58,7 +58,7 @@ def pretrain(settings: PretrainSettings) -> dict[str, RetrievalMetrics]:
     |---|---|
     | `preset/` | the trained model, for `keras_vatt.VATT.from_preset` |
     | `retrieval.txt`, `retrieval.json` | zero-shot retrieval among held-out clips |
-    | `plots/` | losses, gradient cosines and norms |
+    | `plots/` | losses, gradient cosines and norms, histograms of the cosines |
     | `history.csv`, `tensorboard/` | the logs of each epoch |
     | `data_report.json` | number of used clips, and reasons why others were skipped |
     | `checkpoints/` | the state from which an interrupted run resumes |
@@ -122,16 +122,18 @@ def _pretrain(settings):
     with _saved_by_the_first_process(report):
         try:
             with scope:
-                history = _fit(model, settings, train_clips, output, report)
+                checkpoint = _fit(model, settings, train_clips, output, report)
         except CheckpointError as error:
             raise PretrainingError(str(error)) from error
         model = scope.on_one_device(model)
         if not is_first_process():
             return {}
-        save_plots(history, output / "plots")
+        save_plots(checkpoint, output / "plots")
         with _file_errors(settings, test_clips):
             results = _evaluate(model, test_clips, output)
-    model.provenance = run_provenance(settings, history, results, output / "plots")
+    model.provenance = run_provenance(
+        settings, checkpoint.history, results, output / "plots"
+    )
     model.save_to_preset(output / "preset")
     _say(f"\nPreset, plots and reports are in {output.resolve()}")
     return results
@@ -207,7 +209,7 @@ def _fit(model, settings, clips, output, report):
         _file_errors(settings, clips),
     ):
         _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks)
-    return checkpoint.history
+    return checkpoint
 
 
 def _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks):
@@ -285,6 +287,7 @@ def _log_files(checkpoint, output):
     return [
         to_csv,
         keras.callbacks.TensorBoard(output / "tensorboard", write_graph=False),
+        CosineHistograms(output / "tensorboard"),
     ]
 
 
@@ -305,6 +308,8 @@ def _compile(model, settings, total_steps):
             loss=_LOSSES[settings.loss](temperature=settings.temperature),
             num_groups=settings.num_groups,
             group_by=settings.group_by,
+            compare=settings.compare,
+            harmonized_variables=settings.harmonized_variables,
             num_micro_batches=settings.num_micro_batches,
         )
 

@@ -5,7 +5,7 @@ import json
 import pathlib
 import tomllib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from keras_vatt import _setting_fields
 from keras_vatt._files import write_json
@@ -52,14 +52,27 @@ class PretrainSettings:
         least=-1,
         most=1,
     )
-    num_groups: int = setting(
-        1, "groups per batch whose gradients are compared separately", least=1
+    compare: str = setting(
+        "parameters",
+        "gradients that are compared: of the parameters, as in the paper, or of the "
+        "video features, with one backward pass for any number of groups",
+        ["parameters", "features"],
+    )
+    num_groups: int | Literal["per_clip"] = setting(
+        1,
+        "groups per batch whose gradients are compared separately, or per_clip",
+        least=1,
     )
     group_by: str = setting(
         "samples",
         "definition of the gradient of a group: of all losses, backpropagated only "
         "through its samples, or of the loss terms whose anchors are its samples",
         ["samples", "anchors"],
+    )
+    harmonized_variables: str = setting(
+        "all",
+        "variables whose gradients are compared: all, or those that all losses share",
+        ["all", "shared"],
     )
     loss: str = setting(
         "asymmetric", "form of the NCE loss", ["asymmetric", "symmetric"]
@@ -276,7 +289,8 @@ def check_settings(settings):
         if getattr(settings, name) is None:
             raise PretrainingError(f"--{name} is missing")
     _setting_fields.check_settings(settings, PretrainingError)
-    if settings.batch_size % settings.num_groups:
+    per_clip = settings.num_groups == "per_clip"
+    if not per_clip and settings.batch_size % settings.num_groups:
         raise PretrainingError(
             f"--batch-size {settings.batch_size} must be a multiple of --num-groups "
             f"{settings.num_groups}"

@@ -1,16 +1,18 @@
 """Training with harmonized gradients, and fine-tuning."""
 
+from keras_vatt.training._cosine_histogram import CosineHistograms
 from keras_vatt.training._fine_tuning import FineTuningSGD, fine_tuning_optimizer
 from keras_vatt.training._harmonized_model import Branch, BranchLoss, HarmonizedModel
 from keras_vatt.training._metrics import NamedMeans, StepMetrics
 from keras_vatt.training._mixup import Mixup
-from keras_vatt.training._plots import plot_gradients, plot_losses
+from keras_vatt.training._plots import plot_cosines, plot_gradients, plot_losses
 from keras_vatt.training._run_checkpoint import RunCheckpoint
 from keras_vatt.training._schedules import warmup_cosine
 
 __all__ = [
     "Branch",
     "BranchLoss",
+    "CosineHistograms",
     "FineTuningSGD",
     "HarmonizedModel",
     "Mixup",
@@ -18,6 +20,7 @@ __all__ = [
     "RunCheckpoint",
     "StepMetrics",
     "fine_tuning_optimizer",
+    "plot_cosines",
     "plot_gradients",
     "plot_losses",
     "warmup_cosine",

@@ -169,22 +169,22 @@ class BatchLoops(KeepsWeights):
 
     def _check_trainable(self):
         self._check_compiled()
-        if self._compiled_for != variable_ids(self):
+        if _ids(self.trained_variables) != _ids(self.trainable_variables):
             raise ValueError(
                 "Other weights are trainable than when `compile` was called, after "
                 "`trainable` was set or LoRA was enabled: call `compile` again first."
             )
 
     def _parts_of_a_batch(self):
+        per_clip = self.num_groups == "per_clip"
         return {
-            "num_groups": self.num_groups,
+            "num_groups": 1 if per_clip else self.num_groups,
             "num_micro_batches": self.num_micro_batches,
         }
 
 
-def variable_ids(model: keras.Model):
-    """Identities of the trainable variables of a model, a list of ints."""
-    return [id(variable) for variable in model.trainable_variables]
+def _ids(variables):
+    return [id(variable) for variable in variables]
 
 
 def _selected(arguments, *names):

@@ -12,11 +12,12 @@ import keras
 from keras import ops
 
 from keras_vatt import harmonization
+from keras_vatt._choices import check_choice
 from keras_vatt._keras_internals import BuiltBeforeFit, set_untracked
 from keras_vatt.training._batch_checks import refuse_targets
-from keras_vatt.training._batch_loops import BatchLoops, variable_ids
+from keras_vatt.training._batch_loops import BatchLoops
 from keras_vatt.training._frozen_layers import freeze_layers, frozen_layers
-from keras_vatt.training._harmonized_step import HarmonizedStep, count_valid
+from keras_vatt.training._harmonized_step import HarmonizedStep, valid_samples
 from keras_vatt.training._metrics import NamedMeans, StepCounter, StepMetrics
 from keras_vatt.training._replicas import OneReplica
 from keras_vatt.training.backends.protocol import Backend
@@ -101,6 +102,9 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
     gradients hold a NaN or an infinity leaves batch-norm statistics unchanged, too.
     (Under `keras.optimizers.LossScaleOptimizer` it lowers the loss scale.)
 
+    `compile(compare="features")` compares the gradients of the branches' features
+    instead of steps 3 and 4: sample by sample, at the cost of a plain step.
+
     Thresholds and other schedules of a harmonizer read `num_steps`, the number of
     steps taken so far, skipped ones included. It is saved with the weights, and
     `compile` does not change it; `model.num_steps.assign(0)` restarts a schedule.
@@ -130,12 +134,31 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
         """Returns the list of `BranchLoss`, in the order of the Gram matrix."""
         raise NotImplementedError
 
+    def mask_samples(self, loss_inputs: dict[str, Any], kept: Any) -> dict[str, Any]:
+        """Leaves samples out of all losses, as anchors and as negatives.
+
+        The terms of these samples never count. A subclass whose losses contrast
+        samples with each other overrides this method so that they are no negatives
+        either, usually by its masks. By default, nothing changes.
+
+        Args:
+            loss_inputs: dict of tensors, the second argument of
+                `BranchLoss.per_sample`, for the whole batch.
+            kept: bool tensor of shape `(batch_size,)`, false for samples to leave out.
+
+        Returns:
+            Dict like `loss_inputs`, with masks even if the batch has none.
+        """
+        return loss_inputs
+
     def compile(
         self,
         optimizer: str | keras.optimizers.Optimizer = "adam",
         harmonizer: str | harmonization.Harmonizer | None = None,
-        num_groups: int = 1,
+        num_groups: int | str = 1,
         group_by: str = "samples",
+        compare: str = "parameters",
+        harmonized_variables: str = "all",
         num_micro_batches: int = 1,
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
@@ -149,23 +172,45 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
             harmonizer: a `keras_vatt.harmonization.Harmonizer` or its name, such
                 as `"curriculum+realign"`. `None` is the plain step on the total
                 loss. Defaults to `None`.
-            num_groups: int. Number of equal groups of consecutive samples in a batch.
-                Each group is harmonized separately, and the results are summed. `1`
-                compares the gradients of the whole batch; the batch size compares the
-                gradients of each sample, with that many backward passes. The result
-                does not depend on the number of devices. If `num_groups` is a
-                multiple of the number of devices, the communication is that of the
-                plain step. Defaults to `1`.
+            num_groups: int or `"per_clip"`. Number of equal groups of consecutive
+                samples in a batch. Each group is harmonized separately, and the
+                results are summed. `1` compares the gradients of the whole batch;
+                `"per_clip"` those of each sample. The result does not depend on the
+                number of devices. With `compare="parameters"`, each group takes
+                backward passes of its own; if `num_groups` is a multiple of the number
+                of devices, the communication is that of the plain step. Defaults to
+                `1`.
             group_by: string, the definition of a group's gradient. In both cases
                 negatives come from the whole batch, and the gradients of all groups
                 add up to that of the whole batch. With `"samples"`, it is the part
                 of the gradient that flows through the group's own samples: the
                 gradient on a device with just these samples. (For `embed`, which sees
                 all samples at once, it is the gradient of the group's own loss
-                terms.) With `"anchors"`, it is the gradient of the group's own loss
+                terms.) Samples of a skipped group leave all losses, as anchors and as
+                negatives, see `mask_samples`; this takes one more backward pass.
+                With `"anchors"`, it is the gradient of the group's own loss
                 terms, through all samples: each group takes backward passes through
-                the whole batch, and the communication of a whole step. Defaults to
+                the whole batch, and the communication of a whole step. Samples of a
+                skipped group are still negatives of the other groups. Defaults to
                 `"samples"`.
+            compare: string, the gradients that the harmonizer compares. With
+                `"parameters"`, those of the trainable variables, as in the paper. With
+                `"features"`, those of the features that `encode` returns, of the
+                branches that at least two losses depend on (for VATT, of the video
+                features). Each branch then has one backward pass with any
+                `num_groups`, as in the plain step, and the communication is that of
+                the plain step. The rows of the features' gradients are weighted sample
+                by sample, and so are the loss terms for the gradient of `embed`. A
+                sample with fewer than two losses has the weight 1 and is never
+                skipped; samples of a skipped group leave all losses, see
+                `mask_samples`. The step is skipped if no sample is left. This is our
+                method, not the paper's. Defaults to `"parameters"`.
+            harmonized_variables: string, the variables whose gradients are compared
+                with `compare="parameters"`: `"all"`, or `"shared"`, those that all
+                losses depend on. A variable that only one loss reaches adds to the norm
+                of a gradient but not to the inner products, so that it moves all
+                cosines towards 0. The weights apply to all variables in both cases.
+                Defaults to `"all"`.
             num_micro_batches: int. Number of parts in which a device encodes its
                 samples, to save memory. The result is that of the whole batch, at the
                 cost of one more forward pass. Defaults to `1`.
@@ -175,23 +220,20 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
             auto_scale_loss: see `keras.Model.compile`.
 
         Raises:
-            ValueError: if `num_groups` or `num_micro_batches` is below 1, there are
-                groups without a harmonizer, `group_by` is unknown, or the backend
-                can't train on the devices that are set.
+            ValueError: if an argument has none of its values, `num_groups` or
+                `num_micro_batches` is below 1, arguments contradict each other, or the
+                backend can't train on the devices that are set.
         """
         _backend.check_devices()
         losses = self.branch_losses()
         _check_losses(losses)
-        if group_by not in ("samples", "anchors") or num_micro_batches < 1:
+        _check_comparison(
+            harmonizer, num_groups, group_by, compare, harmonized_variables
+        )
+        if num_micro_batches < 1:
             raise ValueError(
-                "`group_by` must be 'samples' or 'anchors' and `num_micro_batches` at "
-                f"least 1. Received: group_by={group_by!r}, "
-                f"num_micro_batches={num_micro_batches}"
-            )
-        if num_groups < 1 or (num_groups > 1 and harmonizer is None):
-            raise ValueError(
-                "`num_groups` must be at least 1, and 1 if there is no harmonizer. "
-                f"Received: num_groups={num_groups}, harmonizer={harmonizer}"
+                "`num_micro_batches` must be at least 1. "
+                f"Received: num_micro_batches={num_micro_batches}"
             )
         if harmonizer is not None and len(losses) < 2:
             raise ValueError(
@@ -210,10 +252,13 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
             # `compile` fixes the set of trained variables, as in all of Keras; a step
             # that built the optimizer would be traced twice.
             self.optimizer.build(self.trainable_variables)
-        set_untracked(self, "_compiled_for", variable_ids(self))
+        # To collect them from all layers takes as long as a layer on PyTorch.
+        set_untracked(self, "trained_variables", self.trainable_variables)
         self.harmonizer = None if harmonizer is None else harmonization.get(harmonizer)
         self.num_groups = num_groups
         self.group_by = group_by
+        self.compare = compare
+        self.harmonized_variables = harmonized_variables
         self.num_micro_batches = num_micro_batches
         step_metrics = StepMetrics(
             {loss.name: loss.weight for loss in losses},
@@ -238,7 +283,7 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
         Returns:
             Dict of logs, the metrics so far.
         """
-        if not self.trainable_variables:
+        if not self.trained_variables:
             raise ValueError(
                 "This model has no trainable variables: all layers are frozen."
             )
@@ -296,9 +341,10 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
         }
         shared = replicas.gather_rows(self.loss_inputs_of(batch))
         terms = [loss.per_sample(outputs, shared) for loss in losses]
+        is_valid = valid_samples(losses, shared, replicas.count_samples(batch))
         self.validation_metrics.update_state(
             ops.stack([ops.mean(term) for term in terms]),
-            sample_weight=count_valid(losses, shared, replicas.count_samples(batch)),
+            sample_weight=ops.sum(is_valid, axis=0),
         )
         total = self.validation_metrics.weighted_sum(
             {loss.name: loss.weight for loss in losses}
@@ -312,8 +358,12 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
         return {name: branch for name, branch in branches if name in used}
 
     def loss_inputs_of(self, batch: Any) -> dict[str, Any]:
-        """Returns the entries of a batch that the losses read, as a dict."""
-        return {n: batch[n] for n in self.loss_inputs if batch.get(n) is not None}
+        """Returns the entries of a batch that the losses read, a dict of tensors."""
+        return {
+            name: ops.convert_to_tensor(batch[name])
+            for name in self.loss_inputs
+            if batch.get(name) is not None
+        }
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -334,6 +384,8 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
             "harmonizer": serialize(self.harmonizer),
             "num_groups": self.num_groups,
             "group_by": self.group_by,
+            "compare": self.compare,
+            "harmonized_variables": self.harmonized_variables,
             "num_micro_batches": self.num_micro_batches,
             "run_eagerly": self.run_eagerly,
             "steps_per_execution": self.steps_per_execution,
@@ -365,6 +417,30 @@ def _batch_of(data):
     batch, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     refuse_targets(y, sample_weight)
     return batch
+
+
+def _check_comparison(harmonizer, num_groups, group_by, compare, harmonized_variables):
+    check_choice("group_by", group_by, ("samples", "anchors"))
+    check_choice("compare", compare, ("parameters", "features"))
+    check_choice("harmonized_variables", harmonized_variables, ("all", "shared"))
+    is_number = type(num_groups) is int and num_groups >= 1
+    if not (is_number or num_groups == "per_clip"):
+        raise ValueError(
+            "`num_groups` must be an int of at least 1, or 'per_clip'. "
+            f"Received: num_groups={num_groups!r}"
+        )
+    if harmonizer is None and (num_groups != 1 or compare == "features"):
+        raise ValueError(
+            "Without a harmonizer, nothing is compared: pass one, or leave out "
+            f"`num_groups` and `compare`. Received: num_groups={num_groups!r}, "
+            f"compare={compare!r}, no harmonizer"
+        )
+    if compare == "features" and (group_by, harmonized_variables) != ("samples", "all"):
+        raise ValueError(
+            "`group_by` and `harmonized_variables` are for `compare='parameters'`. "
+            f"Received: compare={compare!r}, group_by={group_by!r}, "
+            f"harmonized_variables={harmonized_variables!r}"
+        )
 
 
 def _check_losses(losses):

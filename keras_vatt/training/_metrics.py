@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_vatt.training._cosine_histogram import NUM_BINS
 from keras_vatt.training._step_result import StepResult
 
 
@@ -31,8 +32,8 @@ class NamedMeans(keras.metrics.Metric):
     ) -> None:
         super().__init__(name=name, dtype="float32", **kwargs)
         self.names = list(names)
-        self.totals = self._vector("totals")
-        self.weights = self._vector("weights")
+        self.totals = self._vector("totals", len(self.names))
+        self.weights = self._vector("weights", len(self.names))
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Counts one value of each scalar.
@@ -75,9 +76,9 @@ class NamedMeans(keras.metrics.Metric):
         total = ops.sum(ops.where(known, terms, 0.0))
         return ops.where(ops.any(known), total, float("nan"))
 
-    def _vector(self, name):
+    def _vector(self, name, size):
         return self.add_variable(
-            shape=(len(self.names),),
+            shape=(size,),
             initializer="zeros",
             # All replicas count the same numbers, those of the whole batch.
             aggregation="only_first_replica",
@@ -104,13 +105,20 @@ class StepMetrics(NamedMeans):
     - `<pair>_gradient_norm`: norm of the gradient of each loss as weighted in
       the total, as the mean over the steps with a valid sample of that loss.
 
-    If the batch is cut into groups, cosine, rates and norms are means over the
-    groups. Non-finite steps count in the two rates `nonfinite_rate` and
-    `skip_rate` and are left out of all other means.
+    If the batch is cut into groups, down to single clips, cosine, rates and norms are
+    means over the groups, so that the rates are fractions of the clips. With
+    `compare="features"`, cosine and norms are those of the features' gradients, and
+    `skip_rate` counts clips that have a loss. Non-finite steps count in
+    `nonfinite_rate` and `skip_rate` and are left out of all other means.
 
     Args:
         loss_weights: dict from the losses' names to their weights in the total.
         harmonized: bool. Whether there is a harmonizer.
+
+    Attributes:
+        cosine_counts: float32 `keras.Variable` of shape `(40,)`, the number of
+            groups by the cosine of their gradients, in bins of equal width over
+            `[-1, 1]`; `None` without a harmonizer.
     """
 
     def __init__(
@@ -126,6 +134,9 @@ class StepMetrics(NamedMeans):
         super().__init__(names, name=name)
         self.loss_weights = dict(loss_weights)
         self.harmonized = harmonized
+        self.cosine_counts = (
+            self._vector("cosine_counts", NUM_BINS) if harmonized else None
+        )
 
     def update_step(self, step: StepResult) -> None:
         """Counts one training step.
@@ -138,14 +149,16 @@ class StepMetrics(NamedMeans):
         values = [step.losses, [1 - finite]]
         weights = [finite * num_valid, [1.0]]
         if self.harmonized:
-            harmonized = step.harmonized
-            comparable = harmonized.comparable
+            comparison = step.comparison
+            comparable = comparison.comparable
             # The mean over all groups, in which those without a cosine count as 0.
-            cosine = harmonized.cosine / ops.where(comparable > 0, comparable, 1.0)
-            values += [[1 - step.applied * finite, harmonized.conflict, cosine]]
-            values += [harmonized.norms]
+            cosine = comparison.cosine / ops.where(comparable > 0, comparable, 1.0)
+            values += [[1 - step.applied * finite, comparison.conflict, cosine]]
+            values += [comparison.norms]
             weights += [[1.0, finite, finite * comparable]]
             weights += [finite * ops.cast(num_valid > 0, "float32")]
+            counts = ops.where(finite > 0, comparison.histogram, 0.0)
+            self.cosine_counts.assign(self.cosine_counts + counts)
         self.update_state(_joined(values), sample_weight=_joined(weights))
 
     def result(self) -> Any:

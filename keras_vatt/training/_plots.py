@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from keras_vatt.training._cosine_histogram import BIN_EDGES
 
 
 def plot_losses(history: list[dict[str, float]], path: str | os.PathLike) -> None:
@@ -47,6 +50,37 @@ def plot_gradients(history: list[dict[str, float]], path: str | os.PathLike) -> 
         ("gradient norm", [n for n in names if n.endswith("_gradient_norm")]),
     ]
     _draw(history, path, [(label, names) for label, names in panels if names])
+
+
+def plot_cosines(
+    cosine_counts: list[list[float] | None], path: str | os.PathLike
+) -> None:
+    """Plots the distribution of the gradients' cosines over the epochs.
+
+    Args:
+        cosine_counts: list of histograms, such as the `cosine_counts` of a
+            `keras_vatt.training.RunCheckpoint`.
+        path: str or path of the image file; its suffix sets the format.
+
+    Example:
+    ```python
+    plot_cosines([[0.0] * 19 + [3.0, 5.0] + [0.0] * 19], "cosines.png")
+    ```
+    """
+    empty = [0.0] * (len(BIN_EDGES) - 1)
+    counts = np.array([counts or empty for counts in cosine_counts])
+    counts = counts.reshape(-1, len(empty))
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    epochs = np.arange(len(counts) + 1) + 0.5
+    mesh = axes.pcolormesh(epochs, BIN_EDGES, fractions.T, cmap="Blues", vmin=0.0)
+    axes.axhline(0.0, color="black", linewidth=0.8)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("gradient cosine")
+    figure.colorbar(mesh, label="fraction of groups")
+    figure.savefig(path, dpi=120)
 
 
 def _names(history):

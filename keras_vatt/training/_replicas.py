@@ -87,9 +87,11 @@ def replicas_per_group(model, num_replicas):
     Raises:
         ValueError: if neither number divides the other.
     """
-    if model.group_by == "anchors":
+    if model.group_by == "anchors" or model.compare == "features":
         return num_replicas
     num_groups = model.num_groups
+    if num_groups == "per_clip":
+        return 1
     if max(num_groups, num_replicas) % min(num_groups, num_replicas):
         raise ValueError(
             "`num_groups` must divide the number of replicas of the model or be a "

@@ -23,9 +23,10 @@ from keras_vatt.training._checkpoint_folder import (
     warn_of_damage,
 )
 from keras_vatt.training._checksums import PROMISE, has_checksums
+from keras_vatt.training._cosine_histogram import NUM_BINS, ReadsCosines
 
 
-class RunCheckpoint(keras.callbacks.Callback):
+class RunCheckpoint(ReadsCosines):
     """Saves the whole state of a run at the end of every epoch, or more often.
 
     The state holds the weights, the optimizer's slots and iterations, batch-norm
@@ -60,6 +61,8 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     Attributes:
         history: list of the logs of all epochs, as dicts.
+        cosine_counts: list of the histograms of all epochs, lists of floats as in
+            `StepMetrics.cosine_counts`, or `None` for epochs without a harmonizer.
         steps: int, the steps of the run up to the newest save.
         epoch: int, the whole epochs among them.
         step_in_epoch: int, the steps of the epoch that is begun.
@@ -88,7 +91,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._place = _absolute(folder)
         self.keep = keep
         self.every_steps = every_steps
-        self.history = []
+        self.history, self.cosine_counts = [], []
         self.steps = self.epoch = self.step_in_epoch = 0
         self._metrics_of_begun_epoch = {}
 
@@ -120,6 +123,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self.epoch = restored.run["epoch"]
         self.step_in_epoch = restored.run["step_in_epoch"]
         self.history = restored.run["history"]
+        self.cosine_counts = restored.run["cosine_counts"]
         self._metrics_of_begun_epoch = {
             name: value
             for name, value in restored.state.items()
@@ -183,6 +187,7 @@ class RunCheckpoint(keras.callbacks.Callback):
             "epoch": self.epoch,
             "step_in_epoch": self.step_in_epoch,
             "history": self.history,
+            "cosine_counts": self.cosine_counts,
         }
         self._manager.save(
             self.steps,
@@ -217,6 +222,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._other_steps = self._steps_of_model() - self.steps
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        super().on_epoch_begin(epoch, logs)
         if epoch != self.epoch:
             self.epoch, self.step_in_epoch = epoch, 0
             self._metrics_of_begun_epoch = {}
@@ -243,6 +249,7 @@ class RunCheckpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = {name: float(value) for name, value in (logs or {}).items()}
         self.history = [*self.history[:epoch], logs]
+        self.cosine_counts = [*self.cosine_counts[:epoch], self.epoch_cosines()]
         self.steps = self._steps_of_model() - self._other_steps
         self.epoch, self.step_in_epoch = epoch + 1, 0
         self.save()
@@ -356,6 +363,15 @@ def _check_run(run):
         raise ValueError(f"a run can't stand at {counts}")
     if not all(isinstance(logs, dict) for logs in run["history"]):
         raise ValueError("its history holds no logs")
+    if not all(map(_is_histogram, run["cosine_counts"])):
+        raise ValueError("its histograms hold no counts")
+
+
+def _is_histogram(counts):
+    if counts is None:
+        return True
+    is_list = isinstance(counts, list) and len(counts) == NUM_BINS
+    return is_list and all(isinstance(count, int | float) for count in counts)
 
 
 def _first_line(error):

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from keras_vatt.training._comparison import Comparison
+
 
 class GroupStep(NamedTuple):
     """The harmonized step of one group of samples, or a sum over groups.
@@ -12,20 +14,30 @@ class GroupStep(NamedTuple):
         losses: float32 tensor of shape `(losses,)`.
         nonfinite: float32 scalar, 1 if a gradient holds a NaN or an infinity.
         applied: float32 scalar, 1 if the harmonizer applies the step.
-        comparable: float32 scalar, 1 if at least two losses have a gradient.
-        cosine: float32 scalar, the smallest cosine between two gradients.
-        conflict: float32 scalar, 1 if that cosine is negative.
-        norms: float32 tensor of shape `(losses,)`, the norms of the gradients.
+        comparison: `Comparison`, with the measures of the gradients.
+        decisions: float32 tensor of shape `(groups, losses + 1)`, in the row of each
+            group the weights of its gradients and `applied`; zeros in other rows.
     """
 
     gradients: list[Any]
     losses: Any
     nonfinite: Any
     applied: Any
-    comparable: Any
-    cosine: Any
-    conflict: Any
-    norms: Any
+    comparison: Comparison
+    decisions: Any
+
+
+class SampleWeights(NamedTuple):
+    """The weights that a harmonizer gave to the losses of each sample.
+
+    Attributes:
+        weights: float32 tensor of shape `(samples, losses)`.
+        kept: bool tensor of shape `(samples,)`, false for samples that are skipped;
+            `None` if the harmonizer never skips.
+    """
+
+    weights: Any
+    kept: Any
 
 
 class StepResult(NamedTuple):
@@ -36,7 +48,7 @@ class StepResult(NamedTuple):
         losses: float32 tensor of shape `(losses,)`, the value of each loss.
         nonfinite: float32 scalar, above 0 if a gradient holds a NaN or an infinity.
         applied: float32 scalar, the fraction of the groups whose step is applied.
-        harmonized: `GroupStep`, the means over the groups; `None` without a
+        comparison: `Comparison`, the means over the groups; `None` without a
             harmonizer.
         updates: list of pairs of a non-trainable variable and its new value.
         num_valid: float32 tensor of shape `(losses,)`, the samples that have each
@@ -47,6 +59,6 @@ class StepResult(NamedTuple):
     losses: Any
     nonfinite: Any
     applied: Any
-    harmonized: GroupStep | None = None
+    comparison: Comparison | None = None
     updates: list[tuple[Any, Any]] = []
     num_valid: Any = None

@@ -33,6 +33,7 @@ GROUP_CASES = {
     "8 groups": {"num_groups": 8},
     "16 groups": {"num_groups": 16},
     "2 groups by anchors": {"num_groups": 2, "group_by": "anchors"},
+    "per clip": {"num_groups": "per_clip", "compare": "features"},
 }
 GROUPED = {"harmonizer": h.Chain([h.Curriculum(-0.3), h.Realignment()])}
 
@@ -126,7 +127,14 @@ def test_global_step_with_whole_gradients_as_on_tpus(monkeypatch, case):
 
 @pytest.mark.parametrize(
     ("case", "num_devices"),
-    [("2 groups", 8), ("8 groups", 4), ("16 groups", 8), ("2 groups by anchors", 4)],
+    [
+        ("2 groups", 8),
+        ("8 groups", 4),
+        ("16 groups", 8),
+        ("2 groups by anchors", 4),
+        ("per clip", 2),
+        ("per clip", 8),
+    ],
 )
 def test_groups_depend_on_their_number_and_not_on_the_devices(case, num_devices):
     expected = group_step_on_one_device(case)

@@ -66,13 +66,14 @@ def test_harmonizing_sends_at_most_half_as_much_again_as_the_plain_step(plans):
     assert sent(plans["harmonized"]) <= 1.5 * sent(plans["plain"])
 
 
-def test_groups_send_what_the_plain_step_sends(plans):
-    assert sent(plans["groups"]) <= 1.02 * sent(plans["plain"])
-    assert "reduce-scatter" not in plans["groups"]["collectives"]
+@pytest.mark.parametrize("name", ["groups", "features"])
+def test_groups_send_what_the_plain_step_sends(plans, name):
+    assert sent(plans[name]) <= 1.02 * sent(plans["plain"])
+    assert "reduce-scatter" not in plans[name]["collectives"]
 
 
 def test_the_computation_is_shared_among_the_devices(plans):
-    for name in ("harmonized", "plain"):
+    for name in ("harmonized", "plain", "features"):
         plan = plans[name]
         ratio = plan["flops"] * 4 / plan["analytic_flops"]
         # Every device runs the whole optimizer, a noticeable part of a small model.

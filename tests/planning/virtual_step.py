@@ -33,6 +33,7 @@ def main():
         "harmonized": plan(16),
         "plain": plan(16, harmonizer="none"),
         "groups": plan(16, num_groups=8),
+        "features": plan(16, num_groups="per_clip", compare="features"),
         "cut": plan(8, model_parallel=2),
     }
     print(json.dumps(plans))

@@ -26,6 +26,8 @@ OPTIONS = {
     "--batch-size": 4,
     "--devices": "one",
     "--harmonizer": "curriculum+realign",
+    "--compare": "features",
+    "--num-groups": "per_clip",
     "--learning-rate": 1e-3,
     "--num-workers": 1,
     "--seed": 7,
@@ -82,7 +84,7 @@ def test_the_retrieval_report_is_of_all_held_out_clips(run_folder):
 
 
 def test_plots_logs_and_reports_are_there(run_folder):
-    for plot in ("losses.png", "gradients.png"):
+    for plot in ("losses.png", "gradients.png", "cosines.png"):
         data = (run_folder / "plots" / plot).read_bytes()
         assert data.startswith(b"\x89PNG")
     assert list((run_folder / "tensorboard").rglob("events.*"))
@@ -202,4 +204,4 @@ def test_a_cache_that_is_damaged_in_a_run_is_named(
     monkeypatch.setattr(CachedClips, "decode", raise_error)
     assert main(arguments(corpus, tmp_path / "run")) == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert "clips.array_record' is damaged (a hash mismatch): delete the folder" in last
+    assert "clips.bin' is damaged (a hash mismatch): delete the folder" in last

@@ -66,6 +66,8 @@ def test_a_recipe_with_mistakes_is_refused(tmp_path, text, message):
         ({"data": None}, "--data is missing"),
         ({"epochs": 0}, "--epochs must be at least 1"),
         ({"batch_size": 6, "num_groups": 4}, "must be a multiple of --num-groups 4"),
+        ({"num_groups": "per_frame"}, "expected int or 'per_clip'"),
+        ({"compare": "tokens"}, "expected parameters or features"),
     ],
 )
 def test_settings_that_make_no_run_are_refused(changes, message):

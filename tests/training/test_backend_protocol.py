@@ -43,7 +43,11 @@ def test_a_backend_has_the_functions_of_the_protocol(backend):
 
 def test_reference_step_gives_the_gradients_of_the_step():
     (code,) = re.findall("```python\n(.*?)```", _harmonized_step.__doc__, re.DOTALL)
-    names = vars(_harmonized_step) | {"functools": functools, "ops": ops}
+    names = vars(_harmonized_step) | {
+        "functools": functools,
+        "harmonization": harmonization,
+        "ops": ops,
+    }
     exec(compile(code, "reference", "exec"), names)
     model = ToyModel(shared=True)
     model.compile(keras.optimizers.SGD(1.0), harmonization.Realignment())

@@ -18,6 +18,7 @@ from tests.training.steps import (
     update_of,
     values_of,
 )
+from tests.training.toy import ToyModel
 
 
 def sgd():
@@ -153,34 +154,104 @@ def test_trained_word_vectors_get_the_gradient_of_repeated_words():
     assert_same_update(update_of(model, batch), expected)
 
 
+def cosine_of(first, second):
+    return first @ second / np.linalg.norm(first) / np.linalg.norm(second)
+
+
+def realignment_weights(first, second):
+    conflict = min(first @ second, 0)
+    return 1 - conflict / (first @ first), 1 - conflict / (second @ second)
+
+
 @pytest.mark.parametrize("num_groups", [2, pytest.param(8, marks=pytest.mark.once)])
-@pytest.mark.parametrize(
-    ("group_by", "gradients_of"),
-    [("samples", sample_group_gradients), ("anchors", group_gradients)],
-)
-def test_groups_equal_an_explicit_loop(group_by, gradients_of, num_groups):
+@pytest.mark.parametrize("group_by", ["samples", "anchors"])
+def test_groups_equal_an_explicit_loop(group_by, num_groups):
     batch = tiny_batch()
     model = model_with(sgd(), form="agnostic")
+    gradients_of = sample_group_gradients if group_by == "samples" else group_gradients
     members = np.arange(8) // (8 // num_groups)
-    groups = gradients_of(
-        model, batch, [members == group for group in range(num_groups)]
-    )
-    cosines = [
-        first @ second / np.linalg.norm(first) / np.linalg.norm(second)
-        for first, second in groups
-    ]
+    masks = [members == group for group in range(num_groups)]
+    groups = gradients_of(model, batch, masks)
+    cosines = np.array([cosine_of(*gradients) for gradients in groups])
     # A threshold between the cosines: some groups apply, some are skipped.
     threshold = float(np.mean(sorted(cosines)[num_groups // 2 - 1 :][:2]))
+    kept = cosines > threshold
+    weights = [
+        realignment_weights(*gradients) if is_kept else (1, 1)
+        for gradients, is_kept in zip(groups, kept, strict=True)
+    ]
+    if group_by == "samples":
+        # Clips of skipped groups have no terms; their videos are still negatives.
+        mask = np.repeat(kept, 8 // num_groups).astype("float32")
+        masked = batch | {"audio_mask": mask, "text_mask": mask}
+        groups = gradients_of(model, masked, masks)
+    else:
+        weights = [
+            pair * is_kept
+            for pair, is_kept in zip(np.array(weights), kept, strict=False)
+        ]
     expected = sum(
-        realigned(*gradients)
-        for gradients, cosine in zip(groups, cosines, strict=True)
-        if cosine > threshold
+        first * first_weight + second * second_weight
+        for (first, second), (first_weight, second_weight) in zip(
+            groups, weights, strict=True
+        )
     )
     harmonizer = h.Chain([h.Curriculum(threshold), h.Realignment()])
     model.compile(
         sgd(), harmonizer=harmonizer, num_groups=num_groups, group_by=group_by
     )
     assert_same_update(update_of(model, batch), expected)
+
+
+def test_groups_per_clip_are_as_many_as_the_clips():
+    batch = tiny_batch()
+    arguments = {"harmonizer": "curriculum+realign"}
+    updates = [
+        update_of(model_with(sgd(), num_groups=n, **arguments), batch)
+        for n in (8, "per_clip")
+    ]
+    np.testing.assert_array_equal(*updates)
+
+
+def test_shared_variables_alone_are_compared():
+    batch = tiny_batch()
+    model = model_with(sgd(), form="agnostic")
+    first, second = loss_gradients(model, batch)
+    shared = flat(
+        [
+            np.full(v.shape, bool(a.any() and b.any()))
+            for v, a, b in zip(
+                model.trainable_variables,
+                split_by_variable(model, first),
+                split_by_variable(model, second),
+                strict=True,
+            )
+        ]
+    )
+    weights = realignment_weights(first * shared, second * shared)
+    model.compile(sgd(), harmonizer="realign", harmonized_variables="shared")
+    update = update_of(model, batch)
+    assert_same_update(update, weights[0] * first + weights[1] * second)
+    logs = train(
+        model_with(harmonizer="sum", harmonized_variables="shared", form="agnostic"),
+        batch,
+    )
+    expected = cosine_of(first * shared, second * shared)
+    assert logs["gradient_cosine"] == pytest.approx(expected, abs=2e-3)
+
+
+def split_by_variable(model, vector):
+    sizes = [int(np.prod(v.shape)) for v in model.trainable_variables]
+    return np.split(vector, np.cumsum(sizes)[:-1])
+
+
+def test_losses_without_a_shared_variable_are_refused():
+    batch = {name: np.full((4, 3), 2.0, "float32") for name in ToyModel.names}
+    model = ToyModel()
+    arguments = {"harmonizer": "sum", "harmonized_variables": "shared"}
+    model.compile(sgd(), run_eagerly=True, **arguments)
+    with pytest.raises(ValueError, match="no variable that all losses depend on"):
+        train(model, batch)
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,17 @@ needs_float16 = pytest.mark.skipif(
 )
 
 
-def test_bfloat16_gives_nearly_the_losses_of_float32():
+FEATURES = {"compare": "features", "num_groups": "per_clip"}
+compared = pytest.mark.parametrize(
+    "comparison", [{}, FEATURES], ids=["parameters", "features"]
+)
+
+
+@compared
+def test_bfloat16_gives_nearly_the_losses_of_float32(comparison):
     logs = {}
     for dtype in ("float32", "mixed_bfloat16"):
-        model = model_with("adam", dtype=dtype, harmonizer="realign")
+        model = model_with("adam", dtype=dtype, harmonizer="realign", **comparison)
         logs[dtype] = train(model, tiny_batch())
     assert np.isfinite(list(logs["mixed_bfloat16"].values())).all()
     assert logs["mixed_bfloat16"]["loss"] == pytest.approx(
@@ -26,12 +33,14 @@ def test_bfloat16_gives_nearly_the_losses_of_float32():
 
 
 @needs_float16
-def test_float16_scales_the_loss_and_not_the_gram_matrix():
+@compared
+def test_float16_scales_the_loss_and_not_the_gram_matrix(comparison):
     batch = tiny_batch()
     half = model_with(keras.optimizers.SGD(0.1), dtype="mixed_float16")
     assert isinstance(half.optimizer, keras.optimizers.LossScaleOptimizer)
-    half = model_with("sgd", dtype="mixed_float16", harmonizer="realign")
-    full = model_with("sgd", harmonizer="realign")
+    arguments = {"harmonizer": "realign"} | comparison
+    half = model_with("sgd", dtype="mixed_float16", **arguments)
+    full = model_with("sgd", **arguments)
     # The first scale overflows in the deepest gradients: let it settle.
     for _ in range(12):
         actual = train(half, batch)

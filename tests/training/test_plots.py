@@ -6,7 +6,7 @@ import matplotlib
 import pytest
 from PIL import Image
 
-from keras_vatt.training import plot_gradients, plot_losses
+from keras_vatt.training import plot_cosines, plot_gradients, plot_losses
 
 pytestmark = pytest.mark.once
 
@@ -67,3 +67,10 @@ def test_a_number_that_an_epoch_lacks_leaves_a_gap(tmp_path):
     history = [HISTORY[0], {"loss": 1.0}, HISTORY[2]]
     texts = texts_of(plot_losses, history, tmp_path / "losses.svg")
     assert "val_loss" in texts
+
+
+@pytest.mark.parametrize("num_epochs", [0, 1, 3])
+def test_histograms_of_any_number_of_epochs_are_drawn(num_epochs, tmp_path):
+    counts = [None, [0.0] * 39 + [4.0], [1.0] * 40][:num_epochs]
+    texts = texts_of(plot_cosines, counts, tmp_path / "cosines.svg")
+    assert sorted(texts) == ["epoch", "fraction of groups", "gradient cosine"]

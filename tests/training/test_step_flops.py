@@ -34,7 +34,7 @@ NUM_WORDS = 4
 SHARES = {0.54: (49, 37), 0.70: (98, 37)}
 
 
-def vatt(form, num_video, num_audio, harmonizer):
+def vatt(form, num_video, num_audio, harmonizer, **arguments):
     keras.utils.set_random_seed(0)
     inputs = {
         "video_patch_size": (1, 2, 2),
@@ -55,7 +55,7 @@ def vatt(form, num_video, num_audio, harmonizer):
     bridge_head = keras_vatt.layers.FactorizedBridgeHead(64, 64, name="bridge_head")
     model = keras_vatt.VATT(backbone, bridge_head=bridge_head)
     # The optimizer is in both steps: the cheapest one hides nothing behind itself.
-    model.compile(optimizer="sgd", harmonizer=harmonizer)
+    model.compile(optimizer="sgd", harmonizer=harmonizer, **arguments)
     return model
 
 
@@ -121,6 +121,16 @@ def test_harmonized_step_adds_one_backward_pass_of_the_video_branch(form, share)
     ratio = step_flops(harmonized, batch) / step_flops(plain, batch)
     # Both ways: far below the floor the analysis would have missed something.
     assert ratio == pytest.approx(1 + 2 * measured_share / 3, abs=0.02)
+
+
+@pytest.mark.parametrize("num_groups", [2, "per_clip"])
+def test_step_that_compares_features_costs_what_a_plain_step_costs(num_groups):
+    sizes = ("agnostic", *SHARES[0.54])
+    batch = zeros_batch(*SHARES[0.54])
+    arguments = {"compare": "features", "num_groups": num_groups}
+    own = step_flops(vatt(*sizes, "curriculum+realign", **arguments), batch)
+    plain = step_flops(vatt(*sizes, harmonizer=None), batch)
+    assert 0.98 * plain < own <= 1.02 * plain
 
 
 def descent_step(model, state, batch):

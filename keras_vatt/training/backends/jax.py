@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import keras
 
+from keras_vatt.training import _gradient_lists
 from keras_vatt.training._branch_scope import BranchScope
 from keras_vatt.training._replicas import OneReplica
 from keras_vatt.training.backends.jax_replicas import mesh_replicas
@@ -127,6 +128,17 @@ def pullback(model, function, inputs, updates, num_uses):
 
     new_updates = list(zip(seen["variables"], new_values, strict=True))
     return outputs, vjp, new_updates
+
+
+def pull_back_sum(vjps, cotangents):
+    """Runs VJPs once, for the last time, and sums the gradients of the variables."""
+    # The compiler finds the sums that can be computed in place.
+    return _gradient_lists.sum_of_vjps(vjps, cotangents)
+
+
+def squared_norm(gradients):
+    """Returns the squared norm of a gradient, a float32 scalar."""
+    return _gradient_lists.squared_norm(gradients)
 
 
 def value_and_cotangents(function, outputs):

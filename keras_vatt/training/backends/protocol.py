@@ -81,6 +81,26 @@ class Backend(Protocol):
             function has assigned, with their new values.
         """
 
+    def pull_back_sum(
+        self, vjps: dict[str, VJP], cotangents: dict[str, Nest]
+    ) -> tuple[Gradients, dict[str, Nest]]:
+        """Runs VJPs once, for the last time, and sums the gradients of the variables.
+
+        Args:
+            vjps: dict from name to a VJP that `pullback` returned.
+            cotangents: dict from the same names to cotangents of the outputs.
+
+        Returns:
+            Tuple of the summed gradients of the variables, `None` for a variable
+            without one, and a dict from name to the gradients of the inputs.
+        """
+
+    def squared_norm(self, gradients: Gradients) -> Any:
+        """Returns the squared norm of a gradient without `None`, in float32.
+
+        It is not finite if the gradient is not finite.
+        """
+
     def value_and_cotangents(
         self, function: Callable[[Nest], Any], outputs: Nest
     ) -> tuple[Any, Nest]:

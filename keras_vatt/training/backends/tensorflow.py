@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from keras_vatt.training import _gradient_lists
 from keras_vatt.training._branch_scope import BranchScope
 from keras_vatt.training.backends import tensorflow_replicas
 
@@ -93,6 +94,17 @@ def pullback(model, function, inputs, updates, num_uses):
         return [vjp_of_one(cotangent) for cotangent in cotangents]
 
     return outputs, vjp, scope.updates
+
+
+def pull_back_sum(vjps, cotangents):
+    """Runs VJPs once, for the last time, and sums the gradients of the variables."""
+    # The compiler finds the sums that can be computed in place.
+    return _gradient_lists.sum_of_vjps(vjps, cotangents)
+
+
+def squared_norm(gradients):
+    """Returns the squared norm of a gradient, a float32 scalar."""
+    return _gradient_lists.squared_norm(gradients)
 
 
 def value_and_cotangents(function, outputs):

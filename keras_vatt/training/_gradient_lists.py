@@ -1,0 +1,76 @@
+"""Lists of gradients, one tensor per variable; `None` stands for a zero gradient."""
+
+from keras import ops, tree
+
+from keras_vatt import harmonization
+
+
+def sum_gradients(*gradients):
+    """Sums lists of gradients; a list, or a gradient in it, may be `None`."""
+    given = [gradient for gradient in gradients if gradient is not None]
+    return [_sum_of_given(leaves) for leaves in zip(*given, strict=True)]
+
+
+def sum_cotangents(cotangents):
+    """Sums the cotangents of each branch over the losses that depend on it.
+
+    Args:
+        cotangents: list with one dict from branch to cotangents per loss.
+
+    Returns:
+        Dict from branch to cotangents.
+    """
+    per_branch = {}
+    for of_loss in cotangents:
+        for name, leaves in of_loss.items():
+            per_branch.setdefault(name, []).append(leaves)
+    return {
+        name: tree.map_structure(lambda *leaves: sum(leaves), *own)
+        for name, own in per_branch.items()
+    }
+
+
+def sum_of_vjps(vjps, cotangents):
+    """Computes `Backend.pull_back_sum` from one VJP after the other."""
+    total, of_inputs = None, {}
+    for name, vjp in vjps.items():
+        ((gradients, of_inputs[name]),) = vjp([cotangents[name]])
+        total = sum_gradients(total, gradients)
+    return total, of_inputs
+
+
+def squared_norm(gradients):
+    """Computes `Backend.squared_norm` like an entry of a Gram matrix."""
+    return harmonization.gradient_gram([gradients])
+
+
+def scaled(gradients, factor):
+    """Multiplies all gradients by a Python number."""
+    if factor == 1:
+        return gradients
+    return [None if gradient is None else gradient * factor for gradient in gradients]
+
+
+def filled(gradients, fillers):
+    """Replaces `None` by the filler of the same variable."""
+    pairs = zip(gradients, fillers, strict=True)
+    return [filler if gradient is None else gradient for gradient, filler in pairs]
+
+
+def without_none(gradients, variables):
+    """Replaces `None` by zeros: a variable that no loss depends on."""
+    return [
+        ops.zeros(variable.shape, variable.dtype) if gradient is None else gradient
+        for gradient, variable in zip(gradients, variables, strict=True)
+    ]
+
+
+def is_nonfinite(products):
+    """Returns 1 if a product of gradients is a NaN or an infinity, else 0, float32."""
+    # A sum of squares shows any NaN or infinity among its terms.
+    return ops.cast(ops.logical_not(ops.all(ops.isfinite(products))), "float32")
+
+
+def _sum_of_given(leaves):
+    given = [leaf for leaf in leaves if leaf is not None]
+    return sum(given[1:], start=given[0]) if given else None
