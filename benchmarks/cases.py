@@ -1,5 +1,6 @@
 """Models and batches that the benchmarks measure."""
 
+import argparse
 import dataclasses
 
 import keras
@@ -115,3 +116,25 @@ def random_batch(case):
         "audio": random.uniform(-1, 1, (size, audio, 1)).astype("float32"),
         "text": random.integers(1, 1000, words).astype("int32"),
     }
+
+
+def case_parser(doc):
+    """Returns an argument parser with the options of a script that measures cases.
+
+    Args:
+        doc: string, the docstring of the script.
+    """
+    parser = argparse.ArgumentParser(description=doc.split("\n")[0])
+    parser.add_argument("--output", default="results", help="folder of the report")
+    parser.add_argument("--rounds", type=int, default=15, help="times that code runs")
+    parser.add_argument("--quick", action="store_true", help="use tiny models")
+    parser.add_argument(
+        "--cases", nargs="+", choices=CASES, default=list(CASES), help="video fractions"
+    )
+    return parser
+
+
+def chosen_cases(arguments):
+    """Returns a dict from name to `Case`, from the parsed options."""
+    cases = QUICK_CASES if arguments.quick else CASES
+    return {name: cases[name] for name in arguments.cases}

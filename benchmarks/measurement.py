@@ -1,9 +1,11 @@
-"""Paired wall times, and the memory that a step needs."""
+"""Interleaved times, page faults, and the memory that a step needs."""
 
 import ctypes
+import dataclasses
 import gc
 import os
 import pathlib
+import resource
 import statistics
 import time
 
@@ -12,25 +14,42 @@ _CLEAR = pathlib.Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
 
 
-def paired_times(reference, candidate, num_pairs):
-    """Measures two functions in pairs, every other pair in reverse order.
+@dataclasses.dataclass(frozen=True)
+class Usage:
+    """Time and page faults of one run of a function, in all threads of the process.
 
-    A temporary slowdown of the machine affects both members of a pair.
+    Attributes:
+        seconds: float, wall time.
+        cpu_seconds: float, user and system time.
+        system_seconds: float, system time.
+        page_faults: int, pages that the system mapped without input or output.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    system_seconds: float
+    page_faults: int
+
+
+def interleaved(functions, num_rounds):
+    """Measures functions in rounds, every other round in reverse order.
+
+    A temporary slowdown of the machine affects all functions of a round.
 
     Args:
-        reference: function without arguments that returns when its work is done.
-        candidate: the same.
-        num_pairs: int.
+        functions: dict from name to a function without arguments that returns when its
+            work is done.
+        num_rounds: int.
 
     Returns:
-        Two lists of `num_pairs` seconds.
+        Dict from name to a list of `num_rounds` `Usage`s.
     """
-    times = {reference: [], candidate: []}
-    for index in range(num_pairs):
-        pair = (reference, candidate) if index % 2 == 0 else (candidate, reference)
-        for run in pair:
-            times[run].append(_seconds(run))
-    return times[reference], times[candidate]
+    usages = {name: [] for name in functions}
+    for index in range(num_rounds):
+        names = list(functions) if index % 2 == 0 else list(functions)[::-1]
+        for name in names:
+            usages[name].append(_usage(functions[name]))
+    return usages
 
 
 def quartiles(values):
@@ -83,7 +102,15 @@ def _one_peak(run):
     return max(status_bytes("VmHWM") - before, 0)
 
 
-def _seconds(run):
-    start = time.perf_counter()
+def _usage(run):
+    before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     run()
-    return time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    system = after.ru_stime - before.ru_stime
+    return Usage(
+        seconds=seconds,
+        cpu_seconds=after.ru_utime - before.ru_utime + system,
+        system_seconds=system,
+        page_faults=after.ru_minflt - before.ru_minflt,
+    )

@@ -88,6 +88,7 @@ def _markdown(name, report, columns):
         cells = (text(result) for text in columns.values())
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", *[f"Left out: {reason}" for reason in report.get("left_out", [])]]
+    lines += ["", report.get("note", "")]
     return "\n".join(lines).rstrip() + "\n"
 
 

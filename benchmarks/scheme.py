@@ -7,6 +7,8 @@ from keras import ops
 
 from keras_vatt import harmonization
 
+_TEMPERATURE = 0.07
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Scheme:
@@ -15,14 +17,40 @@ class Scheme:
     Attributes:
         run: function without arguments that runs a step and returns when it is done.
         gradients: function without arguments that returns the combined gradient, a
-            list with one array per trainable variable. `None` if it is not to be
-            compared.
+            list of arrays. `None` if it is not to be compared.
         compiled_bytes: int, the temporary memory that the compiler plans, or `None`.
     """
 
     run: Callable
     gradients: Callable | None = None
     compiled_bytes: int | None = None
+
+
+def losses_by_hand(model, batch):
+    """Returns the two losses of a step that uses none of our training package.
+
+    Args:
+        model: `keras_vatt.VATT`, of which only backbone and bridge head are used.
+        batch: dict of tensors.
+    """
+    pooled = {
+        modality: model.backbone.encode_modality(
+            modality, batch[modality], training=True, pooled_only=True
+        )["features_pooled"]
+        for modality in ("video", "audio", "text")
+    }
+    outputs = model.bridge_head(pooled, training=True)
+    return [
+        _nce(outputs["video"][f"to_{other}"], outputs[other]["to_video"]) / 2
+        for other in ("audio", "text")
+    ]
+
+
+def _nce(video, other):
+    similarities = ops.matmul(ops.normalize(video), ops.transpose(ops.normalize(other)))
+    similarities = similarities / _TEMPERATURE
+    pooled = ops.concatenate([similarities, ops.transpose(similarities)], axis=1)
+    return ops.mean(ops.logsumexp(pooled, axis=1) - ops.diagonal(similarities))
 
 
 def branch_loss_value(model, index, outputs, batch):

@@ -1,9 +1,11 @@
 """Training steps on JAX: the library's and others."""
 
+import functools
+
 import jax
 import keras
 import numpy as np
-from scheme import Scheme, branch_loss_value, realigned
+from scheme import Scheme, branch_loss_value, losses_by_hand, realigned
 
 
 def train_step(model, batch):
@@ -31,11 +33,49 @@ def train_step(model, batch):
     return Scheme(run, gradients, _temporary_bytes(step))
 
 
+def hand_written(model, batch, adam):
+    """Returns the plain step of a user: `value_and_grad`, `jit` and maybe Adam."""
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(model.trainable_variables)
+
+    def loss_value(trainable_values, other_values, batch):
+        mapping = [
+            *zip(model.trainable_variables, trainable_values, strict=True),
+            *zip(model.non_trainable_variables, other_values, strict=True),
+        ]
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            loss = sum(losses_by_hand(model, batch))
+        others = model.non_trainable_variables
+        return loss, [scope.get_current_value(variable) for variable in others]
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def step(state, batch):
+        trainable, others, moments = state
+        gradient = jax.value_and_grad(loss_value, has_aux=True)
+        (loss, others), gradients = gradient(trainable, others, batch)
+        if not adam:
+            return (loss, gradients), (trainable, others, moments)
+        trainable, moments = optimizer.stateless_apply(moments, gradients, trainable)
+        return (loss, None), (trainable, others, moments)
+
+    state = (*_values(model), [variable.value for variable in optimizer.variables])
+    state = jax.tree.map(jax.numpy.copy, state)  # The step donates it.
+    step = step.lower(state, batch).compile()
+
+    def run():
+        nonlocal state
+        outputs, state = jax.block_until_ready(step(state, batch))
+        return outputs
+
+    gradients = None if adam else lambda: _arrays(run()[1])
+    return Scheme(run, gradients, _temporary_bytes(step))
+
+
 def rivals(model, batch):
     """Returns other ways to the harmonized gradient, as functions by name."""
     return {
         "naive two passes": lambda: _two_passes(model, batch),
-        "hand-written": lambda: _hand_written(model, batch),
+        "hand-written harmonized": lambda: _two_gradients(model, batch),
     }
 
 
@@ -54,7 +94,7 @@ def _two_passes(model, batch):
     return Scheme(run, lambda: _arrays(run()), planned)
 
 
-def _hand_written(model, batch):
+def _two_gradients(model, batch):
     """Calls `jax.grad` for each loss in one program; XLA merges the forward passes."""
     arguments = (*_values(model), batch)
 

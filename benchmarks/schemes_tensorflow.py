@@ -2,9 +2,10 @@
 
 import functools
 
+import keras
 import tensorflow as tf
 from keras import ops
-from scheme import Scheme, branch_loss_value, realigned
+from scheme import Scheme, branch_loss_value, losses_by_hand, realigned
 
 # The choice of `jit_compile="auto"` in `keras.Model.compile`.
 _compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
@@ -21,10 +22,33 @@ def train_step(model, batch):
     return Scheme(lambda: step(batch), gradients)
 
 
+def hand_written(model, batch, adam):
+    """Returns the plain step of a user: a tape, XLA and maybe Adam."""
+    batch = _tensors(batch)
+    variables = model.trainable_variables
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(variables)
+
+    @_compiled
+    def step(batch):
+        with tf.GradientTape() as tape:
+            loss = sum(losses_by_hand(model, batch))
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        if not adam:
+            return _dense(gradients)
+        optimizer.apply(gradients, variables)
+        return loss
+
+    return Scheme(lambda: step(batch)) if adam else _scheme(lambda: step(batch))
+
+
 def rivals(model, batch):
     """Returns other ways to the harmonized gradient, as functions by name."""
     batch = _tensors(batch)
-    makers = {"naive two passes": _two_passes, "hand-written": _hand_written}
+    makers = {
+        "naive two passes": _two_passes,
+        "hand-written harmonized": _two_gradients,
+    }
     return {
         name: lambda make=make: _scheme(make(model, batch))
         for name, make in makers.items()
@@ -59,7 +83,7 @@ def _two_passes(model, batch):
     return lambda: combine([first(batch), second(batch)])
 
 
-def _hand_written(model, batch):
+def _two_gradients(model, batch):
     """Runs one forward pass with a persistent tape, then one gradient per loss."""
     variables = [variable.value for variable in model.trainable_variables]
 

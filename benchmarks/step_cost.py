@@ -1,22 +1,27 @@
-"""Compares time and memory of a harmonized step with a plain step and other libraries.
+"""Compares time and memory of training steps with a step that is written by hand.
 
 Run once for each backend:
 
     KERAS_BACKEND=torch python benchmarks/step_cost.py --output results
 
-On PyTorch it also measures TorchJD (part of the `test` extra) and LibMTL, which is not
-a dependency: `pip install --no-deps LibMTL==1.1.5`. A library that cannot be imported
-is named in the output and skipped.
+`hand-written` is the plain step that a user would write: a model, the losses and an
+optimizer. It uses nothing of `keras_vatt.training`, and on PyTorch no Keras at all
+(`plain_torch.py`). `plain` is the library's step without a harmonizer. On PyTorch,
+TorchJD (part of the `test` extra) and LibMTL are measured, too; LibMTL is not a
+dependency: `pip install --no-deps LibMTL==1.1.5`. A library that cannot be imported is
+named in the output and skipped.
+
+The rows without an optimizer compute and store a gradient, which is the work of
+libraries that only combine gradients.
 """
 
-import argparse
-import dataclasses
 import importlib
+import statistics
 
 import keras
 import numpy as np
-from cases import CASES, QUICK_CASES, random_batch, vatt
-from measurement import paired_times, peak_memory, quartiles
+from cases import case_parser, chosen_cases, random_batch, vatt
+from measurement import interleaved, peak_memory, quartiles
 from report import (
     environment,
     mebibytes,
@@ -28,31 +33,65 @@ from report import (
 
 schemes = importlib.import_module(f"schemes_{keras.config.backend()}")
 
+PER_CLIP = {"compare": "features", "num_groups": "per_clip"}
+# The arguments of `compile` of the library's steps.
+LIBRARY = {
+    "plain": {},
+    "harmonized": {"harmonizer": "realign"},
+    "harmonized, 8 groups": {"harmonizer": "realign", "num_groups": 8},
+    "features per clip": {"harmonizer": "realign", **PER_CLIP},
+    "features per clip, skips": {"harmonizer": "curriculum+realign", **PER_CLIP},
+}
+# The rows that a gradient must be equal to; other gradients differ by definition.
+EQUAL = {
+    "plain": "hand-written",
+    "naive two passes": "harmonized",
+    "hand-written harmonized": "harmonized",
+    "TorchJD PCGrad": "harmonized",
+    "TorchJD PCGrad, chunk 1": "harmonized",
+    "LibMTL PCGrad": "harmonized",
+}
+# Others have one backward pass of the video branch per loss.
+_ONE_BACKWARD_PASS = {"hand-written"} | {
+    name
+    for name, given in LIBRARY.items()
+    if "harmonizer" not in given or given.get("compare") == "features"
+}
 COLUMNS = {
     "case": lambda r: r["case"],
     "f": lambda r: f"{r['video_fraction']:.3f}",
-    "1 + 2f/3": lambda r: f"{r['floor']:.3f}",
-    "scheme": lambda r: r["scheme"],
+    "step": lambda r: r["scheme"],
     "ms": lambda r: milliseconds(r["seconds"][1]),
-    "time / plain": lambda r: spread(r["time_ratio"]),
+    "CPU ms": lambda r: milliseconds(r["cpu_seconds"]),
+    "system ms": lambda r: milliseconds(r["system_seconds"]),
+    "page faults": lambda r: f"{r['page_faults']:.0f}",
+    "time / hand-written": lambda r: spread(r["time_ratios"]["hand-written"]),
+    "time / plain": lambda r: spread(r["time_ratios"]["plain"]),
+    "FLOP floor": lambda r: "-" if r["floor"] is None else f"{r['floor']:.3f}",
     "peak MiB": lambda r: mebibytes(r["peak_bytes"]),
+    "peak / plain": lambda r: _optional(r["peak_ratio"], ".3f"),
     "planned MiB": lambda r: mebibytes(r["compiled_bytes"]),
-    "gradient difference": lambda r: _optional(r["gradient_difference"]),
+    "norm difference": lambda r: _optional(r["norm_difference"], ".0e"),
 }
+NOTE = (
+    "The FLOP floor is 1 + 2f/3, the FLOPs of one backward pass per loss through the "
+    "video branch, relative to the plain step. A ratio below the floor of its row is "
+    "no gain: it means that the step in the denominator is slow."
+)
 
 
 def main():
     arguments = _arguments()
-    cases = QUICK_CASES if arguments.quick else CASES
     results, left_out = [], []
     facts = environment()
-    for name in arguments.cases:
-        results += measured_case(name, cases[name], arguments, left_out)
+    for name, case in chosen_cases(arguments).items():
+        results += measured_case(name, case, arguments, left_out)
     report = {
         "environment": facts,
         "settings": vars(arguments),
         "results": results,
         "left_out": left_out,
+        "note": NOTE,
     }
     write(arguments.output, "step_cost", report, COLUMNS)
 
@@ -60,96 +99,123 @@ def main():
 def measured_case(name, case, arguments, left_out):
     """Returns the results of all schemes in one case, a list of dicts."""
     batch = random_batch(case)
-    facts = {"case": name, "video_fraction": case.video_fraction, "floor": case.floor}
+    facts = {"case": name, "video_fraction": case.video_fraction}
     results = []
-    for group in _groups(case, batch):
-        reference = None
-        for scheme_name, make in group.items():
-            progress(f"{name}: {scheme_name}")
+    for suffix, makers in _groups(case, batch).items():
+        references, own = {}, []
+        makers = _chosen(makers, arguments.steps)
+        for scheme_name, make in makers.items():
+            progress(f"{name}: {scheme_name}{suffix}")
             try:
                 scheme = make()
             except ImportError as error:
                 left_out.append(f"{scheme_name}: {error}")
                 continue
-            scheme.run()
-            reference = reference or scheme
-            measures = measured(reference, scheme, arguments)
-            results.append({**facts, "scheme": scheme_name, **measures})
-    return _compared(results)
+            if scheme_name in ("hand-written", "plain"):
+                references[scheme_name] = scheme
+            own.append((scheme_name, scheme))
+        measures = [
+            {**facts, "scheme": scheme_name, **measured(scheme, references, arguments)}
+            for scheme_name, scheme in own
+        ]
+        if not suffix:
+            for result, (_, scheme) in zip(measures, own, strict=True):
+                result["norm"] = _norm(scheme.gradients())
+        results += _completed(measures, case, suffix)
+    return results
 
 
-def measured(reference, scheme, arguments):
-    """Returns the time, memory and gradient of one scheme."""
-    for warm_up in (reference, scheme):
-        warm_up.run()
-    pairs = paired_times(reference.run, scheme.run, arguments.pairs)
-    ratios = [own / plain for plain, own in zip(*pairs, strict=True)]
-    same = reference is scheme
+def measured(scheme, references, arguments):
+    """Returns the time and the memory of one scheme."""
+    runs = {"own": scheme.run}
+    runs |= {name: r.run for name, r in references.items() if r is not scheme}
+    for run in list(runs.values()) * 2:
+        run()
+    usages = interleaved(runs, arguments.rounds)
+    own = usages["own"]
     return {
-        "seconds": quartiles(pairs[0] if same else pairs[1]),
-        "time_ratio": (1.0, 1.0, 1.0) if same else quartiles(ratios),
+        "seconds": quartiles([usage.seconds for usage in own]),
+        "cpu_seconds": _median(own, "cpu_seconds"),
+        "system_seconds": _median(own, "system_seconds"),
+        "page_faults": _median(own, "page_faults"),
+        "time_ratios": {
+            name: quartiles(
+                [
+                    usage.seconds / other.seconds
+                    for usage, other in zip(own, usages.get(name, own), strict=True)
+                ]
+            )
+            for name in references
+        },
         "peak_bytes": peak_memory(scheme.run),
         "compiled_bytes": scheme.compiled_bytes,
-        "gradient": scheme.gradients and _flat(scheme.gradients()),
     }
 
 
 def _groups(case, batch):
-    """Returns functions that create the schemes, by name; `plain` comes first."""
-    harmonizer = "realign"
-    gradients_only = {
-        "plain": lambda: schemes.train_step(vatt(case), batch),
-        "harmonized": lambda: schemes.train_step(
-            vatt(case, harmonizer=harmonizer), batch
-        ),
-        **schemes.rivals(vatt(case), batch),
+    """Returns functions that create the schemes, by optimizer and by name."""
+
+    def library(optimizer):
+        return {
+            name: lambda given=given: schemes.train_step(
+                vatt(case, optimizer=optimizer, **given), batch
+            )
+            for name, given in LIBRARY.items()
+            if _fits(given.get("num_groups", 1), case)
+        }
+
+    def hand_written(adam):
+        return {"hand-written": lambda: schemes.hand_written(vatt(case), batch, adam)}
+
+    return {
+        "": hand_written(False) | library(None) | schemes.rivals(vatt(case), batch),
+        " + Adam": hand_written(True) | library("adam"),
     }
-    whole = {
-        f"{name} + Adam": lambda arguments=arguments: _without_gradients(
-            schemes.train_step(vatt(case, optimizer="adam", **arguments), batch)
-        )
-        for name, arguments in (
-            ("plain", {}),
-            ("harmonized", {"harmonizer": harmonizer}),
-        )
-    }
-    return gradients_only, whole
 
 
-def _without_gradients(scheme):
-    return dataclasses.replace(scheme, gradients=None)
+def _fits(num_groups, case):
+    return num_groups == "per_clip" or case.batch_size % num_groups == 0
 
 
-def _flat(gradients):
-    """Returns all gradients as one float64 vector; missing ones are left out."""
-    return np.concatenate([np.ravel(g).astype("float64") for g in gradients])
-
-
-def _compared(results):
-    """Replaces each gradient with its difference from the harmonized one."""
-    by_name = {result["scheme"]: result["gradient"] for result in results}
-    expected = by_name["harmonized"]
-    for result in results:
-        gradient = result.pop("gradient")
-        comparable = gradient is not None and result["scheme"] != "plain"
-        difference = None
-        if comparable:
-            difference = np.linalg.norm(gradient - expected) / np.linalg.norm(expected)
-        result["gradient_difference"] = difference
+def _completed(results, case, suffix):
+    """Adds the floors, the ratios of memory, and the differences of gradients."""
+    by_name = {result["scheme"]: result for result in results}
+    for name, result in by_name.items():
+        result["floor"] = None if name in _ONE_BACKWARD_PASS else case.floor
+        peak, of_plain = result["peak_bytes"], by_name["plain"]["peak_bytes"]
+        result["peak_ratio"] = peak / of_plain if peak and of_plain else None
+        result["norm_difference"] = None
+        if name in EQUAL and "norm" in result:
+            expected = by_name[EQUAL[name]]["norm"]
+            result["norm_difference"] = abs(result["norm"] - expected) / expected
+        result["scheme"] = name + suffix
     return results
 
 
-def _optional(difference):
-    return "-" if difference is None else f"{difference:.1e}"
+def _chosen(makers, steps):
+    """Leaves the steps that were asked for, and those that ratios refer to."""
+    kept = {"hand-written", "plain", *(steps or makers)}
+    return {name: make for name, make in makers.items() if name in kept}
+
+
+def _median(usages, name):
+    return statistics.median(getattr(usage, name) for usage in usages)
+
+
+def _norm(gradients):
+    """Returns the norm of a gradient, whatever the order of its parts."""
+    squares = (np.square(g.astype("float64")).sum() for g in gradients)
+    return float(np.sqrt(sum(squares)))
+
+
+def _optional(number, form):
+    return "-" if number is None else format(number, form)
 
 
 def _arguments():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--output", default="results", help="folder of the report")
-    parser.add_argument("--pairs", type=int, default=15, help="pairs of timed steps")
-    parser.add_argument("--quick", action="store_true", help="use tiny models")
+    parser = case_parser(__doc__)
     parser.add_argument(
-        "--cases", nargs="+", choices=CASES, default=list(CASES), help="video fractions"
+        "--steps", nargs="+", help="names of steps, besides the two references"
     )
     return parser.parse_args()
 
