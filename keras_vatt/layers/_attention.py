@@ -124,14 +124,9 @@ class SelfAttention(keras.layers.Layer):
         key = call_inner(self.key, x)
         value = call_inner(self.value, x)
         explicit = return_attention_weights or (training and self.dropout > 0)
-        if (
-            ON_TORCH
-            and not explicit
-            and attention_mask is None
-            and attention_bias is None
-        ):
+        if ON_TORCH and not explicit and attention_bias is None:
             context = _torch_operations.attention(
-                query, key, value, self.num_heads, self.scale
+                query, key, value, self.num_heads, self.scale, attention_mask
             )
             return call_inner(self.output_dense, context)
         query, key, value = map(self._split_heads, (query, key, value))

@@ -30,8 +30,8 @@ def layer_norm(layer, x):
     return functional.layer_norm(x, x.shape[-1:], gamma, beta, layer.epsilon)
 
 
-def attention(query, key, value, num_heads, scale):
-    """Computes the contexts of all heads without mask, bias and dropout.
+def attention(query, key, value, num_heads, scale, attention_mask=None):
+    """Computes the contexts of all heads without bias and dropout.
 
     Args:
         query: tensor of shape `(batch, queries, num_heads * head_dim)`.
@@ -39,14 +39,23 @@ def attention(query, key, value, num_heads, scale):
         value: tensor of the shape of `key`.
         num_heads: int.
         scale: float, factor of the logits.
+        attention_mask: bool tensor of shape `(batch, length)`, `True` where a position
+            may be attended to. Defaults to `None`, all positions.
 
     Returns:
         Tensor of the shape of `query`.
     """
+    if attention_mask is not None:
+        # Finite, so that a row without any valid position does not become NaN.
+        masked_logit = torch.finfo(query.dtype).min / 2
+        attention_mask = torch.where(attention_mask.bool(), 0.0, masked_logit)
+        attention_mask = attention_mask[:, None, None, :].to(query.dtype)
     heads = (
         x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (query, key, value)
     )
-    context = functional.scaled_dot_product_attention(*heads, scale=scale)
+    context = functional.scaled_dot_product_attention(
+        *heads, attn_mask=attention_mask, scale=scale
+    )
     return context.transpose(1, 2).flatten(2)
 
 
