@@ -9,6 +9,7 @@ import sys
 from keras_vatt._errors import KerasVATTError
 from keras_vatt._registration import register_classes
 from keras_vatt.cli.environment_errors import environment_message
+from keras_vatt.cli.huge_pages import restart_with_huge_pages
 from keras_vatt.cli.quiet_logs import quiet_imports, quiet_logs
 from keras_vatt.cli.stop_signals import stop_signals
 from keras_vatt.cli.terminal import printable_streams
@@ -40,6 +41,12 @@ _RESUMED_BY = {
     "publish": "resume with the same command",
     "embed": "resume with the same command",
 }
+
+
+def start():
+    """Runs the command line as a process of its own; returns the exit code."""
+    restart_with_huge_pages()
+    return main()
 
 
 @printable_streams()
@@ -144,4 +151,4 @@ def _parser():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start())
