@@ -75,7 +75,7 @@ QUICK_CASES = {
 }
 
 
-def vatt(case, optimizer=None, **compile_arguments):
+def vatt(case, optimizer=None, rematerialize=False, **compile_arguments):
     """Returns a modality-agnostic VATT of the case's size with fixed weights.
 
     Patches and vocabulary are tiny, so that the transformers dominate the cost. Dropout
@@ -98,6 +98,7 @@ def vatt(case, optimizer=None, **compile_arguments):
         word_embedding_dim=32,
         token_keep_rate=1.0,
         dropout=0.0,
+        rematerialize=rematerialize,
     )
     bridge_head = keras_vatt.layers.FactorizedBridgeHead(
         case.width, case.width // 2, name="bridge_head"

@@ -28,7 +28,7 @@ import keras_vatt
 from keras_vatt import harmonization
 from keras_vatt.data import ClipSource, make_dataset, make_demo_corpus, read_corpus
 from keras_vatt.models import VATTTokenizer
-from keras_vatt.training._feature_comparison import _sample_grams, _valid_samples
+from keras_vatt.training._feature_comparison import _sample_grams
 from keras_vatt.training._gradient_lists import sum_gradients
 from keras_vatt.training._harmonized_step import HarmonizedStep
 from keras_vatt.training._parameter_comparison import _shared
@@ -152,7 +152,7 @@ def _cosines(model, batch):
     step._run_forward()
     _, cotangents = step.differentiate()
     _, of_features = step.pull_back(step.vjp_of_embed, cotangents)
-    grams = {"features": _sample_grams(step, of_features, _valid_samples(step))}
+    grams = {"features": _sample_grams(step, of_features)}
     exact = [_clip_gradients(step, of_features, i) for i in range(step.num_samples)]
     grams["all"] = ops.stack([harmonization.gradient_gram(g) for g in exact])
     grams["shared"] = ops.stack(

@@ -9,6 +9,8 @@ import resource
 import statistics
 import time
 
+import keras
+
 _STATUS = pathlib.Path("/proc/self/status")
 _CLEAR = pathlib.Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
@@ -74,6 +76,18 @@ def peak_memory(run, repeats=3):
     if not _CLEAR.exists():
         return None
     return statistics.median(_one_peak(run) for _ in range(repeats))
+
+
+def peak_of_step(run):
+    """Returns `peak_memory` of a training step, or `None` where it cannot be measured.
+
+    TensorFlow with oneDNN keeps the memory of earlier steps. It is measured with
+    `TF_ENABLE_ONEDNN_OPTS=0`.
+    """
+    on_tensorflow = keras.config.backend() == "tensorflow"
+    if on_tensorflow and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
+        return None
+    return peak_memory(run)
 
 
 def status_bytes(field):

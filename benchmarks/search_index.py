@@ -16,7 +16,7 @@ import tempfile
 import time
 
 import numpy as np
-from measurement import paired_times
+from measurement import interleaved
 
 from keras_vatt.search._index_run import IndexRun
 from keras_vatt.search._locations import open_store
@@ -116,8 +116,11 @@ def _exact(store, vectors, queries):
     times = {}
     for name, (ours, plain) in pairs.items():
         ours(), plain()
-        pair = paired_times(plain, ours, _PAIRS)
-        plain_times, our_times = [np.array(seconds) for seconds in pair]
+        usages = interleaved({"ours": ours, "plain": plain}, _PAIRS)
+        our_times, plain_times = (
+            np.array([usage.seconds for usage in usages[key]])
+            for key in ("ours", "plain")
+        )
         times[f"{name}_ms"] = 1000 * np.median(our_times)
         times[f"{name}_numpy_ms"] = 1000 * np.median(plain_times)
         times[f"{name}_ratio"] = np.median(our_times / plain_times)

@@ -21,7 +21,7 @@ import statistics
 import keras
 import numpy as np
 from cases import case_parser, chosen_cases, random_batch, vatt
-from measurement import interleaved, peak_memory, quartiles
+from measurement import interleaved, peak_of_step, quartiles
 from report import (
     environment,
     mebibytes,
@@ -147,7 +147,7 @@ def measured(scheme, references, arguments):
             )
             for name in references
         },
-        "peak_bytes": peak_memory(scheme.run),
+        "peak_bytes": peak_of_step(scheme.run),
         "compiled_bytes": scheme.compiled_bytes,
     }
 

@@ -3,6 +3,12 @@
 import keras
 
 from keras_vatt._keras_internals import all_layers
+from keras_vatt.layers._inner_call import ON_TORCH
+
+if ON_TORCH:
+    from keras_vatt.layers._torch_operations import remat
+else:
+    remat = keras.remat
 
 
 def rematerialized(layer):
@@ -50,7 +56,7 @@ def rematerialized(layer):
 
         values = [keras.ops.convert_to_tensor(weight) for weight in weights]
         if attention_bias is None:
-            return keras.remat(forward_without_bias)(x, *values)
-        return keras.remat(forward)(x, attention_bias, *values)
+            return remat(forward_without_bias)(x, *values)
+        return remat(forward)(x, attention_bias, *values)
 
     return call

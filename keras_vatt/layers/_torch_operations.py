@@ -1,4 +1,4 @@
-"""Layers and attention as single operations of PyTorch.
+"""Layers, attention and rematerialization as single operations of PyTorch.
 
 The operations of Keras check and convert their arguments each time, and copy the
 queries, keys and values of attention.
@@ -7,6 +7,7 @@ queries, keys and values of attention.
 import keras
 import torch
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 
 def dense(layer, x):
@@ -57,6 +58,21 @@ def attention(query, key, value, num_heads, scale, attention_mask=None):
         *heads, attn_mask=attention_mask, scale=scale
     )
     return context.transpose(1, 2).flatten(2)
+
+
+def remat(function):
+    """Returns a function that is computed again in the backward pass.
+
+    `keras.remat` does not pass `early_stop=False`. With early stops, PyTorch leaves the
+    second run by an exception. Keras adds the arguments of each layer on the way to its
+    message, and so keeps them alive until Python's next garbage collection: they took
+    most of the memory that rematerialization saves.
+    """
+
+    def call(*args):
+        return checkpoint(function, *args, use_reentrant=False, early_stop=False)
+
+    return call
 
 
 def _value(weight):
