@@ -4,7 +4,6 @@ import tensorflow as tf
 
 from keras_vatt._keras_internals import gradients_summed_already
 from keras_vatt.training._replicas import OneReplica, replicas_per_group
-from keras_vatt.training._sample_groups import is_grouped, masks_groups
 
 
 def strategy_replicas(model, batch):
@@ -19,15 +18,19 @@ def strategy_replicas(model, batch):
 
     Raises:
         ValueError: if `num_groups` is neither 1 nor a multiple of the number of
-            replicas, groups may be skipped, or an argument of `compile` can't be used
-            under a strategy.
+            replicas, or an argument of `compile` can't be used under a strategy.
     """
     context = tf.distribute.get_replica_context()
     num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if context is None or num_replicas == 1:
         return OneReplica()
     _check_compiled(model)
-    _check_groups(model)
+    if model.num_groups == "per_clip" and model.compare == "parameters":
+        # There is no loop over collectives.
+        raise ValueError(
+            "Under a tf.distribute strategy, `num_groups='per_clip'` needs "
+            "`compare='features'`."
+        )
     in_group = replicas_per_group(model, num_replicas)
     if in_group not in (1, num_replicas):
         raise ValueError(
@@ -142,25 +145,6 @@ def apply_gradients(optimizer, gradients, variables, apply, replicas):
         tf.cond(strategy.experimental_local_results(apply)[0], step, lambda: None)
 
     replicas.context.merge_call(apply_across_replicas, (apply, *gradients))
-
-
-def _check_groups(model):
-    """Refuses groups that need what TensorFlow can't do under a strategy."""
-    if model.compare == "features" or not is_grouped(model):
-        return
-    if model.num_groups == "per_clip":
-        # There is no loop over collectives.
-        raise ValueError(
-            "Under a tf.distribute strategy, `num_groups='per_clip'` needs "
-            "`compare='features'`."
-        )
-    if masks_groups(model):
-        # The pass that leaves out skipped groups never ends there.
-        raise ValueError(
-            "Under a tf.distribute strategy, a harmonizer that skips groups of samples "
-            "needs `compare='features'` or `group_by='anchors'`. Received: "
-            f"num_groups={model.num_groups}, group_by='samples'"
-        )
 
 
 def _check_compiled(model):
