@@ -11,7 +11,7 @@ _COMMANDS = ("pretrain", "evaluate", "embed")
 def restart_with_huge_pages() -> None:
     """Restarts this process once, so that the C library asks for huge pages.
 
-    XLA allocates its temporary buffers anew in each step on a CPU. With pages of
+    XLA allocates its temporary buffers again in each step on a CPU. With pages of
     2 MiB instead of 4 KiB, the kernel has less to do. The GNU C library reads the
     setting only when a process starts. Nothing happens on other systems, for short
     commands, and where the user has set `GLIBC_TUNABLES`.
