@@ -13,11 +13,14 @@ pytestmark = [
 
 _PROGRAM = """
 import os, sys
+
+arguments = sys.argv[1:]
+sys.argv[0] = "bin/keras-vatt"  # The command line imports no backend at the start.
 from keras_vatt.cli.huge_pages import restart_with_huge_pages
 
 print("start", flush=True)
 restart_with_huge_pages()
-print(os.environ.get("GLIBC_TUNABLES"), *sys.argv[1:])
+print(os.environ.get("GLIBC_TUNABLES"), *arguments)
 """
 _HUGE_PAGES = "glibc.malloc.hugetlb=1"
 
