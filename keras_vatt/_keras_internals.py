@@ -38,6 +38,15 @@ def value_or_none(variable: keras.Variable) -> Any:
     return variable._value
 
 
+def forget_jax_state(model: keras.Model) -> None:
+    """Drops the values that an earlier loop or step on JAX has left in a model.
+
+    Keras drops them only after a loop without an error. `jax_state_sync` would put them
+    back, although another step may have donated their memory meanwhile.
+    """
+    model._jax_state = None
+
+
 def own_kernel(layer: keras.layers.Dense) -> keras.Variable:
     """Returns the kernel variable of a layer, without the product of LoRA matrices."""
     return layer._kernel

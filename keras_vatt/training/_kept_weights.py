@@ -4,7 +4,7 @@ import contextlib
 
 import keras
 
-from keras_vatt._keras_internals import value_or_none
+from keras_vatt._keras_internals import forget_jax_state, value_or_none
 
 
 @contextlib.contextmanager
@@ -28,6 +28,7 @@ def kept_weights(model):
         *model.metrics_variables,
     ]
     values = [variable.value for variable in variables]
+    forget_jax_state(model)
     try:
         yield
     except BaseException:

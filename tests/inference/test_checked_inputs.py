@@ -167,6 +167,20 @@ def test_batches_of_datasets_are_checked_as_they_come(model, kind):
     np.testing.assert_array_equal(again, expected[: len(again)])
 
 
+def test_the_weights_are_kept_when_one_loop_after_another_fails(model):
+    good, bad = tiny_batch(4), batch_with("text", words_with(20))
+    expected = model.encode(**good)
+    with pytest.raises(ValueError, match=WORDS.format(20)):
+        model.predict(Batches([good, bad]), verbose=0)
+    model.encode(**good)
+    with pytest.raises(ValueError, match=WORDS.format(20)):
+        model.fit(Batches([bad]), verbose=0)
+    actual = model.encode(**good)  # On JAX, a step donates the memory of the weights.
+    for modality, outputs in expected.items():
+        for name, rows in outputs.items():
+            np.testing.assert_array_equal(actual[modality][name], rows)
+
+
 def test_training_and_validation_on_datasets_are_checked(model):
     good, bad = tiny_batch(4), batch_with("text", words_with(20))
     for data, validation in ((Batches([bad]), None), (Batches([good]), Batches([bad]))):
