@@ -7,25 +7,37 @@ import dataclasses
 import numpy as np
 
 from keras_vatt.data._clip_elements import Element
+from keras_vatt.data._frame_augmentation import jitter_colors, resized_frames
+
+# Range of the factors of height and width in the scale jitter.
+_SCALES = (0.8, 1.2)
+_PROBABILITIES = ("horizontal_flip", "scale_jitter", "color_jitter")
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipAugmentation:
-    """Random noise on the audio and random horizontal flips of the frames.
+    """Random noise on the audio, and random changes of the frames.
 
-    Frames stay uint8: color jitter and normalization are cheaper on the device, which
-    needs the frames as floats anyway.
+    This is the augmentation of VATT's pre-training. All frames of a clip are changed
+    alike. Only the noise is on by default: flips and other colors are wrong where
+    captions speak of left and right or of colors.
 
     Args:
         noise: float. Standard deviation of Gaussian noise that is added to the
             waveform, as a fraction of its largest absolute sample. Defaults to
             `0.01`, as in pre-training of VATT.
         horizontal_flip: float. Probability that the frames of a clip are flipped
-            horizontally. VATT uses `0.5`, which is wrong if captions distinguish left
-            and right. Defaults to `0.0`.
+            horizontally. VATT uses `0.5`. Defaults to `0.0`.
+        scale_jitter: float. Probability that height and width are scaled by two
+            factors from 0.8 to 1.2, before a random crop of the old size is taken from
+            the frames, scaled to fit. VATT uses `0.8`. Unlike the original, which
+            scales the full frame of the video, this class scales frames that are
+            already cropped to the size of the model's input. Defaults to `0.0`.
+        color_jitter: float. Probability that the colors of a clip are changed, as by
+            `FrameAugmentation`. VATT uses `0.8`. Defaults to `0.0`.
 
     Raises:
-        ValueError: If `noise` is negative, or `horizontal_flip` is not a probability.
+        ValueError: If `noise` is negative, or another argument is not a probability.
 
     Example:
     ```python
@@ -36,22 +48,24 @@ class ClipAugmentation:
         "video": np.zeros((4, 32, 32, 3), np.uint8),
         "audio": np.ones((800, 1), np.float32),
     }
-    augmentation = ClipAugmentation(noise=0.01, horizontal_flip=0.5)
+    augmentation = ClipAugmentation(horizontal_flip=0.5, scale_jitter=0.8)
     element = augmentation(element, np.random.default_rng(0))
     ```
     """
 
     noise: float = 0.01
     horizontal_flip: float = 0.0
+    scale_jitter: float = 0.0
+    color_jitter: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.noise < float("inf"):
             raise ValueError(f"`noise` must not be negative. Received: {self.noise}")
-        if not 0 <= self.horizontal_flip <= 1:
-            raise ValueError(
-                "`horizontal_flip` must lie in [0, 1]. "
-                f"Received: {self.horizontal_flip}"
-            )
+        for name in _PROBABILITIES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(
+                    f"`{name}` must lie in [0, 1]. Received: {getattr(self, name)}"
+                )
 
     def __call__(self, element: Element, generator: np.random.Generator) -> Element:
         """Returns an augmented copy of an element.
@@ -63,13 +77,21 @@ class ClipAugmentation:
         Returns:
             Dict of arrays with the same keys, dtypes and shapes.
         """
-        # Both are always drawn, so that one setting doesn't affect the other.
+        # Flip and noise are always drawn, so that no setting affects those of others.
         is_flipped = generator.uniform() < self.horizontal_flip
         audio = element["audio"]
         noise = generator.standard_normal(audio.shape, dtype=np.float32)
         deviation = np.float32(self.noise) * np.abs(audio).max()
-        video = element["video"][:, :, ::-1] if is_flipped else element["video"]
+        video = self._jittered(element["video"], generator)
+        video = video[:, :, ::-1] if is_flipped else video
         return element | {"video": video, "audio": audio + deviation * noise}
+
+    def _jittered(self, frames, generator):
+        if generator.uniform() < self.scale_jitter:
+            frames = _jitter_scales(frames, generator)
+        if generator.uniform() < self.color_jitter:
+            frames = jitter_colors(frames, generator)
+        return frames
 
     def get_config(self) -> dict:
         """Returns the arguments of this augmentation as a dict."""
@@ -79,3 +101,19 @@ class ClipAugmentation:
     def from_config(cls, config: dict) -> ClipAugmentation:
         """Creates an augmentation from the result of `get_config`."""
         return cls(**config)
+
+
+def _jitter_scales(frames, generator):
+    """Scales height and width by random factors; returns a crop of the old size.
+
+    As VATT scales the result until it just contains the crop, only the ratio of the
+    factors matters: the crop is as high or as wide as the frame.
+    """
+    of_height, of_width = generator.uniform(*_SCALES, size=2)
+    full_height, full_width = frames.shape[1:3]
+    height = max(round(full_height * min(1, of_width / of_height)), 1)
+    width = max(round(full_width * min(1, of_height / of_width)), 1)
+    top = generator.integers(full_height - height + 1)
+    left = generator.integers(full_width - width + 1)
+    crop = frames[:, top : top + height, left : left + width]
+    return resized_frames(crop, (full_height, full_width))

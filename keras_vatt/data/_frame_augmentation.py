@@ -1,4 +1,4 @@
-"""Random augmentation of the frames of a clip on the host, for fine-tuning."""
+"""Random augmentation of the frames of a clip on the host."""
 
 from __future__ import annotations
 
@@ -91,18 +91,12 @@ class FrameAugmentation:
                 "`frames` must be uint8 of shape (frames, height, width, 3). "
                 f"Received: {frames.dtype} of shape {frames.shape}"
             )
-        frames = _resized(self._crop(frames, generator), frames.shape[1:3])
+        frames = resized_frames(self._crop(frames, generator), frames.shape[1:3])
         if generator.uniform() < self.horizontal_flip:
             frames = frames[:, :, ::-1]
         if generator.uniform() >= self.color:
             return np.ascontiguousarray(frames)
-        return change_colors(
-            frames,
-            brightness=generator.uniform(-_BRIGHTNESS, _BRIGHTNESS),
-            saturation=generator.uniform(*_FACTORS),
-            contrast=generator.uniform(*_FACTORS),
-            hue=generator.uniform(-_HUE, _HUE),
-        )
+        return jitter_colors(frames, generator)
 
     def get_config(self) -> dict:
         """Returns the arguments of this augmentation as a dict."""
@@ -126,6 +120,25 @@ class FrameAugmentation:
                 left = generator.integers(full_width - width + 1)
                 return frames[:, top : top + height, left : left + width]
         return frames
+
+
+def jitter_colors(frames, generator):
+    """Changes the colors of a clip at random, as VATT does.
+
+    Args:
+        frames: NumPy array of uint8, shape `(frames, height, width, 3)`.
+        generator: `numpy.random.Generator`.
+
+    Returns:
+        NumPy array of uint8 and of the same shape.
+    """
+    return change_colors(
+        frames,
+        brightness=generator.uniform(-_BRIGHTNESS, _BRIGHTNESS),
+        saturation=generator.uniform(*_FACTORS),
+        contrast=generator.uniform(*_FACTORS),
+        hue=generator.uniform(-_HUE, _HUE),
+    )
 
 
 def change_colors(frames, brightness, saturation, contrast, hue):
@@ -160,7 +173,16 @@ def _saturated(images, factor):
     return value - np.minimum(np.float32(factor), most) * (value - images)
 
 
-def _resized(frames, shape):
+def resized_frames(frames, shape):
+    """Resizes frames with a bilinear filter.
+
+    Args:
+        frames: NumPy array of uint8, shape `(frames, height, width, 3)`.
+        shape: tuple of ints, the new height and width.
+
+    Returns:
+        NumPy array of uint8 and of shape `(frames, *shape, 3)`.
+    """
     height, width = shape
     reformatter = av.video.reformatter.VideoReformatter()
     resized = (

@@ -223,7 +223,12 @@ def _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks):
             training=True,
             seed=settings.seed,
             start_step=start_step,
-            augment=ClipAugmentation(settings.noise, settings.horizontal_flip),
+            augment=ClipAugmentation(
+                settings.noise,
+                settings.horizontal_flip,
+                settings.scale_jitter,
+                settings.color_jitter,
+            ),
             num_workers=settings.num_workers,
             shard_index=process,
             shard_count=num_processes,

@@ -148,6 +148,15 @@ class PretrainSettings:
     horizontal_flip: float = setting(
         0.0, "probability of flipping the frames of a clip", least=0, most=1
     )
+    scale_jitter: float = setting(
+        0.0,
+        "probability of changing the aspect ratio of a clip and cropping it",
+        least=0,
+        most=1,
+    )
+    color_jitter: float = setting(
+        0.0, "probability of changing the colors of a clip", least=0, most=1
+    )
     vocabulary: str | None = setting(
         None, "word vocabulary file; made from the train captions if not given"
     )

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from keras_vatt.data import ClipAugmentation
+from keras_vatt.data import ClipAugmentation, FrameAugmentation
 
 pytestmark = pytest.mark.once
 
@@ -63,18 +63,63 @@ def test_the_same_generator_gives_the_same_clip_and_the_input_is_kept(element):
         np.testing.assert_array_equal(element[key], value)
 
 
-def test_the_noise_of_a_clip_does_not_depend_on_flipping(element):
-    plain = ClipAugmentation(0.1, horizontal_flip=0.0)(
-        element, np.random.default_rng(3)
-    )
-    flipped = ClipAugmentation(0.1, horizontal_flip=1.0)(
-        element, np.random.default_rng(3)
+def test_the_noise_of_a_clip_does_not_depend_on_changes_of_its_frames(element):
+    plain, flipped, changed = (
+        ClipAugmentation(0.1, *probabilities)(element, np.random.default_rng(3))
+        for probabilities in ((0.0,), (1.0,), (1.0, 1.0, 1.0))
     )
     np.testing.assert_array_equal(plain["audio"], flipped["audio"])
+    np.testing.assert_array_equal(plain["audio"], changed["audio"])
+
+
+def position_frames():
+    """An element whose first two channels say where a pixel is."""
+    row, column = np.mgrid[0:64, 0:64]
+    frame = np.stack([4 * row, 4 * column, 0 * row], axis=-1).astype(np.uint8)
+    return {"video": np.stack([frame, frame]), "audio": np.zeros((8, 1), np.float32)}
+
+
+def test_scale_jitter_crops_one_side_to_the_ratio_of_two_factors():
+    augmentation = ClipAugmentation(scale_jitter=1.0)
+    sides, first_rows = [], set()
+    for seed in range(300):
+        video = augmentation(position_frames(), np.random.default_rng(seed))["video"]
+        assert video.shape == (2, 64, 64, 3)
+        np.testing.assert_array_equal(video[0], video[1])
+        sides.append([np.ptp(video[0, ..., i].astype(int)) / 4 + 1 for i in (0, 1)])
+        first_rows.add(int(video[0, 0, 0, 0]) // 4)
+    sides = np.array(sides) / 64
+    np.testing.assert_allclose(sides.max(axis=1), 1.0, atol=0.02)
+    # The mean ratio of the smaller to the larger of two uniform factors.
+    factors = np.random.default_rng(0).uniform(0.8, 1.2, (100_000, 2))
+    expected = (factors.min(axis=1) / factors.max(axis=1)).mean()
+    assert sides.min(axis=1).mean() == pytest.approx(expected, abs=0.02)
+    assert 0.64 < sides.min() < 0.75
+    assert 0.4 < (sides[:, 0] < sides[:, 1]).mean() < 0.6
+    assert len(first_rows) > 10
+
+
+def test_colors_change_as_often_as_asked_and_as_in_fine_tuning(element):
+    augmentation = ClipAugmentation(noise=0.0, color_jitter=0.3)
+    alone = FrameAugmentation((1, 1), (1, 1), horizontal_flip=0.0, color=1.0)
+    changes = []
+    for seed in range(100):
+        video = augmentation(element, np.random.default_rng(seed))["video"]
+        if not np.array_equal(video, element["video"]):
+            changes.append(np.abs(video - element["video"].astype(float)).mean())
+    assert 15 < len(changes) < 45
+    others = [
+        np.abs(
+            alone(element["video"], np.random.default_rng(seed))
+            - 1.0 * element["video"]
+        ).mean()
+        for seed in range(100)
+    ]
+    assert np.mean(changes) == pytest.approx(np.mean(others), rel=0.2)
 
 
 def test_an_augmentation_is_restored_from_its_config():
-    augmentation = ClipAugmentation(0.02, 0.5)
+    augmentation = ClipAugmentation(0.02, 0.5, 0.8, 0.7)
     config = json.loads(json.dumps(augmentation.get_config()))
     assert ClipAugmentation.from_config(config) == augmentation
 
@@ -86,6 +131,8 @@ def test_an_augmentation_is_restored_from_its_config():
         ("noise", float("nan")),
         ("horizontal_flip", 1.5),
         ("horizontal_flip", -1),
+        ("scale_jitter", 2.0),
+        ("color_jitter", float("nan")),
     ],
 )
 def test_invalid_arguments_of_an_augmentation_are_refused_by_name(name, value):
