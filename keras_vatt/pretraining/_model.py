@@ -74,7 +74,8 @@ def make_model(settings, spec, tokenizer):
         `keras_vatt.VATT`, not compiled.
 
     Raises:
-        PretrainingError: if the vocabulary doesn't fit the weights of the preset.
+        PretrainingError: if the vocabulary doesn't fit the weights of the preset, or
+            `settings.freeze` names what the model can't freeze.
     """
     arguments = {"rematerialize": settings.rematerialize}
     if not settings.load_weights:
@@ -96,4 +97,39 @@ def make_model(settings, spec, tokenizer):
             f"{size} of the preset {settings.preset!r}: give the --vocabulary that the "
             "preset was trained with, or leave out --load-weights"
         )
+    if settings.freeze is not None:
+        _freeze(model.backbone, settings)
     return model
+
+
+def _freeze(backbone, settings):
+    names = [name.strip().lower() for name in settings.freeze.split("+")]
+    unknown = [name for name in names if name not in backbone.modalities]
+    if unknown:
+        raise PretrainingError(
+            f"--freeze {settings.freeze}: the preset has no {unknown[0]!r}; its "
+            f"modalities are {', '.join(backbone.modalities)}"
+        )
+    if not settings.load_weights:
+        raise PretrainingError(
+            f"--freeze {settings.freeze} would keep random weights: give "
+            "--load-weights, too"
+        )
+    others = [name for name in backbone.modalities if name not in names]
+    trained = _layers_of(backbone, others)
+    frozen = _layers_of(backbone, names)
+    if any(layer is other for layer in frozen for other in trained):
+        raise PretrainingError(
+            f"--freeze {settings.freeze}: the preset has one encoder for all "
+            "modalities; only a specific preset can freeze one of them"
+        )
+    for layer in frozen:
+        layer.trainable = False
+
+
+def _layers_of(backbone, modalities):
+    return [
+        layer
+        for modality in modalities
+        for layer in backbone.modality_layers(modality).values()
+    ]

@@ -34,6 +34,11 @@ class PretrainSettings:
         "start from the weights and the vocabulary of the preset instead of random "
         "weights",
     )
+    freeze: str | None = setting(
+        None,
+        "modalities whose stem and encoder are not trained, joined by +, such as text; "
+        "only with --load-weights and a specific preset",
+    )
     output: str | None = setting(None, "folder for all files of the run")
     harmonizer: str = setting(
         "curriculum+realign",
