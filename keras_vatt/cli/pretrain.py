@@ -6,11 +6,13 @@ over the defaults. To resume an interrupted run, give `--output FOLDER --resume`
 """
 
 import contextlib
+import importlib
 import pathlib
 
 from keras_vatt._files import is_free_folder
 from keras_vatt._setting_fields import add_setting_options, given_settings
 from keras_vatt.cli.errors import CommandError
+from keras_vatt.cli.quiet_logs import quiet_imports
 from keras_vatt.pretraining._data_report import DATA_REPORT
 from keras_vatt.pretraining._devices import is_first_process, join_processes
 from keras_vatt.pretraining._errors import PretrainingError
@@ -53,6 +55,8 @@ def run(arguments):
     """Runs the command."""
     given = given_settings(arguments, PretrainSettings)
     settings = _settle(given, arguments.recipe, arguments.resume)
+    with quiet_imports():
+        importlib.import_module("tensorflow")  # Keras' TensorBoard callback does it.
     with run_lock(settings.output):
         if is_first_process() and not arguments.resume:
             _begin(settings)

@@ -205,7 +205,7 @@ def _fit(model, settings, clips, output, report):
         callbacks = [_saver(report), checkpoint, *_log_files(checkpoint, output)]
     with (
         os_errors_at(output),
-        _kept_on_a_signal(checkpoint),
+        _completed_checkpoint(checkpoint),
         _file_errors(settings, clips),
     ):
         _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks)
@@ -243,11 +243,14 @@ def _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks):
 
 
 @contextlib.contextmanager
-def _kept_on_a_signal(checkpoint):
-    """Completes a checkpoint that is being written when the process is interrupted."""
+def _completed_checkpoint(checkpoint):
+    """Completes a checkpoint that is being written when the process has to end.
+
+    That is after SIGINT, SIGTERM, or when nobody reads the output anymore.
+    """
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError):
         checkpoint.wait()
         raise
 

@@ -1,6 +1,7 @@
 """A run writes all of its files, and a killed run resumes as if uninterrupted."""
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -112,6 +113,7 @@ def test_a_killed_run_comes_to_the_same_result(corpus, run_folder, tmp_path):
         [*COMMAND, *resume], capture_output=True, text=True, check=True
     )
     assert "resuming after epoch 0 and 2 steps of the next" in again.stdout
+    assert "absl" not in again.stderr  # The logs of a backend.
     whole = keras_vatt.VATT.from_preset(run_folder / "preset")
     resumed = keras_vatt.VATT.from_preset(tmp_path / "run" / "preset")
     for name, expected in weights_of(whole).items():
@@ -181,6 +183,22 @@ def test_a_signal_leaves_a_whole_checkpoint(corpus, tmp_path, monkeypatch, capsy
     assert main(arguments(corpus, tmp_path / "run")) == 143
     (line,) = [x for x in capsys.readouterr().err.splitlines() if "keras-vatt" in x]
     assert line.startswith("keras-vatt pretrain: terminated; resume with --resume")
+    names = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
+    assert names == ["2"]
+
+
+@pytest.mark.once
+def test_a_run_that_nobody_reads_leaves_a_whole_checkpoint(
+    corpus, tmp_path, monkeypatch
+):
+    save = RunCheckpoint.save
+
+    def save_and_lose_the_reader(checkpoint):
+        save(checkpoint)
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(RunCheckpoint, "save", save_and_lose_the_reader)
+    assert main(arguments(corpus, tmp_path / "run")) == 141
     names = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
     assert names == ["2"]
 
