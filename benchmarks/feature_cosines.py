@@ -31,7 +31,10 @@ from keras_vatt.models import VATTTokenizer
 from keras_vatt.training._feature_comparison import _sample_grams
 from keras_vatt.training._gradient_lists import sum_gradients
 from keras_vatt.training._harmonized_step import HarmonizedStep
-from keras_vatt.training._parameter_comparison import _shared
+from keras_vatt.training._parameter_comparison import (
+    grams_of_variables,
+    sum_of_shared,
+)
 from keras_vatt.training._replicas import OneReplica
 
 backend = importlib.import_module(
@@ -155,9 +158,7 @@ def _cosines(model, batch):
     grams = {"features": _sample_grams(step, of_features)}
     exact = [_clip_gradients(step, of_features, i) for i in range(step.num_samples)]
     grams["all"] = ops.stack([harmonization.gradient_gram(g) for g in exact])
-    grams["shared"] = ops.stack(
-        [harmonization.gradient_gram(_shared(g)) for g in exact]
-    )
+    grams["shared"] = ops.stack([sum_of_shared(grams_of_variables(g)) for g in exact])
     return {
         name: ops.convert_to_numpy(harmonization.smallest_cosine(gram))
         for name, gram in grams.items()

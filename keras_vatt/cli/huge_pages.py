@@ -23,5 +23,7 @@ def restart_with_huge_pages() -> None:
 
 
 def _has_glibc():
-    name = "CS_GNU_LIBC_VERSION"
-    return name in getattr(os, "confstr_names", {}) and bool(os.confstr(name))
+    try:
+        return bool(os.confstr("CS_GNU_LIBC_VERSION"))
+    except (AttributeError, ValueError, OSError):  # Other systems and C libraries.
+        return False

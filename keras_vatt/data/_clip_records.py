@@ -79,6 +79,9 @@ class ClipRecords:
             ValueError: If the record is damaged.
         """
         index = range(len(self))[index]
+        # Reading a mapped page behind the end of the file would kill the process.
+        if self._map.size() < len(self) * self._size:
+            raise ValueError("it was shortened after it was opened")
         record = np.frombuffer(self._map, np.uint8, self._size, index * self._size)
         if checksum(record) != self._checksums[index]:
             raise ValueError("a clip has another checksum than when it was written")

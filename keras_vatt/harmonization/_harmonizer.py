@@ -160,5 +160,6 @@ def _check_square(gram):
 def _fits(shape, expected):
     # `None`, a size that is not known yet, fits any size.
     return len(shape) == len(expected) and all(
-        size in (None, wanted) for size, wanted in zip(shape, expected, strict=True)
+        None in (size, wanted) or size == wanted
+        for size, wanted in zip(shape, expected, strict=True)
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import typing
 from collections.abc import Iterable
 
 import numpy as np
 
-from keras_vatt.search._errors import MediaIndexError
 from keras_vatt.search._vector_blocks import (
     LENGTH_TOLERANCE,
     VectorBlock,
@@ -41,9 +41,10 @@ class ExactSearch:
     def __init__(self, table: lancedb.table.Table, column: str):
         self._table = table
         self._column = column
-        self._width = table.schema.field(column).type.list_size
-        size = table.count_rows() * self._width * np.dtype(np.float32).itemsize
-        self._is_kept = size <= _KEPT_FRACTION * physical_memory()
+        width = table.schema.field(column).type.list_size
+        size = table.count_rows() * width * np.dtype(np.float32).itemsize
+        memory = physical_memory()
+        self._is_kept = math.isfinite(memory) and size <= _KEPT_FRACTION * memory
         self._kept = None
 
     def nearest(
@@ -63,13 +64,8 @@ class ExactSearch:
             particular order.
 
         Raises:
-            MediaIndexError: if embeddings have another width, or are no unit vectors.
+            MediaIndexError: if embeddings are no unit vectors.
         """
-        if vectors.shape[1] != self._width:
-            raise MediaIndexError(
-                f"The index has embeddings {self._column} of width {self._width}, the "
-                f"query has {vectors.shape[1]}."
-            )
         best = [_Best(vector, count) for vector in vectors]
         rounded = vectors.astype(np.float32)
         for block in self._blocks():

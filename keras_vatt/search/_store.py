@@ -37,7 +37,7 @@ from keras_vatt.search._stored_windows import (
     StoredWindows,
     check_schema,
 )
-from keras_vatt.search._vector_blocks import check_vectors
+from keras_vatt.search._vector_blocks import check_vectors, check_width
 
 _WINDOWS = "windows"
 _HEADER = "header"
@@ -227,9 +227,14 @@ class VectorStore:
 
         Returns:
             Tuple of the row ids and of their cosines, in no particular order.
+
+        Raises:
+            MediaIndexError: if the embeddings have another width than the vector, or
+                can't be read.
         """
         if not self.has_windows() or column not in self.embedding_columns():
             return np.zeros(0, np.uint64), np.zeros(0)
+        check_width(self.table, column, len(vector))
         with self._reading():
             if probes is not None:
                 return approximate_nearest(self.table, column, vector, count, probes)

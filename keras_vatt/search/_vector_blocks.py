@@ -71,6 +71,20 @@ def check_vectors(table: lancedb.table.Table, columns: list[str]) -> None:
             pass
 
 
+def check_width(table: lancedb.table.Table, column: str, width: int) -> None:
+    """Refuses a query whose width is not that of the embeddings.
+
+    Raises:
+        MediaIndexError: if it is not.
+    """
+    expected = table.schema.field(column).type.list_size
+    if width != expected:
+        raise MediaIndexError(
+            f"The index has embeddings {column} of width {expected}, the query has "
+            f"{width}."
+        )
+
+
 def checked_vectors(column: pa.Array | pa.ChunkedArray, name: str) -> np.ndarray:
     """Returns the vectors in an Arrow column as a float32 array.
 
@@ -83,7 +97,9 @@ def checked_vectors(column: pa.Array | pa.ChunkedArray, name: str) -> np.ndarray
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    rows = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+    rows = column.flatten().to_numpy(zero_copy_only=False)
+    # `-1` in place of the width fails for a block without any vector.
+    rows = rows.reshape(len(column), column.type.list_size)
     with np.errstate(over="ignore"):
         lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     is_unit = np.abs(lengths - 1) < LENGTH_TOLERANCE

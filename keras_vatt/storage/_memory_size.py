@@ -1,17 +1,28 @@
 """The size of this machine's memory, and the release of memory to it."""
 
+import contextlib
 import ctypes
 import gc
 import math
 import os
+import pathlib
+
+# The limit of a container under Linux, a number or `max`.
+_CONTAINER_LIMIT = pathlib.Path("/sys/fs/cgroup/memory.max")
 
 
 def physical_memory():
-    """Returns the bytes of memory of this machine; infinity if it isn't known."""
+    """Returns the bytes of memory of this machine or container.
+
+    It is infinity if it isn't known.
+    """
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # Not available on every system.
-        return math.inf
+        size = math.inf
+    with contextlib.suppress(OSError, ValueError):
+        size = min(size, int(_CONTAINER_LIMIT.read_text()))
+    return size
 
 
 def release_memory():

@@ -10,6 +10,8 @@ from keras import ops
 
 NUM_BINS = 40
 BIN_EDGES = np.linspace(-1.0, 1.0, NUM_BINS + 1)
+# TensorBoard takes values, not counts: at most about so many.
+_MAX_VALUES = 1e6
 
 
 def count_cosines(cosines, counted):
@@ -93,11 +95,10 @@ class CosineHistograms(ReadsCosines):
 
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(self._folder)
-        centers = (BIN_EDGES[1:] + BIN_EDGES[:-1]) / 2
-        values = np.repeat(centers, np.rint(counts).astype(int))
+        values, num_buckets = _as_values(counts)
         with self._writer.as_default():
             tf.summary.histogram(
-                "gradient_cosine", values, step=epoch, buckets=NUM_BINS
+                "gradient_cosine", values, step=epoch, buckets=num_buckets
             )
         self._writer.flush()
 
@@ -105,3 +106,19 @@ class CosineHistograms(ReadsCosines):
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+
+def _as_values(counts):
+    """Returns values with the given counts, and the buckets that keep them apart.
+
+    TensorBoard divides the range of the values into buckets: one for each of our bins
+    between the first and the last that is not empty.
+    """
+    counts = np.asarray(counts)
+    occupied = np.flatnonzero(counts)
+    if not len(occupied):
+        return np.zeros(0), 1
+    scale = min(1.0, _MAX_VALUES / counts.sum())
+    centers = (BIN_EDGES[1:] + BIN_EDGES[:-1]) / 2
+    values = np.repeat(centers, np.ceil(counts * scale).astype(int))
+    return values, int(occupied[-1] - occupied[0] + 1)

@@ -14,6 +14,7 @@ from keras_vatt.training._gradient_lists import is_nonfinite
 from keras_vatt.training._sample_groups import by_group
 from keras_vatt.training._step_result import StepResult
 from keras_vatt.training._weighted_gradients import (
+    fraction_applied,
     rows_of_samples,
     weighted_gradients,
     weights_of_samples,
@@ -47,7 +48,7 @@ def compare_features(step):
         gradients,
         values,
         nonfinite,
-        applied=_fraction_applied(step, kept),
+        applied=fraction_applied(step, kept),
         comparison=compare_grams(grams).mean(step.num_groups),
     )
 
@@ -79,12 +80,3 @@ def _flat_rows(step, features):
         rows_of_samples(leaf, step.num_samples) for leaf in tree.flatten(features)
     ]
     return leaves[0] if len(leaves) == 1 else ops.concatenate(leaves, axis=-1)
-
-
-def _fraction_applied(step, kept):
-    """Returns the fraction of the groups with a loss that are kept; 1 if none has."""
-    has_loss = by_group(ops.max(step.is_valid, axis=1), step.num_groups)
-    has_loss = ops.max(has_loss, axis=1)
-    count = ops.sum(has_loss)
-    fraction = ops.sum(ops.cast(kept, "float32") * has_loss) / ops.maximum(count, 1.0)
-    return ops.where(count > 0, fraction, 1.0)

@@ -41,7 +41,7 @@ def sum_of_vjps(vjps, cotangents):
 
 def squared_norm(gradients):
     """Computes `Backend.squared_norm` like an entry of a Gram matrix."""
-    return harmonization.gradient_gram([gradients])
+    return harmonization.gradient_gram([gradients])[0, 0]
 
 
 def scaled(gradients, factor):

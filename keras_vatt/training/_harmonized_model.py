@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -423,17 +424,20 @@ def _check_comparison(harmonizer, num_groups, group_by, compare, harmonized_vari
     check_choice("group_by", group_by, ("samples", "anchors"))
     check_choice("compare", compare, ("parameters", "features"))
     check_choice("harmonized_variables", harmonized_variables, ("all", "shared"))
-    is_number = type(num_groups) is int and num_groups >= 1
+    is_number = isinstance(num_groups, numbers.Integral) and num_groups >= 1
+    is_number = is_number and not isinstance(num_groups, bool)
     if not (is_number or num_groups == "per_clip"):
         raise ValueError(
             "`num_groups` must be an int of at least 1, or 'per_clip'. "
             f"Received: num_groups={num_groups!r}"
         )
-    if harmonizer is None and (num_groups != 1 or compare == "features"):
+    given = (num_groups, compare, harmonized_variables)
+    if harmonizer is None and given != (1, "parameters", "all"):
         raise ValueError(
             "Without a harmonizer, nothing is compared: pass one, or leave out "
-            f"`num_groups` and `compare`. Received: num_groups={num_groups!r}, "
-            f"compare={compare!r}, no harmonizer"
+            "`num_groups`, `compare` and `harmonized_variables`. Received: "
+            f"num_groups={num_groups!r}, compare={compare!r}, "
+            f"harmonized_variables={harmonized_variables!r}, no harmonizer"
         )
     if compare == "features" and (group_by, harmonized_variables) != ("samples", "all"):
         raise ValueError(

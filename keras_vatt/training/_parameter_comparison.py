@@ -19,6 +19,7 @@ from keras_vatt.training._sample_groups import (
 )
 from keras_vatt.training._step_result import GroupStep, StepResult
 from keras_vatt.training._weighted_gradients import (
+    fraction_applied,
     weighted_gradients,
     weights_of_samples,
 )
@@ -47,7 +48,9 @@ def compare_parameters(step):
     weights, kept = total.decisions[:, :-1], total.decisions[:, -1] > 0
     sample_weights = weights_of_samples(step, weights, kept)
     gradients, nonfinite = weighted_gradients(step, sample_weights, of_features)
-    return _result(step, total, gradients, ops.maximum(nonfinite, total.nonfinite))
+    nonfinite = ops.maximum(nonfinite, total.nonfinite)
+    result = _result(step, total, gradients, nonfinite)
+    return result._replace(applied=fraction_applied(step, kept))
 
 
 def _result(step, total, gradients, nonfinite):
@@ -165,22 +168,31 @@ def _harmonized(step, group, losses, embed_gradients, of_rows):
 def _gram(step, shards):
     """Returns the Gram matrix to compare, and 1 if a gradient is not finite."""
 
-    def gram_of(gradients):
-        products = step.replicas.sum_over_shards(harmonization.gradient_gram(gradients))
-        return products / step.loss_scale**2
+    def summed(products):
+        return step.replicas.sum_over_shards(products) / step.loss_scale**2
 
-    gram = gram_of(shards)
+    gram = summed(harmonization.gradient_gram(shards))
     nonfinite = is_nonfinite(gram)
     if step.model.harmonized_variables == "shared":
-        gram = gram_of(_shared(shards))
+        gram = sum_of_shared(summed(grams_of_variables(shards)))
     return gram, nonfinite
 
 
-def _shared(gradients):
-    """Leaves only the variables that all losses depend on."""
+def grams_of_variables(gradients):
+    """Returns the Gram matrix of each variable, of the branches that all losses use.
+
+    Args:
+        gradients: list with one list of gradients per loss, as for `gradient_gram`.
+
+    Returns:
+        float32 tensor of shape `(variables, K, K)`.
+
+    Raises:
+        ValueError: if there is no such variable.
+    """
     shared = [
-        index
-        for index, leaves in enumerate(zip(*gradients, strict=True))
+        leaves
+        for leaves in zip(*gradients, strict=True)
         if all(leaf is not None for leaf in leaves)
     ]
     if not shared:
@@ -188,4 +200,21 @@ def _shared(gradients):
             "There is no variable that all losses depend on: compile with "
             '`harmonized_variables="all"`.'
         )
-    return [[gradient[index] for index in shared] for gradient in gradients]
+    return ops.stack(
+        [harmonization.gradient_gram([[leaf] for leaf in own]) for own in shared]
+    )
+
+
+def sum_of_shared(grams):
+    """Sums the Gram matrices of the variables that all losses depend on.
+
+    The gradient of a variable behind another output of the same branch is all zeros.
+
+    Args:
+        grams: float32 tensor of shape `(variables, K, K)`.
+
+    Returns:
+        float32 tensor of shape `(K, K)`.
+    """
+    is_shared = ops.all(ops.diagonal(grams, axis1=-2, axis2=-1) > 0, axis=-1)
+    return ops.sum(ops.where(is_shared[:, None, None], grams, 0.0), axis=0)

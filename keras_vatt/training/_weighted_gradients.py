@@ -8,7 +8,12 @@ gradient of the loss terms, each multiplied by the weight of its sample.
 from keras import ops, tree
 
 from keras_vatt.training._gradient_lists import sum_cotangents
-from keras_vatt.training._sample_groups import is_grouped, masks_groups, spread
+from keras_vatt.training._sample_groups import (
+    by_group,
+    is_grouped,
+    masks_groups,
+    spread,
+)
 from keras_vatt.training._step_result import SampleWeights
 
 
@@ -44,12 +49,23 @@ def weights_of_samples(step, weights, kept):
         `SampleWeights`.
     """
     if not step.model.harmonizer.may_skip:
+        # The flag is `False` only for weights that are not finite.
+        weights = ops.where(kept[:, None], weights, 0.0)
         return SampleWeights(spread(weights, step.num_samples), None)
     # A skipped sample may still have a cotangent, where it is a negative of others.
     weights = ops.where(kept[:, None], weights, 1.0)
     return SampleWeights(
         spread(weights, step.num_samples), spread(kept, step.num_samples)
     )
+
+
+def fraction_applied(step, kept):
+    """Returns the fraction of the groups with a loss that are kept; 1 if none has."""
+    has_loss = by_group(ops.max(step.is_valid, axis=1), step.num_groups)
+    has_loss = ops.max(has_loss, axis=1)
+    count = ops.sum(has_loss)
+    fraction = ops.sum(ops.cast(kept, "float32") * has_loss) / ops.maximum(count, 1.0)
+    return ops.where(count > 0, fraction, 1.0)
 
 
 def weighted_gradients(step, sample_weights, of_features):

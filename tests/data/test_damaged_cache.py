@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import resource
 
 import numpy as np
@@ -73,6 +74,13 @@ def test_a_flipped_bit_is_found_when_its_clip_is_read(cache):
     clips = CachedClips(cache, tokenize)
     with pytest.raises(CacheError, match="clips.bin"):
         [clips[index] for index in range(len(clips))]
+
+
+def test_a_file_that_is_shortened_while_it_is_open_is_found(cache):
+    clips = CachedClips(cache, tokenize)
+    os.truncate(records(cache), records(cache).stat().st_size // 2)
+    with pytest.raises(CacheError, match="shortened after it was opened"):
+        clips[len(clips) - 1]
 
 
 def test_a_flipped_bit_ends_the_reading_of_batches(cache):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from keras_vatt.search import MediaIndexError, read_report
@@ -115,6 +116,11 @@ def test_vectors_are_kept_in_memory_if_they_fit(
     assert sum(sizes_read) == reads * index.count("video")
 
 
+def test_a_block_may_have_no_vector_at_all():
+    empty = pa.array([], pa.list_(pa.float32(), DIM))
+    assert blocks_module.checked_vectors(empty, "video_to_text").shape == (0, DIM)
+
+
 @pytest.mark.parametrize("ascending", [False, True])
 def test_the_best_rows_may_lie_in_any_block(tmp_path, sizes_read, ascending):
     windows, vectors = some_windows(COUNT), np.zeros((COUNT, DIM), np.float32)
@@ -147,9 +153,11 @@ def test_a_store_finds_what_it_has_written_since_the_last_search(tmp_path):
     assert store.nearest("video_to_text", query, 1)[1].max() < 1
 
 
-def test_a_query_of_another_width_is_refused(stored):
-    with pytest.raises(MediaIndexError, match=f"width {DIM}"):
-        found(open_index(stored), np.ones(DIM + 1), 3)
+@pytest.mark.parametrize("probes", [None, 1])
+def test_a_query_of_another_width_is_refused(stored, probes):
+    message = f"of width {DIM}, the query has {DIM + 1}"
+    with pytest.raises(MediaIndexError, match=message):
+        open_store(stored).nearest("video_to_text", np.ones(DIM + 1), 3, probes)
 
 
 def test_embeddings_that_the_index_has_not_are_not_found(stored):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_vatt.training import CosineHistograms, RunCheckpoint
-from keras_vatt.training._cosine_histogram import BIN_EDGES, count_cosines
+from keras_vatt.training._cosine_histogram import BIN_EDGES, _as_values, count_cosines
 from tests.training.steps import train
 from tests.training.test_known_gradients import (
     INPUTS,
@@ -57,6 +57,20 @@ def test_histograms_of_epochs_reach_tensorboard_and_the_checkpoint(tmp_path):
     restored = RunCheckpoint(tmp_path / "run")
     restored.restore(model)
     assert restored.cosine_counts == checkpoint.cosine_counts
+
+
+@pytest.mark.once
+def test_each_bin_has_a_bucket_of_its_own():
+    counts = np.zeros(40)
+    counts[10:31] = 3
+    counts[20] = 0
+    values, num_buckets = _as_values(counts)
+    # As TensorBoard divides the range of the values.
+    found, _ = np.histogram(values, num_buckets)
+    np.testing.assert_array_equal(found, counts[10:31])
+    values, num_buckets = _as_values(1e9 * (np.arange(40) == 7))
+    assert num_buckets == 1
+    assert 1e5 < len(values) < 2e6
 
 
 @pytest.mark.once

@@ -179,6 +179,31 @@ def test_nonfinite_clip_skips_the_step():
     assert not any(u.any() for towers in updates.values() for u in towers.values())
 
 
+def masks_of(batch):
+    return [name for name in batch if name.endswith("_mask")]
+
+
+class NoWeights(h.Harmonizer):
+    may_skip = False
+
+    def harmonize(self, gram, step):
+        return keras.ops.full_like(gram[..., 0], float("inf")), True
+
+
+@pytest.mark.parametrize("compare", ["features", "parameters"])
+def test_weights_that_are_not_finite_change_nothing(compare):
+    num_groups = "per_clip" if compare == "features" else 1
+    model = compiled_toy(harmonizer=NoWeights(), compare=compare, num_groups=num_groups)
+    before = values_of(model.trainable_variables)
+    batch = toy_batch()
+    logs = train(
+        model, batch | {name: np.ones(8, "float32") for name in masks_of(batch)}
+    )
+    assert logs["skip_rate"] == 1
+    for first, second in zip(before, values_of(model.trainable_variables), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
 def test_loss_scale_cancels():
     inner = keras.optimizers.SGD(1.0)
     optimizer = keras.optimizers.LossScaleOptimizer(inner, initial_scale=1024.0)
@@ -239,8 +264,19 @@ def test_micro_batches_give_the_step_of_the_whole_batch():
         ({"harmonizer": "sum", "harmonized_variables": "shared"}, "are for `compare="),
         ({"harmonizer": "sum", "num_groups": "per_sample"}, "'per_clip'"),
         ({"harmonizer": "sum", "num_groups": 2.0}, "must be an int"),
+        ({"harmonizer": "sum", "num_groups": True}, "must be an int"),
+        (
+            {"harmonizer": None, "compare": "parameters", "num_groups": 1}
+            | {"harmonized_variables": "shared"},
+            "no harmonizer",
+        ),
     ],
 )
 def test_compile_refuses_contradictions(arguments, message):
     with pytest.raises(ValueError, match=message):
         compiled_toy(**arguments)
+
+
+@pytest.mark.once
+def test_compile_takes_the_ints_of_numpy():
+    assert compiled_toy(harmonizer="sum", num_groups=np.int64(4)).num_groups == 4
