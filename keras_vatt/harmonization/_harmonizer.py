@@ -158,8 +158,8 @@ def _check_square(gram):
 
 
 def _fits(shape, expected):
-    # `None`, a size that is not known yet, fits any size.
+    # `None`, a size that is not known yet, fits any size. A known size in place of an
+    # unknown one does not: it was computed over the batch.
     return len(shape) == len(expected) and all(
-        None in (size, wanted) or size == wanted
-        for size, wanted in zip(shape, expected, strict=True)
+        size in (None, wanted) for size, wanted in zip(shape, expected, strict=True)
     )
