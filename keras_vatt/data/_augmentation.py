@@ -7,11 +7,15 @@ import dataclasses
 import numpy as np
 
 from keras_vatt.data._clip_elements import Element
-from keras_vatt.data._frame_augmentation import jitter_colors, resized_frames
+from keras_vatt.data._frame_augmentation import (
+    check_probabilities,
+    jitter_colors,
+    random_crop,
+    resized_frames,
+)
 
 # Range of the factors of height and width in the scale jitter.
 _SCALES = (0.8, 1.2)
-_PROBABILITIES = ("horizontal_flip", "scale_jitter", "color_jitter")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,11 +65,7 @@ class ClipAugmentation:
     def __post_init__(self) -> None:
         if not 0 <= self.noise < float("inf"):
             raise ValueError(f"`noise` must not be negative. Received: {self.noise}")
-        for name in _PROBABILITIES:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"`{name}` must lie in [0, 1]. Received: {getattr(self, name)}"
-                )
+        check_probabilities(self, ("horizontal_flip", "scale_jitter", "color_jitter"))
 
     def __call__(self, element: Element, generator: np.random.Generator) -> Element:
         """Returns an augmented copy of an element.
@@ -113,7 +113,5 @@ def _jitter_scales(frames, generator):
     full_height, full_width = frames.shape[1:3]
     height = max(round(full_height * min(1, of_width / of_height)), 1)
     width = max(round(full_width * min(1, of_height / of_width)), 1)
-    top = generator.integers(full_height - height + 1)
-    left = generator.integers(full_width - width + 1)
-    crop = frames[:, top : top + height, left : left + width]
+    crop = random_crop(frames, height, width, generator)
     return resized_frames(crop, (full_height, full_width))

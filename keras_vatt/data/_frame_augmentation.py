@@ -64,11 +64,7 @@ class FrameAugmentation:
                     f"`{name}` must be a range of positive numbers (at most 1 for "
                     f"`area`). Received: {name}={getattr(self, name)}"
                 )
-        for name in ("horizontal_flip", "color"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"`{name}` must lie in [0, 1]. Received: {getattr(self, name)}"
-                )
+        check_probabilities(self, ("horizontal_flip", "color"))
 
     def __call__(
         self, frames: np.ndarray, generator: np.random.Generator
@@ -116,10 +112,40 @@ class FrameAugmentation:
             height = round((pixels / aspect) ** 0.5)
             width = round((pixels * aspect) ** 0.5)
             if 0 < height <= full_height and 0 < width <= full_width:
-                top = generator.integers(full_height - height + 1)
-                left = generator.integers(full_width - width + 1)
-                return frames[:, top : top + height, left : left + width]
+                return random_crop(frames, height, width, generator)
         return frames
+
+
+def check_probabilities(augmentation, names):
+    """Refuses arguments of an augmentation that are no probabilities.
+
+    Args:
+        augmentation: object with an attribute for each name.
+        names: tuple of strings.
+
+    Raises:
+        ValueError: If one does not lie in [0, 1].
+    """
+    for name in names:
+        if not 0 <= getattr(augmentation, name) <= 1:
+            raise ValueError(
+                f"`{name}` must lie in [0, 1]. Received: {getattr(augmentation, name)}"
+            )
+
+
+def random_crop(frames, height, width, generator):
+    """Returns a crop of a clip at a random position, as a view.
+
+    Args:
+        frames: NumPy array of shape `(frames, full_height, full_width, 3)`.
+        height: int, at most the full height.
+        width: int, at most the full width.
+        generator: `numpy.random.Generator`.
+    """
+    full_height, full_width = frames.shape[1:3]
+    top = generator.integers(full_height - height + 1)
+    left = generator.integers(full_width - width + 1)
+    return frames[:, top : top + height, left : left + width]
 
 
 def jitter_colors(frames, generator):

@@ -132,7 +132,7 @@ def pullback(model, function, inputs, updates, num_uses):
 
 def pull_back_sum(vjps, cotangents):
     """Runs VJPs once, for the last time, and sums the gradients of the variables."""
-    # The compiler finds the sums that can be computed in place.
+    # In a compiled step, the compiler finds the sums that can be computed in place.
     return _gradient_lists.sum_of_vjps(vjps, cotangents)
 
 
