@@ -18,6 +18,7 @@ class Problem(enum.StrEnum):
     """Kinds of problems of a file, a clip or a row of a manifest."""
 
     MISSING = "missing"
+    UNREACHABLE = "unreachable"
     CORRUPT = "corrupt"
     NO_VIDEO = "no_video"
     TOO_SHORT = "too_short"

@@ -7,6 +7,7 @@ import os
 
 import av
 
+from keras_vatt._remote_files import is_remote, open_remote
 from keras_vatt.data.decoding._limits import media_limits
 
 # A file named as a video may hold a playlist that points at other files or at the
@@ -34,7 +35,8 @@ class Container:
     Errors of the underlying library are not translated.
 
     Args:
-        source: str or path of a file, its `bytes`, or a binary file object.
+        source: str or path of a file, the URL of a remote one, its `bytes`, or a binary
+            file object.
 
     Attributes:
         formats: set of str. FFmpeg's names of the container format.
@@ -127,6 +129,8 @@ class Container:
 def _openable(source):
     if isinstance(source, bytes):
         return io.BytesIO(source)
+    if is_remote(source):
+        return open_remote(source)
     if isinstance(source, str | os.PathLike):
         # FFmpeg can't take an absolute path for a URL or a protocol.
         return os.path.abspath(source)

@@ -11,6 +11,7 @@ from typing import BinaryIO, TypeAlias
 
 import av
 
+from keras_vatt._remote_files import RemoteFileError
 from keras_vatt.data._report import Problem
 from keras_vatt.data.decoding._container import Container
 from keras_vatt.data.decoding._file_errors import LIBRARY_ERRORS, MediaError
@@ -201,6 +202,8 @@ class Media:
             yield
         except FileNotFoundError as error:
             raise self.error(Problem.MISSING, "does not exist") from error
+        except RemoteFileError as error:
+            raise self.error(Problem.UNREACHABLE, error.reason) from error
         except LIBRARY_ERRORS as error:
             reason = f"cannot be decoded ({error})"
             raise self.error(Problem.CORRUPT, reason) from error

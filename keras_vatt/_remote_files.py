@@ -1,0 +1,240 @@
+"""Files in object stores and on the Hugging Face Hub, through fsspec.
+
+Every request has a time limit: a server that stops answering is an error, not a hang.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import os
+import re
+
+import fsspec
+from fsspec.asyn import AsyncFileSystem, sync
+from fsspec.caching import BlockCache
+from fsspec.exceptions import FSTimeoutError
+
+from keras_vatt._errors import KerasVATTError
+
+# Protocols whose URLs are opened, and the package that fsspec needs for each. Others,
+# such as chains of URLs and `github://`, are not opened.
+_PACKAGES = {
+    "gs": "keras-vatt[gcs]",
+    "s3": "keras-vatt[s3]",
+    "hf": "keras-vatt",
+    "memory": "keras-vatt",
+}
+_URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+
+# Seconds after which a request is an error.
+REQUEST_SECONDS = 60.0
+# Bytes that a file object reads at once, and the number of such blocks that it keeps.
+_BLOCK_BYTES, _KEPT_BLOCKS = 2**20, 16
+
+
+class RemoteFileError(KerasVATTError, OSError):
+    """A file in an object store or on the Hub can't be used.
+
+    Args:
+        url: str.
+        reason: str. What is wrong and what to do.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url}: {reason}")
+        self.url = url
+        self.reason = reason
+
+
+def is_remote(place: str | os.PathLike[str]) -> bool:
+    """Returns whether a string is a URL, such as `"s3://bucket/name"`."""
+    return isinstance(place, str) and _URL.match(place) is not None
+
+
+def join_url(url: str, *names: str) -> str:
+    """Appends the names of folders and files to a URL."""
+    return "/".join([url.rstrip("/"), *names])
+
+
+def list_files(url: str) -> dict[str, int]:
+    """Lists the files below a URL.
+
+    Args:
+        url: str. URL of a folder.
+
+    Returns:
+        Dict from the URL of each file to its size in bytes, in alphabetical order.
+
+    Raises:
+        FileNotFoundError: If there is no file below the URL.
+        RemoteFileError: If the store can't be reached, or refuses to answer.
+    """
+    found = _call(url, "find", detail=True)
+    if not found:
+        raise FileNotFoundError(f"There are no files in {url}")
+    protocol = _protocol_of(url)
+    return {
+        f"{protocol}://{path.lstrip('/')}": info["size"] or 0
+        for path, info in sorted(found.items())
+    }
+
+
+def file_size(url: str) -> int:
+    """Returns the size of a remote file in bytes.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        RemoteFileError: If the store can't be reached, or refuses to answer.
+    """
+    info = _call(url, "info")
+    if info["type"] != "file":
+        raise FileNotFoundError(f"There is no file {url}")
+    return info["size"]
+
+
+def file_state(url: str) -> list:
+    """Returns JSON values that change when a remote file changes.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        RemoteFileError: If the store can't be reached, or refuses to answer.
+    """
+    info = _call(url, "info")
+    marks = ("size", "ETag", "etag", "crc32c", "blob_id", "LastModified", "updated")
+    return [str(info[name]) for name in marks if info.get(name) is not None]
+
+
+def read_bytes(url: str, start: int | None = None, end: int | None = None) -> bytes:
+    """Reads a remote file, or a range of its bytes.
+
+    Args:
+        url: str.
+        start: int. Index of the first byte. Defaults to `None`, the first.
+        end: int. Index after the last byte. Defaults to `None`, the end.
+
+    Returns:
+        `bytes`, fewer than asked for if the file is shorter.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        RemoteFileError: If the store can't be reached, refuses to answer, or takes
+            longer than `REQUEST_SECONDS`.
+    """
+    return _call(url, "cat_file", start=start, end=end)
+
+
+def write_bytes(url: str, data: bytes) -> None:
+    """Writes a remote file. Object stores replace files atomically.
+
+    Raises:
+        RemoteFileError: If the store can't be reached, or refuses to write.
+    """
+    _call(url, "pipe_file", value=data)
+
+
+def upload(path: str | os.PathLike[str], url: str) -> None:
+    """Copies a local file to a URL. Object stores replace files atomically.
+
+    Raises:
+        RemoteFileError: If the store can't be reached, or refuses to write.
+    """
+    filesystem, place = _filesystem(url)
+    # Parts of large files have a limit each.
+    with _named_errors(url):
+        filesystem.put_file(os.fspath(path), place)
+
+
+def open_remote(url: str) -> io.BufferedReader:
+    """Opens a remote file for reading at any position.
+
+    It is read in blocks of a megabyte, of which the last 16 are kept.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        RemoteFileError: If the store can't be reached, or refuses to answer.
+    """
+    return io.BufferedReader(_RemoteFile(url), _BLOCK_BYTES // 4)
+
+
+class _RemoteFile(io.RawIOBase):
+    def __init__(self, url):
+        self.name = url
+        self._size = file_size(url)
+        fetch = functools.partial(read_bytes, url)
+        self._cache = BlockCache(_BLOCK_BYTES, fetch, self._size, _KEPT_BLOCKS)
+        self._position = 0
+
+    def readable(self):
+        return True
+
+    def seekable(self):
+        return True
+
+    def tell(self):
+        return self._position
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence, self._size)
+        self._position = max(0, origin + offset)
+        return self._position
+
+    def readinto(self, buffer):
+        end = min(self._position + len(buffer), self._size)
+        if end <= self._position:
+            return 0
+        data = self._cache._fetch(self._position, end)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+def _protocol_of(url):
+    protocol = _URL.match(url)[1].lower()
+    if protocol not in _PACKAGES or "::" in url:
+        known = ", ".join(f"{name}://" for name in _PACKAGES if name != "memory")
+        raise RemoteFileError(url, f"can't be opened; known are paths, and {known}")
+    return protocol
+
+
+@functools.lru_cache(maxsize=16)
+def _filesystem_of(protocol):
+    return fsspec.filesystem(protocol)
+
+
+def _filesystem(url):
+    protocol = _protocol_of(url)
+    try:
+        filesystem = _filesystem_of(protocol)
+    except ImportError as error:
+        reason = f'needs a package: pip install "{_PACKAGES[protocol]}"'
+        raise RemoteFileError(url, reason) from error
+    return filesystem, filesystem._strip_protocol(url)
+
+
+def _call(url, method, **arguments):
+    """Calls a method of the file system of a URL, within the time limit."""
+    filesystem, place = _filesystem(url)
+    with _named_errors(url):
+        if isinstance(filesystem, AsyncFileSystem):
+            function = getattr(filesystem, f"_{method}")
+            loop, limit = filesystem.loop, REQUEST_SECONDS
+            return sync(loop, function, place, timeout=limit, **arguments)
+        # The Hub's client has time limits of its own.
+        return getattr(filesystem, method)(place, **arguments)
+
+
+@contextlib.contextmanager
+def _named_errors(url):
+    """Raises errors of stores as `RemoteFileError` or `FileNotFoundError`."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"There is no file {url}") from error
+    except (FSTimeoutError, TimeoutError) as error:
+        reason = f"the server did not answer within {REQUEST_SECONDS:g} s"
+        raise RemoteFileError(url, reason) from error
+    except Exception as error:
+        reason = f"can't be used ({type(error).__name__}: {str(error)[:300]})"
+        raise RemoteFileError(url, reason) from error
