@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
-import logging
 from collections.abc import Iterable
 
 import numpy as np
 
-from keras_vatt._printable import printable_line
 from keras_vatt.data._captions import CaptionOrder
 from keras_vatt.data._clip import Clip, decode_clip
 from keras_vatt.data._clip_elements import (
@@ -18,6 +15,7 @@ from keras_vatt.data._clip_elements import (
     find_wordless_captions,
     make_element,
 )
+from keras_vatt.data._clip_findings import ClipFindings
 from keras_vatt.data._clip_spec import ClipSpec
 from keras_vatt.data._clip_starts import (
     is_short_file,
@@ -34,8 +32,6 @@ from keras_vatt.data.decoding._file_errors import (
 )
 from keras_vatt.data.decoding._short_clips import check_short_clips, filled_reason
 from keras_vatt.data.decoding._waveform import is_silent
-
-_LOGGER = logging.getLogger(__name__)
 
 
 class ClipSource:
@@ -133,8 +129,7 @@ class ClipSource:
         self.segments = []
         self._starts = []
         self._positions = []
-        self._findings = list(findings)
-        self._found_later = {}
+        self._findings = ClipFindings(on_error, findings)
         paths = list(dict.fromkeys(segment.path for segment in segments))
         infos = dict(zip(paths, probe_all(paths, num_workers), strict=True))
         of_file = collections.defaultdict(list)
@@ -144,7 +139,8 @@ class ClipSource:
         self._caption_orders = {
             path: CaptionOrder(neighbors) for path, neighbors in of_file.items()
         }
-        self._findings += find_wordless_captions(self.segments, tokenize)
+        for finding in find_wordless_captions(self.segments, tokenize):
+            self._findings.add(finding)
 
     def __len__(self) -> int:
         return len(self.segments)
@@ -204,18 +200,12 @@ class ClipSource:
     @property
     def report(self) -> CorpusReport:
         """The current `CorpusReport`; decoding may still add findings."""
-        later = self._found_later.copy()
-        skipped = {
-            index for index, problem in later if problem.consequence == "skipped"
-        }
-        return CorpusReport(
-            len(self) - len(skipped), (*self._findings, *later.values())
-        )
+        return self._findings.report(len(self))
 
     @property
     def num_found_later(self) -> int:
         """Number of problems that were found while decoding."""
-        return len(self._found_later)
+        return len(self._findings)
 
     def recall(self, findings: Iterable[Finding]) -> None:
         """Adds the problems that an earlier process found while decoding the clips.
@@ -227,43 +217,29 @@ class ClipSource:
         Raises:
             MediaError: If a clip was skipped and `on_error` is `"raise"`.
         """
-        known = {(finding.problem, finding.where) for finding in self._findings}
-        indices = collections.defaultdict(list)
-        for index, segment in enumerate(self.segments):
-            indices[str(segment)].append(index)
-        for finding in findings:
-            if (finding.problem, finding.where) in known:
-                continue
-            finding = dataclasses.replace(finding, split=None)
-            for index in indices.get(finding.where, ()):
-                self._found_later.setdefault((index, finding.problem), finding)
-                self._raise_if_wanted(finding)
-
-    def _raise_if_wanted(self, finding):
-        is_skipped = finding.problem.consequence == "skipped"
-        if is_skipped and self.on_error == "raise":
-            raise MediaError(finding.where, finding.problem, finding.reason)
+        self._findings.recall(
+            findings, lambda: enumerate(str(segment) for segment in self.segments)
+        )
 
     def _add(self, segment, info, position):
         try:
             starts = possible_starts(segment, info, self.spec, self.short_clips)
         except MediaError as error:
-            finding = Finding(error.problem, str(segment), error.reason)
-            self._raise_if_wanted(finding)
-            self._findings.append(finding)
+            self._note(error.problem, segment, error.reason)
             return
         self.segments.append(segment)
         self._starts.append(starts)
         self._positions.append(position)
         if is_short_file(info, self.spec):
             reason = filled_reason(length_reason(info, self.spec), self.short_clips)
-            self._findings.append(Finding(Problem.SHORT, str(segment), reason))
+            self._note(Problem.SHORT, segment, reason)
         if not info.has_audio:
-            reason = "has no audio that can be decoded"
-            self._findings.append(Finding(Problem.NO_AUDIO, str(segment), reason))
+            self._note(Problem.NO_AUDIO, segment, "has no audio that can be decoded")
         if not segment.caption:
-            reason = "has no caption"
-            self._findings.append(Finding(Problem.NO_CAPTION, str(segment), reason))
+            self._note(Problem.NO_CAPTION, segment, "has no caption")
+
+    def _note(self, problem, segment, reason):
+        self._findings.add(Finding(problem, str(segment), reason))
 
     def _cut(self, index, epoch):
         """Returns the start of a clip, in seconds, and the position of its crop."""
@@ -274,9 +250,4 @@ class ClipSource:
         return generator.uniform(earliest, latest), generator.uniform()
 
     def _found(self, index, problem, reason):
-        if (index, problem) in self._found_later:
-            return
-        finding = Finding(problem, str(self.segments[index]), reason)
-        self._found_later[index, problem] = finding
-        where = printable_line(f"{finding.where} {reason}")
-        _LOGGER.warning("%s: %s", problem.consequence, where)
+        self._findings.found(index, problem, str(self.segments[index]), reason)

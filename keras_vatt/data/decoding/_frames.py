@@ -85,14 +85,13 @@ def decode_crops(media, start, spec, crop_positions):
     Raises:
         MediaError: See `decode_frames`.
     """
-    # Anamorphic video has pixels that are not square.
-    pixel_aspect = float(media.video.sample_aspect_ratio or 1)
-    codec = media.video.codec_context.name
-    resizer = FrameResizer(pixel_aspect, spec.frame_size, codec)
+    resizer = FrameResizer.of_media(media, spec.frame_size)
     crops = np.empty((len(crop_positions), *spec.video_shape), np.uint8)
     count = 0
     with media.translated_errors():
-        for frame in itertools.islice(_shown(media, start, spec), spec.num_frames):
+        for frame in itertools.islice(
+            shown_frames(media, start, spec), spec.num_frames
+        ):
             crops[:, count] = resizer.crops(frame, crop_positions)
             count += 1
     if not count:
@@ -104,7 +103,20 @@ def decode_crops(media, start, spec, crop_positions):
     return crops[:, :end]
 
 
-def _shown(media, start, spec):
+def shown_frames(media, start, spec):
+    """Decodes the frame that is shown at each time of a clip.
+
+    Args:
+        media: `keras_vatt.data.Media`.
+        start: float, seconds after the start of the file.
+        spec: `keras_vatt.data.ClipSpec`.
+
+    Returns:
+        Iterator of `av.VideoFrame`, to the end of the file.
+
+    Raises:
+        MediaError: If the file has no video, or no frame at `start`.
+    """
     frames = media.decode(media.video, start)
     first = next(frames, None)
     if first is None:
@@ -134,6 +146,13 @@ class FrameResizer:
         self._scaler = Scaler()
         self._last = None, None
 
+    @classmethod
+    def of_media(cls, media, size):
+        """Returns a resizer for the frames of a `keras_vatt.data.Media`."""
+        # Anamorphic video has pixels that are not square.
+        pixel_aspect = float(media.video.sample_aspect_ratio or 1)
+        return cls(pixel_aspect, size, media.video.codec_context.name)
+
     def crops(self, frame, positions):
         """Resizes one frame and crops it.
 
@@ -144,14 +163,22 @@ class FrameResizer:
         Returns:
             NumPy array of uint8, shape `(positions, size, size, 3)`.
         """
-        image, size = self._resized(frame), self._size
+        image, size = self.resized(frame), self._size
         crops = np.empty((len(positions), size, size, 3), np.uint8)
         for crop, position in zip(crops, positions, strict=True):
             top, left = (round((side - size) * position) for side in image.shape[:2])
             crop[:] = image[top : top + size, left : left + size]
         return crops
 
-    def _resized(self, frame):
+    def resized(self, frame):
+        """Resizes the shorter side of one frame to `size`, and rotates it upright.
+
+        Args:
+            frame: `av.VideoFrame`.
+
+        Returns:
+            NumPy array of uint8, shape `(height, width, 3)`.
+        """
         previous, image = self._last
         # No other frame can reuse the buffer of the previous one while that is kept.
         if previous is None or not _has_same_buffer(frame, previous):

@@ -42,12 +42,43 @@ def frames_of_array(source, spec, num_windows, crops, short_clips, position=None
     """
     frames, rate = checked_array(source, "video")
     frames = _channels_last(frames)
-    duration = len(frames) / rate
+
+    def frame_at(number):
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(frames[number]), "rgb24")
+
+    return frames_by_number(
+        frame_at, len(frames), rate, spec, num_windows, crops, short_clips, position
+    )
+
+
+def frames_by_number(
+    frame_at, count, rate, spec, num_windows, crops, short_clips, position=None
+):
+    """Computes clips of a video whose frames are given by their numbers.
+
+    Args:
+        frame_at: Function from the number of a frame to an `av.VideoFrame`. It is
+            called only for the frames that are needed, in order.
+        count: int. Number of frames.
+        rate: float. Frames per second.
+        spec: `keras_vatt.data.ClipSpec`.
+        num_windows: int. See `window_starts`.
+        crops: Sequence of floats. See `crop_positions`.
+        short_clips: str. See `lengthen`; or `"error"`.
+        position: float in `[0, 1]` or `None`. See `window_starts`.
+
+    Returns:
+        NumPy array, see `frames_of_array`.
+
+    Raises:
+        ValueError: If the video is shorter than a clip and `short_clips` is `"error"`.
+    """
+    duration = count / rate
     # As for files, the last frame may last for one more period.
     is_short = duration + spec.frame_period < spec.duration
     if is_short:
         reason = (
-            f"A raw video of {len(frames)} frames at {rate:g} per second lasts "
+            f"A raw video of {count} frames at {rate:g} per second lasts "
             f"{duration:.2f} s, a clip {spec.duration:.2f} s"
         )
         _refuse_or_note(reason, short_clips)
@@ -57,9 +88,10 @@ def frames_of_array(source, spec, num_windows, crops, short_clips, position=None
     times = starts[:, np.newaxis] + np.arange(present) * spec.frame_period
     # The frame that is shown at each time; the tolerance absorbs rounding errors.
     shown = np.floor(times * rate + _TOLERANCE).astype(int)
-    shown = np.minimum(shown, len(frames) - 1)
-    windows = _cropped(frames, shown, spec.frame_size, crops)
-    clips = windows.reshape(-1, *windows.shape[2:])
+    shown = np.minimum(shown, count - 1)
+    clips = _cropped(frame_at, shown, spec.frame_size, crops)
+    if present == spec.num_frames:
+        return clips
     return np.stack([lengthen(clip, spec.num_frames, short_clips) for clip in clips])
 
 
@@ -201,18 +233,16 @@ def _channels_last(frames):
     )
 
 
-def _cropped(frames, shown, size, crops):
-    """Crops the frames `shown` to `(windows, crops, frames, size, size, 3)`."""
+def _cropped(frame_at, shown, size, crops):
+    """Crops the frames `shown` to `(windows * crops, frames, size, size, 3)`."""
     resizer = FrameResizer(1.0, size)
-    chosen, places = np.unique(shown, return_inverse=True)
-    images = [
-        resizer.crops(
-            av.VideoFrame.from_ndarray(np.ascontiguousarray(frames[index]), "rgb24"),
-            crops,
-        )
-        for index in chosen
-    ]
-    return np.stack(images)[places.reshape(shown.shape)].swapaxes(1, 2)
+    windows, present = shown.shape
+    clips = np.empty((windows, len(crops), present, size, size, 3), np.uint8)
+    for number in np.unique(shown).tolist():
+        images = resizer.crops(frame_at(number), crops)
+        for window, place in np.argwhere(shown == number):
+            clips[window, :, place] = images
+    return clips.reshape(-1, *clips.shape[2:])
 
 
 def _samples_first(samples):

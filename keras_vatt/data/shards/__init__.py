@@ -1,0 +1,1 @@
+"""Shards of stored clips: TFRecord, ArrayRecord and WebDataset files."""

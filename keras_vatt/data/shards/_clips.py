@@ -1,0 +1,166 @@
+"""The clips of shards by index: decoded, tokenized, and masked if incomplete."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from keras_vatt._remote_files import RemoteFileError
+from keras_vatt.data._clip import Clip
+from keras_vatt.data._clip_elements import Element, Tokenize, make_element
+from keras_vatt.data._clip_findings import ClipFindings
+from keras_vatt.data._clip_spec import ClipSpec
+from keras_vatt.data._report import CorpusReport, Finding, Problem
+from keras_vatt.data.decoding._file_errors import MediaError, check_on_error
+from keras_vatt.data.decoding._short_clips import check_short_clips
+from keras_vatt.data.shards._shards import Rates, Shard, Shards
+from keras_vatt.data.shards._stored_clip import Cut
+
+# Clips in a row that can't be reached before a run is ended: it can be resumed, and
+# would otherwise skip clips until the store is back.
+_MAX_UNREACHABLE = 16
+
+
+class ShardClips:
+    """The clips of shards, decoded on access.
+
+    Shards are read by index, so that clips can be shuffled over the whole dataset, and
+    a run can resume at any of them. A stored clip that is longer than the input of the
+    model is cut: in training at a random position, otherwise in its middle. Elements
+    are those of `ClipSource`.
+
+    A clip that can't be read is skipped and reported. If 16 clips in a row can't be
+    reached in an object store, an error ends the run instead.
+
+    Args:
+        shards: List of `Shard` of `find_shards`, or `Shards`.
+        spec: `ClipSpec`.
+        tokenize: Callable from a list of n strings to an integer array of shape
+            `(n, words)`.
+        candidates: int, captions for each clip: the first ones that are stored, which
+            repeat if there are fewer. Defaults to `5`, as in pre-training of VATT;
+            retrieval is measured with `1`.
+        training: bool, whether clips are cut at random: in time, and in space along
+            the longer side of the frames. Defaults to `False`.
+        seed: int, for training, see `ClipSource`. Defaults to `0`.
+        findings: Findings of `find_shards`, to be included in the report. Defaults to
+            `()`.
+        short_clips: str. How a stored clip is filled that is too short, see
+            `ClipSource`. Defaults to `"repeat"`.
+        on_error: str. `"skip"` skips clips that can't be read, and reports them;
+            `"raise"` raises an error. Defaults to `"skip"`.
+        rates: `Rates` of records that don't have their own. Defaults to `None`: 10
+            frames per second and 48,000 hertz.
+
+    Raises:
+        MediaError: If there is a problem among `findings` and `on_error` is `"raise"`.
+        ValueError: If `candidates` is not positive, or if `short_clips` or `on_error`
+            is unknown.
+    """
+
+    def __init__(
+        self,
+        shards: Iterable[Shard] | Shards,
+        spec: ClipSpec,
+        tokenize: Tokenize,
+        candidates: int = 5,
+        training: bool = False,
+        seed: int = 0,
+        findings: Iterable[Finding] = (),
+        short_clips: str = "repeat",
+        on_error: str = "skip",
+        rates: Rates | None = None,
+    ) -> None:
+        if candidates < 1:
+            raise ValueError(f"`candidates` must be positive. Received: {candidates}")
+        check_short_clips(short_clips)
+        check_on_error(on_error)
+        is_open = isinstance(shards, Shards)
+        self._shards = shards if is_open else Shards(tuple(shards), rates)
+        self.spec = spec
+        self.tokenize = tokenize
+        self.candidates = candidates
+        self.training = training
+        self.seed = seed
+        self.short_clips = short_clips
+        self.on_error = on_error
+        self._findings = ClipFindings(on_error)
+        for finding in findings:
+            self._findings.add(finding)
+        self._unreachable = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._shards)
+
+    def __getitem__(self, index: int) -> Element:
+        return self.clip(index)
+
+    def clip(self, index: int, epoch: int = 0) -> Element:
+        """Returns one element, see `ClipSource.clip`."""
+        decoded = self.decode(index, epoch)
+        return make_element(decoded, self.spec, self.tokenize, self.candidates)
+
+    def decode(self, index: int, epoch: int = 0) -> Clip:
+        """Decodes one clip without tokenizing it, see `ClipSource.decode`."""
+        try:
+            stored = self._shards.read(index)
+            frames, waveform = stored.decode(
+                self._cut(index, epoch), self._shards.where(index)
+            )
+        except MediaError as error:
+            self._findings.found(index, error.problem, str(error.path), error.reason)
+            self._count_unreachable(error)
+            raise
+        self._unreachable = 0
+        captions = list(itertools.islice(_repeated(stored.captions), self.candidates))
+        return Clip(frames, waveform, captions)
+
+    def captions(self, limit: int | None = None) -> Iterator[str]:
+        """Yields the first caption of each clip, see `Shards.captions`."""
+        return self._shards.captions(limit)
+
+    @property
+    def report(self) -> CorpusReport:
+        """The current `CorpusReport`; decoding may still add findings."""
+        return self._findings.report(len(self))
+
+    @property
+    def num_found_later(self) -> int:
+        """Number of problems that were found while decoding."""
+        return len(self._findings)
+
+    def recall(self, findings: Iterable[Finding]) -> None:
+        """Adds the problems that an earlier process found, see `ClipSource.recall`."""
+        self._findings.recall(
+            findings, lambda: ((k, self._shards.where(k)) for k in range(len(self)))
+        )
+
+    def _cut(self, index, epoch):
+        if not self.training:
+            return Cut(self.spec, short_clips=self.short_clips)
+        generator = np.random.default_rng((self.seed, epoch, index))
+        return Cut(
+            self.spec, generator.uniform(), generator.uniform(), self.short_clips
+        )
+
+    def _count_unreachable(self, error):
+        if error.problem is not Problem.UNREACHABLE:
+            self._unreachable = 0
+            return
+        with self._lock:
+            self._unreachable += 1
+            count = self._unreachable
+        if count >= _MAX_UNREACHABLE:
+            raise RemoteFileError(
+                str(error.path),
+                f"{error.reason}. {count} clips in a row could not be reached: resume "
+                "the run when the store is back",
+            ) from error
+
+
+def _repeated(captions):
+    return itertools.cycle(captions) if captions else iter(())

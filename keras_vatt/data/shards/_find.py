@@ -1,0 +1,190 @@
+"""Finds the shards of a dataset: prepared ones, and those of other tools."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import dataclasses
+import fnmatch
+import os
+import pathlib
+import re
+from collections.abc import Iterable
+
+from keras_vatt._remote_files import RemoteFileError, is_remote, list_files
+from keras_vatt.data._report import Finding, Problem
+from keras_vatt.data.shards._errors import ShardError
+from keras_vatt.data.shards._formats import FORMATS, format_by_name, format_of
+from keras_vatt.data.shards._shard_index import TABLE, join, read_table
+from keras_vatt.data.shards._shards import Shard, split_of
+
+# `name@10` stands for `name-00000-of-00010` and so on, as in VATT's data pipeline.
+_SHARDED_NAME = re.compile(r"(.+)@(\d+)")
+_NUMBERED = re.compile(r".+-\d{5}-of-\d{5}")
+_NUM_WORKERS = 16
+
+
+@dataclasses.dataclass
+class FoundShards:
+    """The shards of a dataset, and what is wrong with them.
+
+    Args:
+        splits: dict from the name of a split to a list of `Shard`.
+        findings: list of `Finding`.
+    """
+
+    splits: dict[str, list[Shard]]
+    findings: list[Finding]
+
+
+def is_sharded(source: str) -> bool:
+    """Returns whether a path, URL or pattern stands for shards.
+
+    These are a folder with shards, one shard, a pattern such as
+    `"shards/train-*.tar"`, or a name such as `"tables/train@100"`.
+
+    Args:
+        source: str.
+
+    Raises:
+        RemoteFileError: If a store can't be reached.
+    """
+    folder, pattern = _folder_and_pattern(source)
+    if pattern is not None:
+        return True
+    if format_by_name(source) is not None:
+        return True
+    names = _files_in(folder)
+    return TABLE in names or any(map(_looks_like_a_shard, names))
+
+
+def find_shards(source: str) -> FoundShards:
+    """Finds the shards of a dataset and counts their records.
+
+    Args:
+        source: str, see `is_sharded`.
+
+    Returns:
+        `FoundShards`. The shards that a prepared dataset should have are listed even if
+        they are missing, so that the numbers of the other records stay the same.
+
+    Raises:
+        ShardError: If there are no shards, or the table of the dataset is damaged.
+        RemoteFileError: If a store can't be reached.
+    """
+    folder, pattern = _folder_and_pattern(source)
+    if pattern is None and format_by_name(source) is not None:
+        folder, _, pattern = source.rpartition("/")
+        folder = folder or "."
+    sizes = _files_in(folder)
+    if pattern is None:
+        table = read_table(folder) if TABLE in sizes else None
+        if table is not None:
+            return _prepared(folder, table, sizes)
+        names = [name for name in sizes if _looks_like_a_shard(name)]
+    else:
+        names = [name for name in sizes if fnmatch.fnmatchcase(name, pattern)]
+    if not names:
+        raise ShardError(f"there are no shards in {source!r}")
+    return _foreign(folder, sorted(names))
+
+
+def _prepared(folder, table, sizes):
+    if table.format not in FORMATS:
+        raise ShardError(
+            f"{join(folder, TABLE)} names the unknown format {table.format!r}"
+        )
+    found = FoundShards({}, [])
+    for split, entries in table.splits.items():
+        found.splits[split] = [
+            Shard(folder, entry.name, table.format, entry.records, has_index=True)
+            for entry in entries
+        ]
+        for entry in entries:
+            problem = _problem_of(entry, sizes)
+            if problem is not None:
+                where = join(folder, entry.name)
+                found.findings.append(Finding(*problem(where), split))
+    return found
+
+
+def _problem_of(entry, sizes):
+    """Returns a function that makes the arguments of a finding, or `None`."""
+    if entry.name not in sizes:
+        reason = f"is missing, with its {entry.records} clips"
+        return lambda where: (Problem.MISSING, where, reason)
+    size = sizes[entry.name]
+    if size != entry.size:
+        reason = f"has {size} bytes instead of {entry.size}: some clips can't be read"
+        return lambda where: (Problem.CORRUPT, where, reason)
+    return None
+
+
+def _foreign(folder, names):
+    found = FoundShards(collections.defaultdict(list), [])
+    with concurrent.futures.ThreadPoolExecutor(_NUM_WORKERS) as pool:
+        counted = list(pool.map(lambda name: _count(folder, name), names))
+    for name, (shard, finding) in zip(names, counted, strict=True):
+        if shard is not None:
+            found.splits[split_of(name)].append(shard)
+        if finding is not None:
+            found.findings.append(finding)
+    found.splits = dict(found.splits)
+    if not found.splits:
+        first = found.findings[0]
+        raise ShardError(f"no shard can be read; {first.where}: {first.reason}")
+    return found
+
+
+def _count(folder, name):
+    """Returns a `Shard` or `None`, and a `Finding` or `None`."""
+    place = join(folder, name)
+    try:
+        kind = format_of(place)
+        if kind is None:
+            return None, Finding(Problem.CORRUPT, place, "is in no known format")
+        records = FORMATS[kind].open(place, None)
+    except FileNotFoundError:
+        return None, Finding(Problem.MISSING, place, "does not exist")
+    except RemoteFileError as error:
+        return None, Finding(Problem.UNREACHABLE, place, error.reason)
+    except (OSError, ValueError) as error:
+        return None, Finding(Problem.CORRUPT, place, f"can't be read: {error}")
+    shard = Shard(folder, name, kind, len(records), has_index=False)
+    if records.damage is None:
+        return shard, None
+    return shard, Finding(Problem.CORRUPT, place, f"can't be read: {records.damage}")
+
+
+def _folder_and_pattern(source):
+    """Returns the folder, and the pattern of names if the source is one."""
+    sharded = _SHARDED_NAME.fullmatch(source)
+    if sharded is not None and not os.path.exists(source):
+        name, count = sharded[1], int(sharded[2])
+        source = f"{name}-?????-of-{count:05d}*"
+    parent, slash, last = source.rpartition("/")
+    if any(sign in last for sign in "*?[") and not os.path.exists(source):
+        return parent or ("/" if slash else "."), last
+    return source, None
+
+
+def _looks_like_a_shard(name):
+    return not name.startswith(".") and (
+        format_by_name(name) is not None or _NUMBERED.fullmatch(name) is not None
+    )
+
+
+def _files_in(folder) -> dict[str, int]:
+    """Returns the names and sizes of the files of a local or remote folder."""
+    if is_remote(folder):
+        prefix = folder.rstrip("/") + "/"
+        try:
+            found = list_files(folder)
+        except FileNotFoundError:
+            return {}
+        names = {url.removeprefix(prefix): size for url, size in found.items()}
+        return {name: size for name, size in names.items() if "/" not in name}
+    if not os.path.isdir(folder):
+        return {}
+    paths: Iterable[pathlib.Path] = pathlib.Path(folder).iterdir()
+    return {path.name: path.stat().st_size for path in paths if path.is_file()}

@@ -1,0 +1,72 @@
+"""Access to the bytes of records in files, local or remote, by position."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Protocol
+
+from keras_vatt._remote_files import file_size, is_remote, read_bytes
+
+
+class RecordFile(Protocol):
+    """The records of one shard."""
+
+    def __len__(self) -> int:
+        """Returns the number of records, including those that are damaged."""
+
+    def read(self, index: int) -> bytes:
+        """Returns the bytes of a record. Threads may call it at the same time.
+
+        Raises:
+            ValueError: If the record is damaged.
+            OSError: If the file can't be read.
+        """
+
+
+class ByteRanges:
+    """A local file or a URL, read by position.
+
+    Args:
+        place: str. Path or URL.
+
+    Raises:
+        OSError: If the file does not exist or can't be read.
+    """
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self._file = None
+        if is_remote(place):
+            self.size = file_size(place)
+        else:
+            self._file = open(place, "rb", buffering=0)  # noqa: SIM115
+            self.size = os.fstat(self._file.fileno()).st_size
+        self._lock = threading.Lock()
+
+    def __del__(self):
+        if getattr(self, "_file", None) is not None:
+            self._file.close()
+
+    def read(self, start: int, size: int) -> bytes:
+        """Returns `size` bytes from position `start`.
+
+        Raises:
+            ValueError: If the file ends before.
+            OSError: If the file can't be read.
+        """
+        data = self._read(start, size)
+        if len(data) < size:
+            raise ValueError(
+                f"it is truncated: {len(data)} of the {size} bytes at {start} are there"
+            )
+        return data
+
+    def _read(self, start, size):
+        if self._file is None:
+            return read_bytes(self.place, start, start + size)
+        if hasattr(os, "pread"):
+            return os.pread(self._file.fileno(), size, start)
+        with self._lock:
+            self._file.seek(start)
+            return self._file.read(size)

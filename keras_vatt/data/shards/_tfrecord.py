@@ -1,0 +1,109 @@
+"""TFRecord files: each record with its length and two checksums."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import google_crc32c
+
+from keras_vatt.data.shards._record_files import ByteRanges
+
+_HEADER, _FOOTER = 12, 4
+
+
+class TFRecordFile:
+    """The records of a TFRecord file by index.
+
+    Args:
+        place: str. Path or URL.
+        offsets: Sequence of ints. Position of each record. Defaults to `None`: the
+            file is scanned, which reads the length of each record.
+
+    Attributes:
+        offsets: Sequence of ints.
+        damage: str. Reason why the end of the file can't be read, or `None`.
+
+    Raises:
+        OSError: If the file can't be read.
+    """
+
+    def __init__(self, place: str, offsets: Sequence[int] | None = None) -> None:
+        self._bytes = ByteRanges(place)
+        self.damage = None
+        self.offsets = self._scan() if offsets is None else offsets
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def read(self, index: int) -> bytes:
+        """Returns the bytes of a record, see `RecordFile`."""
+        offset = self.offsets[index]
+        size = _size_of(self._bytes.read(offset, _HEADER))
+        content = self._bytes.read(offset + _HEADER, size + _FOOTER)
+        record = content[:size]
+        if _masked(record) != struct.unpack("<I", content[size:])[0]:
+            raise ValueError("its checksum is wrong")
+        return record
+
+    def _scan(self):
+        offsets, offset = [], 0
+        try:
+            while offset < self._bytes.size:
+                size = _size_of(self._bytes.read(offset, _HEADER))
+                end = offset + _HEADER + size + _FOOTER
+                if end > self._bytes.size:
+                    raise ValueError("it is truncated")
+                offsets.append(offset)
+                offset = end
+        except ValueError as error:
+            self.damage = f"{error} after {len(offsets)} records, at byte {offset}"
+        return offsets
+
+
+class TFRecordWriter:
+    """Writes a TFRecord file.
+
+    Args:
+        path: path of the file.
+
+    Attributes:
+        offsets: List of ints, the position of each record.
+    """
+
+    def __init__(self, path) -> None:
+        self._file = open(path, "wb")  # noqa: SIM115
+        self.offsets = []
+
+    def write(self, record: bytes) -> None:
+        """Appends a record."""
+        self.offsets.append(self._file.tell())
+        length = struct.pack("<Q", len(record))
+        self._file.write(length + struct.pack("<I", _masked(length)))
+        self._file.write(record)
+        self._file.write(struct.pack("<I", _masked(record)))
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def is_tfrecord(beginning: bytes) -> bool:
+    """Returns whether a file begins with the header of a TFRecord."""
+    try:
+        _size_of(beginning[:_HEADER])
+    except (ValueError, struct.error):
+        return False
+    return True
+
+
+def _size_of(header):
+    length, found = header[:8], struct.unpack("<I", header[8:])[0]
+    if _masked(length) != found:
+        raise ValueError("the length of a record is damaged")
+    return struct.unpack("<Q", length)[0]
+
+
+def _masked(data):
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF

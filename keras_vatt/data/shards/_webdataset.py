@@ -1,0 +1,303 @@
+"""WebDataset shards: tar files in which the files of a sample have a common name.
+
+A sample is either `NAME.mp4` (or another video), with the captions in `NAME.txt` or
+`NAME.json`; or, as `keras_vatt` writes it, `NAME.000.jpg`, `NAME.001.jpg`, ... with
+`NAME.wav` and `NAME.json`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import tarfile
+import wave
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_vatt._untrusted import parse_json
+from keras_vatt.data.decoding._media_suffixes import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from keras_vatt.data.shards._record_files import ByteRanges
+from keras_vatt.data.shards._stored_clip import StoredClip, StoredFile, StoredFrames
+
+_BLOCK = tarfile.BLOCKSIZE
+_JPEG_SUFFIXES = (".jpg", ".jpeg")
+_FULL_SCALE = 32768
+# Columns of a sample's JSON that may hold its caption, in the order of preference.
+_CAPTIONS = ("captions", "caption", "text")
+
+
+class TarFile:
+    """The samples of a tar file by index. A record is the part of the tar file.
+
+    Args:
+        place: str. Path or URL.
+        offsets: Sequence of ints. Position of each sample, and the end of the last.
+            Defaults to `None`: the file is scanned, which reads each header.
+
+    Attributes:
+        offsets: Sequence of ints, see above.
+        damage: str. Reason why the end of the file can't be read, or `None`.
+
+    Raises:
+        OSError: If the file can't be read.
+    """
+
+    def __init__(self, place: str, offsets: Sequence[int] | None = None) -> None:
+        self._bytes = ByteRanges(place)
+        self.damage = None
+        self.offsets = self._scan() if offsets is None else offsets
+
+    def __len__(self) -> int:
+        return max(0, len(self.offsets) - 1)
+
+    def read(self, index: int) -> bytes:
+        """Returns the bytes of a sample, see `RecordFile`."""
+        start, end = self.offsets[index : index + 2]
+        return self._bytes.read(start, end - start)
+
+    def _scan(self):
+        offsets, name, end = [], None, 0
+        try:
+            with tarfile.open(fileobj=_Reader(self._bytes), mode="r:") as tar:
+                for member in tar:
+                    if sample_name(member.name) != name:
+                        offsets.append(member.offset)
+                        name = sample_name(member.name)
+                    end = member.offset_data + -(-member.size // _BLOCK) * _BLOCK
+        except (tarfile.TarError, ValueError, EOFError) as error:
+            self.damage = f"{error} after byte {end}"
+        if end > self._bytes.size:
+            # The last sample, whose files are not all there.
+            end = offsets.pop()
+            self.damage = f"it is truncated after {len(offsets)} samples"
+        return [*offsets, end]
+
+
+class TarWriter:
+    """Writes samples to a tar file, which depends on their content alone.
+
+    Args:
+        path: path of the file.
+
+    Attributes:
+        offsets: List of ints, the position of each sample, and the end of the last.
+    """
+
+    def __init__(self, path) -> None:
+        self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+        self.offsets = [0]
+
+    def write(self, record: bytes) -> None:
+        """Appends a sample that `pack_sample` has returned."""
+        self._tar.fileobj.write(record)
+        self._tar.offset += len(record)
+        self.offsets.append(self._tar.offset)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._tar.close()
+
+
+def sample_name(name: str) -> str:
+    """Returns the name of the sample that a file belongs to: up to the first dot."""
+    folder, slash, base = name.rpartition("/")
+    return f"{folder}{slash}{base.partition('.')[0]}"
+
+
+def pack_sample(clip: StoredClip, name: str) -> bytes:
+    """Returns the part of a tar file with a clip that has `StoredFrames`.
+
+    Args:
+        clip: `StoredClip`. Its waveform is rounded to 16 bits.
+        name: str. Name of the sample, without dots.
+    """
+    media = clip.media
+    description = {
+        "captions": list(clip.captions),
+        "name": clip.name,
+        "start": clip.start,
+        "end": clip.end,
+        "labels": list(clip.labels),
+        "frames_per_second": media.frames_per_second,
+    }
+    files = [("json", json.dumps(description).encode())]
+    if media.waveform is not None:
+        files.append(("wav", _wav(media.waveform, media.sampling_rate)))
+    files += [(f"{k:03d}.jpg", image) for k, image in enumerate(media.images)]
+    return b"".join(_member(f"{name}.{suffix}", data) for suffix, data in files)
+
+
+def unpack_sample(
+    record: bytes, frames_per_second: float = 10.0, sampling_rate: int = 48_000
+) -> StoredClip:
+    """Reads a clip from the part of a tar file that has its files.
+
+    Args:
+        record: `bytes`.
+        frames_per_second: float. Rate of the frames, if the sample has none. Defaults
+            to `10.0`.
+        sampling_rate: int. Not used: audio files have a rate. Defaults to `48_000`.
+
+    Returns:
+        `StoredClip`.
+
+    Raises:
+        ValueError: If there is no video, or a file of the sample is damaged.
+    """
+    files = _files_of(record)
+    description = _description(files)
+    video = _first_of(files, VIDEO_SUFFIXES)
+    audio = _first_of(files, AUDIO_SUFFIXES)
+    if video is not None:
+        media = StoredFile(video, audio)
+    else:
+        rate = description.get("frames_per_second", frames_per_second)
+        media = _frames(files, rate, audio)
+    return StoredClip(
+        media,
+        captions=_captions(files, description),
+        name=_text(description.get("name") or description.get("key")),
+        start=_number(description.get("start")) or 0.0,
+        end=_number(description.get("end")),
+        labels=tuple(map(_text, _list(description.get("labels")))),
+    )
+
+
+class _Reader(io.RawIOBase):
+    """The file object that `tarfile` reads headers from."""
+
+    def __init__(self, ranges):
+        self._ranges, self._position = ranges, 0
+
+    def readable(self):
+        return True
+
+    def seekable(self):
+        return True
+
+    def tell(self):
+        return self._position
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position}
+        self._position = origin.get(whence, self._ranges.size) + offset
+        return self._position
+
+    def readinto(self, buffer):
+        size = min(len(buffer), max(0, self._ranges.size - self._position))
+        buffer[:size] = self._ranges.read(self._position, size)
+        self._position += size
+        return size
+
+
+def _member(name, data):
+    header = tarfile.TarInfo(name)
+    header.size, header.mtime = len(data), 0
+    padding = b"\0" * (-len(data) % _BLOCK)
+    return header.tobuf(tarfile.USTAR_FORMAT) + data + padding
+
+
+def _files_of(record):
+    """Returns the files of a sample: from what follows the first dot, to `bytes`."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(record), mode="r:") as tar:
+            return {
+                _suffix(member.name): tar.extractfile(member).read()
+                for member in tar
+                if member.isfile()
+            }
+    except (tarfile.TarError, EOFError) as error:
+        raise ValueError(f"it is damaged ({error})") from error
+
+
+def _suffix(name):
+    return "." + name.rpartition("/")[2].partition(".")[2].lower()
+
+
+def _first_of(files, suffixes):
+    return next((data for name, data in files.items() if name in suffixes), None)
+
+
+def _frames(files, rate, audio):
+    names = sorted(name for name in files if name.endswith(_JPEG_SUFFIXES))
+    if not names:
+        found = ", ".join(sorted(files)[:5]) or "nothing"
+        raise ValueError(f"it has no video and no JPEG images, but {found}")
+    rate = _number(rate)
+    if rate is None or not 0 < rate < math.inf:
+        raise ValueError("its `frames_per_second` is not a positive number")
+    images = tuple(files[name] for name in names)
+    if audio is None:
+        return StoredFrames(images, rate, None, 48_000)
+    return StoredFrames(images, rate, *_from_wav(audio))
+
+
+def _wav(waveform, rate):
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(rate)
+        writer.writeframes(quantized(waveform).astype("<i2").tobytes())
+    return file.getvalue()
+
+
+def quantized(waveform: np.ndarray) -> np.ndarray:
+    """Rounds samples in `[-1, 1]` to 16-bit integers."""
+    samples = np.round(np.asarray(waveform, np.float32) * _FULL_SCALE)
+    return np.clip(samples, -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+
+
+def dequantized(samples: np.ndarray) -> np.ndarray:
+    """Returns the float32 samples in `[-1, 1]` of 16-bit integers."""
+    return samples.astype(np.float32) / _FULL_SCALE
+
+
+def _from_wav(audio):
+    try:
+        with wave.open(io.BytesIO(audio)) as reader:
+            if (reader.getnchannels(), reader.getsampwidth()) != (1, 2):
+                raise ValueError("its audio is not mono with 16 bits")
+            samples = np.frombuffer(reader.readframes(reader.getnframes()), "<i2")
+            return dequantized(samples), reader.getframerate()
+    except (wave.Error, EOFError) as error:
+        raise ValueError(f"its audio is not a WAV file ({error})") from error
+
+
+def _description(files):
+    text = files.get(".json")
+    if text is None:
+        return {}
+    try:
+        description = parse_json(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its JSON can't be read ({error})") from error
+    return description if isinstance(description, dict) else {}
+
+
+def _captions(files, description):
+    text = files.get(".txt")
+    if text is not None:
+        found = [text.decode("utf-8", "replace")]
+    else:
+        column = next((name for name in _CAPTIONS if description.get(name)), None)
+        found = _list(description.get(column))
+    captions = (" ".join(_text(caption).split()) for caption in found)
+    return tuple(filter(None, captions))
+
+
+def _list(value):
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _text(value):
+    return value if isinstance(value, str) else ""
+
+
+def _number(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None
