@@ -26,6 +26,7 @@ class ClipFindings:
         self.on_error = on_error
         self._known = list(findings)
         self._found_later = {}
+        self._logged = set()
 
     def __len__(self) -> int:
         """Returns the number of problems that were found while decoding."""
@@ -46,23 +47,32 @@ class ClipFindings:
         Args:
             index: int. Index of the clip.
             problem: `Problem`.
-            where: str. The clip.
+            where: str. The clip, or the file that it shares with others.
             reason: str.
         """
         if (index, problem) in self._found_later:
             return
-        self._found_later[index, problem] = Finding(problem, where, reason)
+        finding = Finding(problem, where, reason)
+        self._found_later[index, problem] = finding
+        if finding in self._logged:
+            return
+        self._logged.add(finding)
         _LOGGER.warning(
             "%s: %s", problem.consequence, printable_line(f"{where} {reason}")
         )
 
     def report(self, num_clips: int) -> CorpusReport:
-        """Returns the report on a source of `num_clips` clips."""
+        """Returns the report on a source of `num_clips` clips.
+
+        A problem of a file that several clips share is listed once.
+        """
         later = self._found_later.copy()
         skipped = {
             index for index, problem in later if problem.consequence == "skipped"
         }
-        return CorpusReport(num_clips - len(skipped), (*self._known, *later.values()))
+        return CorpusReport(
+            num_clips - len(skipped), (*self._known, *dict.fromkeys(later.values()))
+        )
 
     def recall(
         self,

@@ -24,7 +24,7 @@ from keras_vatt.data.shards._stored_clip import Cut
 _MAX_UNREACHABLE = 16
 
 
-class ShardClips:
+class StoredClips:
     """The clips of shards, decoded on access.
 
     Shards are read by index, so that clips can be shuffled over the whole dataset, and
