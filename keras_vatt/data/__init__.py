@@ -1,8 +1,10 @@
 """The data pipeline: reads, decodes and batches video files with captions for `fit`.
 
 `read_corpus` reads the segments of a corpus. `ClipSource` decodes their clips by index;
-`build_cache` decodes them once, and `CachedClips` reads them from disk. `make_dataset`
-makes batches of either. `make_demo_corpus` generates a corpus to start with.
+`build_cache` decodes them once, and `CachedClips` reads them from disk. For large
+datasets, `prepare_shards` writes shards, which `open_records` opens and `StoredClips`
+decodes. `make_dataset` makes batches of all of them. `make_demo_corpus` generates a
+corpus to start with.
 """
 
 from typing import TYPE_CHECKING
@@ -30,9 +32,24 @@ from keras_vatt.data.demo._corpus import make_demo_corpus
 from keras_vatt.data.demo._speech import Utterance, synthesize_speech
 
 if TYPE_CHECKING:
+    from keras_vatt.data._mixed_clips import MixedClips
     from keras_vatt.data._pipeline import ClipReader, make_dataset
+    from keras_vatt.data.shards._clips import StoredClips
+    from keras_vatt.data.shards._errors import ShardError
+    from keras_vatt.data.shards._preparation import prepare_shards
+    from keras_vatt.data.shards._records import OpenedRecords, open_records
+    from keras_vatt.data.shards._stored_form import StoredForm
+    from keras_vatt.data.shards._verification import verify_shards
 
 __all__ = [
+    "verify_shards",
+    "prepare_shards",
+    "open_records",
+    "StoredForm",
+    "StoredClips",
+    "ShardError",
+    "OpenedRecords",
+    "MixedClips",
     "CacheError",
     "CachedClips",
     "Clip",
@@ -71,7 +88,22 @@ __all__ = [
     "write_manifest",
 ]
 
-# Grain, which the pipeline uses, imports JAX.
-_PIPELINE = dict.fromkeys(["ClipReader", "make_dataset"], "keras_vatt.data._pipeline")
+# Grain, which the pipeline uses, imports JAX; clients of object stores are slow, too.
+_LAZY = {
+    "ClipReader": "_pipeline",
+    "MixedClips": "_mixed_clips",
+    "OpenedRecords": "shards._records",
+    "ShardError": "shards._errors",
+    "StoredClips": "shards._clips",
+    "StoredForm": "shards._stored_form",
+    "make_dataset": "_pipeline",
+    "open_records": "shards._records",
+    "prepare_shards": "shards._preparation",
+    "verify_shards": "shards._verification",
+}
 
-__getattr__, __dir__ = lazy_attributes(__name__, ["datasets"], _PIPELINE)
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    ["datasets"],
+    {name: f"keras_vatt.data.{module}" for name, module in _LAZY.items()},
+)

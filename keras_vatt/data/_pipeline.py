@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import grain
 import numpy as np
 
+from keras_vatt.data._clip_order import shuffled_pass
 from keras_vatt.data.decoding._file_errors import MediaError
 
 
@@ -37,26 +38,28 @@ def make_dataset(
     """Creates a dataset of batches for `fit`, `evaluate` or `predict`.
 
     The dataset works with any backend. In training it never ends, so `fit` needs
-    `steps_per_epoch`. The clips are shuffled again every `len(source) // batch_size`
-    batches; the remainder of a pass is dropped, so that no batch has a clip twice.
-    Batch `n` of a run depends only on the arguments and on `n`: a run that resumes at
-    `start_step` gets the batches of an uninterrupted run.
+    `steps_per_epoch`. The clips are shuffled over the whole source, again every
+    `len(source) // batch_size` batches; the remainder of a pass is dropped, so that no
+    batch has a clip twice. The order takes no memory. Batch `n` of a run depends only
+    on the arguments and on `n`: a run that resumes at `start_step` gets the batches of
+    an uninterrupted run.
 
     Otherwise the dataset is one pass in order, and the last batch may be smaller.
     (Keras then warns that it ran out of data, since it doesn't know the number of
     batches, unless `evaluate` or `predict` gets `steps`.)
 
-    A clip that can't be decoded is added to `source.report`. In training the next clip
-    of the source replaces it; otherwise it is missing from its batch. A source with
+    A clip that can't be decoded is added to `source.report`. In training another clip,
+    chosen at random, replaces it; otherwise it is missing from its batch. A source with
     `on_error="raise"` ends the pass instead.
 
     Clips are read in threads, since decoding, reading and copying release the global
     interpreter lock. At most one batch is read ahead.
 
     Args:
-        source: `ClipSource`, `CachedClips`, or any object with a length and a method
-            `clip(index, epoch)` that returns arrays in dicts or tuples or raises a
-            `MediaError`. Its optional attribute `on_error` is `"skip"` or `"raise"`.
+        source: `ClipSource`, `CachedClips`, `StoredClips`, `MixedClips`, or any object
+            with a length and a method `clip(index, epoch)` that returns arrays in dicts
+            or tuples or raises a `MediaError`. Its optional attribute `on_error` is
+            `"skip"` or `"raise"`.
         batch_size: int. Number of clips of a batch, over all shards.
         training: bool. Whether the dataset is shuffled and infinite.
         seed: int. Seed of the order of the clips and of `augment`. Defaults to `0`.
@@ -138,19 +141,30 @@ class _Reader:
     def __call__(self, position):
         step, offset = divmod(position, self.per_shard)
         offset += self.shard_index * self.per_shard
-        if self.training:
-            epoch, step = divmod(step, len(self.source) // self.batch_size)
-            order = _shuffled(len(self.source), self.seed, epoch)
-            return self._read_or_replace(order[step * self.batch_size + offset], epoch)
-        return self._read_or_drop(step * self.batch_size + offset)
+        position = step * self.batch_size + offset
+        if not self.training:
+            return self._read_or_drop(position)
+        order = getattr(self.source, "training_order", None)
+        if order is None:
+            order = functools.partial(shuffled_pass, len(self.source))
+        return self._read_or_replace(*order(position, self.batch_size, self.seed))
 
-    def _read_or_replace(self, index, epoch):
-        for further in range(len(self.source)):
+    def _read_or_replace(self, epoch, index):
+        for other in self._replacements(epoch, index):
             try:
-                return self._read((index + further) % len(self.source), epoch)
+                return self._read(other, epoch)
             except MediaError as error:  # The source has added it to its report.
                 self._raise_if_wanted(error)
         raise RuntimeError("No clip of the source can be decoded. See its `report`.")
+
+    def _replacements(self, epoch, index):
+        """Yields a clip, and then all others from a random one on."""
+        yield index
+        count = len(self.source)
+        # The next clips would be those of the same damaged shard.
+        first = np.random.default_rng((self.seed, epoch, index, 2)).integers(count)
+        for further in range(count):
+            yield (int(first) + further) % count
 
     def _read_or_drop(self, index):
         try:
@@ -171,9 +185,3 @@ class _Reader:
         # The source draws from (seed, epoch, index): the 1 gives independent numbers.
         generator = np.random.default_rng((self.seed, epoch, index, 1))
         return self.augment(element, generator)
-
-
-@functools.lru_cache(maxsize=4)
-def _shuffled(count, seed, epoch):
-    order = np.random.default_rng((seed, epoch)).permutation(count)
-    return tuple(order.tolist())

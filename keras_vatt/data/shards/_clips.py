@@ -1,4 +1,4 @@
-"""The clips of shards by index: decoded, tokenized, and masked if incomplete."""
+"""Stored clips by index: decoded, tokenized, and masked if incomplete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras_vatt.data._clip_spec import ClipSpec
 from keras_vatt.data._report import CorpusReport, Finding, Problem
 from keras_vatt.data.decoding._file_errors import MediaError, check_on_error
 from keras_vatt.data.decoding._short_clips import check_short_clips
-from keras_vatt.data.shards._shards import Rates, Shard, Shards
+from keras_vatt.data.shards._jobs import RecordSource
 from keras_vatt.data.shards._stored_clip import Cut
 
 # Clips in a row that can't be reached before a run is ended: it can be resumed, and
@@ -25,10 +25,10 @@ _MAX_UNREACHABLE = 16
 
 
 class StoredClips:
-    """The clips of shards, decoded on access.
+    """The clips of shards or of a dataset of the Hub, decoded on access.
 
-    Shards are read by index, so that clips can be shuffled over the whole dataset, and
-    a run can resume at any of them. A stored clip that is longer than the input of the
+    They are read by index, so that clips are shuffled over the whole dataset, and a run
+    can resume at any of them. A stored clip that is longer than the input of the
     model is cut: in training at a random position, otherwise in its middle. Elements
     are those of `ClipSource`.
 
@@ -36,7 +36,7 @@ class StoredClips:
     reached in an object store, an error ends the run instead.
 
     Args:
-        shards: List of `Shard` of `find_shards`, or `Shards`.
+        records: Stored clips, one split of `open_records`.
         spec: `ClipSpec`.
         tokenize: Callable from a list of n strings to an integer array of shape
             `(n, words)`.
@@ -46,24 +46,41 @@ class StoredClips:
         training: bool, whether clips are cut at random: in time, and in space along
             the longer side of the frames. Defaults to `False`.
         seed: int, for training, see `ClipSource`. Defaults to `0`.
-        findings: Findings of `find_shards`, to be included in the report. Defaults to
+        findings: Findings of `open_records`, to be included in the report. Defaults to
             `()`.
         short_clips: str. How a stored clip is filled that is too short, see
             `ClipSource`. Defaults to `"repeat"`.
         on_error: str. `"skip"` skips clips that can't be read, and reports them;
             `"raise"` raises an error. Defaults to `"skip"`.
-        rates: `Rates` of records that don't have their own. Defaults to `None`: 10
-            frames per second and 48,000 hertz.
 
     Raises:
         MediaError: If there is a problem among `findings` and `on_error` is `"raise"`.
         ValueError: If `candidates` is not positive, or if `short_clips` or `on_error`
             is unknown.
+
+    Example:
+    ```python
+    import numpy as np
+    from keras_vatt.data import (
+        ClipSpec, StoredClips, make_demo_corpus, open_records, prepare_shards
+    )
+
+    corpus = make_demo_corpus("demo", train_clips=4, test_clips=2, progress=False)
+    prepare_shards(corpus, "demo-shards", num_shards=2, progress=False)
+    splits, findings = open_records("demo-shards")
+
+    def tokenize(texts):
+        return np.ones((len(texts), 16), np.int32)
+
+    spec = ClipSpec(num_frames=8, frame_size=64)
+    clips = StoredClips(splits["train"], spec, tokenize, findings=findings)
+    clips[0]["video"].shape  # (8, 64, 64, 3)
+    ```
     """
 
     def __init__(
         self,
-        shards: Iterable[Shard] | Shards,
+        records: RecordSource,
         spec: ClipSpec,
         tokenize: Tokenize,
         candidates: int = 5,
@@ -72,14 +89,12 @@ class StoredClips:
         findings: Iterable[Finding] = (),
         short_clips: str = "repeat",
         on_error: str = "skip",
-        rates: Rates | None = None,
     ) -> None:
         if candidates < 1:
             raise ValueError(f"`candidates` must be positive. Received: {candidates}")
         check_short_clips(short_clips)
         check_on_error(on_error)
-        is_open = isinstance(shards, Shards)
-        self._shards = shards if is_open else Shards(tuple(shards), rates)
+        self._records = records
         self.spec = spec
         self.tokenize = tokenize
         self.candidates = candidates
@@ -94,7 +109,7 @@ class StoredClips:
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._shards)
+        return len(self._records)
 
     def __getitem__(self, index: int) -> Element:
         return self.clip(index)
@@ -107,9 +122,9 @@ class StoredClips:
     def decode(self, index: int, epoch: int = 0) -> Clip:
         """Decodes one clip without tokenizing it, see `ClipSource.decode`."""
         try:
-            stored = self._shards.read(index)
+            stored = self._records.read(index)
             frames, waveform = stored.decode(
-                self._cut(index, epoch), self._shards.where(index)
+                self._cut(index, epoch), self._records.where(index)
             )
         except MediaError as error:
             self._findings.found(index, error.problem, str(error.path), error.reason)
@@ -120,8 +135,13 @@ class StoredClips:
         return Clip(frames, waveform, captions)
 
     def captions(self, limit: int | None = None) -> Iterator[str]:
-        """Yields the first caption of each clip, see `Shards.captions`."""
-        return self._shards.captions(limit)
+        """Yields the first caption of each clip.
+
+        Args:
+            limit: int. Number of clips that are read where captions are not stored
+                apart from the clips. Defaults to `None`, all.
+        """
+        return self._records.captions(limit)
 
     @property
     def report(self) -> CorpusReport:
@@ -136,7 +156,7 @@ class StoredClips:
     def recall(self, findings: Iterable[Finding]) -> None:
         """Adds the problems that an earlier process found, see `ClipSource.recall`."""
         self._findings.recall(
-            findings, lambda: ((k, self._shards.where(k)) for k in range(len(self)))
+            findings, lambda: ((k, self._records.where(k)) for k in range(len(self)))
         )
 
     def _cut(self, index, epoch):

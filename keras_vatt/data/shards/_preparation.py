@@ -27,10 +27,9 @@ from keras_vatt.data.shards._engines import (
     write_with_threads,
 )
 from keras_vatt.data.shards._errors import ShardError
-from keras_vatt.data.shards._find import find_shards, is_sharded
 from keras_vatt.data.shards._formats import FORMATS
-from keras_vatt.data.shards._hub_rows import is_hub_dataset, open_hub_rows
 from keras_vatt.data.shards._jobs import Job, RecordJob, SegmentJob
+from keras_vatt.data.shards._records import has_records, open_records
 from keras_vatt.data.shards._shard_index import (
     VERSION,
     DatasetTable,
@@ -41,7 +40,6 @@ from keras_vatt.data.shards._shard_index import (
     write_table,
 )
 from keras_vatt.data.shards._shard_work import ShardWork
-from keras_vatt.data.shards._shards import Shards
 from keras_vatt.data.shards._stored_form import StoredForm
 
 PLAN, REPORT = "prepare.json", "report.json"
@@ -165,24 +163,17 @@ def prepare_shards(
 
 def _read_jobs(source, form, test_fraction, seed, allow_outside, caption_language):
     """Returns the jobs of each split, and the findings on the source."""
-    if is_hub_dataset(source):
-        rows = open_hub_rows(source)
-        return {split: _record_jobs(rows[split]) for split in rows}, []
-    if is_sharded(source):
-        found = find_shards(source)
+    if has_records(source):
+        opened = open_records(source)
         splits = {
-            split: _record_jobs(Shards(shards))
-            for split, shards in found.splits.items()
+            split: [RecordJob(records, index) for index in range(len(records))]
+            for split, records in opened.splits.items()
         }
-        return splits, found.findings
+        return splits, opened.findings
     segments, findings = read_corpus(source, allow_outside, caption_language)
     train, test = divide(segments, test_fraction, seed)
     jobs = {"train": _segment_jobs(train, form), "test": _segment_jobs(test, form)}
     return {split: made for split, made in jobs.items() if made}, findings
-
-
-def _record_jobs(records):
-    return [RecordJob(records, index) for index in range(len(records))]
 
 
 def _segment_jobs(segments: Sequence[Segment], form) -> list[Job]:
