@@ -222,7 +222,9 @@ def test_a_path_is_never_read_as_a_protocol(tmp_path, monkeypatch, steady_video)
     for path in (f"concat:{steady_video}", f"file:{steady_video}"):
         assert problem_of(probe, path) is Problem.MISSING
     assert problem_of(probe, "http://localhost/a") is Problem.UNREACHABLE
-    with pytest.raises(MediaError, match=r"can't be opened; known are paths, and gs://"):
+    with pytest.raises(
+        MediaError, match=r"can't be opened; known are paths, and gs://"
+    ):
         probe("http://localhost/a")
 
 
