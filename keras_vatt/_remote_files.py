@@ -9,7 +9,9 @@ import contextlib
 import functools
 import io
 import os
+import queue
 import re
+import threading
 
 import fsspec
 from fsspec.asyn import AsyncFileSystem, sync
@@ -30,6 +32,10 @@ _URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 
 # Seconds after which a request is an error.
 REQUEST_SECONDS = 60.0
+# Listing many files takes several requests, one after the other, and so does writing a
+# large file: they have the time of so many requests, or of one for so many bytes.
+_LISTING_REQUESTS = 10
+_BYTES_PER_REQUEST = 64 * 2**20
 # Bytes that a file object reads at once, and the number of such blocks that it keeps.
 _BLOCK_BYTES, _KEPT_BLOCKS = 2**20, 16
 
@@ -61,6 +67,9 @@ def join_url(url: str, *names: str) -> str:
 def list_files(url: str) -> dict[str, int]:
     """Lists the files below a URL.
 
+    Later calls of `file_size` and `file_state` for these files send no request: they
+    tell the state at the time of the listing.
+
     Args:
         url: str. URL of a folder.
 
@@ -71,7 +80,11 @@ def list_files(url: str) -> dict[str, int]:
         FileNotFoundError: If there is no file below the URL.
         RemoteFileError: If the store can't be reached, or refuses to answer.
     """
-    found = _call(url, "find", detail=True)
+    filesystem, _ = _filesystem(url)
+    filesystem.invalidate_cache()
+    # A server that does not answer is found out by a single request.
+    _call(url, "info")
+    found = _call(url, "find", limit=REQUEST_SECONDS * _LISTING_REQUESTS, detail=True)
     if not found:
         raise FileNotFoundError(f"There are no files in {url}")
     protocol = _protocol_of(url)
@@ -88,10 +101,7 @@ def file_size(url: str) -> int:
         FileNotFoundError: If there is no such file.
         RemoteFileError: If the store can't be reached, or refuses to answer.
     """
-    info = _call(url, "info")
-    if info["type"] != "file":
-        raise FileNotFoundError(f"There is no file {url}")
-    return info["size"]
+    return _info(url)["size"]
 
 
 def file_state(url: str) -> list:
@@ -101,7 +111,7 @@ def file_state(url: str) -> list:
         FileNotFoundError: If there is no such file.
         RemoteFileError: If the store can't be reached, or refuses to answer.
     """
-    info = _call(url, "info")
+    info = _info(url)
     marks = ("size", "ETag", "etag", "crc32c", "blob_id", "LastModified", "updated")
     return [str(info[name]) for name in marks if info.get(name) is not None]
 
@@ -131,7 +141,7 @@ def write_bytes(url: str, data: bytes) -> None:
     Raises:
         RemoteFileError: If the store can't be reached, or refuses to write.
     """
-    _call(url, "pipe_file", value=data)
+    _call(url, "pipe_file", data, limit=_seconds_to_write(len(data)))
 
 
 def upload(path: str | os.PathLike[str], url: str) -> None:
@@ -141,9 +151,8 @@ def upload(path: str | os.PathLike[str], url: str) -> None:
         RemoteFileError: If the store can't be reached, or refuses to write.
     """
     filesystem, place = _filesystem(url)
-    # Parts of large files have a limit each.
-    with _named_errors(url):
-        filesystem.put_file(os.fspath(path), place)
+    limit = _seconds_to_write(os.path.getsize(path))
+    _call_within(limit, filesystem, "put_file", url, os.fspath(path), place)
 
 
 def open_remote(url: str) -> io.BufferedReader:
@@ -200,7 +209,10 @@ def _protocol_of(url):
 
 @functools.lru_cache(maxsize=16)
 def _filesystem_of(protocol):
-    return fsspec.filesystem(protocol)
+    # Threads of the Hub's parallel listing would keep the process from ending while a
+    # server does not answer.
+    options = {"max_workers": 1} if protocol == "hf" else {}
+    return fsspec.filesystem(protocol, **options)
 
 
 def _filesystem(url):
@@ -213,28 +225,88 @@ def _filesystem(url):
     return filesystem, filesystem._strip_protocol(url)
 
 
-def _call(url, method, **arguments):
-    """Calls a method of the file system of a URL, within the time limit."""
+def _info(url):
+    """Returns what a store tells about a file."""
     filesystem, place = _filesystem(url)
-    with _named_errors(url):
+    try:
+        info = _call(url, "info")
+    except FileNotFoundError:
+        # It may have been written since its folder was listed.
+        folder = filesystem._parent(place)
+        if filesystem.dircache.pop(folder, None) is None:
+            raise
+        info = _call(url, "info")
+    if info["type"] != "file":
+        raise FileNotFoundError(f"There is no file {url}")
+    return info
+
+
+def _seconds_to_write(size):
+    return REQUEST_SECONDS * (1 + size // _BYTES_PER_REQUEST)
+
+
+def _call(url, method, *arguments, limit=None, **options):
+    """Calls a method of the file system of a URL with its place, within a time limit.
+
+    Args:
+        url: str.
+        method: str. Name of a method whose first argument is the place.
+        *arguments: Further arguments.
+        limit: float. Seconds. Defaults to `None`, `REQUEST_SECONDS`.
+        **options: Further arguments by name.
+    """
+    filesystem, place = _filesystem(url)
+    limit = REQUEST_SECONDS if limit is None else limit
+    return _call_within(limit, filesystem, method, url, place, *arguments, **options)
+
+
+def _call_within(limit, filesystem, method, url, *arguments, **options):
+    with _named_errors(url, limit):
         if isinstance(filesystem, AsyncFileSystem):
             function = getattr(filesystem, f"_{method}")
-            loop, limit = filesystem.loop, REQUEST_SECONDS
-            return sync(loop, function, place, timeout=limit, **arguments)
-        # The Hub's client has time limits of its own.
-        return getattr(filesystem, method)(place, **arguments)
+            return sync(filesystem.loop, function, *arguments, timeout=limit, **options)
+        function = getattr(filesystem, method)
+        return _in_thread(functools.partial(function, *arguments, **options), limit)
+
+
+def _in_thread(function, limit):
+    """Calls a function in a thread, and gives up on it after a time limit.
+
+    The Hub's client has time limits for some requests only, and repeats those. The
+    thread is a daemon: it does not keep the process from ending.
+    """
+    outcomes = queue.SimpleQueue()
+
+    def run():
+        try:
+            outcomes.put((function(), None))
+        except BaseException as error:
+            outcomes.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        result, error = outcomes.get(timeout=limit)
+    except queue.Empty:
+        raise TimeoutError from None
+    if error is not None:
+        raise error
+    return result
 
 
 @contextlib.contextmanager
-def _named_errors(url):
+def _named_errors(url, limit):
     """Raises errors of stores as `RemoteFileError` or `FileNotFoundError`."""
     try:
         yield
     except FileNotFoundError as error:
         raise FileNotFoundError(f"There is no file {url}") from error
     except (FSTimeoutError, TimeoutError) as error:
-        reason = f"the server did not answer within {REQUEST_SECONDS:g} s"
+        reason = f"the server did not answer within {limit:g} s"
         raise RemoteFileError(url, reason) from error
     except Exception as error:
+        # The Hub's client has errors of its own.
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status == 404:
+            raise FileNotFoundError(f"There is no file {url}") from error
         reason = f"can't be used ({type(error).__name__}: {str(error)[:300]})"
         raise RemoteFileError(url, reason) from error

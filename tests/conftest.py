@@ -20,6 +20,9 @@ import keras
 import numpy as np
 import pytest
 
+# The stores import the library, so that they come after the settings.
+pytest_plugins = ["tests.stores"]
+
 
 def pytest_configure(config):
     if keras.config.backend() == "torch":

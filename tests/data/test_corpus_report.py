@@ -46,6 +46,7 @@ def test_every_problem_has_a_consequence():
     consequences = {problem: problem.consequence for problem in Problem}
     assert consequences == {
         Problem.MISSING: "skipped",
+        Problem.UNREACHABLE: "skipped",
         Problem.CORRUPT: "skipped",
         Problem.NO_VIDEO: "skipped",
         Problem.TOO_SHORT: "skipped",

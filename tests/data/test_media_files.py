@@ -219,12 +219,13 @@ def test_a_playlist_named_as_a_video_opens_no_other_file(tmp_path, steady_video)
 
 def test_a_path_is_never_read_as_a_protocol(tmp_path, monkeypatch, steady_video):
     monkeypatch.chdir(tmp_path)
-    for path in (
-        f"concat:{steady_video}",
-        f"file:{steady_video}",
-        "http://localhost/a",
-    ):
+    for path in (f"concat:{steady_video}", f"file:{steady_video}"):
         assert problem_of(probe, path) is Problem.MISSING
+    assert problem_of(probe, "http://localhost/a") is Problem.UNREACHABLE
+    with pytest.raises(
+        MediaError, match=r"can't be opened; known are paths, and gs://"
+    ):
+        probe("http://localhost/a")
 
 
 def test_an_error_names_the_file_and_survives_pickling(tmp_path):

@@ -13,9 +13,13 @@ import re
 import threading
 import urllib.parse
 
+import huggingface_hub
+from huggingface_hub import constants
+
 TOKEN = "hf_test"
 USER = "tester"
 _LFS_FROM = 10_000
+_FILE = "/{repo_id}/resolve/{revision}/{filename}"
 
 
 class Repository:
@@ -46,7 +50,8 @@ class LocalHub(http.server.ThreadingHTTPServer):
     """The server; faults are switched on by its attributes.
 
     Attributes:
-        repositories: dict from id to `Repository`.
+        repositories: dict from id to `Repository`; the ids of datasets begin with
+            `datasets/`.
         downloads: list of the paths that were downloaded.
         truncate: int. So many bytes of a large file are sent, then the line is cut.
         corrupt: bool. Whether the last byte of large files is changed.
@@ -83,6 +88,32 @@ def running_hub():
         hub.shutdown()
         hub.server_close()
         thread.join()
+
+
+@contextlib.contextmanager
+def client_of(address, cache, monkeypatch):
+    """Lets the client talk to a server, and to nothing else.
+
+    Args:
+        address: str. URL of the server.
+        cache: `pathlib.Path` of the folder for the client's cache.
+        monkeypatch: pytest's fixture.
+    """
+    for name, value in {
+        "ENDPOINT": address,
+        "HUGGINGFACE_CO_URL_TEMPLATE": address + _FILE,
+        "HF_HUB_CACHE": str(cache / "hub-cache"),
+        "HF_HUB_DISABLE_XET": True,
+        "HF_HUB_DISABLE_TELEMETRY": True,
+        "HF_HUB_OFFLINE": False,
+        "DEFAULT_ETAG_TIMEOUT": 2,
+        "HF_HUB_DOWNLOAD_TIMEOUT": 2,
+    }.items():
+        monkeypatch.setattr(constants, name, value)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    huggingface_hub.close_session()
+    yield
+    huggingface_hub.close_session()
 
 
 def git_id(content):
@@ -283,10 +314,25 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             content |= {"private": self.server.repositories[name].private}
             self._send(200, content)
 
-    def tree(self, _body, name, revision):
+    def tree(self, _body, name, revision, folder=None):
         commit, files = self._files(name, revision)
-        if commit is not None:
-            self._send(200, [self._entry(path, files[path]) for path in sorted(files)])
+        if commit is None:
+            return
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
+        start = f"{folder}/" if folder else ""
+        below = [path for path in sorted(files) if path.startswith(start)]
+        if folder and not below:
+            self._refuse(404, "EntryNotFound", "Entry not found")
+            return
+        parents = {p for path in below for p in _parents(path, start)}
+        if query.get("recursive", "").lower() != "true":
+            parents = {path for path in parents if "/" not in path[len(start) :]}
+            below = [path for path in below if "/" not in path[len(start) :]]
+        entries = [
+            {"type": "directory", "path": p, "oid": "0"} for p in sorted(parents)
+        ]
+        entries += [self._entry(path, files[path]) for path in below]
+        self._send(200, entries)
 
     def paths_info(self, body, name, revision):
         commit, files = self._files(name, revision)
@@ -325,14 +371,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if is_lfs:
             headers["X-Linked-Etag"] = headers["ETag"]
             headers["X-Linked-Size"] = headers["Content-Length"]
+        status = 200
         if self.command == "GET":
             self.server.downloads.append(path)
+            asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+            if asked is not None:
+                end = int(asked[2]) + 1 if asked[2] else len(content)
+                content, status = content[int(asked[1]) : end], 206
+                headers["Content-Length"] = str(len(content))
             if is_lfs and self.server.corrupt:
                 content = content[:-1] + bytes([content[-1] ^ 255])
             if is_lfs and self.server.truncate is not None:
                 content = content[: self.server.truncate]
                 self.close_connection = True
-        self._send(200, content, headers)
+        self._send(status, content, headers)
 
     @staticmethod
     def _entry(path, content):
@@ -347,24 +399,30 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return entry
 
 
-_NAME = r"(?P<name>[^/]+/[^/]+)"
+def _parents(path, start):
+    """Yields the folders of a file that are below another folder."""
+    for position, letter in enumerate(path):
+        if letter == "/" and position > len(start):
+            yield path[:position]
+
+
+_NAME = r"(?P<name>(?:datasets/)?[^/]+/[^/]+)"
+_API = f"/api/(?:models/)?{_NAME}"
+_REVISION = "(?P<revision>refs/pr/[0-9]+|[^/]+)"
 _ROUTES = [
     ("/api/whoami-v2", _Handler.who_am_i),
     ("/api/validate-yaml", _Handler.validate_yaml),
     ("/api/repos/create", _Handler.create_repository),
-    (f"/api/models/{_NAME}/branch/(?P<branch>.+)", _Handler.create_branch),
-    (f"/api/models/{_NAME}/preupload/(?P<revision>.+)", _Handler.preupload),
-    (f"/api/models/{_NAME}/commit/(?P<revision>.+)", _Handler.commit),
-    (f"/api/models/{_NAME}/tree/(?P<revision>.+)", _Handler.tree),
-    (f"/api/models/{_NAME}/paths-info/(?P<revision>.+)", _Handler.paths_info),
-    (f"/api/models/{_NAME}/refs", _Handler.refs),
-    (f"/api/models/{_NAME}/revision/(?P<revision>.+)", _Handler.info),
-    (f"/api/models/{_NAME}", _Handler.info),
+    (f"{_API}/branch/(?P<branch>.+)", _Handler.create_branch),
+    (f"{_API}/preupload/(?P<revision>.+)", _Handler.preupload),
+    (f"{_API}/commit/(?P<revision>.+)", _Handler.commit),
+    (f"{_API}/tree/{_REVISION}(?:/(?P<folder>.+))?", _Handler.tree),
+    (f"{_API}/paths-info/(?P<revision>.+)", _Handler.paths_info),
+    (f"{_API}/refs", _Handler.refs),
+    (f"{_API}/revision/(?P<revision>.+)", _Handler.info),
+    (_API, _Handler.info),
     (rf"/{_NAME}\.git/info/lfs/objects/batch", _Handler.lfs_batch),
     ("/lfs/(?P<oid>[0-9a-f]+)", _Handler.lfs_upload),
     ("/lfs/(?P<oid>[0-9a-f]+)/verify", _Handler.lfs_verify),
-    (
-        f"/{_NAME}/resolve/(?P<revision>[^/]+|refs/pr/[0-9]+)/(?P<path>.+)",
-        _Handler.resolve,
-    ),
+    (f"/{_NAME}/resolve/{_REVISION}/(?P<path>.+)", _Handler.resolve),
 ]
