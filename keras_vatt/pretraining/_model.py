@@ -13,7 +13,7 @@ _CLIP_SETTINGS = ("num_frames", "frames_per_second", "frame_size", "sampling_rat
 
 def preset_preprocessor(settings):
     """Returns the preprocessor of the preset of a run; `None` if it has none."""
-    return load_preprocessor(PresetFolder(settings.preset, with_weights=False))
+    return load_preprocessor(PresetFolder(settings.starting_preset, with_weights=False))
 
 
 def choose_clip_spec(settings, preprocessor):
@@ -38,8 +38,8 @@ def choose_clip_spec(settings, preprocessor):
 def make_tokenizer(settings, preprocessor, segments):
     """Returns the tokenizer of a vocabulary file, of the preset, or of the captions.
 
-    The vocabulary of a preset is used only with its weights, as it defines the rows of
-    their word embedding.
+    The vocabulary of the preset is used only if the run starts from its weights: it
+    defines the rows of their word embedding.
 
     Args:
         settings: `PretrainSettings`.
@@ -53,7 +53,7 @@ def make_tokenizer(settings, preprocessor, segments):
         return VATTTokenizer(settings.vocabulary)
     tokenizer = getattr(preprocessor, "tokenizer", None)
     knows_words = tokenizer is not None and tokenizer.vocabulary is not None
-    if settings.load_weights and knows_words:
+    if settings.initialize_from is not None and knows_words:
         return tokenizer
     captions = (segment.caption for segment in segments if segment.caption)
     return VATTTokenizer.from_captions(captions, settings.max_words)
@@ -78,14 +78,15 @@ def make_model(settings, spec, tokenizer):
             `settings.freeze` names what the model can't freeze.
     """
     arguments = {"rematerialize": settings.rematerialize}
-    if not settings.load_weights:
+    with_weights = settings.initialize_from is not None
+    if not with_weights:
         arguments |= {
             "trainable_word_embedding": True,
             "vocabulary_size": tokenizer.vocabulary_size(),
         }
     model = VATT.from_preset(
-        settings.preset,
-        load_weights=settings.load_weights,
+        settings.starting_preset,
+        load_weights=with_weights,
         dtype=settings.dtype,
         preprocessor=VATTPreprocessor.from_clip_spec(spec, tokenizer),
         **arguments,
@@ -94,8 +95,8 @@ def make_model(settings, spec, tokenizer):
     if tokenizer.vocabulary_size() > size:
         raise PretrainingError(
             f"the vocabulary has {tokenizer.vocabulary_size()} words, more than the "
-            f"{size} of the preset {settings.preset!r}: give the --vocabulary that the "
-            "preset was trained with, or leave out --load-weights"
+            f"{size} of the preset {settings.starting_preset!r}: give the --vocabulary "
+            "that the preset was trained with, or leave out --initialize-from"
         )
     if settings.freeze is not None:
         _freeze(model.backbone, settings)
@@ -110,10 +111,10 @@ def _freeze(backbone, settings):
             f"--freeze {settings.freeze}: the preset has no {unknown[0]!r}; its "
             f"modalities are {', '.join(backbone.modalities)}"
         )
-    if not settings.load_weights:
+    if settings.initialize_from is None:
         raise PretrainingError(
-            f"--freeze {settings.freeze} would keep random weights: give "
-            "--load-weights, too"
+            f"--freeze {settings.freeze} would keep random weights: give the preset by "
+            "--initialize-from"
         )
     others = [name for name in backbone.modalities if name not in names]
     trained = _layers_of(backbone, others)

@@ -17,6 +17,8 @@ from keras_vatt.storage import built_in_presets
 SIGNATURE = "settings.signature"
 _MAX_BYTES = 1_000_000
 _PROCESSES = ("coordinator", "num_processes", "process_id")
+# Places that earlier versions did not know.
+_ADDED = ("allow_outside", "initialize_from")
 _MAX_NAMED = 5
 
 
@@ -93,7 +95,8 @@ def check_places(settings, given, folder):
     """
     outside = {
         "data": None if settings.data == "demo" else settings.data,
-        "preset": None if settings.preset in built_in_presets() else settings.preset,
+        "preset": _unless_built_in(settings.preset),
+        "initialize_from": _unless_built_in(settings.initialize_from),
         "vocabulary": settings.vocabulary,
         "allow_outside": settings.allow_outside or None,
     }
@@ -132,7 +135,12 @@ def _places(settings):
     names = ("data", "preset", "vocabulary", *_PROCESSES)
     places = {"file": "settings.json"} | {n: getattr(settings, n) for n in names}
     # Left out if not set, as in the signatures of runs of earlier versions.
-    return places | ({"allow_outside": True} if settings.allow_outside else {})
+    added = {name: getattr(settings, name) for name in _ADDED}
+    return places | {name: value for name, value in added.items() if value}
+
+
+def _unless_built_in(preset):
+    return None if preset in built_in_presets() else preset
 
 
 def _special_files(folder):

@@ -64,8 +64,8 @@ def run_provenance(settings, history, results, plots):
     return Provenance(
         description="VATT pre-trained with cross-modality gradient harmonization.",
         source=f"`keras-vatt pretrain` on {name!r}, from "
-        f"{'the weights' if settings.load_weights else 'random weights'} of "
-        f"{pathlib.Path(settings.preset).name!r}",
+        f"{'random' if settings.initialize_from is None else 'the'} weights of "
+        f"{pathlib.Path(settings.starting_preset).name!r}",
         training=training | {f"final {name}": value for name, value in losses.items()},
         evaluation={
             f"zero-shot {task}": dataclasses.asdict(metrics)

@@ -27,17 +27,19 @@ class PretrainSettings:
         "folder of video files, manifest (.jsonl, .csv), or `demo`, a generated corpus",
     )
     preset: str = setting(
-        "vatt_tiny_agnostic", "built-in preset, preset folder, or hf://owner/name"
+        "vatt_tiny_agnostic",
+        "architecture of a model with random weights: built-in preset, preset folder, "
+        "or hf://owner/name",
     )
-    load_weights: bool = setting(
-        False,
-        "start from the weights and the vocabulary of the preset instead of random "
-        "weights",
+    initialize_from: str | None = setting(
+        None,
+        "preset whose architecture, weights and vocabulary the run starts from, in "
+        "place of --preset",
     )
     freeze: str | None = setting(
         None,
         "modalities whose stem and encoder are not trained, joined by +, such as text; "
-        "only with --load-weights and a specific preset",
+        "only with --initialize-from and a specific preset",
     )
     output: str | None = setting(None, "folder for all files of the run")
     harmonizer: str = setting(
@@ -213,6 +215,11 @@ class PretrainSettings:
         most=2**32 - 1,
     )
 
+    @property
+    def starting_preset(self) -> str:
+        """Preset whose architecture the run uses, `initialize_from` or `preset`."""
+        return self.preset if self.initialize_from is None else self.initialize_from
+
 
 # Do not affect results: a run may resume on another machine.
 _PLACE = {"output", "devices", "num_processes", "process_id", "coordinator"}
@@ -228,6 +235,7 @@ def resolve_settings(
     """Returns the settings of a new run.
 
     Given settings take precedence over those of the recipe, and these over defaults.
+    A given `initialize_from` takes precedence over the `preset` of the recipe.
 
     Args:
         given: dict of the settings that were given.
@@ -238,10 +246,12 @@ def resolve_settings(
         `PretrainSettings`.
 
     Raises:
-        PretrainingError: if the recipe does not exist or has an unknown setting, or a
-            setting is missing, of a wrong type or out of its range.
+        PretrainingError: if the recipe does not exist or has an unknown setting, a
+            setting is missing, of a wrong type or out of its range, or `preset` and
+            `initialize_from` are both given and differ.
     """
     values = {} if recipe is None else _read_recipe(recipe)
+    _check_one_start(given if given.get("initialize_from") else {**values, **given})
     return check_settings(PretrainSettings(**{**values, **given}))
 
 
@@ -310,6 +320,15 @@ def check_settings(settings):
             f"{settings.num_groups}"
         )
     return settings
+
+
+def _check_one_start(given):
+    preset, start = given.get("preset"), given.get("initialize_from")
+    if None not in (preset, start) and preset != start:
+        raise PretrainingError(
+            f"--initialize-from {start} sets the architecture of the model: leave out "
+            f"--preset {preset}"
+        )
 
 
 def _read_settings(path):

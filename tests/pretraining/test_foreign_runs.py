@@ -43,6 +43,7 @@ def resume(run, *options):
 
 NAMED = {
     "preset": "hf://owner/name",
+    "initialize_from": "hf://owner/name",
     "data": "/home/someone/videos",
     "vocabulary": "/etc/passwd",
     "coordinator": "198.51.100.1:1234",
@@ -81,10 +82,10 @@ def test_consent_to_leave_the_folder_is_the_user_s_own(run, started, tmp_path, c
     assert len(started) == 1
 
 
-@pytest.mark.parametrize("name", ["preset", "data", "vocabulary"])
+@pytest.mark.parametrize("name", ["preset", "initialize_from", "data", "vocabulary"])
 def test_what_a_user_names_again_may_be_used(name, run, started):
     store(run, **{name: NAMED[name]})
-    assert resume(run, f"--{name}", NAMED[name]) == 0
+    assert resume(run, f"--{name.replace('_', '-')}", NAMED[name]) == 0
     assert getattr(started[0], name) == NAMED[name]
 
 
@@ -94,20 +95,22 @@ def test_what_the_package_has_needs_no_question(run, started):
     assert len(started) == 1
 
 
-def test_a_user_s_own_run_goes_on_by_itself(run, started, tmp_path):
+@pytest.mark.parametrize("option", ["--preset", "--initialize-from"])
+def test_a_user_s_own_run_goes_on_by_itself(option, run, started, tmp_path):
     (tmp_path / "videos").mkdir()
-    options = ["--data", str(tmp_path / "videos"), "--preset", "hf://owner/name"]
+    options = ["--data", str(tmp_path / "videos"), option, "hf://owner/name"]
     assert main(["pretrain", "--output", str(run), *options]) == 0
     assert resume(run) == 0
     assert started[0] == started[1]
 
 
-def test_changed_settings_are_not_the_user_s_own(run, started, tmp_path, capsys):
+@pytest.mark.parametrize("name", ["preset", "initialize_from"])
+def test_changed_settings_are_not_the_user_s_own(name, run, started, tmp_path, capsys):
     (tmp_path / "videos").mkdir()
     options = ["--data", str(tmp_path / "videos"), "--output", str(run)]
     assert main(["pretrain", *options]) == 0
     content = json.loads((run / "settings.json").read_text())
-    content["preset"] = "hf://owner/other"
+    content[name] = "hf://owner/other"
     (run / "settings.json").write_text(json.dumps(content))
     assert resume(run) != 0
     assert "hf://owner/other" in capsys.readouterr().err

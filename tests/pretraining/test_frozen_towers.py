@@ -18,7 +18,7 @@ def model_of_a_run(folder, form, **settings):
     model = tiny_vatt(form)
     model.save_to_preset(folder)
     settings = PretrainSettings(
-        data="demo", output="run", preset=str(folder), load_weights=True, **settings
+        data="demo", output="run", initialize_from=str(folder), **settings
     )
     return make_model(settings, SPEC, words)
 
@@ -62,5 +62,5 @@ def test_random_weights_are_not_frozen():
         data="demo", output="run", preset="vatt_tiny_specific", freeze="text"
     )
     words = keras_vatt.VATTTokenizer.from_captions(["a red star"])
-    with pytest.raises(PretrainingError, match="--load-weights, too"):
+    with pytest.raises(PretrainingError, match="give the preset by --initialize-from"):
         make_model(settings, ClipSpec(), words)
