@@ -17,6 +17,7 @@ REQUIRED = dataclasses.MISSING
 
 _LARGEST_INT = 2**31 - 1
 _KINDS = (bool, int, float, str, tuple[str, ...])
+_STRINGS = str | tuple[str, ...]
 
 
 def setting(
@@ -32,7 +33,8 @@ def setting(
     """Returns a dataclass field with the metadata of its option and its checks.
 
     Its annotation must be `bool`, `int`, `float`, `str` or `tuple[str, ...]`, or a
-    union of one of these with `None` or `Literal` strings.
+    union of one of these with `None` or `Literal` strings; or `str | tuple[str, ...]`,
+    an option that is given once or several times.
 
     Args:
         default: default value, or `REQUIRED` for none.
@@ -86,11 +88,20 @@ def add_setting_options(parser: argparse.ArgumentParser, cls: type) -> None:
 def given_settings(arguments: argparse.Namespace, cls: type) -> dict[str, Any]:
     """Returns the settings that were given on the command line, by their names."""
     names = {field.name for field in dataclasses.fields(cls)}
+    is_repeatable = {
+        field.name: _type_of(field)[0] == _STRINGS for field in dataclasses.fields(cls)
+    }
     return {
-        name: tuple(value) if isinstance(value, list) else value
+        name: _given(value, is_repeatable[name])
         for name, value in vars(arguments).items()
         if name in names
     }
+
+
+def _given(value, is_repeatable):
+    if not isinstance(value, list):
+        return value
+    return value[0] if is_repeatable and len(value) == 1 else tuple(value)
 
 
 def option_of(field: dataclasses.Field) -> str:
@@ -156,7 +167,7 @@ def _parsing_of(field):
         return {"action": argparse.BooleanOptionalAction}
     metadata = field.metadata
     keywords = {"choices": metadata["choices"], "metavar": metadata["metavar"]}
-    if kind == tuple[str, ...]:
+    if kind in (tuple[str, ...], _STRINGS):
         return keywords | {"action": "append"}
     return keywords | {"type": parser_of(kind, words) if words else kind}
 
@@ -184,6 +195,8 @@ def _type_of(field):
     if typing.get_origin(field.type) in (typing.Union, types.UnionType):
         parts = typing.get_args(field.type)
     kinds = [part for part in parts if part in _KINDS]
+    if kinds == [str, tuple[str, ...]]:
+        kinds = [_STRINGS]
     if len(kinds) != 1:
         raise TypeError(f"{field.name} has the unsupported type {field.type}")
     literals = [p for p in parts if typing.get_origin(p) is typing.Literal]
@@ -196,14 +209,17 @@ def _is_a(value, kind):
         return type(value) in (int, float)
     if kind is str:
         return isinstance(value, str | os.PathLike)
-    if kind == tuple[str, ...]:
+    if kind == _STRINGS and isinstance(value, str | os.PathLike):
+        return True
+    if kind in (tuple[str, ...], _STRINGS):
         is_sequence = isinstance(value, tuple | list)
         return is_sequence and all(isinstance(part, str) for part in value)
     return type(value) is kind
 
 
 def _name_of(kind):
-    return "tuple of str" if kind == tuple[str, ...] else kind.__name__
+    names = {tuple[str, ...]: "tuple of str", _STRINGS: "str or tuple of str"}
+    return names.get(kind) or kind.__name__
 
 
 def _check_range(field, value, error):

@@ -13,6 +13,7 @@ from keras_vatt._files import is_free_folder
 from keras_vatt._setting_fields import add_setting_options, given_settings
 from keras_vatt.cli.errors import CommandError
 from keras_vatt.cli.quiet_logs import quiet_imports
+from keras_vatt.pretraining._corpus import data_sources, is_there
 from keras_vatt.pretraining._data_report import DATA_REPORT
 from keras_vatt.pretraining._devices import is_first_process, join_processes
 from keras_vatt.pretraining._errors import PretrainingError
@@ -89,8 +90,9 @@ def _settle(given, recipe, resume):
             )
         return _resumed_settings(output, given)
     settings = resolve_settings(given, recipe)
-    if settings.data != "demo" and not pathlib.Path(settings.data).exists():
-        raise CommandError(f"there is no file or folder {settings.data!r}")
+    for source, _ in data_sources(settings.data):
+        if not is_there(source):
+            raise CommandError(f"there is no file or folder {source!r}")
     join_processes(settings)
     if is_first_process():
         # Checked before locking, which would leave a file in an unrelated folder.

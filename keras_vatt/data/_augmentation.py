@@ -10,6 +10,7 @@ from keras_vatt.data._clip_elements import Element
 from keras_vatt.data._frame_augmentation import (
     check_probabilities,
     jitter_colors,
+    random_area_crop,
     random_crop,
     resized_frames,
 )
@@ -39,6 +40,10 @@ class ClipAugmentation:
             already cropped to the size of the model's input. Defaults to `0.0`.
         color_jitter: float. Probability that the colors of a clip are changed, as by
             `FrameAugmentation`. VATT uses `0.8`. Defaults to `0.0`.
+        random_area_crop: float. Probability that a crop of random area, from 8 % of
+            the frame, and random aspect ratio is resized to the whole frame, as by
+            `FrameAugmentation`. It comes before the scale jitter. VATT's code has it
+            as an alternative to resizing. Defaults to `0.0`.
 
     Raises:
         ValueError: If `noise` is negative, or another argument is not a probability.
@@ -61,11 +66,13 @@ class ClipAugmentation:
     horizontal_flip: float = 0.0
     scale_jitter: float = 0.0
     color_jitter: float = 0.0
+    random_area_crop: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.noise < float("inf"):
             raise ValueError(f"`noise` must not be negative. Received: {self.noise}")
-        check_probabilities(self, ("horizontal_flip", "scale_jitter", "color_jitter"))
+        probabilities = {field.name for field in dataclasses.fields(self)} - {"noise"}
+        check_probabilities(self, sorted(probabilities))
 
     def __call__(self, element: Element, generator: np.random.Generator) -> Element:
         """Returns an augmented copy of an element.
@@ -82,7 +89,8 @@ class ClipAugmentation:
         audio = element["audio"]
         noise = generator.standard_normal(audio.shape, dtype=np.float32)
         deviation = np.float32(self.noise) * np.abs(audio).max()
-        video = self._jittered(element["video"], generator)
+        video = self._cropped(element["video"], generator)
+        video = self._jittered(video, generator)
         video = video[:, :, ::-1] if is_flipped else video
         return element | {"video": video, "audio": audio + deviation * noise}
 
@@ -92,6 +100,12 @@ class ClipAugmentation:
         if generator.uniform() < self.color_jitter:
             frames = jitter_colors(frames, generator)
         return frames
+
+    def _cropped(self, frames, generator):
+        if not self.random_area_crop or generator.uniform() >= self.random_area_crop:
+            return frames
+        crop = random_area_crop(frames, generator)
+        return resized_frames(crop, frames.shape[1:3])
 
     def get_config(self) -> dict:
         """Returns the arguments of this augmentation as a dict."""

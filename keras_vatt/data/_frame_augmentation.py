@@ -87,7 +87,10 @@ class FrameAugmentation:
                 "`frames` must be uint8 of shape (frames, height, width, 3). "
                 f"Received: {frames.dtype} of shape {frames.shape}"
             )
-        frames = resized_frames(self._crop(frames, generator), frames.shape[1:3])
+        frames = resized_frames(
+            random_area_crop(frames, generator, self.area, self.aspect),
+            frames.shape[1:3],
+        )
         if generator.uniform() < self.horizontal_flip:
             frames = frames[:, :, ::-1]
         if generator.uniform() >= self.color:
@@ -104,16 +107,27 @@ class FrameAugmentation:
         ranges = {name: tuple(config[name]) for name in ("area", "aspect")}
         return cls(**config | ranges)
 
-    def _crop(self, frames, generator):
-        full_height, full_width = frames.shape[1:3]
-        for _ in range(_ATTEMPTS):
-            pixels = generator.uniform(*self.area) * full_height * full_width
-            aspect = generator.uniform(*self.aspect)
-            height = round((pixels / aspect) ** 0.5)
-            width = round((pixels * aspect) ** 0.5)
-            if 0 < height <= full_height and 0 < width <= full_width:
-                return random_crop(frames, height, width, generator)
-        return frames
+
+def random_area_crop(frames, generator, area=(0.08, 1.0), aspect=(0.5, 2.0)):
+    """Returns a crop of a clip of random area, aspect ratio and position, as a view.
+
+    Args:
+        frames: NumPy array of shape `(frames, height, width, 3)`.
+        generator: `numpy.random.Generator`.
+        area: Tuple of floats. Smallest and largest area, as fractions of the frame.
+            Defaults to `(0.08, 1.0)`, as in VATT.
+        aspect: Tuple of floats. Smallest and largest aspect ratio, width over height.
+            Defaults to `(0.5, 2.0)`, as in VATT.
+    """
+    full_height, full_width = frames.shape[1:3]
+    for _ in range(_ATTEMPTS):
+        pixels = generator.uniform(*area) * full_height * full_width
+        ratio = generator.uniform(*aspect)
+        height = round((pixels / ratio) ** 0.5)
+        width = round((pixels * ratio) ** 0.5)
+        if 0 < height <= full_height and 0 < width <= full_width:
+            return random_crop(frames, height, width, generator)
+    return frames
 
 
 def check_probabilities(augmentation, names):

@@ -1,7 +1,7 @@
 """The `data_report.json` of a run, updated while clips are decoded."""
 
 from keras_vatt._untrusted import read_object
-from keras_vatt.data import ClipSource, CorpusReport
+from keras_vatt.data import CorpusReport
 
 DATA_REPORT = "data_report.json"
 
@@ -14,7 +14,7 @@ class DataReport:
     Args:
         folder: `pathlib.Path` of the run.
         findings: list of `keras_vatt.data.Finding` from reading the corpus.
-        clips: dict from the name of a split to its `ClipSource` or `CachedClips`.
+        clips: dict from the name of a split to its source of clips.
     """
 
     def __init__(self, folder, findings, clips):
@@ -25,7 +25,7 @@ class DataReport:
         self._sources = {
             split: source
             for split, source in clips.items()
-            if isinstance(source, ClipSource)
+            if hasattr(source, "recall")
         }
         self._num_saved = 0
 

@@ -35,7 +35,7 @@ def choose_clip_spec(settings, preprocessor):
     return dataclasses.replace(spec, **changes, audio_samples=None) if changes else spec
 
 
-def make_tokenizer(settings, preprocessor, segments):
+def make_tokenizer(settings, preprocessor, data):
     """Returns the tokenizer of a vocabulary file, of the preset, or of the captions.
 
     The vocabulary of the preset is used only if the run starts from its weights: it
@@ -44,7 +44,7 @@ def make_tokenizer(settings, preprocessor, segments):
     Args:
         settings: `PretrainSettings`.
         preprocessor: see `preset_preprocessor`.
-        segments: list of `keras_vatt.data.Segment` to train on.
+        data: `RunData`.
 
     Returns:
         `keras_vatt.VATTTokenizer`.
@@ -55,8 +55,7 @@ def make_tokenizer(settings, preprocessor, segments):
     knows_words = tokenizer is not None and tokenizer.vocabulary is not None
     if settings.initialize_from is not None and knows_words:
         return tokenizer
-    captions = (segment.caption for segment in segments if segment.caption)
-    return VATTTokenizer.from_captions(captions, settings.max_words)
+    return VATTTokenizer.from_captions(data.captions(), settings.max_words)
 
 
 def make_model(settings, spec, tokenizer):

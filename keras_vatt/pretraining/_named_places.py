@@ -128,7 +128,10 @@ def _refuse(places):
 
 def _option(name, place):
     option = f"--{name.replace('_', '-')}"
-    return option if place is True else f"{option} {str(place)!r:.200}"
+    if place is True:
+        return option
+    values = [place] if isinstance(place, str) else place
+    return " ".join(f"{option} {str(value)!r:.200}" for value in values)
 
 
 def _places(settings):

@@ -6,6 +6,7 @@ import pathlib
 
 from keras_vatt._files import atomic_write, write_json, write_text
 from keras_vatt.evaluation import format_retrieval
+from keras_vatt.pretraining._corpus import data_sources
 from keras_vatt.storage._provenance import Provenance
 from keras_vatt.training import plot_cosines, plot_gradients, plot_losses
 
@@ -58,12 +59,13 @@ def run_provenance(settings, history, results, plots):
             f"{settings.threshold_start} to {settings.threshold_end}"
         )
     losses = {n: round(v, 4) for n, v in history[-1].items() if n.endswith("loss")}
-    name = (
-        "demo corpus" if settings.data == "demo" else pathlib.Path(settings.data).name
-    )
+    names = [
+        "demo corpus" if source == "demo" else pathlib.PurePath(source).name
+        for source, _ in data_sources(settings.data)
+    ]
     return Provenance(
         description="VATT pre-trained with cross-modality gradient harmonization.",
-        source=f"`keras-vatt pretrain` on {name!r}, from "
+        source=f"`keras-vatt pretrain` on {', '.join(map(repr, names))}, from "
         f"{'random' if settings.initialize_from is None else 'the'} weights of "
         f"{pathlib.Path(settings.starting_preset).name!r}",
         training=training | {f"final {name}": value for name, value in losses.items()},

@@ -13,11 +13,7 @@ from keras_vatt.data import ClipAugmentation, make_dataset
 from keras_vatt.data._cache import find_cache_error
 from keras_vatt.evaluation import zero_shot_retrieval
 from keras_vatt.metrics import RetrievalMetrics
-from keras_vatt.pretraining._corpus import (
-    open_test_clips,
-    open_train_clips,
-    read_segments,
-)
+from keras_vatt.pretraining._corpus import read_data
 from keras_vatt.pretraining._data_report import DATA_REPORT, DataReport
 from keras_vatt.pretraining._devices import (
     cache_name,
@@ -103,18 +99,18 @@ def _pretrain(settings):
         make_harmonizer(settings, total_steps=1)
         preprocessor = preset_preprocessor(settings)
         spec = choose_clip_spec(settings, preprocessor)
-        train, test, findings = read_segments(settings, output)
-        tokenizer = make_tokenizer(settings, preprocessor, train)
+        data = read_data(settings, output)
+        tokenizer = make_tokenizer(settings, preprocessor, data)
         scope = device_scope(settings)
         with scope:
             model = make_model(settings, spec, tokenizer)
         cache = output / "cache" / cache_name()
-        train_clips = open_train_clips(
-            settings, train, cache / "train", spec, tokenizer
+        train_clips, test_clips = (
+            data.open(split, settings, spec, tokenizer, cache / split)
+            for split in ("train", "test")
         )
-        test_clips = open_test_clips(settings, test, cache / "test", spec, tokenizer)
         report = DataReport(
-            output, findings, {"train": train_clips, "test": test_clips}
+            output, data.findings, {"train": train_clips, "test": test_clips}
         )
         if (output / CHECKPOINTS).exists():
             _recall(report)
@@ -228,6 +224,7 @@ def _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks):
                 settings.horizontal_flip,
                 settings.scale_jitter,
                 settings.color_jitter,
+                settings.random_area_crop,
             ),
             num_workers=settings.num_workers,
             shard_index=process,

@@ -22,9 +22,12 @@ _MAX_BYTES = 1_000_000
 class PretrainSettings:
     """Settings of a pre-training run, which are saved in its folder."""
 
-    data: str | None = setting(
+    data: str | tuple[str, ...] | None = setting(
         None,
-        "folder of video files, manifest (.jsonl, .csv), or `demo`, a generated corpus",
+        "folder of video files, manifest (.jsonl, .csv), shards (folder, pattern), or "
+        "dataset of the Hub, also at gs://, s3:// and hf://; or `demo`, a generated "
+        "corpus; several are mixed in the proportions that follow a colon: --data "
+        "a.jsonl:0.7 --data shards:0.3",
     )
     preset: str = setting(
         "vatt_tiny_agnostic",
@@ -164,6 +167,18 @@ class PretrainSettings:
     color_jitter: float = setting(
         0.0, "probability of changing the colors of a clip", least=0, most=1
     )
+    random_area_crop: float = setting(
+        0.0,
+        "probability of cropping a clip to a random area and aspect ratio",
+        least=0,
+        most=1,
+    )
+    stored_frames_per_second: float = setting(
+        10.0, "frame rate of stored clips that don't tell theirs", above=0
+    )
+    stored_sampling_rate: int = setting(
+        48_000, "sampling rate of stored clips that don't tell theirs", least=1
+    )
     vocabulary: str | None = setting(
         None, "word vocabulary file; made from the train captions if not given"
     )
@@ -284,6 +299,7 @@ def load_settings(path, given):
     values = _read_settings(pathlib.Path(path))
     _check_known(where, values, "it is damaged, or from another version of keras_vatt")
     try:
+        values = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
         saved = check_settings(PretrainSettings(**values))
     except PretrainingError as error:
         raise PretrainingError(f"{where} can't be used: {error}") from error
