@@ -17,6 +17,7 @@ from keras_vatt.version import __version__
 
 # Each module has `add_arguments(parser)` and `run(arguments)`.
 _COMMANDS = {
+    "prepare": "prepare a dataset for training: from raw files to shards",
     "pretrain": "pre-train VATT on video files with audio and captions",
     "evaluate": "evaluate a preset: retrieval, zero-shot, linear probe, classification",
     "convert": "convert a published or local VATT checkpoint to a preset",
@@ -27,13 +28,14 @@ _COMMANDS = {
     "presets": "list the built-in presets, or print the card of a preset",
 }
 
-_WITHOUT_MODEL = ("presets",)
+_WITHOUT_MODEL = ("prepare", "presets")
 
 # The exit code after SIGPIPE, as in `keras-vatt presets | head -1`.
 _NO_READER = 141
 
 # How to resume a command after it was stopped.
 _RESUMED_BY = {
+    "prepare": "resume with the same command",
     "pretrain": "resume with --resume and the same --output",
     "evaluate": "if --output was given, resume with the same command",
     "convert": "if a published checkpoint is being downloaded, resume with the same "

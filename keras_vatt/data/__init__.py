@@ -42,14 +42,6 @@ if TYPE_CHECKING:
     from keras_vatt.data.shards._verification import verify_shards
 
 __all__ = [
-    "verify_shards",
-    "prepare_shards",
-    "open_records",
-    "StoredForm",
-    "StoredClips",
-    "ShardError",
-    "OpenedRecords",
-    "MixedClips",
     "CacheError",
     "CachedClips",
     "Clip",
@@ -66,8 +58,13 @@ __all__ = [
     "MediaInfo",
     "MediaLimits",
     "MediaSegment",
+    "MixedClips",
+    "OpenedRecords",
     "Problem",
     "Segment",
+    "ShardError",
+    "StoredClips",
+    "StoredForm",
     "Utterance",
     "build_cache",
     "datasets",
@@ -80,11 +77,14 @@ __all__ = [
     "media_limits",
     "nearest_captions",
     "open_media",
+    "open_records",
+    "prepare_shards",
     "probe",
     "read_corpus",
     "read_subtitles",
     "set_media_limits",
     "synthesize_speech",
+    "verify_shards",
     "write_manifest",
 ]
 

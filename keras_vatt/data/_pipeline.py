@@ -13,6 +13,9 @@ import numpy as np
 from keras_vatt.data._clip_order import shuffled_pass
 from keras_vatt.data.decoding._file_errors import MediaError
 
+# Random clips that are tried in place of one that can't be read, before all are.
+_RANDOM_REPLACEMENTS = 16
+
 
 class ClipReader(Protocol):
     """Source of elements, such as `ClipSource` and `CachedClips`."""
@@ -158,13 +161,13 @@ class _Reader:
         raise RuntimeError("No clip of the source can be decoded. See its `report`.")
 
     def _replacements(self, epoch, index):
-        """Yields a clip, and then all others from a random one on."""
+        """Yields a clip, some random ones, and at last all."""
         yield index
         count = len(self.source)
-        # The next clips would be those of the same damaged shard.
-        first = np.random.default_rng((self.seed, epoch, index, 2)).integers(count)
-        for further in range(count):
-            yield (int(first) + further) % count
+        # Not the next clips: those are in the same shard, which may be missing.
+        generator = np.random.default_rng((self.seed, epoch, index, 2))
+        yield from generator.integers(count, size=_RANDOM_REPLACEMENTS).tolist()
+        yield from range(count)
 
     def _read_or_drop(self, index):
         try:

@@ -130,7 +130,7 @@ def _option(name, place):
     option = f"--{name.replace('_', '-')}"
     if place is True:
         return option
-    values = [place] if isinstance(place, str) else place
+    values = place if isinstance(place, tuple | list) else [place]
     return " ".join(f"{option} {str(value)!r:.200}" for value in values)
 
 

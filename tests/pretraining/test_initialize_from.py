@@ -7,6 +7,7 @@ import keras_vatt
 from keras_vatt.data import ClipSpec
 from keras_vatt.data._manifest import Segment
 from keras_vatt.pretraining import PretrainingError, PretrainSettings, resolve_settings
+from keras_vatt.pretraining._corpus import RunData, SegmentData
 from keras_vatt.pretraining._model import (
     choose_clip_spec,
     make_model,
@@ -35,7 +36,8 @@ def start(settings):
     preprocessor = preset_preprocessor(settings)
     spec = choose_clip_spec(settings, preprocessor)
     segments = [Segment("clip.mp4", 0.0, 1.0, "a green circle")]
-    tokenizer = make_tokenizer(settings, preprocessor, segments)
+    data = RunData((SegmentData(segments, [], []),), (1.0,))
+    tokenizer = make_tokenizer(settings, preprocessor, data)
     return spec, tokenizer, make_model(settings, spec, tokenizer)
 
 

@@ -103,7 +103,7 @@ def saved_with(folder, **changes):
         ({"epochs": None}, "epochs = None; expected int"),
         ({"epochs": 0}, "--epochs must be at least 1, not 0"),
         ({"epochs": 10**400}, "--epochs must be at most"),
-        ({"data": ["x"]}, "data = \\['x'\\]; expected str"),
+        ({"data": [1]}, "data = \\(1,\\); expected str or tuple of str"),
         ({"data": None}, "--data is missing"),
         ({"loss": "triplet"}, "expected asymmetric or symmetric"),
         ({"cache": 1}, "cache = 1; expected bool"),
