@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,7 +18,10 @@ class ClusterError(KerasVATTError):
 
 
 def run_on_cluster(
-    function: Callable[[Any], Any], items: Sequence[Any], address: str | None = None
+    function: Callable[[Any], Any],
+    items: Sequence[Any],
+    address: str | None = None,
+    num_actors: int | None = None,
 ) -> Iterator[Any]:
     """Calls a function for each item on the nodes of a cluster.
 
@@ -24,28 +29,57 @@ def run_on_cluster(
     again elsewhere, so the function must give the same if it is called twice.
 
     Args:
-        function: Function of one item, which can be pickled.
-        items: Sequence of items, which can be pickled.
+        function: Function of one item; or, with `num_actors`, a function without
+            arguments that returns one, and is called once in each actor. It and the
+            items can be pickled.
+        items: Sequence of items.
         address: str. Address of the cluster, such as `"auto"`, `"10.0.0.1:6379"` or
             `"ray://10.0.0.1:10001"`. Defaults to `None`, a new one on this machine.
+        num_actors: int. Number of processes that are kept for all items. Defaults to
+            `None`: any process may run any task.
 
     Yields:
-        Results, in any order.
+        Results, in the order of the items.
 
     Raises:
-        ClusterError: If Ray is not installed or the cluster can't be reached.
+        ClusterError: If Ray is not installed, the cluster can't be reached, or its
+            workers failed repeatedly.
         Exception: The first error of a call, after which no others are started.
     """
-    data = _ray_data(address)
-    rows = [{"item": item} for item in items]
-    dataset = data.from_items(rows, override_num_blocks=max(1, len(rows)))
-    dataset = dataset.map(lambda row: {"result": function(row["item"])})
-    with _own_errors():
+    ray = _connected(address)
+    # As bytes, since Arrow has no columns of objects.
+    rows = [{"item": ray.cloudpickle.dumps(item)} for item in items]
+    dataset = ray.data.from_items(rows, override_num_blocks=max(1, len(rows)))
+    if num_actors is None:
+        dataset = dataset.map(_call, fn_args=(function,))
+    else:
+        dataset = dataset.map(
+            _Actor, fn_constructor_args=(function,), concurrency=num_actors
+        )
+    with _own_errors(ray):
         for row in dataset.iter_rows():
-            yield row["result"]
+            yield ray.cloudpickle.loads(row["result"])
 
 
-def _ray_data(address):
+def _call(row, function):
+    """Calls the function for the item of a row."""
+    from ray import cloudpickle
+
+    return {"result": cloudpickle.dumps(function(cloudpickle.loads(row["item"])))}
+
+
+class _Actor:
+    """Makes the function once, and calls it for the items of many rows."""
+
+    def __init__(self, factory):
+        self._function = factory()
+
+    def __call__(self, row):
+        return _call(row, self._function)
+
+
+def _connected(address):
+    """Returns the module of Ray, connected to a cluster."""
     try:
         import ray
         import ray.data
@@ -56,25 +90,31 @@ def _ray_data(address):
     if not ray.is_initialized():
         try:
             ray.init(
-                address=address or _LOCAL, log_to_driver=False, logging_level="error"
+                address=address or _LOCAL,
+                log_to_driver=False,
+                logging_level="error",
+                runtime_env={"env_vars": _environment()},
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ClusterError(
                 f"no cluster answers at {address!r}: {str(error)[:300]}"
             ) from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    # Items are few and large: each is a task.
-    context.execution_options.preserve_order = False
-    return ray.data
+    context.execution_options.preserve_order = True
+    return ray
+
+
+def _environment():
+    """Returns the variables that the workers need to do the same as this process."""
+    names = ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL")
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 @contextlib.contextmanager
-def _own_errors():
+def _own_errors(ray):
     """Raises an error of a call as it was raised there."""
-    import ray
-
     try:
         yield
     except ray.exceptions.RayTaskError as error:
