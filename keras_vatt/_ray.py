@@ -21,7 +21,7 @@ def run_on_cluster(
     function: Callable[[Any], Any],
     items: Sequence[Any],
     address: str | None = None,
-    num_actors: int | None = None,
+    keeps_workers: bool = False,
 ) -> Iterator[Any]:
     """Calls a function for each item on the nodes of a cluster.
 
@@ -29,14 +29,14 @@ def run_on_cluster(
     again elsewhere, so the function must give the same if it is called twice.
 
     Args:
-        function: Function of one item; or, with `num_actors`, a function without
-            arguments that returns one, and is called once in each actor. It and the
-            items can be pickled.
+        function: Function of one item; or, with `keeps_workers`, a function without
+            arguments that returns one. It and the items can be pickled.
         items: Sequence of items.
         address: str. Address of the cluster, such as `"auto"`, `"10.0.0.1:6379"` or
             `"ray://10.0.0.1:10001"`. Defaults to `None`, a new one on this machine.
-        num_actors: int. Number of processes that are kept for all items. Defaults to
-            `None`: any process may run any task.
+        keeps_workers: bool. Whether a worker makes the function once, for all of its
+            items: one worker per GPU of the cluster, or one per node if it has none.
+            Defaults to `False`.
 
     Yields:
         Results, in the order of the items.
@@ -50,12 +50,12 @@ def run_on_cluster(
     # As bytes, since Arrow has no columns of objects.
     rows = [{"item": ray.cloudpickle.dumps(item)} for item in items]
     dataset = ray.data.from_items(rows, override_num_blocks=max(1, len(rows)))
-    if num_actors is None:
-        dataset = dataset.map(_call, fn_args=(function,))
-    else:
+    if keeps_workers:
         dataset = dataset.map(
-            _Actor, fn_constructor_args=(function,), concurrency=num_actors
+            _Worker, fn_constructor_args=(function,), **_kept_workers(ray, len(rows))
         )
+    else:
+        dataset = dataset.map(_call, fn_args=(function,))
     with _own_errors(ray):
         for row in dataset.iter_rows():
             yield ray.cloudpickle.loads(row["result"])
@@ -68,7 +68,7 @@ def _call(row, function):
     return {"result": cloudpickle.dumps(function(cloudpickle.loads(row["item"])))}
 
 
-class _Actor:
+class _Worker:
     """Makes the function once, and calls it for the items of many rows."""
 
     def __init__(self, factory):
@@ -76,6 +76,15 @@ class _Actor:
 
     def __call__(self, row):
         return _call(row, self._function)
+
+
+def _kept_workers(ray, num_items):
+    """Returns the options of a map with one worker per GPU or per node."""
+    gpus = int(ray.cluster_resources().get("GPU", 0))
+    nodes = sum(node["Alive"] for node in ray.nodes())
+    count = max(1, min(gpus or nodes, num_items))
+    compute = ray.data.ActorPoolStrategy(size=count)
+    return {"compute": compute, "num_cpus": 1} | ({"num_gpus": 1} if gpus else {})
 
 
 def _connected(address):

@@ -65,6 +65,18 @@ def add_arguments(parser):
         help="build indexes for `keras-vatt search --approximate`, and report their "
         "recall",
     )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="this machine, or a cluster with Ray Data, whose nodes see the folder and "
+        "the preset under the same names",
+    )
+    parser.add_argument(
+        "--address",
+        help="address of the Ray cluster, such as auto or 10.0.0.1:6379; by default "
+        "one is started on this machine",
+    )
 
 
 def run(arguments):
@@ -85,6 +97,8 @@ def run(arguments):
         on_error=arguments.on_error,
         allow_outside=arguments.allow_outside,
         approximate=arguments.approximate,
+        engine=arguments.engine,
+        address=arguments.address,
     )
     index = MediaIndex.load(arguments.output)
     print(report)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import typing
 
+from keras_vatt._choices import check_choice
 from keras_vatt.data._report import CorpusReport
 from keras_vatt.data.decoding._file_errors import check_on_error
 from keras_vatt.data.decoding._short_clips import check_short_clips
+from keras_vatt.inference._cluster import embed_on_cluster
 from keras_vatt.inference._common_spaces import common_spaces
 from keras_vatt.inference._pipeline import embed
 from keras_vatt.search._errors import MediaIndexError
@@ -34,6 +37,8 @@ def embed_folder(
     on_error: str = "skip",
     allow_outside: bool = False,
     approximate: bool = False,
+    engine: str = "local",
+    address: str | None = None,
 ) -> CorpusReport:
     """Embeds the video and audio files of a folder, so that they can be searched.
 
@@ -90,6 +95,12 @@ def embed_folder(
             `MediaIndex.search(approximate=True)`. Their recall is measured, see
             `MediaIndex.recall`. With fewer than 4,096 windows, none is built. Defaults
             to `False`, which also removes those that the index has.
+        engine: string. `"local"`, or `"ray"` to decode and encode on a cluster with Ray
+            Data (`pip install "keras-vatt[ray]"`): the index is the same. The nodes see
+            the folder and the preset under the same names; this process writes the
+            index. Defaults to `"local"`.
+        address: string. Address of the Ray cluster. Defaults to `None`, one on this
+            machine.
 
     Returns:
         `keras_vatt.data.CorpusReport`: `used` counts the windows that can be found,
@@ -100,7 +111,7 @@ def embed_folder(
         MediaIndexError: if LanceDB is not installed, the folder is missing or has no
             media, the index has another model, other windows or another rule for short
             clips, or the model computes numbers that are not finite.
-        ValueError: if `short_clips` or `on_error` is unknown.
+        ValueError: if `short_clips`, `on_error` or `engine` is unknown.
         keras_vatt.data.MediaError: with `on_error="raise"`, for the first file that
             can't be decoded.
 
@@ -118,6 +129,9 @@ def embed_folder(
     _check_model(model)
     check_short_clips(short_clips)
     check_on_error(on_error)
+    check_choice("engine", engine, ("local", "ray"))
+    if engine == "ray" and preset is None:
+        raise MediaIndexError('The engine "ray" needs a `preset` for its workers.')
     if batch_size < 1:
         raise MediaIndexError(f"`batch_size` must be positive. Received: {batch_size}")
     seconds = _checked_seconds(window_seconds, model.preprocessor.clip_spec)
@@ -141,18 +155,55 @@ def embed_folder(
     spec, modalities = model.preprocessor.clip_spec, model.backbone.modalities
     reader = WindowReader(folder, spec, modalities, rules)
     windows, unreadable = reader.cut(files, seconds, num_workers)
-    embed(
-        windows,
-        reader.decode,
-        _encoder_of(model),
-        run,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        on_error=on_error,
-        progress=progress,
-        unit="window",
-    )
+    if engine == "ray":
+        embed_on_cluster(
+            windows,
+            _ClusterWorker(
+                preset, model_identity(model), os.path.realpath(folder), rules
+            ),
+            run,
+            batch_size=batch_size,
+            on_error=on_error,
+            progress=progress,
+            unit="window",
+            address=address,
+        )
+    else:
+        embed(
+            windows,
+            reader.decode,
+            _encoder_of(model),
+            run,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            on_error=on_error,
+            progress=progress,
+            unit="window",
+        )
     return run.finish(windows, [*ignored, *unreadable], approximate)
+
+
+@dataclasses.dataclass(frozen=True)
+class _ClusterWorker:
+    """Makes the decoder and the encoder of a worker of a cluster."""
+
+    preset: str
+    model: dict
+    folder: str
+    rules: DecodingRules
+
+    def __call__(self):
+        from keras_vatt.models import VATT
+
+        model = VATT.from_preset(self.preset)
+        if self.model != {"preset": self.preset} | model_identity(model):
+            raise MediaIndexError(
+                f"The preset {self.preset!r} has other weights on a node of the "
+                "cluster than here."
+            )
+        spec, modalities = model.preprocessor.clip_spec, model.backbone.modalities
+        reader = WindowReader(self.folder, spec, modalities, self.rules)
+        return reader.decode, _encoder_of(model)
 
 
 def _encoder_of(model):
