@@ -24,6 +24,7 @@ from keras_vatt.data._manifest_paths import ManifestPaths
 from keras_vatt.data._remote_path import RemotePath, list_remote, to_path
 from keras_vatt.data._report import Finding, Problem
 from keras_vatt.data._subtitles import MAX_SUBTITLE_BYTES
+from keras_vatt.data._table_corpus import TableCorpus
 from keras_vatt.data.decoding._decode_ahead import decode_ahead
 from keras_vatt.data.decoding._media_segment import MediaSegment
 
@@ -90,10 +91,28 @@ def read_corpus(
     | `talk.csv` | a table with the columns `start`, `end` and `text` |
     | `caption.json` | HowTo100M's captions of all videos, by their ids |
 
-    The first that can be read is used. Of several languages, `caption_language` comes
-    first, then its regional variants, then a file without a language, then the others
-    in alphabetical order; the findings name the files that are not read. A video
-    without captions is a single segment.
+    Of these, the first that can be read is used. Of several languages,
+    `caption_language` comes first, then its regional variants, then a file without a
+    language, then the others in alphabetical order; the findings name the files that
+    are not read. A video without captions is a single segment.
+
+    A folder tree with tables of labeled segments has these segments instead:
+
+    | tables | segments |
+    |---|---|
+    | `class_labels_indices.csv`, and any of `balanced_train_segments.csv`, | AudioSet |
+    | `unbalanced_train_segments.csv` and `eval_segments.csv` | |
+    | `vocabulary.csv`, and tables with the columns `Class,Segments` | YouTube-8M |
+
+    Their videos are named `ID`, `Y<ID>`, `<ID>_<start>` or `<ID>_<start>_<end>`, in
+    seconds or milliseconds. A file without times in its name is opened, and cut to the
+    segment if it is longer. `Segment.extra["labels"]` has the names of the classes;
+    they are no captions. The files of AudioSet and the vocabulary of YouTube-8M are
+    official. The columns `Class,Segments` are those of submissions to the YouTube-8M
+    challenge of 2019: the index of a class, and `ID:start ID:start ...`, each of 5
+    seconds. A table whose name has a word that begins with `eval`, `test` or `valid` is
+    the split `"test"`, others are `"train"`; this, like the names of media, is a
+    convention of this library. The list of videos `HowTo100M_v1.csv` is not used.
 
     Rows and files that can't be read, and media files that are not read (audio, formats
     that are not supported, links that lead out of the folder), are skipped and
@@ -143,6 +162,9 @@ def read_corpus(
         content = select_files(source, files)
     else:
         content = find_files(source, allow_outside)
+    tables = TableCorpus(content)
+    if tables.rows or tables.findings:
+        return _read_tables(tables, content)
     return _read_folder(source, content, caption_language, max_subtitle_bytes)
 
 
@@ -311,6 +333,14 @@ def _seconds(row, name):
     if not math.isfinite(seconds) or seconds < 0:
         raise ValueError(f"`{name}` is not a time in seconds: {value!r}")
     return seconds
+
+
+def _read_tables(tables, content):
+    segments = [
+        Segment(path, *times, split=split, extra={"labels": labels})
+        for path, times, split, labels in tables.segments()
+    ]
+    return segments, content.findings + tables.findings
 
 
 def _read_folder(folder, content, caption_language, max_subtitle_bytes):
