@@ -88,7 +88,7 @@ def gcs_store(gcs_server, monkeypatch):
     with gcs_client(gcs_server.url, monkeypatch):
         bucket = f"bucket-{next(_NUMBERS)}"
         objects = gcs_server.buckets[bucket] = {}
-        gcs_server.status = None
+        gcs_server.requests.clear()
         yield Store(
             f"gs://{bucket}",
             objects.__setitem__,

@@ -12,6 +12,7 @@ import tqdm
 from keras_vatt._errors import KerasVATTError
 from keras_vatt._files import scratch_folder, write_json
 from keras_vatt._os_errors import os_errors_at
+from keras_vatt._remote_files import file_state, is_remote
 from keras_vatt.data._clip import Clip
 from keras_vatt.data._clip_elements import (
     Element,
@@ -316,8 +317,13 @@ def _fingerprint(source):
 
 
 def _stamp(path):
-    """Returns the size and the modification time of a file; zeros if it is missing."""
+    """Returns the size and the modification time of a file; zeros if it is missing.
+
+    Of a remote file, it returns what its store has instead of them.
+    """
     try:
+        if is_remote(path):
+            return file_state(path)
         status = os.stat(path)
     except OSError:  # Decoding reports the error.
         return 0, 0

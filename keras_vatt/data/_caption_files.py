@@ -2,7 +2,9 @@
 
 import collections
 import re
+import threading
 
+from keras_vatt._remote_files import RemoteFileError
 from keras_vatt.data._caption_tables import (
     CAPTION_TABLE_NAMES,
     captions_in_table,
@@ -31,9 +33,9 @@ class CaptionFiles:
     alphabetical order.
 
     Args:
-        root: `pathlib.Path` of the corpus.
-        videos: list of `pathlib.Path`, all videos of the corpus.
-        paths: list of `pathlib.Path`, all other files that may have captions.
+        root: `pathlib.Path` or `RemotePath` of the corpus.
+        videos: list of such paths, all videos of the corpus.
+        paths: list of such paths, all other files that may have captions.
         language: str, such as `"en"`.
         max_bytes: int, size of the largest file of captions that is read.
     """
@@ -44,21 +46,28 @@ class CaptionFiles:
         self._max_bytes = max_bytes
         self._others = set(paths)
         self._tables = {}
+        self._lock = threading.Lock()
         self._subtitles = collections.defaultdict(list)
         self.findings = []
         self._assign_subtitles(videos, paths)
 
     def cues_of(self, video):
-        """Returns the cues of a video.
+        """Returns the cues of a video. It may be called from several threads.
 
         Args:
-            video: `pathlib.Path`, one of the videos.
+            video: `pathlib.Path` or `RemotePath`, one of the videos.
 
         Returns:
-            List of `Cue`; empty if there are none. Problems of caption files are added
-            to `findings`.
+            Tuple of a list of `Cue`, empty if there are none, and of a list of
+            `Finding` about the caption files of the video. Problems of files of several
+            videos are added to `findings`.
         """
-        return self._in_subtitles(video) or self._in_csv(video) or self._in_table(video)
+        findings = []
+        for read in (self._in_subtitles, self._in_csv, self._in_table):
+            cues = read(video, findings)
+            if cues:
+                break
+        return cues, findings
 
     def _assign_subtitles(self, videos, paths):
         """Assigns each subtitle file to the videos with its name."""
@@ -72,33 +81,31 @@ class CaptionFiles:
             names = map(path.with_name, _video_names(path.stem))
             owner = next(filter(videos_by_name.get, names), None)
             if owner is None:
-                self._add(
-                    Problem.IGNORED,
-                    path,
-                    "there is no video of this name in its folder",
-                )
+                reason = "there is no video of this name in its folder"
+                self.findings.append(Finding(Problem.IGNORED, str(path), reason))
             for video in videos_by_name.get(owner, ()):
                 self._subtitles[video].append(path)
 
-    def _in_subtitles(self, video):
-        paths = sorted(self._subtitles[video], key=self._rank)
+    def _in_subtitles(self, video, findings):
+        paths = sorted(self._subtitles.get(video, ()), key=self._rank)
         for number, path in enumerate(paths, 1):
-            cues = self._read(path, read_subtitles, path, self._max_bytes)
+            cues = _read(findings, path, read_subtitles, path, self._max_bytes)
             if not cues:
                 continue
             reason = f"the captions of {video.name} are read from {path.name}"
-            for other in paths[number:]:
-                self._add(Problem.IGNORED, other, reason)
+            findings.extend(
+                Finding(Problem.IGNORED, str(other), reason) for other in paths[number:]
+            )
             return cues
         return []
 
-    def _in_csv(self, video):
+    def _in_csv(self, video, findings):
         path = video.with_suffix(".csv")
         if path not in self._others:
             return []
-        return self._read(path, read_caption_csv, path, self._max_bytes)
+        return _read(findings, path, read_caption_csv, path, self._max_bytes)
 
-    def _in_table(self, video):
+    def _in_table(self, video, findings):
         for folder in video.parents:
             if not folder.is_relative_to(self._root):
                 break
@@ -107,33 +114,21 @@ class CaptionFiles:
                 for video_id in _ids_of(video):
                     if video_id in table:
                         where = f"{folder / name}, {video_id!r}"
-                        return self._read(where, captions_in_table, table[video_id])
+                        entry = table[video_id]
+                        return _read(findings, where, captions_in_table, entry)
         return []
 
     def _table(self, path):
         if path not in self._others:
             return {}
-        if path not in self._tables:
-            self._tables[path] = {}
-            try:
-                self._tables[path] = read_caption_table(path)
-            except (ValueError, OSError) as error:
-                self._add(Problem.MALFORMED, path, str(error))
-        return self._tables[path]
-
-    def _read(self, where, read, *arguments):
-        try:
-            cues, left_out = read(*arguments)
-        except (ValueError, OSError) as error:
-            self._add(Problem.MALFORMED, where, str(error))
-            return []
-        if left_out:
-            reason = f"{left_out} cues without words or with invalid times"
-            self._add(Problem.MALFORMED, where, reason)
-        return cues
-
-    def _add(self, problem, where, reason):
-        self.findings.append(Finding(problem, str(where), reason))
+        with self._lock:
+            if path not in self._tables:
+                self._tables[path] = {}
+                try:
+                    self._tables[path] = read_caption_table(path)
+                except (ValueError, OSError) as error:
+                    self.findings.append(_finding_of(error, path))
+            return self._tables[path]
 
     def _rank(self, path):
         """Returns the sort key of a subtitle file; see the class."""
@@ -149,6 +144,27 @@ class CaptionFiles:
         is_generated = language is not None and language.endswith("-orig")
         suffix = SUBTITLE_SUFFIXES.index(path.suffix.lower())
         return order, is_generated, language or "", suffix, path.name
+
+
+def _read(findings, where, read, *arguments):
+    """Returns the cues that a function reads; problems are added to `findings`."""
+    try:
+        cues, left_out = read(*arguments)
+    except (ValueError, OSError) as error:
+        findings.append(_finding_of(error, where))
+        return []
+    if left_out:
+        reason = f"{left_out} cues without words or with invalid times"
+        findings.append(Finding(Problem.MALFORMED, str(where), reason))
+    return cues
+
+
+def _finding_of(error, where):
+    if isinstance(error, RemoteFileError):
+        return Finding(Problem.UNREACHABLE, str(where), error.reason)
+    if isinstance(error, FileNotFoundError):
+        return Finding(Problem.MISSING, str(where), str(error))
+    return Finding(Problem.MALFORMED, str(where), str(error))
 
 
 def _video_names(stem):

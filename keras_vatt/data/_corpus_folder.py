@@ -5,6 +5,7 @@ import os
 import pathlib
 
 from keras_vatt.data._caption_tables import CAPTION_TABLE_NAMES
+from keras_vatt.data._remote_path import RemotePath
 from keras_vatt.data._report import Finding, Problem
 from keras_vatt.data._subtitles import SUBTITLE_SUFFIXES
 from keras_vatt.data.decoding._media_suffixes import VIDEO_SUFFIXES, reason_to_ignore
@@ -18,9 +19,9 @@ class FolderContent:
     """Videos, caption files and findings of a folder.
 
     Args:
-        videos: Dict from the real path of each video, a string, to the `pathlib.Path`
-            at which it was found.
-        captions: List of `pathlib.Path`. Files that may have captions.
+        videos: Dict from the real path of each video, or from its URL, a string, to
+            the path at which it was found: a `pathlib.Path` or a `RemotePath`.
+        captions: List of such paths. Files that may have captions.
         findings: List of `Finding`. Media files that are not read.
     """
 
@@ -57,6 +58,37 @@ def find_files(root, allow_outside):
             _take(path, content)
     content.videos = dict(sorted(content.videos.items(), key=lambda item: item[1]))
     return content
+
+
+def select_files(root, files):
+    """Selects the videos and the caption files of a remote folder, as `find_files`.
+
+    Stores have no links.
+
+    Args:
+        root: `RemotePath` of the folder.
+        files: List of the result of `list_remote`.
+
+    Returns:
+        A `FolderContent`.
+    """
+    content = FolderContent()
+    for path in files:
+        if _is_hidden(path, root):
+            continue
+        if isinstance(path, str):
+            content.ignore(path, "has a name that is not a path")
+        elif _is_wanted(path, content):
+            _take(path, content)
+    content.videos = dict(sorted(content.videos.items(), key=lambda item: item[1]))
+    return content
+
+
+def _is_hidden(path, root):
+    below = str(path).removeprefix(str(root))
+    return any(
+        part.startswith(".") and part not in (".", "..") for part in below.split("/")
+    )
 
 
 def outside_reason(what):
@@ -133,7 +165,8 @@ def _take(path, content):
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         content.captions.append(path)
         return
-    real_path = os.path.realpath(path)
+    is_remote = isinstance(path, RemotePath)
+    real_path = str(path) if is_remote else os.path.realpath(path)
     if real_path in content.videos:
         content.ignore(path, f"is the same file as {content.videos[real_path]}")
     else:

@@ -5,22 +5,34 @@ import dataclasses
 import json
 import math
 import os
-import pathlib
 from collections.abc import Iterable
 
 from keras_vatt._files import atomic_write
+from keras_vatt._remote_files import write_bytes
 from keras_vatt.data._caption_files import CaptionFiles
-from keras_vatt.data._corpus_folder import find_files, leads_outside, outside_reason
+from keras_vatt.data._corpus_folder import (
+    find_files,
+    outside_reason,
+    select_files,
+)
 from keras_vatt.data._manifest_header import (
     check_header,
     missing_column,
     renamed_columns,
 )
+from keras_vatt.data._manifest_paths import ManifestPaths
+from keras_vatt.data._remote_path import RemotePath, list_remote, to_path
 from keras_vatt.data._report import Finding, Problem
 from keras_vatt.data._subtitles import MAX_SUBTITLE_BYTES
+from keras_vatt.data._table_corpus import TableCorpus
+from keras_vatt.data.decoding._decode_ahead import decode_ahead
 from keras_vatt.data.decoding._media_segment import MediaSegment
 
 MANIFEST_NAMES = ("manifest.jsonl", "manifest.csv")
+
+_MANIFEST_SUFFIXES = (".jsonl", ".csv")
+# Caption files of a remote folder that are read at the same time.
+_NUM_READERS = 16
 
 _COLUMNS = ("path", "start", "end", "caption", "split")
 
@@ -57,6 +69,12 @@ def read_corpus(
 ) -> tuple[list[Segment], list[Finding]]:
     """Reads the segments of a corpus from a manifest or a folder.
 
+    They may be on disk, or in a store: `"s3://bucket/videos"`,
+    `"gs://bucket/manifest.jsonl"`, `"hf://datasets/owner/name/videos"`. `s3://` needs
+    `pip install "keras-vatt[s3]"`, and `gs://` needs `keras-vatt[gcs]`. The paths of
+    segments are then URLs, whose media are read in parts when they are decoded. The
+    folder is listed once.
+
     A manifest has one row per segment: `path` (relative to the manifest), `start` and
     `end` in seconds, `caption`, `split`; only `path` is required, and further columns
     are kept in `Segment.extra`. It is JSON Lines (`.jsonl`, one object per line) or CSV
@@ -73,20 +91,39 @@ def read_corpus(
     | `talk.csv` | a table with the columns `start`, `end` and `text` |
     | `caption.json` | HowTo100M's captions of all videos, by their ids |
 
-    The first that can be read is used. Of several languages, `caption_language` comes
-    first, then its regional variants, then a file without a language, then the others
-    in alphabetical order; the findings name the files that are not read. A video
-    without captions is a single segment.
+    Of these, the first that can be read is used. Of several languages,
+    `caption_language` comes first, then its regional variants, then a file without a
+    language, then the others in alphabetical order; the findings name the files that
+    are not read. A video without captions is a single segment.
+
+    A folder tree with tables of labeled segments has these segments instead:
+
+    | tables | segments |
+    |---|---|
+    | `class_labels_indices.csv`, and any of `balanced_train_segments.csv`, | AudioSet |
+    | `unbalanced_train_segments.csv` and `eval_segments.csv` | |
+    | `vocabulary.csv`, and tables with the columns `Class,Segments` | YouTube-8M |
+
+    Their videos are named `ID`, `Y<ID>`, `<ID>_<start>` or `<ID>_<start>_<end>`, in
+    seconds or milliseconds. A file without times in its name is opened, and cut to the
+    segment if it is longer. `Segment.extra["labels"]` has the names of the classes;
+    they are no captions. The files of AudioSet and the vocabulary of YouTube-8M are
+    official. The columns `Class,Segments` are those of submissions to the YouTube-8M
+    challenge of 2019: the index of a class, and `ID:start ID:start ...`, each of 5
+    seconds. A table whose name has a word that begins with `eval`, `test` or `valid` is
+    the split `"test"`, others are `"train"`; this, like the names of media, is a
+    convention of this library. The list of videos `HowTo100M_v1.csv` is not used.
 
     Rows and files that can't be read, and media files that are not read (audio, formats
     that are not supported, links that lead out of the folder), are skipped and
     reported. Hidden files and folders are skipped silently.
 
     Args:
-        source: str or path of a manifest or of a folder.
+        source: str, path or URL of a manifest or of a folder.
         allow_outside: bool, whether files may lie outside the folder of the corpus:
-            absolute paths, paths through `..`, links to other places. Only for
-            corpora that you trust. Defaults to `False`.
+            absolute paths, URLs, paths through `..`, links to other places. Only for
+            corpora that you trust. URLs of other folders are not checked until they are
+            decoded. Defaults to `False`.
         caption_language: str, language tag of the preferred captions. Defaults to
             `"en"`.
         max_subtitle_bytes: int, size of the largest caption file of one video that is
@@ -98,6 +135,8 @@ def read_corpus(
 
     Raises:
         FileNotFoundError: If there is no such file or folder.
+        OSError: If a store can't be reached, or refuses to answer. Files that can't be
+            read later on are findings.
         ValueError: If a row of a manifest leads out of its folder and `allow_outside`
             is `False`, if a CSV manifest has no `path` column, or if the suffix of a
             manifest is unknown.
@@ -112,18 +151,21 @@ def read_corpus(
     train = [segment for segment in segments if segment.split == "train"]
     ```
     """
-    source = pathlib.Path(source)
-    if source.is_dir():
-        manifests = [source / name for name in MANIFEST_NAMES]
-        manifest = next(filter(pathlib.Path.is_file, manifests), None)
-        if manifest is None:
-            return _read_folder(
-                source, allow_outside, caption_language, max_subtitle_bytes
-            )
-        source = manifest
-    if not source.is_file():
-        raise FileNotFoundError(f"There is no file or folder {str(source)!r}.")
-    return _read_manifest(source, allow_outside)
+    source = to_path(source)
+    if isinstance(source, RemotePath):
+        files, manifest = _find_remote(source)
+    else:
+        files, manifest = (), _find_manifest(source)
+    if manifest is not None:
+        return _read_manifest(manifest, files, allow_outside)
+    if isinstance(source, RemotePath):
+        content = select_files(source, files)
+    else:
+        content = find_files(source, allow_outside)
+    tables = TableCorpus(content)
+    if tables.rows or tables.findings:
+        return _read_tables(tables, content)
+    return _read_folder(source, content, caption_language, max_subtitle_bytes)
 
 
 def write_manifest(path: str | os.PathLike[str], segments: Iterable[Segment]) -> None:
@@ -132,8 +174,9 @@ def write_manifest(path: str | os.PathLike[str], segments: Iterable[Segment]) ->
     The write is atomic.
 
     Args:
-        path: str or path of the manifest, ending in `.jsonl`. Files in its folder are
-            written with relative paths.
+        path: str, path or URL of the manifest, ending in `.jsonl`. Files in its folder
+            are written with relative paths. To read the URLs or paths of others,
+            `read_corpus` needs `allow_outside=True`.
         segments: Iterable of `Segment`.
 
     Raises:
@@ -146,28 +189,57 @@ def write_manifest(path: str | os.PathLike[str], segments: Iterable[Segment]) ->
     write_manifest("manifest.jsonl", [Segment("talk.mp4", 1.0, 5.5, "a greeting")])
     ```
     """
-    path = pathlib.Path(path).absolute()
+    path = to_path(path)
     if path.suffix != ".jsonl":
         raise ValueError(f"`path` must end in `.jsonl`. Received: {path}")
+    if not isinstance(path, RemotePath):
+        path = path.absolute()
+    rows = (json.dumps(_to_row(segment, path.parent)) + "\n" for segment in segments)
+    if isinstance(path, RemotePath):
+        write_bytes(str(path), "".join(rows).encode())
+        return
     with (
         atomic_write(path) as partial,
         partial.open("w", encoding="utf-8", newline="\n") as file,
     ):
-        for segment in segments:
-            file.write(json.dumps(_to_row(segment, path.parent)) + "\n")
+        file.writelines(rows)
 
 
 def _to_row(segment, folder):
     row = {name: getattr(segment, name) for name in _COLUMNS}
-    path = pathlib.Path(segment.path).absolute()
-    if path.is_relative_to(folder):
-        row["path"] = path.relative_to(folder).as_posix()
+    path = to_path(segment.path)
+    if not isinstance(path, RemotePath):
+        path = path.absolute()
+    if type(path) is type(folder) and path.is_relative_to(folder):
+        path = path.relative_to(folder).as_posix()
     row = {name: value for name, value in row.items() if value is not None}
-    return row | segment.extra
+    return row | segment.extra | {"path": str(path)}
 
 
-def _read_manifest(manifest, allow_outside):
+def _find_manifest(source):
+    """Returns the manifest at a local path or in a folder; `None` if it has none."""
+    if source.is_dir():
+        manifests = (source / name for name in MANIFEST_NAMES)
+        return next((path for path in manifests if path.is_file()), None)
+    if not source.is_file():
+        raise FileNotFoundError(f"There is no file or folder {str(source)!r}.")
+    return source
+
+
+def _find_remote(source):
+    """Returns the files below a URL, and its manifest or `None`."""
+    is_manifest = source.suffix in _MANIFEST_SUFFIXES
+    files = list(list_remote(source.parent if is_manifest else source))
+    if is_manifest or files == [source]:
+        return files, source
+    manifests = {source / name for name in MANIFEST_NAMES}.intersection(files)
+    # The names are in the order of preference, and in reverse alphabetical order.
+    return files, max(manifests, default=None)
+
+
+def _read_manifest(manifest, files, allow_outside):
     segments, findings = [], []
+    paths = ManifestPaths(manifest.parent, files)
     for line, row in _rows_of(manifest, findings):
         where = f"{manifest}, line {line}"
         try:
@@ -175,21 +247,20 @@ def _read_manifest(manifest, allow_outside):
         except (ValueError, ArithmeticError, RecursionError) as error:
             findings.append(Finding(Problem.MALFORMED, where, str(error)))
             continue
-        path = manifest.parent / segment.path
-        if not allow_outside and leads_outside(manifest.parent, path):
+        file = paths.find(segment.path)
+        if file.is_outside and not allow_outside:
             raise ValueError(f"{where}: {outside_reason(f'{segment.path!r} leads')}")
-        if os.path.isfile(path):
-            path = os.path.realpath(path)
-            segments.append(dataclasses.replace(segment, path=path))
-        else:
+        if file.is_missing:
             reason = f"{segment.path} does not exist"
             findings.append(Finding(Problem.MISSING, where, reason, segment.split))
+        else:
+            segments.append(dataclasses.replace(segment, path=file.path))
     return segments, findings
 
 
 def _rows_of(manifest, findings):
     """Yields the line number and the content of each row: JSON text, or a dict."""
-    if manifest.suffix not in (".jsonl", ".csv"):
+    if manifest.suffix not in _MANIFEST_SUFFIXES:
         raise ValueError(f"A manifest must end in .jsonl or .csv. Received: {manifest}")
     # Invalid UTF-8 becomes a lone surrogate, which marks the row as malformed.
     with manifest.open(
@@ -264,8 +335,15 @@ def _seconds(row, name):
     return seconds
 
 
-def _read_folder(folder, allow_outside, caption_language, max_subtitle_bytes):
-    content = find_files(folder, allow_outside)
+def _read_tables(tables, content):
+    segments = [
+        Segment(path, *times, split=split, extra={"labels": labels})
+        for path, times, split, labels in tables.segments()
+    ]
+    return segments, content.findings + tables.findings
+
+
+def _read_folder(folder, content, caption_language, max_subtitle_bytes):
     captions = CaptionFiles(
         folder,
         content.videos.values(),
@@ -273,10 +351,21 @@ def _read_folder(folder, allow_outside, caption_language, max_subtitle_bytes):
         caption_language,
         max_subtitle_bytes,
     )
-    segments = []
-    for path, video in content.videos.items():
-        cues = captions.cues_of(video)
+    segments, findings = [], []
+    cues_of_videos = _read_captions(captions, content.videos.values())
+    for path, (cues, problems) in zip(content.videos, cues_of_videos, strict=True):
         segments.extend(Segment(path, cue.start, cue.end, cue.caption) for cue in cues)
         if not cues:
             segments.append(Segment(path))
-    return segments, content.findings + captions.findings
+        findings.extend(problems)
+    return segments, content.findings + captions.findings + findings
+
+
+def _read_captions(captions, videos):
+    """Yields the cues and the findings of each video."""
+    if any(isinstance(video, RemotePath) for video in videos):
+        # Each file takes a request, which is mostly waiting.
+        for _, result in decode_ahead(videos, captions.cues_of, _NUM_READERS):
+            yield result.result()
+    else:
+        yield from map(captions.cues_of, videos)

@@ -5,12 +5,12 @@ import dataclasses
 import html
 import io
 import os
-import pathlib
 import re
 
 import webvtt
 from webvtt.errors import MalformedFileError
 
+from keras_vatt.data._remote_path import to_path
 from keras_vatt.data._rolling_captions import ShownLines, merge_rolling
 from keras_vatt.data._subrip import subrip_to_webvtt
 
@@ -51,8 +51,8 @@ def read_subtitles(
     as `00:01.500`.
 
     Args:
-        path: str or path of the file; its suffix is the format. The encoding is UTF-8,
-            or that of the byte order mark.
+        path: str, path or URL of the file; its suffix is the format. The encoding is
+            UTF-8, or that of the byte order mark.
         max_bytes: int, size of the largest file that is read: each megabyte takes about
             a second. Defaults to 16 MiB.
 
@@ -74,7 +74,7 @@ def read_subtitles(
     read_subtitles("cooking.vtt")  # ([Cue(1.0, 2.5, "stir the sauce")], 0)
     ```
     """
-    path = pathlib.Path(path)
+    path = to_path(path)
     text = read_caption_text(path, max_bytes).strip()
     try:
         is_subrip = path.suffix.lower() == ".srt"
@@ -93,7 +93,7 @@ def read_caption_text(path, max_bytes):
     """Reads a text file of captions of limited size.
 
     Args:
-        path: `pathlib.Path`.
+        path: `pathlib.Path` or `RemotePath`.
         max_bytes: int, size of the largest file that is read.
 
     Returns:

@@ -1,14 +1,13 @@
 """AudioSet: audio events of web videos (Gemmeke et al., ICASSP 2017)."""
 
+from keras_vatt.data._segment_tables import (
+    AUDIOSET_CLASSES,
+    audioset_classes,
+    audioset_segment,
+)
+from keras_vatt.data._split_files import bare_csv_rows
 from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
 from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
-from keras_vatt.data.datasets._split_files import (
-    bare_csv_rows,
-    csv_rows,
-    index_of,
-    number,
-    stem_of,
-)
 
 LAYOUT = (
     "class_labels_indices.csv, eval_segments.csv, balanced_train_segments.csv, and "
@@ -36,7 +35,7 @@ def read_audioset(folder, split=1):
         `LabeledDataset`, in which a clip may have several classes.
     """
     files = DatasetFolder(folder, LAYOUT)
-    names, indices = _classes(files.split_file("class_labels_indices.csv"))
+    names, indices = audioset_classes(files.split_file(AUDIOSET_CLASSES))
     paths = {
         part: files.split_file(name, required=False) for part, name in _SEGMENTS.items()
     }
@@ -54,32 +53,10 @@ def read_audioset(folder, split=1):
     )
 
 
-def _classes(path):
-    names, indices = [], {}
-    for where, row in csv_rows(path, ("index", "mid", "display_name")):
-        if number(row["index"], where, "index", int) != len(names):
-            raise ValueError(f"{where}: must be class {len(names)}")
-        indices[row["mid"]] = len(names)
-        names.append(row["display_name"])
-    return tuple(names), indices
-
-
 def _clip(files, where, row, indices):
-    video, _ = row[0], stem_of(row[0], where)
-    times = tuple(number(cell, where, "a time") for cell in row[1:3])
-    if times[1] <= times[0]:
-        raise ValueError(f"{where}: ends at {times[1]} s, before it starts")
-    labels = [index_of(mid, indices, where) for mid in row[3].split(",")]
-    cut = [f"{prefix}{name}" for prefix in ("", "Y") for name in _timed(video, *times)]
-    if any(map(files.has_media, cut)):
-        return files.clip(where, cut, labels=labels)
-    return files.clip(where, [video, f"Y{video}"], times=times, labels=labels)
-
-
-def _timed(video, start, end):
-    """Yields names of a cut file: `ID_30`, `ID_30.000_40.000`, `ID_30000_40000`, ..."""
-    for form in ("{:.0f}", "{:.1f}", "{:.3f}", "{:06.0f}"):
-        yield f"{video}_{form.format(start)}_{form.format(end)}"
-        yield f"{video}_{form.format(start)}"
-    yield f"{video}_{start * 1000:.0f}_{end * 1000:.0f}"
-    yield f"{video}_{start * 1000:.0f}"
+    segment = audioset_segment(where, row, indices)
+    names, labels = segment.cut_names, segment.labels
+    if any(map(files.has_media, names)):
+        return files.clip(where, names, labels=labels)
+    times = segment.start, segment.end
+    return files.clip(where, segment.whole_names, times=times, labels=labels)

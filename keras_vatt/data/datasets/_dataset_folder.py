@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Iterable, Sequence
 
 from keras_vatt.data._report import Finding, Problem
+from keras_vatt.data._segment_tables import CUT_TOLERANCE
 from keras_vatt.data.datasets._labeled_dataset import LabeledClip
 from keras_vatt.data.decoding._file_errors import MediaError
 from keras_vatt.data.decoding._media import probe
@@ -14,8 +15,6 @@ from keras_vatt.data.decoding._media_suffixes import AUDIO_SUFFIXES, VIDEO_SUFFI
 
 # Preferred kinds of files with the same name: a video has audio too.
 _PREFERENCE = (VIDEO_SUFFIXES, AUDIO_SUFFIXES)
-# Seconds by which a file that is already cut may be longer than its segment.
-_CUT_TOLERANCE = 2.0
 
 
 class DatasetFolder:
@@ -160,7 +159,7 @@ def _uncut(path, times):
         info = probe(path)
     except MediaError:
         return ()  # Decoding reports the error.
-    return times if info.end > end - start + _CUT_TOLERANCE else ()
+    return times if info.end > end - start + CUT_TOLERANCE else ()
 
 
 def _files_below(folder):

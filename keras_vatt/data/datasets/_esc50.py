@@ -1,8 +1,8 @@
 """ESC-50: environmental sounds (Piczak, ACM Multimedia 2015)."""
 
+from keras_vatt.data._split_files import csv_rows, number, stem_of
 from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
 from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
-from keras_vatt.data.datasets._split_files import csv_rows, number, stem_of
 
 LAYOUT = "audio/*.wav and meta/esc50.csv"
 

@@ -1,8 +1,8 @@
 """HMDB51: human motion (Kuehne et al., ICCV 2011)."""
 
+from keras_vatt.data._split_files import stem_of, text_lines
 from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
 from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
-from keras_vatt.data.datasets._split_files import stem_of, text_lines
 
 LAYOUT = "<class>/<video>.avi and testTrainMulti_7030_splits/<class>_test_split<N>.txt"
 # Flags of the split files; clips with flag 0 are in neither part.

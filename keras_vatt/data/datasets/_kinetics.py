@@ -1,8 +1,8 @@
 """Kinetics-400, -600 and -700: human actions (Kay et al., 2017, and after)."""
 
+from keras_vatt.data._split_files import csv_rows, number, stem_of
 from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
 from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
-from keras_vatt.data.datasets._split_files import csv_rows, number, stem_of
 
 LAYOUT = (
     "train.csv and val.csv (or validate.csv) with label,youtube_id,time_start,"

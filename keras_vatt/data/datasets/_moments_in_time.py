@@ -1,13 +1,13 @@
 """Moments in Time: events of three seconds (Monfort et al., TPAMI 2019)."""
 
-from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
-from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
-from keras_vatt.data.datasets._split_files import (
+from keras_vatt.data._split_files import (
     bare_csv_rows,
     index_of,
     number,
     stem_of,
 )
+from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
+from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
 
 LAYOUT = (
     "moments_categories.txt, trainingSet.csv, validationSet.csv and {training,"

@@ -2,14 +2,14 @@
 
 import collections
 
-from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
-from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
-from keras_vatt.data.datasets._split_files import (
+from keras_vatt.data._split_files import (
     checked_object,
     csv_rows,
     read_json,
     stem_of,
 )
+from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
+from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
 
 LAYOUT = (
     "train_val_videodatainfo.json and test_videodatainfo.json, or MSRVTT_data.json; "

@@ -1,8 +1,8 @@
 """UCF101: human actions (Soomro et al., 2012)."""
 
+from keras_vatt.data._split_files import index_of, number, stem_of, text_lines
 from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
 from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
-from keras_vatt.data.datasets._split_files import index_of, number, stem_of, text_lines
 
 LAYOUT = (
     "UCF-101/<Class>/v_*.avi and ucfTrainTestlist/ with classInd.txt, trainlist0N.txt "

@@ -2,14 +2,14 @@
 
 import dataclasses
 
-from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
-from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
-from keras_vatt.data.datasets._split_files import (
+from keras_vatt.data._split_files import (
     checked_object,
     number,
     read_json,
     stem_of,
 )
+from keras_vatt.data.datasets._dataset_folder import DatasetFolder, found_clips
+from keras_vatt.data.datasets._labeled_dataset import LabeledDataset
 
 LAYOUT = (
     "youcookii_annotations_trainval.json and raw_videos/{training,validation}/"
