@@ -42,6 +42,7 @@ from keras_vatt.pretraining._report import (
 )
 from keras_vatt.pretraining._run_lock import run_lock
 from keras_vatt.pretraining._settings import PretrainSettings, check_settings
+from keras_vatt.pretraining._trackers import Tracker, import_tracker
 from keras_vatt.pretraining._validation import Validation, ValidationCurves
 from keras_vatt.training import CosineHistograms, RunCheckpoint, warmup_cosine
 from keras_vatt.training._checkpoint_folder import CheckpointError
@@ -64,6 +65,7 @@ def pretrain(settings: PretrainSettings) -> dict[str, RetrievalMetrics]:
     | `history.csv`, `tensorboard/` | the logs of each epoch |
     | `validation.csv` | losses and retrieval every `settings.validation_steps` steps |
     | `best/` | the model of the best of these validations |
+    | `tracked_run.json` | the id of the run in `settings.tracker` |
     | `data_report.json` | number of used clips, and reasons why others were skipped |
     | `checkpoints/` | the state from which an interrupted run resumes |
     | `cache/`, `corpus/` | decoded clips; the demo corpus |
@@ -106,6 +108,8 @@ def _pretrain(settings):
         keras.utils.set_random_seed(settings.seed)
     with user_errors():
         make_harmonizer(settings, total_steps=1)
+        if settings.tracker is not None and is_first_process():
+            import_tracker(settings.tracker)
         preprocessor = preset_preprocessor(settings)
         spec = choose_clip_spec(settings, preprocessor)
         train, test, findings = read_segments(settings, output)
@@ -207,26 +211,25 @@ def _fit(model, settings, clips, test_clips, evaluated, output, report):
             f"resuming after epoch {checkpoint.epoch} and {checkpoint.step_in_epoch} "
             f"steps of the next epoch: {checkpoint.steps} steps in total"
         )
-    callbacks = [checkpoint]
+    callbacks, listeners = [checkpoint], [ValidationCurves(output / "tensorboard")]
+    tracker = _tracker(settings, output, checkpoint)
+    if tracker is not None:
+        callbacks.append(tracker)
+        listeners.append(tracker.log_validation)
     if settings.validation_steps is not None:
         validation = Validation(
-            settings,
-            model,
-            test_clips,
-            checkpoint,
-            evaluated,
-            output,
-            listeners=[ValidationCurves(output / "tensorboard")],
+            settings, model, test_clips, checkpoint, evaluated, output, listeners
         )
         if validation.is_over:
             _say("this run was stopped early: it is not trained further")
             return checkpoint
-        # A checkpoint holds the validation of its step, which is not repeated then.
-        callbacks = [validation, checkpoint]
+        # Before the checkpoint of the same step, which holds the results.
+        callbacks.insert(0, validation)
     if is_first_process():
         # The report comes first, as clips before a checkpoint are not decoded again.
         callbacks = [_saver(report), *callbacks, *_log_files(checkpoint, output)]
     with (
+        tracker.running() if tracker else contextlib.nullcontext(),
         os_errors_at(output),
         _completed_checkpoint(checkpoint),
         _file_errors(settings, test_clips),
@@ -234,6 +237,12 @@ def _fit(model, settings, clips, test_clips, evaluated, output, report):
     ):
         _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks)
     return checkpoint
+
+
+def _tracker(settings, output, checkpoint):
+    if settings.tracker is None or not is_first_process():
+        return None
+    return Tracker(settings, output, checkpoint)
 
 
 def _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks):

@@ -17,6 +17,7 @@ from keras_vatt.pretraining._errors import PretrainingError
 _RECIPES = pathlib.Path(__file__).parent / "recipes"
 _MAX_BYTES = 1_000_000
 VAL_LOSS = "val_loss"
+TRACKERS = ("trackio", "wandb")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,6 +203,12 @@ class PretrainSettings:
         None,
         "end the run after so many validations without an improvement of --monitor",
         least=1,
+    )
+    tracker: str | None = setting(
+        None,
+        "experiment tracker that gets settings, logs and validations: trackio, or "
+        "wandb (Weights & Biases)",
+        list(TRACKERS),
     )
     cache: bool = setting(
         True, "decode each clip once; otherwise decode random clips in every epoch"
