@@ -70,6 +70,15 @@ def built_variables(optimizer: keras.optimizers.Optimizer) -> list[keras.Variabl
     return optimizer._trainable_variables
 
 
+def averaged_weights(optimizer: keras.optimizers.Optimizer) -> list[tuple[Any, Any]]:
+    """Returns pairs of a weight and its moving average; none without `use_ema`."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if not optimizer.use_ema:
+        return []
+    averages = optimizer._model_variables_moving_average
+    return list(zip(optimizer._trainable_variables, averages, strict=True))
+
+
 def set_untracked(instance: Any, name: str, value: Any) -> None:
     """Sets an attribute that Keras does not track.
 

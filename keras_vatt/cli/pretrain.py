@@ -34,6 +34,7 @@ from keras_vatt.pretraining._settings import (
     resolve_settings,
     save_settings,
 )
+from keras_vatt.pretraining._trackers import TRACKED_RUN
 
 _SETTINGS = "settings.json"
 # Files that a run which failed before its first step may leave.
@@ -72,7 +73,7 @@ def _pretrain_or_clear(settings, resume):
         output = pathlib.Path(settings.output)
         has_begun = resume or (output / CHECKPOINTS).exists()
         if not has_begun and is_first_process():
-            for name in (_SETTINGS, SIGNATURE, LOCK_NAME):
+            for name in (_SETTINGS, SIGNATURE, TRACKED_RUN, LOCK_NAME):
                 (output / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # It may have decoded clips.
                 output.rmdir()

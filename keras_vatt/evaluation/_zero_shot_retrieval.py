@@ -93,8 +93,22 @@ def zero_shot_ranks(
     unknown = [task for task in tasks if task not in _TASKS]
     if unknown:
         raise ValueError(f"`tasks` must be of {list(_TASKS)}. Received: {unknown}")
-    places = {place for task in tasks for place in _TASKS[task]}
-    embeddings, present = _embed(model, dataset, places, num_windows, all_captions)
+    embeddings, present = embed_clips(model, dataset, tasks, num_windows, all_captions)
+    return ranks_of_clips(embeddings, present, tasks, window_average)
+
+
+def ranks_of_clips(embeddings, present, tasks, window_average="embedding"):
+    """Computes the ranks of each task from the result of `embed_clips`.
+
+    Args:
+        embeddings: see `embed_clips`.
+        present: see `embed_clips`.
+        tasks: see `zero_shot_retrieval`.
+        window_average: see `zero_shot_retrieval`.
+
+    Returns:
+        Dict from task to `RetrievalRanks`.
+    """
     results = {}
     for task in tasks:
         query, candidate = _TASKS[task]
@@ -133,13 +147,25 @@ def _side(embeddings, present, place, wanted):
     return embeddings[place][wanted], np.flatnonzero(wanted)
 
 
-def _embed(model, dataset, places, num_windows, all_captions):
-    """Computes the embeddings of all clips, without the features of tokens.
+def embed_clips(model, dataset, tasks, num_windows=1, all_captions=False):
+    """Computes the embeddings of all clips that some tasks need.
+
+    Args:
+        model: see `zero_shot_retrieval`.
+        dataset: see `zero_shot_retrieval`.
+        tasks: see `zero_shot_retrieval`.
+        num_windows: see `zero_shot_retrieval`.
+        all_captions: see `zero_shot_retrieval`.
 
     Returns:
-        Dict from place to array of shape `(clips, windows or captions, dim)`, and dict
-        from modality to bool array of shape `(clips, 1 or captions)`: those present.
+        Dict from a modality and the name of an embedding to an array of shape
+        `(clips, windows or captions, dim)`, and dict from modality to bool array of
+        shape `(clips, 1 or captions)`: those present.
+
+    Raises:
+        ValueError: if there is no clip, or a batch does not match `num_windows`.
     """
+    places = {place for task in tasks for place in _TASKS[task]}
     modalities = sorted({modality for modality, _ in places})
     embeddings = {place: [] for place in places}
     present = {modality: [] for modality in modalities}

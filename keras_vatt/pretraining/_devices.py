@@ -1,10 +1,10 @@
 """Devices and processes of a run, on one machine or on several."""
 
+import concurrent.futures
 import contextlib
 
 import keras
 
-from keras_vatt.models import VATT
 from keras_vatt.models._layouts import make_distribution
 from keras_vatt.pretraining._errors import PretrainingError
 
@@ -50,6 +50,23 @@ def process_place():
     import jax
 
     return jax.process_index(), jax.process_count()
+
+
+def flag_of_first_process(flag):
+    """Returns a flag of the first process in all processes, which wait for it.
+
+    Args:
+        flag: bool, which only counts in the first process.
+
+    Returns:
+        bool.
+    """
+    if process_place()[1] == 1:
+        return flag
+    import numpy as np
+    from jax.experimental import multihost_utils
+
+    return bool(multihost_utils.broadcast_one_to_all(np.int32(flag)))
 
 
 def cache_name():
@@ -99,27 +116,34 @@ class DeviceScope:
     def __exit__(self, *error):
         self._entered.close()
 
-    def on_one_device(self, model):
-        """Returns the model for use outside of this context.
-
-        All processes of a run must call it, as each may hold a part of the weights.
+    def outside(self, function, *arguments):
+        """Calls a function outside of this context, on one device.
 
         Args:
-            model: `keras_vatt.VATT` that was made in this context.
+            function: callable.
+            *arguments: its arguments.
 
         Returns:
-            `keras_vatt.VATT`: `model` itself if it is on one device, else a copy.
+            The result of the function.
         """
         if self.make is None:
-            return model
-        copy = VATT.from_config(model.get_config())
-        for target, source in zip(copy.variables, model.variables, strict=True):
-            target.assign(_whole_array(source.value))
-        return copy
+            return function(*arguments)
+        # Both distributions of Keras and strategies of TensorFlow are set per thread.
+        with concurrent.futures.ThreadPoolExecutor(1) as executor:
+            return executor.submit(function, *arguments).result()
 
 
-def _whole_array(value):
-    """Returns the array of a variable, of which other processes may hold parts."""
+def whole_array(value):
+    """Returns the array of a variable, of which other processes may hold parts.
+
+    All processes of a run must call it.
+
+    Args:
+        value: the value of a `keras.Variable`.
+
+    Returns:
+        NumPy array.
+    """
     if getattr(value, "is_fully_addressable", True) or value.is_fully_replicated:
         return keras.ops.convert_to_numpy(value)
     from jax.experimental import multihost_utils

@@ -18,7 +18,7 @@ SIGNATURE = "settings.signature"
 _MAX_BYTES = 1_000_000
 _PROCESSES = ("coordinator", "num_processes", "process_id")
 # Places that earlier versions did not know.
-_ADDED = ("allow_outside", "initialize_from")
+_ADDED = ("allow_outside", "initialize_from", "tracker")
 _MAX_NAMED = 5
 
 
@@ -99,6 +99,8 @@ def check_places(settings, given, folder):
         "initialize_from": _unless_built_in(settings.initialize_from),
         "vocabulary": settings.vocabulary,
         "allow_outside": settings.allow_outside or None,
+        # It may send data to another host, in the name of this user.
+        "tracker": settings.tracker,
     }
     _refuse(
         {

@@ -12,18 +12,27 @@ from keras_vatt.training import plot_cosines, plot_gradients, plot_losses
 
 
 def save_history(history, path):
-    """Writes the logs of all epochs to a CSV file.
+    """Writes the logs of all epochs to a CSV file; see `save_table`."""
+    save_table([{"epoch": n, **logs} for n, logs in enumerate(history, 1)], path)
 
-    The file is replaced, not appended to, so that a resumed run repeats no epoch in it.
+
+def save_table(rows, path):
+    """Writes rows to a CSV file.
+
+    The file is replaced, not appended to, so that a resumed run repeats no row in it.
+
+    Args:
+        rows: list of dicts, not empty.
+        path: path of the file.
     """
+    names = dict.fromkeys(name for row in rows for name in row)
     with (
         atomic_write(path) as partial,
         partial.open("w", encoding="utf-8", newline="") as file,
     ):
-        writer = csv.DictWriter(file, ["epoch", *history[0]])
+        writer = csv.DictWriter(file, list(names))
         writer.writeheader()
-        for epoch, logs in enumerate(history, start=1):
-            writer.writerow({"epoch": epoch, **logs})
+        writer.writerows(rows)
 
 
 def save_plots(checkpoint, folder):
@@ -52,13 +61,45 @@ def run_provenance(settings, history, results, plots):
     Returns:
         `keras_vatt.Provenance`.
     """
-    shown = ("harmonizer", "loss", "epochs", "batch_size", "learning_rate", "seed")
-    training = {name: getattr(settings, name) for name in shown}
+    losses = {n: round(v, 4) for n, v in history[-1].items() if n.endswith("loss")}
+    evaluation = {
+        f"zero-shot {task}": dataclasses.asdict(metrics)
+        for task, metrics in results.items()
+    }
+    images = {path.name: path.read_bytes() for path in sorted(plots.glob("*.png"))}
+    training = {f"final {name}": value for name, value in losses.items()}
+    return _provenance(settings, training, evaluation, images)
+
+
+def validated_provenance(settings, row):
+    """Returns the provenance of the weights that a validation has evaluated.
+
+    Args:
+        settings: `PretrainSettings`.
+        row: dict, the results of the validation.
+
+    Returns:
+        `keras_vatt.Provenance`.
+    """
+    evaluation = {}
+    for name, value in row.items():
+        task, is_retrieval, metric = name.partition("/")
+        if is_retrieval:
+            evaluation.setdefault(f"validation {task}", {})[metric] = value
+    losses = {n: round(v, 4) for n, v in row.items() if n.endswith("loss")}
+    training = {"step": row["step"], "chosen by": settings.monitor, **losses}
+    return _provenance(settings, training, evaluation, {})
+
+
+def _provenance(settings, training, evaluation, plots):
+    shown = ["harmonizer", "loss", "epochs", "batch_size", "learning_rate", "seed"]
+    if settings.ema_momentum is not None:
+        shown.append("ema_momentum")
+    options = {name: getattr(settings, name) for name in shown}
     if "curriculum" in settings.harmonizer:
-        training["thresholds"] = (
+        options["thresholds"] = (
             f"{settings.threshold_start} to {settings.threshold_end}"
         )
-    losses = {n: round(v, 4) for n, v in history[-1].items() if n.endswith("loss")}
     names = [
         "demo corpus" if source == "demo" else pathlib.PurePath(source).name
         for source, _ in data_sources(settings.data)
@@ -68,12 +109,9 @@ def run_provenance(settings, history, results, plots):
         source=f"`keras-vatt pretrain` on {', '.join(map(repr, names))}, from "
         f"{'random' if settings.initialize_from is None else 'the'} weights of "
         f"{pathlib.Path(settings.starting_preset).name!r}",
-        training=training | {f"final {name}": value for name, value in losses.items()},
-        evaluation={
-            f"zero-shot {task}": dataclasses.asdict(metrics)
-            for task, metrics in results.items()
-        },
-        plots={path.name: path.read_bytes() for path in sorted(plots.glob("*.png"))},
+        training=options | training,
+        evaluation=evaluation,
+        plots=plots,
     )
 
 

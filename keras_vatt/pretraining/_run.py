@@ -23,6 +23,7 @@ from keras_vatt.pretraining._devices import (
     process_place,
 )
 from keras_vatt.pretraining._errors import PretrainingError, user_errors
+from keras_vatt.pretraining._evaluated_model import EvaluatedModel, start_averages
 from keras_vatt.pretraining._model import (
     choose_clip_spec,
     make_model,
@@ -37,6 +38,8 @@ from keras_vatt.pretraining._report import (
 )
 from keras_vatt.pretraining._run_lock import run_lock
 from keras_vatt.pretraining._settings import PretrainSettings, check_settings
+from keras_vatt.pretraining._trackers import Tracker, import_tracker
+from keras_vatt.pretraining._validation import Validation, ValidationCurves
 from keras_vatt.training import CosineHistograms, RunCheckpoint, warmup_cosine
 from keras_vatt.training._checkpoint_folder import CheckpointError
 
@@ -56,13 +59,17 @@ def pretrain(settings: PretrainSettings) -> dict[str, RetrievalMetrics]:
     | `retrieval.txt`, `retrieval.json` | zero-shot retrieval among held-out clips |
     | `plots/` | losses, gradient cosines and norms, histograms of the cosines |
     | `history.csv`, `tensorboard/` | the logs of each epoch |
+    | `validation.csv` | losses and retrieval every `settings.validation_steps` steps |
+    | `best/` | the model of the best of these validations |
+    | `tracked_run.json` | the id of the run in `settings.tracker` |
     | `data_report.json` | number of used clips, and reasons why others were skipped |
     | `checkpoints/` | the state from which an interrupted run resumes |
     | `cache/`, `corpus/` | decoded clips; the demo corpus |
 
     If the folder has a run with the same settings, it resumes from its last
     checkpoint, which may be in the middle of an epoch (`settings.checkpoint_steps`).
-    Results and logs are the same as those of an uninterrupted run.
+    Results and logs are the same as those of an uninterrupted run. A run that
+    `settings.patience` has ended is not trained further.
 
     Args:
         settings: `PretrainSettings`.
@@ -97,11 +104,14 @@ def _pretrain(settings):
         keras.utils.set_random_seed(settings.seed)
     with user_errors():
         make_harmonizer(settings, total_steps=1)
+        if settings.tracker is not None and is_first_process():
+            import_tracker(settings.tracker)
         preprocessor = preset_preprocessor(settings)
         spec = choose_clip_spec(settings, preprocessor)
         data = read_data(settings, output)
         tokenizer = make_tokenizer(settings, preprocessor, data)
         scope = device_scope(settings)
+        evaluated = EvaluatedModel(scope)
         with scope:
             model = make_model(settings, spec, tokenizer)
         cache = output / "cache" / cache_name()
@@ -118,10 +128,12 @@ def _pretrain(settings):
     with _saved_by_the_first_process(report):
         try:
             with scope:
-                checkpoint = _fit(model, settings, train_clips, output, report)
+                checkpoint = _fit(
+                    model, settings, train_clips, test_clips, evaluated, output, report
+                )
         except CheckpointError as error:
             raise PretrainingError(str(error)) from error
-        model = scope.on_one_device(model)
+        model = evaluated.update(model)
         if not is_first_process():
             return {}
         save_plots(checkpoint, output / "plots")
@@ -179,14 +191,14 @@ def make_harmonizer(settings, total_steps):
     return members[0] if len(members) == 1 else harmonization.Chain(members)
 
 
-def _fit(model, settings, clips, output, report):
+def _fit(model, settings, clips, test_clips, evaluated, output, report):
     steps_per_epoch = settings.steps_per_epoch or len(clips) // settings.batch_size
     if len(clips) < settings.batch_size:
         raise PretrainingError(
             f"--batch-size {settings.batch_size} is larger than the number of train "
             f"clips, {len(clips)}: give more clips or a smaller --batch-size"
         )
-    _compile(model, settings, settings.epochs * steps_per_epoch)
+    compile_model(model, settings, settings.epochs * steps_per_epoch)
     checkpoint = RunCheckpoint(
         output / CHECKPOINTS, every_steps=settings.checkpoint_steps
     )
@@ -195,17 +207,38 @@ def _fit(model, settings, clips, output, report):
             f"resuming after epoch {checkpoint.epoch} and {checkpoint.step_in_epoch} "
             f"steps of the next epoch: {checkpoint.steps} steps in total"
         )
-    callbacks = [checkpoint]
+    callbacks, listeners = [checkpoint], [ValidationCurves(output / "tensorboard")]
+    tracker = _tracker(settings, output, checkpoint)
+    if tracker is not None:
+        callbacks.append(tracker)
+        listeners.append(tracker.log_validation)
+    if settings.validation_steps is not None:
+        validation = Validation(
+            settings, model, test_clips, checkpoint, evaluated, output, listeners
+        )
+        if validation.is_over:
+            _say("this run was stopped early: it is not trained further")
+            return checkpoint
+        # Before the checkpoint of the same step, which holds the results.
+        callbacks.insert(0, validation)
     if is_first_process():
         # The report comes first, as clips before a checkpoint are not decoded again.
-        callbacks = [_saver(report), checkpoint, *_log_files(checkpoint, output)]
+        callbacks = [_saver(report), *callbacks, *_log_files(checkpoint, output)]
     with (
+        tracker.running() if tracker else contextlib.nullcontext(),
         os_errors_at(output),
         _completed_checkpoint(checkpoint),
+        _file_errors(settings, test_clips),
         _file_errors(settings, clips),
     ):
         _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks)
     return checkpoint
+
+
+def _tracker(settings, output, checkpoint):
+    if settings.tracker is None or not is_first_process():
+        return None
+    return Tracker(settings, output, checkpoint)
 
 
 def _run_fits(model, settings, clips, checkpoint, steps_per_epoch, callbacks):
@@ -296,7 +329,14 @@ def _log_files(checkpoint, output):
     ]
 
 
-def _compile(model, settings, total_steps):
+def compile_model(model, settings, total_steps):
+    """Compiles the model of a run with its optimizer, harmonizer and loss.
+
+    Args:
+        model: `keras_vatt.VATT`.
+        settings: `PretrainSettings`.
+        total_steps: int, the number of steps of the run.
+    """
     warmup_steps = settings.warmup_steps
     if warmup_steps is None:
         warmup_steps = total_steps // 50
@@ -308,7 +348,12 @@ def _compile(model, settings, total_steps):
             total_steps,
         )
         model.compile(
-            optimizer=keras.optimizers.Adam(learning_rate, epsilon=1e-7),
+            optimizer=keras.optimizers.Adam(
+                learning_rate,
+                epsilon=1e-7,
+                use_ema=settings.ema_momentum is not None,
+                ema_momentum=settings.ema_momentum or 0.0,
+            ),
             harmonizer=make_harmonizer(settings, total_steps),
             loss=_LOSSES[settings.loss](temperature=settings.temperature),
             num_groups=settings.num_groups,
@@ -317,6 +362,7 @@ def _compile(model, settings, total_steps):
             harmonized_variables=settings.harmonized_variables,
             num_micro_batches=settings.num_micro_batches,
         )
+    start_averages(model)
 
 
 def _evaluate(model, clips, output):

@@ -16,6 +16,8 @@ from keras_vatt.pretraining._errors import PretrainingError
 
 _RECIPES = pathlib.Path(__file__).parent / "recipes"
 _MAX_BYTES = 1_000_000
+VAL_LOSS = "val_loss"
+TRACKERS = ("trackio", "wandb")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +110,13 @@ class PretrainSettings:
     warmup_steps: int | None = setting(
         None, "steps of linear warm-up; 2 %% of all steps if not given", least=0
     )
+    ema_momentum: float | None = setting(
+        None,
+        "momentum of an exponential moving average of the weights, such as 0.999; the "
+        "averages are evaluated and saved, in place of the weights",
+        least=0,
+        most=1,
+    )
     dtype: str = setting(
         "float32", "dtype policy", ["float32", "mixed_bfloat16", "mixed_float16"]
     )
@@ -190,6 +199,31 @@ class PretrainSettings:
         "fraction of files held out for retrieval if the corpus has no test split",
         least=0,
         most=1,
+    )
+    validation_steps: int | None = setting(
+        None,
+        "steps between validations: losses and retrieval on held-out clips; none if "
+        "not given",
+        least=1,
+    )
+    validation_clips: int = setting(
+        1000, "number of held-out clips of a validation, evenly chosen", least=1
+    )
+    monitor: str = setting(
+        VAL_LOSS,
+        "result of validations by which they are compared, such as "
+        "text->video/recall_at_10",
+    )
+    patience: int | None = setting(
+        None,
+        "end the run after so many validations without an improvement of --monitor",
+        least=1,
+    )
+    tracker: str | None = setting(
+        None,
+        "experiment tracker that gets settings, logs and validations: trackio, or "
+        "wandb (Weights & Biases)",
+        list(TRACKERS),
     )
     cache: bool = setting(
         True, "decode each clip once; otherwise decode random clips in every epoch"
@@ -329,6 +363,10 @@ def check_settings(settings):
         if getattr(settings, name) is None:
             raise PretrainingError(f"--{name} is missing")
     _setting_fields.check_settings(settings, PretrainingError)
+    if settings.validation_steps is None and (
+        settings.patience is not None or settings.monitor != VAL_LOSS
+    ):
+        raise PretrainingError("--patience and --monitor need --validation-steps")
     per_clip = settings.num_groups == "per_clip"
     if not per_clip and settings.batch_size % settings.num_groups:
         raise PretrainingError(

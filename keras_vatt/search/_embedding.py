@@ -96,9 +96,10 @@ def embed_folder(
             `MediaIndex.recall`. With fewer than 4,096 windows, none is built. Defaults
             to `False`, which also removes those that the index has.
         engine: string. `"local"`, or `"ray"` to decode and encode on a cluster with Ray
-            Data (`pip install "keras-vatt[ray]"`): the index is the same. The nodes see
-            the folder and the preset under the same names; this process writes the
-            index. Defaults to `"local"`.
+            Data (`pip install "keras-vatt[ray]"`): the index is the same, up to the
+            rounding of other numbers of threads. The nodes see the folder and the
+            preset under the same names; this process writes the index. Defaults to
+            `"local"`.
         address: string. Address of the Ray cluster. Defaults to `None`, one on this
             machine.
 

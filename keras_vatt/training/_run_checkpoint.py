@@ -63,6 +63,8 @@ class RunCheckpoint(ReadsCosines):
         history: list of the logs of all epochs, as dicts.
         cosine_counts: list of the histograms of all epochs, lists of floats as in
             `StepMetrics.cosine_counts`, or `None` for epochs without a harmonizer.
+        validations: list of dicts of JSON values, to which another callback, before
+            this one, adds the results of validations. They are saved and restored.
         steps: int, the steps of the run up to the newest save.
         epoch: int, the whole epochs among them.
         step_in_epoch: int, the steps of the epoch that is begun.
@@ -91,7 +93,7 @@ class RunCheckpoint(ReadsCosines):
         self._place = _absolute(folder)
         self.keep = keep
         self.every_steps = every_steps
-        self.history, self.cosine_counts = [], []
+        self.history, self.cosine_counts, self.validations = [], [], []
         self.steps = self.epoch = self.step_in_epoch = 0
         self._metrics_of_begun_epoch = {}
 
@@ -124,6 +126,8 @@ class RunCheckpoint(ReadsCosines):
         self.step_in_epoch = restored.run["step_in_epoch"]
         self.history = restored.run["history"]
         self.cosine_counts = restored.run["cosine_counts"]
+        # Checkpoints of earlier versions lack them.
+        self.validations = restored.run.get("validations", [])
         self._metrics_of_begun_epoch = {
             name: value
             for name, value in restored.state.items()
@@ -188,6 +192,7 @@ class RunCheckpoint(ReadsCosines):
             "step_in_epoch": self.step_in_epoch,
             "history": self.history,
             "cosine_counts": self.cosine_counts,
+            "validations": self.validations,
         }
         self._manager.save(
             self.steps,
@@ -363,6 +368,8 @@ def _check_run(run):
         raise ValueError(f"a run can't stand at {counts}")
     if not all(isinstance(logs, dict) for logs in run["history"]):
         raise ValueError("its history holds no logs")
+    if not all(isinstance(row, dict) for row in run.get("validations", [])):
+        raise ValueError("its validations hold no results")
     if not all(map(_is_histogram, run["cosine_counts"])):
         raise ValueError("its histograms hold no counts")
 

@@ -18,6 +18,7 @@ import keras_vatt
 from keras_vatt._keras_internals import without_tensorflow
 from keras_vatt.data import make_dataset
 from keras_vatt.pretraining._devices import DeviceScope
+from keras_vatt.pretraining._evaluated_model import EvaluatedModel
 from keras_vatt.training import RunCheckpoint
 from tests.models.tiny import tiny_batch, tiny_vatt
 
@@ -127,7 +128,7 @@ def collect(process, port, num_processes=2):
         assert model.provenance.source == "trained further from here"
     scope = DeviceScope(keras.distribution.distribution().scope)
     keras.distribution.set_distribution(None)
-    alone = scope.on_one_device(model)
+    alone = EvaluatedModel(scope).update(model)
     for variable, value in zip(alone.variables, values, strict=True):
         np.testing.assert_array_equal(variable.numpy(), value)
 

@@ -46,6 +46,7 @@ NAMED = {
     "initialize_from": "hf://owner/name",
     "data": "/home/someone/videos",
     "vocabulary": "/etc/passwd",
+    "tracker": "wandb",
     "coordinator": "198.51.100.1:1234",
     "num_processes": 4,
 }

@@ -170,7 +170,7 @@ def test_nothing_is_pickled(tmp_path):
     checkpoint.save()
     checkpoint.wait()
     run = json.loads((tmp_path / "1" / "run" / "metadata").read_text())
-    empty = {"history": [], "cosine_counts": []}
+    empty = {"history": [], "cosine_counts": [], "validations": []}
     assert run == {"epoch": 0, "step_in_epoch": 0, **empty}
     for file in filter(pathlib.Path.is_file, tmp_path.rglob("*")):
         # Protocols 2 and later begin with this opcode and the protocol's number.
