@@ -60,6 +60,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_arguments):
         pass
 
+    def do_HEAD(self):
+        self._answer()
+
     def do_GET(self):
         self._answer()
 
@@ -96,7 +99,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
 
     def _refuse(self, status):
         error = {"code": status, "message": "out of order"}

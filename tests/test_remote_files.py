@@ -1,5 +1,8 @@
 """Files in object stores and on the Hub are listed, read and written, or named."""
 
+import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -16,6 +19,7 @@ from keras_vatt._remote_files import (
     upload,
     write_bytes,
 )
+from tests.stores import s3_client, stalling_server
 
 pytestmark = pytest.mark.once
 
@@ -111,6 +115,32 @@ def test_a_refusal_is_an_error_with_its_reason(store, request):
     for call in (list_files, open_remote, read_bytes):
         with pytest.raises(RemoteFileError, match=r"can't be used .*(403|Forbidden)"):
             call(join_url(store.url, "a.bin"))
+
+
+def test_a_refusal_of_s3_is_an_error(gcs_server, monkeypatch):
+    # Any server that refuses everything will do.
+    monkeypatch.setattr(gcs_server, "status", 403)
+    with s3_client(gcs_server.url, monkeypatch):
+        for call in (list_files, open_remote, read_bytes):
+            with pytest.raises(RemoteFileError, match=r"can't be used .*Forbidden"):
+                call("s3://bucket/a.bin")
+
+
+def test_a_process_ends_while_the_hub_does_not_answer():
+    code = (
+        "from keras_vatt import _remote_files; _remote_files.REQUEST_SECONDS = 0.5; "
+        "_remote_files.list_files('hf://datasets/tester/corpus')"
+    )
+    with stalling_server() as address:
+        ended = subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"HF_ENDPOINT": address},
+            timeout=60,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert "did not answer within 0.5 s" in ended.stderr
 
 
 def test_the_state_of_a_file_changes_with_its_content(any_store):
