@@ -6,6 +6,7 @@ import pytest
 
 from keras_vatt import Provenance
 from keras_vatt.data import CorpusReport, Finding, MediaError, Problem
+from keras_vatt.data._clip_findings import ClipFindings
 from keras_vatt.evaluation import RetrievalMetrics, write_evaluation
 from keras_vatt.storage._model_card import CardFacts, write_card
 
@@ -53,10 +54,8 @@ def test_the_card_of_a_saved_preset_is_escaped(tmp_path):
 
 
 def test_a_clip_that_fails_later_is_logged_in_one_line(caplog):
-    from keras_vatt.data._clip_source import ClipSource
-
-    source = ClipSource.__new__(ClipSource)
-    source.segments, source._found_later = [f"{HOSTILE}\n.mp4"], {}
+    findings = ClipFindings("skip")
     with caplog.at_level(logging.WARNING):
-        source._found(0, Problem.CORRUPT, "is damaged")
+        findings.found(0, Problem.CORRUPT, f"{HOSTILE}\n.mp4", "is damaged")
+        findings.found(1, Problem.CORRUPT, f"{HOSTILE}\n.mp4", "is damaged")
     assert caplog.messages == [f"skipped: {ESCAPED}\\n.mp4 is damaged"]

@@ -65,7 +65,7 @@ class StoredClips:
         ClipSpec, StoredClips, make_demo_corpus, open_records, prepare_shards
     )
 
-    corpus = make_demo_corpus("demo", train_clips=4, test_clips=2, progress=False)
+    corpus = make_demo_corpus("demo", train_clips=2, test_clips=2, progress=False)
     prepare_shards(corpus, "demo-shards", num_shards=2, progress=False)
     splits, findings = open_records("demo-shards")
 

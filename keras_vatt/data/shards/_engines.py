@@ -38,7 +38,7 @@ def write_with_threads(
 def write_with_ray(
     works: Sequence[ShardWork], address: str | None, progress: Callable[[], None]
 ) -> Iterator[ShardResult]:
-    """Writes shards on a cluster with Ray Data, see `keras_vatt._ray.run_on_cluster`.
+    """Writes shards on a cluster with Ray Data.
 
     Args:
         works: Sequence of `ShardWork`. All nodes must see their files and the folder of

@@ -130,7 +130,11 @@ def _foreign(folder, names):
         if finding is not None:
             found.findings.append(finding)
     found.splits = dict(found.splits)
-    if not found.splits:
+    if not any(
+        shard.records for of_split in found.splits.values() for shard in of_split
+    ):
+        if not found.findings:
+            raise ShardError(f"the shards in {folder!r} are empty")
         first = found.findings[0]
         raise ShardError(f"no shard can be read; {first.where}: {first.reason}")
     return found

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
+from keras_vatt._remote_files import is_remote, list_files
 from keras_vatt.data._report import Problem
 from keras_vatt.data.decoding._file_errors import MediaError
 from keras_vatt.data.shards._errors import ShardError
@@ -19,6 +20,7 @@ _VIDEO_COLUMNS = ("video", "mp4", "clip")
 _AUDIO_COLUMNS = ("audio", "sound")
 _CAPTION_COLUMNS = ("captions", "caption", "text", "sentence", "description", "txt")
 _TEST_SPLITS = ("test", "validation")
+_PARQUET = ".parquet"
 
 
 class HubRows:
@@ -117,12 +119,24 @@ class HubRows:
 def is_hub_dataset(source: str) -> bool:
     """Returns whether a source is a dataset of the `datasets` library.
 
-    These are `"hf://datasets/owner/name"`, and folders that `save_to_disk` has written.
-    Deeper paths of the Hub, such as `"hf://datasets/owner/name/shards"`, are files.
+    These are folders that `save_to_disk` has written, and folders with Parquet files,
+    local ones or `"hf://datasets/owner/name"`. Another repository of the Hub is a
+    folder of files.
+
+    Raises:
+        RemoteFileError: If the Hub can't be reached.
     """
-    if source.startswith(_HUB):
-        return source.removeprefix(_HUB).strip("/").count("/") == 1
-    return any(os.path.isfile(os.path.join(source, name)) for name in _SAVED)
+    if _repository(source) is not None:
+        try:
+            return any(url.endswith(_PARQUET) for url in list_files(source))
+        except FileNotFoundError:
+            return False
+    if is_remote(source) or not os.path.isdir(source):
+        return False
+    if any(os.path.isfile(os.path.join(source, name)) for name in _SAVED):
+        return True
+    folder = pathlib.Path(source)
+    return any(any(folder.glob(f"{where}*{_PARQUET}")) for where in ("", "*/"))
 
 
 def open_hub_rows(source: str) -> dict[str, HubRows]:
@@ -160,8 +174,16 @@ def open_hub_rows(source: str) -> dict[str, HubRows]:
 
 def _load(datasets, source):
     if source.startswith(_HUB):
-        return datasets.load_dataset(source.removeprefix(_HUB).strip("/"))
-    return datasets.load_from_disk(source)
+        return datasets.load_dataset(_repository(source))
+    if any(os.path.isfile(os.path.join(source, name)) for name in _SAVED):
+        return datasets.load_from_disk(source)
+    return datasets.load_dataset(source)
+
+
+def _repository(source):
+    """Returns the name of the repository that a URL stands for, or `None`."""
+    name = source.removeprefix(_HUB).strip("/")
+    return name if source.startswith(_HUB) and name.count("/") == 1 else None
 
 
 def _column_of(columns, kind, names):

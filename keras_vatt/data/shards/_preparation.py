@@ -118,9 +118,9 @@ def prepare_shards(
     ```python
     from keras_vatt.data import make_demo_corpus, prepare_shards
 
-    corpus = make_demo_corpus("demo", train_clips=4, test_clips=2, progress=False)
+    corpus = make_demo_corpus("demo", train_clips=2, test_clips=2, progress=False)
     print(prepare_shards(corpus, "demo-shards", num_shards=2, progress=False))
-    # clips used: 6 (4 train, 2 test)
+    # clips used: 4 (2 train, 2 test)
     ```
     """
     check_choice("format", format, FORMATS)

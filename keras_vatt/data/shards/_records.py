@@ -45,7 +45,7 @@ def open_records(
     | a folder that `prepare_shards` has written | shards with a table and indexes |
     | another folder of `.tfrecord`, `.arrayrecord` or `.tar` files | shards |
     | `"train-*.tar"`, `"table@100"`, a single shard | shards |
-    | `"hf://datasets/owner/name"`, a folder of `save_to_disk` | a `datasets` dataset |
+    | a folder of Parquet files or of `save_to_disk` | a dataset of `datasets` |
 
     All may be local, or in an object store or on the Hub (`gs://`, `s3://`, `hf://`).
     ArrayRecord files of a store are copied to a local cache.
@@ -80,10 +80,10 @@ def open_records(
     ```python
     from keras_vatt.data import make_demo_corpus, open_records, prepare_shards
 
-    corpus = make_demo_corpus("demo", train_clips=4, test_clips=2, progress=False)
+    corpus = make_demo_corpus("demo", train_clips=2, test_clips=2, progress=False)
     prepare_shards(corpus, "demo-shards", num_shards=2, progress=False)
     splits, findings = open_records("demo-shards")
-    len(splits["train"])  # 4
+    len(splits["train"])  # 2
     splits["train"].read(0).captions[0]
     ```
     """

@@ -163,7 +163,7 @@ def read_json(folder: str, name: str) -> dict | None:
 def save_json(folder: str, name: str, content: dict) -> None:
     """Writes a JSON object in a local or remote folder, atomically."""
     if is_remote(folder):
-        write_bytes(join(folder, name), json.dumps(content).encode())
+        write_bytes(join(folder, name), f"{json.dumps(content)}\n".encode())
     else:
         write_json(os.path.join(folder, name), content, indent=None)
 

@@ -36,7 +36,7 @@ def verify_shards(
     ```python
     from keras_vatt.data import make_demo_corpus, prepare_shards, verify_shards
 
-    corpus = make_demo_corpus("demo", train_clips=4, test_clips=2, progress=False)
+    corpus = make_demo_corpus("demo", train_clips=2, test_clips=2, progress=False)
     prepare_shards(corpus, "demo-shards", num_shards=2, progress=False)
     verify_shards("demo-shards", progress=False).findings  # ()
     ```
