@@ -2,17 +2,29 @@
 
     KERAS_BACKEND=torch python benchmarks/decoding_speed.py --pairs 30
 
-Both seek, decode 3.2 seconds, scale to 224 pixels, select 32 frames by their time
-stamps, and resample the audio. They run in pairs, in alternating order. Times are CPU
-seconds, so that other load on the machine does not count. With `--revision`, the
-library of that git revision is measured as well, in a separate process. The reported
-ratio is the speed of the library relative to plain PyAV: its median with a 95 %
-bootstrap interval.
+Both open the file once, seek, decode 3.2 seconds, scale to 224 pixels, select 32 frames
+by their time stamps, and resample the audio. Files are given by path, or as `bytes`.
+Plain PyAV keeps one scaler without threads for all frames; in the rows with
+`frame.reformat`, it calls that instead, which is simpler and slower.
+They run in pairs, in alternating order; with several threads, each runs four clips per
+thread. With `--revision`, the library of that git revision is measured as well, in a
+separate process.
+
+A ratio is the speed of the library relative to plain PyAV: its median with a 95 %
+bootstrap interval. The ratio of CPU seconds does not count other load on the machine;
+that of wall time also has the time that threads wait for each other. The last columns
+are the mean and the largest difference between the results, for frames in [0, 255] and
+for samples in [-1, 1]. (Audio in WebM differs by a shift: plain PyAV places it by one
+time stamp, which WebM rounds to a millisecond. H.264 frames differ in color at edges:
+the library places chroma samples where the file says, and plain PyAV does not.)
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import fractions
+import functools
+import io
 import os
 import pathlib
 import subprocess
@@ -22,6 +34,7 @@ import time
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 _RATE, _SIZE, _SECONDS = 48_000, 224, 10
 _CODECS = {
@@ -37,6 +50,7 @@ _CODECS = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pairs", type=int, default=30)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, os.cpu_count()])
     parser.add_argument("--revision", help="git revision to measure as well")
     parser.add_argument("--only", default="", help="only rows whose name contains this")
     parser.add_argument("--folder", help=argparse.SUPPRESS)
@@ -47,8 +61,10 @@ def main():
         for name, codecs in _CODECS.items():
             if not (folder / name).exists():
                 write_clip(folder / name, *codecs)
-        print("| file | call | clips per CPU second | plain PyAV | ratio | 95 % |")
-        print("|---|---|---|---|---|---|", flush=True)
+        columns = "file, call, threads, clips/s, plain PyAV, ratio of CPU time, 95 %, "
+        columns += "ratio of wall time, 95 %, frames differ, audio differs"
+        print("| " + " | ".join(columns.split(", ")) + " |")
+        print("|---" * len(columns.split(", ")) + "|", flush=True)
         _measure(folder, arguments)
         if arguments.revision:
             _measure_revision(folder, arguments)
@@ -83,40 +99,62 @@ def write_clip(path, video_codec, audio_codec, options):
         container.mux(audio.encode(None))
 
 
-def plain_frames(path, start):
+def plain_clip(source, start, keeps_scaler=True):
+    """Decodes 32 frames and 3.2 seconds of audio with PyAV alone."""
+    with _opened(source) as container:
+        frames = _plain_frames(container, start, keeps_scaler)
+        return frames, _plain_waveform(container, start)
+
+
+def plain_frames(source, start):
     """Decodes 32 frames with PyAV alone."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        start += container.start_time / av.time_base
-        container.seek(int(start / stream.time_base), stream=stream)
-        wanted = start + np.arange(32) / 10
-        images, shown = [], None
-        for frame in container.decode(stream):
-            while (
-                len(images) < 32 and shown and frame.time > wanted[len(images)] + 1e-3
-            ):
-                small = shown.reformat(299, _SIZE, "rgb24", interpolation="BILINEAR")
-                images.append(small.to_ndarray()[:, 38 : 38 + _SIZE])
-            shown = frame
-            if len(images) == 32:
-                break
+    with _opened(source) as container:
+        return _plain_frames(container, start, keeps_scaler=True)
+
+
+def plain_waveform(source, start):
+    """Decodes 3.2 seconds of audio with PyAV alone."""
+    with _opened(source) as container:
+        return _plain_waveform(container, start)
+
+
+def _opened(source):
+    return av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source))
+
+
+def _plain_frames(container, start, keeps_scaler):
+    stream = container.streams.video[0]
+    stream.codec_context.thread_count = 1
+    start += container.start_time / av.time_base
+    container.seek(int(start / stream.time_base), stream=stream)
+    wanted = start + np.arange(32) / 10
+    scale = functools.partial(av.VideoFrame.reformat, interpolation="BILINEAR")
+    if keeps_scaler:
+        scale = functools.partial(
+            VideoReformatter().reformat, interpolation="BILINEAR", threads=1
+        )
+    images, shown = [], None
+    for frame in container.decode(stream):
+        while len(images) < 32 and shown and frame.time > wanted[len(images)] + 1e-3:
+            small = scale(shown, 299, _SIZE, "rgb24")
+            images.append(small.to_ndarray()[:, 38 : 38 + _SIZE])
+        shown = frame
+        if len(images) == 32:
+            break
     return np.stack(images)
 
 
-def plain_waveform(path, start):
-    """Decodes 3.2 seconds of audio with PyAV alone."""
-    with av.open(str(path)) as container:
-        stream = container.streams.audio[0]
-        stream.codec_context.thread_count = 1
-        start += container.start_time / av.time_base
-        container.seek(int(max(0, start - 0.5) / stream.time_base), stream=stream)
-        resampler, blocks, first = av.AudioResampler("fltp", "mono", _RATE), [], None
-        for frame in container.decode(stream):
-            first = frame.time if first is None else first
-            if frame.time > start + 3.25:
-                break
-            blocks += [block.to_ndarray() for block in resampler.resample(frame)]
+def _plain_waveform(container, start):
+    stream = container.streams.audio[0]
+    stream.codec_context.thread_count = 1
+    start += container.start_time / av.time_base
+    container.seek(int(max(0, start - 0.5) / stream.time_base), stream=stream)
+    resampler, blocks, first = av.AudioResampler("fltp", "mono", _RATE), [], None
+    for frame in container.decode(stream):
+        first = frame.time if first is None else first
+        if frame.time > start + 3.25:
+            break
+        blocks += [block.to_ndarray() for block in resampler.resample(frame)]
     samples = np.concatenate(blocks, axis=1)[0]
     skip = round((start - first) * _RATE)
     return samples[skip : skip + 153_600]
@@ -129,63 +167,97 @@ def _measure(folder, arguments):
     spec = ClipSpec()
     middle = (_SECONDS - 3.2) / 2
     for name in _CODECS:
-        path = folder / name
+        path, content = folder / name, (folder / name).read_bytes()
+        # From a call to the library's function and to that of plain PyAV.
         pairs = {
             "decode_clip": (
-                lambda path=path: decode_clip(path, 2.0, spec),
-                lambda path=path: (plain_frames(path, 2.0), plain_waveform(path, 2.0)),
+                functools.partial(decode_clip, path, 2.0, spec),
+                functools.partial(plain_clip, path, 2.0),
+            ),
+            "decode_clip, bytes": (
+                functools.partial(decode_clip, content, 2.0, spec),
+                functools.partial(plain_clip, content, 2.0),
+            ),
+            "decode_clip / frame.reformat": (
+                functools.partial(decode_clip, path, 2.0, spec),
+                functools.partial(plain_clip, path, 2.0, keeps_scaler=False),
             ),
             "raw_frames": (
-                lambda path=path: raw_frames(path, spec),
-                lambda path=path: plain_frames(path, middle),
+                functools.partial(raw_frames, path, spec),
+                functools.partial(plain_frames, path, middle),
             ),
             "raw_waveform": (
-                lambda path=path: raw_waveform(path, spec),
-                lambda path=path: plain_waveform(path, middle),
+                functools.partial(raw_waveform, path, spec),
+                functools.partial(plain_waveform, path, middle),
             ),
         }
         for call, (library, plain) in pairs.items():
-            if arguments.only in f"{name} {call}":
-                _print_row(name, call, library, plain, arguments.pairs)
+            if arguments.only not in f"{name} {call}":
+                continue
+            differences = _differences(library(), plain())
+            for threads in dict.fromkeys(arguments.threads):
+                row = _row(library, plain, threads, arguments.pairs)
+                cells = [name, call, str(threads), *row, *differences]
+                print("| " + " | ".join(cells) + " |", flush=True)
 
 
-def _print_row(name, call, library, plain, num_pairs):
-    _check_equal(library(), plain())
+def _row(library, plain, num_threads, num_pairs):
+    """Returns the two rates, and the ratio of CPU times and that of wall times."""
+    num_clips = 1 if num_threads == 1 else 4 * num_threads
     times = {plain: [], library: []}
-    for index in range(num_pairs):
-        for run in (plain, library) if index % 2 == 0 else (library, plain):
-            times[run].append(_cpu_seconds(run))
-    plain_times, library_times = times[plain], times[library]
-    ratios = np.array(plain_times) / np.array(library_times)
+    with concurrent.futures.ThreadPoolExecutor(num_threads) as pool:
+        for index in range(num_pairs):
+            for run in (plain, library) if index % 2 == 0 else (library, plain):
+                times[run].append(_seconds(run, num_clips, pool))
+    ours, theirs = np.array(times[library]), np.array(times[plain])
+    rates = [f"{num_clips / np.median(each[:, 1]):.1f}" for each in (ours, theirs)]
+    return [
+        *rates,
+        *_ratio(theirs[:, 0] / ours[:, 0]),
+        *_ratio(theirs[:, 1] / ours[:, 1]),
+    ]
+
+
+def _ratio(ratios):
+    """Returns the median of ratios, and its 95 % bootstrap interval."""
     samples = np.random.default_rng(0).choice(ratios, (2000, len(ratios)))
     low, high = np.quantile(np.median(samples, axis=1), [0.025, 0.975])
-    rates = [1 / np.median(times) for times in (library_times, plain_times)]
-    print(
-        f"| {name} | {call} | {rates[0]:.1f} | {rates[1]:.1f} | "
-        f"{np.median(ratios):.3f} | {low:.3f} to {high:.3f} |",
-        flush=True,
-    )
+    return f"{np.median(ratios):.3f}", f"{low:.3f} to {high:.3f}"
 
 
-def _cpu_seconds(run):
-    start = time.process_time()
-    run()
-    return time.process_time() - start
+def _seconds(run, num_clips, pool):
+    """Returns the CPU time and the wall time of some calls."""
+    used, started = time.process_time(), time.perf_counter()
+    if num_clips == 1:
+        run()
+    else:
+        for future in [pool.submit(run) for _ in range(num_clips)]:
+            future.result()
+    return time.process_time() - used, time.perf_counter() - started
 
 
-def _check_equal(received, expected):
+def _differences(received, expected):
     """Checks that both do the same work: similar frames, and audio of equal loudness.
 
-    Plain PyAV places audio by one time stamp, which WebM rounds to a millisecond.
+    Returns:
+        List of two strings: the differences of frames and of audio.
     """
     if not isinstance(received, tuple):
         received, expected = (received,), (expected,)
+    found = {np.dtype(np.uint8): "-", np.dtype(np.float32): "-"}
     for one, other in zip(received, expected, strict=True):
-        if one.dtype != np.uint8:
-            one, other = one.std() * 255, other.std() * 255
-        difference = np.abs(np.subtract(one, other, dtype=float)).mean()
-        if difference > 5:
-            raise AssertionError(f"The results differ by {difference:.3f} on average.")
+        one = one.reshape(other.shape)
+        difference = np.abs(np.subtract(one, other, dtype=float))
+        is_frames = one.dtype == np.uint8
+        if is_frames and difference.mean() > 5:
+            raise AssertionError(f"The frames differ by {difference.mean():.2f}.")
+        if not is_frames and abs(one.std() - other.std()) > 0.02:
+            raise AssertionError("The waveforms have different loudness.")
+        digits = 2 if is_frames else 5
+        found[one.dtype] = (
+            f"{difference.mean():.{digits}f}, at most {difference.max():.{digits}f}"
+        )
+    return list(found.values())
 
 
 def _measure_revision(folder, arguments):
@@ -201,6 +273,7 @@ def _measure_revision(folder, arguments):
     print(f"revision {arguments.revision}:", flush=True)
     command = [sys.executable, __file__, "--pairs", str(arguments.pairs)]
     command += ["--only", arguments.only, "--folder", str(folder)]
+    command += ["--threads", *map(str, arguments.threads)]
     environment = os.environ | {"PYTHONPATH": str(tree)}
     subprocess.run(command, env=environment, check=True)
 
