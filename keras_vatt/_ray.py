@@ -44,7 +44,8 @@ def run_on_cluster(
     Raises:
         ClusterError: If Ray is not installed, the cluster can't be reached, or its
             workers failed repeatedly.
-        Exception: The first error of a call, after which no others are started.
+        KerasVATTError: The first error of a call that a user can fix, and `OSError`
+            likewise. No further calls are started.
     """
     ray = _connected(address)
     # As bytes, since Arrow has no columns of objects.
@@ -56,26 +57,52 @@ def run_on_cluster(
         )
     else:
         dataset = dataset.map(_call, fn_args=(function,))
-    with _own_errors(ray):
+    with _cluster_errors(ray):
         for row in dataset.iter_rows():
-            yield ray.cloudpickle.loads(row["result"])
+            result, error = ray.cloudpickle.loads(row["outcome"])
+            if error is not None:
+                raise error
+            yield result
 
 
 def _call(row, function):
     """Calls the function for the item of a row."""
     from ray import cloudpickle
 
-    return {"result": cloudpickle.dumps(function(cloudpickle.loads(row["item"])))}
+    try:
+        outcome = function(cloudpickle.loads(row["item"])), None
+    except (KerasVATTError, OSError) as error:
+        # Returned, as Ray raises an exception of its own, without the cause.
+        outcome = None, _portable(error)
+    return {"outcome": cloudpickle.dumps(outcome)}
+
+
+def _portable(error):
+    """Returns an exception, or one that can be pickled with the same message."""
+    from ray import cloudpickle
+
+    try:
+        cloudpickle.loads(cloudpickle.dumps(error))
+    except Exception:
+        return ClusterError(str(error))
+    return error
 
 
 class _Worker:
-    """Makes the function once, and calls it for the items of many rows."""
+    """Makes the function at its first call, and keeps it for many rows."""
 
     def __init__(self, factory):
-        self._function = factory()
+        self._factory = factory
+        self._function = None
 
     def __call__(self, row):
-        return _call(row, self._function)
+        return _call(row, self._call)
+
+    def _call(self, item):
+        # Not by `__init__`, whose errors Ray takes for those of the cluster.
+        if self._function is None:
+            self._function = self._factory()
+        return self._function(item)
 
 
 def _kept_workers(ray, num_items):
@@ -122,23 +149,11 @@ def _environment():
 
 
 @contextlib.contextmanager
-def _own_errors(ray):
-    """Raises an error of a call as it was raised there."""
+def _cluster_errors(ray):
+    """Raises errors of the cluster, but not of the function, as `ClusterError`."""
     try:
         yield
-    except ray.exceptions.RayTaskError as error:
-        cause = _cause_of(error)
-        if isinstance(cause, KerasVATTError | OSError):
-            raise cause from error
+    except ray.exceptions.RayTaskError:
         raise
     except ray.exceptions.RayError as error:
         raise ClusterError(f"the cluster failed: {str(error)[:500]}") from error
-
-
-def _cause_of(error):
-    """Returns the exception that the function raised."""
-    while True:
-        inner = getattr(error, "cause", None) or error.__cause__
-        if inner is None or inner is error:
-            return error
-        error = inner
