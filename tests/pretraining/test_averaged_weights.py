@@ -82,6 +82,20 @@ def test_without_an_applied_step_the_averages_are_the_weights():
         np.testing.assert_array_equal(actual, expected)
 
 
+@pytest.mark.once
+def test_the_weights_of_frozen_layers_are_evaluated_too():
+    model = tiny_vatt("specific")
+    for layer in model.backbone.modality_layers("audio").values():
+        layer.trainable = False
+    settings = {"data": "demo", "output": "run", "ema_momentum": 0.5}
+    compile_model(model, PretrainSettings(**settings), STEPS)
+    evaluated = EvaluatedModel(DeviceScope()).update(model)
+    assert evaluated is not model
+    for weight, expected in zip(evaluated.weights, model.weights, strict=True):
+        assert weight.path.split("/")[-2:] == expected.path.split("/")[-2:]
+        np.testing.assert_array_equal(*values_of([weight, expected]))
+
+
 def test_an_interrupt_of_the_first_step_is_raised_as_it_is(monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
