@@ -79,6 +79,16 @@ def averaged_weights(optimizer: keras.optimizers.Optimizer) -> list[tuple[Any, A
     return list(zip(optimizer._trainable_variables, averages, strict=True))
 
 
+def keep_averages_apart(optimizer: keras.optimizers.Optimizer) -> None:
+    """Prevents `fit` from replacing the weights by their averages at its end.
+
+    On JAX, Keras does so after an error as well, and hides it by another one if the
+    values of the weights are not in the model.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    set_untracked(optimizer, "finalize_variable_values", lambda variables: None)
+
+
 def set_untracked(instance: Any, name: str, value: Any) -> None:
     """Sets an attribute that Keras does not track.
 

@@ -1,19 +1,21 @@
 """The model of a run as it is evaluated and saved."""
 
-from keras_vatt._keras_internals import averaged_weights
+from keras_vatt._keras_internals import averaged_weights, keep_averages_apart
 from keras_vatt.models import VATT
 from keras_vatt.pretraining._devices import whole_array
 
 
 def start_averages(model):
-    """Starts the moving averages at the weights, if the optimizer computes them.
+    """Starts the moving averages of the weights, if the optimizer computes them.
 
     Keras starts them at the weights after the first step that is applied. Until then
     they would be zeros, and a run whose steps are all skipped would end with these.
+    The weights of the model are never replaced by the averages, see `EvaluatedModel`.
 
     Args:
         model: compiled `keras_vatt.VATT`.
     """
+    keep_averages_apart(model.optimizer)
     for weight, average in averaged_weights(model.optimizer):
         # A copy: JAX donates the memory of both to the first step.
         average.assign(whole_array(weight.value))

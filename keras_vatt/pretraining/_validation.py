@@ -62,7 +62,7 @@ class Validation(keras.callbacks.Callback):
 
     @property
     def is_over(self):
-        """Whether early stopping has ended the run, a bool."""
+        """Returns whether early stopping has ended the run."""
         return self._monitor.is_over(self._checkpoint.validations)
 
     def on_epoch_begin(self, epoch, logs=None):

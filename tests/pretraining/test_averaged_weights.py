@@ -46,7 +46,8 @@ def fit(model):
 
 
 def test_averages_follow_the_formula():
-    weights = fit(model_of_run(0.75, learning_rate=1e-2, harmonizer="realign"))
+    model = model_of_run(0.75, learning_rate=1e-2, harmonizer="realign")
+    weights = fit(model)
     expected = [np.float64(value) for value in weights.trained[0]]
     for step in range(1, STEPS):
         expected = [
@@ -57,6 +58,9 @@ def test_averages_follow_the_formula():
             np.testing.assert_allclose(actual, value, rtol=1e-5, atol=1e-6)
     # They differ, or this would hold without averages, too.
     assert np.abs(weights.trained[-1][0] - weights.averages[-1][0]).max() > 1e-4
+    np.testing.assert_array_equal(
+        values_of(model.trainable_weights)[0], weights.trained[-1][0]
+    )
 
 
 def test_training_continues_with_the_weights_themselves():
@@ -75,6 +79,36 @@ def test_without_an_applied_step_the_averages_are_the_weights():
     before = values_of(model.trainable_weights)
     weights = fit(model)
     for actual, expected in zip(weights.averages[-1], before, strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.once
+def test_the_weights_of_frozen_layers_are_evaluated_too():
+    model = tiny_vatt("specific")
+    for layer in model.backbone.modality_layers("audio").values():
+        layer.trainable = False
+    settings = {"data": "demo", "output": "run", "ema_momentum": 0.5}
+    compile_model(model, PretrainSettings(**settings), STEPS)
+    evaluated = EvaluatedModel(DeviceScope()).update(model)
+    assert evaluated is not model
+    for weight, expected in zip(evaluated.weights, model.weights, strict=True):
+        assert weight.path.split("/")[-2:] == expected.path.split("/")[-2:]
+        np.testing.assert_array_equal(*values_of([weight, expected]))
+
+
+def test_an_interrupt_of_the_first_step_is_raised_as_it_is(monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    model = model_of_run(0.75)
+    before = values_of(model.trainable_weights)
+    monkeypatch.setattr(model, "train_function", interrupt)
+    monkeypatch.setattr(model, "make_train_function", lambda: None)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model)
+    for actual, expected in zip(
+        values_of(model.trainable_weights), before, strict=True
+    ):
         np.testing.assert_array_equal(actual, expected)
 
 

@@ -68,6 +68,10 @@ def test_a_recipe_with_mistakes_is_refused(tmp_path, text, message):
         ({"batch_size": 6, "num_groups": 4}, "must be a multiple of --num-groups 4"),
         ({"num_groups": "per_frame"}, "expected int or 'per_clip'"),
         ({"compare": "tokens"}, "expected parameters or features"),
+        ({"patience": 3}, "--patience and --monitor need --validation-steps"),
+        ({"monitor": "x"}, "--patience and --monitor need --validation-steps"),
+        ({"ema_momentum": 1.5}, "--ema-momentum must be at most 1"),
+        ({"tracker": "paper"}, "expected trackio or wandb"),
     ],
 )
 def test_settings_that_make_no_run_are_refused(changes, message):
