@@ -189,7 +189,7 @@ class _ClusterWorker:
     """Makes the decoder and the encoder of a worker of a cluster."""
 
     preset: str
-    model: dict
+    identity: dict
     folder: str
     rules: DecodingRules
 
@@ -197,7 +197,7 @@ class _ClusterWorker:
         from keras_vatt.models import VATT
 
         model = VATT.from_preset(self.preset)
-        if self.model != {"preset": self.preset} | model_identity(model):
+        if self.identity != model_identity(model):
             raise MediaIndexError(
                 f"The preset {self.preset!r} has other weights on a node of the "
                 "cluster than here."
