@@ -10,9 +10,9 @@ import pathlib
 import tqdm
 
 from keras_vatt._errors import KerasVATTError
+from keras_vatt._file_stamps import file_stamp
 from keras_vatt._files import scratch_folder, write_json
 from keras_vatt._os_errors import os_errors_at
-from keras_vatt._remote_files import file_state, is_remote
 from keras_vatt.data._clip import Clip
 from keras_vatt.data._clip_elements import (
     Element,
@@ -310,24 +310,12 @@ def _fingerprint(source):
     clips = []
     for index, segment in enumerate(source.segments):
         row = dataclasses.asdict(segment)
-        clips.append([row, *_stamp(segment.path), source.captions(index)])
+        # Decoding reports the error of a missing file.
+        stamp = file_stamp(segment.path) or (0, 0)
+        clips.append([row, *stamp, source.captions(index)])
     config = source.spec.get_config()
     content = [_FORMAT_VERSION, config, source.candidates, source.short_clips, clips]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _stamp(path):
-    """Returns the size and the modification time of a file; zeros if it is missing.
-
-    Of a remote file, it returns what its store has instead of them.
-    """
-    try:
-        if is_remote(path):
-            return file_state(path)
-        status = os.stat(path)
-    except OSError:  # Decoding reports the error.
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
 
 
 def _write_records(source, path, num_workers, progress):

@@ -11,6 +11,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from keras_vatt._file_stamps import file_stamp
 from keras_vatt._files import atomic_write
 from keras_vatt._untrusted import parse_json, regular_file
 from keras_vatt.data._report import Finding, Problem
@@ -140,11 +141,7 @@ class FeatureStore:
 
 def _key_of(clip):
     """Returns a key that changes if another file takes the place of this one."""
-    try:
-        status = os.stat(clip.path)
-        file = (status.st_size, status.st_mtime_ns)
-    except OSError:
-        file = None
+    file = file_stamp(clip.path)
     return f"{clip.path} {clip.start} {clip.end} {file}"
 
 
