@@ -18,6 +18,8 @@ _RECIPES = pathlib.Path(__file__).parent / "recipes"
 _MAX_BYTES = 1_000_000
 VAL_LOSS = "val_loss"
 TRACKERS = ("trackio", "wandb")
+WORDPIECE = "wordpiece"
+TOKENIZERS = ("words", WORDPIECE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,8 +190,15 @@ class PretrainSettings:
     stored_sampling_rate: int = setting(
         48_000, "sampling rate of stored clips that don't tell theirs", least=1
     )
+    tokenizer: str = setting(
+        "words",
+        "tokens of captions: the words of a vocabulary, or the pieces of BERT's words",
+        list(TOKENIZERS),
+    )
     vocabulary: str | None = setting(
-        None, "word vocabulary file; made from the train captions if not given"
+        None,
+        "vocabulary file, one word or piece per line; one of words is made from the "
+        "train captions if not given",
     )
     max_words: int = setting(
         65_536, "maximum size of a vocabulary made from captions", least=1
