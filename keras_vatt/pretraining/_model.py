@@ -11,14 +11,9 @@ from keras_vatt.models import (
 )
 from keras_vatt.models._preset_preprocessor import load_preprocessor
 from keras_vatt.pretraining._errors import PretrainingError
-from keras_vatt.pretraining._settings import WORDPIECE
+from keras_vatt.pretraining._settings import NO_PIECES, WORDPIECE
 from keras_vatt.storage import PresetFolder
 
-_NO_PIECES = (
-    f"--tokenizer {WORDPIECE} needs --vocabulary, the vocab.txt of an uncased BERT "
-    "model, such as https://huggingface.co/google-bert/bert-base-uncased (30,522 word "
-    "pieces)"
-)
 _CLIP_SETTINGS = ("num_frames", "frames_per_second", "frame_size", "sampling_rate")
 
 
@@ -73,7 +68,7 @@ def make_tokenizer(settings, preprocessor, data):
         _check_kind(settings, tokenizer)
         return tokenizer
     if is_wordpiece:
-        raise PretrainingError(_NO_PIECES)
+        raise PretrainingError(NO_PIECES)
     return VATTTokenizer.from_captions(data.captions(), settings.max_words)
 
 

@@ -20,6 +20,11 @@ VAL_LOSS = "val_loss"
 TRACKERS = ("trackio", "wandb")
 WORDPIECE = "wordpiece"
 TOKENIZERS = ("words", WORDPIECE)
+NO_PIECES = (
+    f"--tokenizer {WORDPIECE} needs --vocabulary, the vocab.txt of an uncased BERT "
+    "model, such as https://huggingface.co/google-bert/bert-base-uncased (30,522 word "
+    "pieces)"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -376,6 +381,10 @@ def check_settings(settings):
         settings.patience is not None or settings.monitor != VAL_LOSS
     ):
         raise PretrainingError("--patience and --monitor need --validation-steps")
+    if settings.tokenizer == WORDPIECE and (
+        settings.vocabulary is None and settings.initialize_from is None
+    ):
+        raise PretrainingError(NO_PIECES)
     per_clip = settings.num_groups == "per_clip"
     if not per_clip and settings.batch_size % settings.num_groups:
         raise PretrainingError(

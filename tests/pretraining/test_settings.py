@@ -68,6 +68,7 @@ def test_a_recipe_with_mistakes_is_refused(tmp_path, text, message):
         ({"batch_size": 6, "num_groups": 4}, "must be a multiple of --num-groups 4"),
         ({"num_groups": "per_frame"}, "expected int or 'per_clip'"),
         ({"compare": "tokens"}, "expected parameters or features"),
+        ({"tokenizer": "bytes"}, "expected words or wordpiece"),
     ],
 )
 def test_settings_that_make_no_run_are_refused(changes, message):
