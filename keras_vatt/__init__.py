@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         VATTTower,
         VATTVideoClassifier,
         VATTVideoConverter,
+        VATTWordPieceTokenizer,
         zero_shot_classify,
     )
     from keras_vatt.storage import Provenance
@@ -57,6 +58,7 @@ __all__ = [
     "VATTTower",
     "VATTVideoClassifier",
     "VATTVideoConverter",
+    "VATTWordPieceTokenizer",
     "__version__",
     "conversion",
     "data",

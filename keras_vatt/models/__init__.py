@@ -14,6 +14,7 @@ from keras_vatt.models._specific_backbone import VATTSpecificBackbone
 from keras_vatt.models._tokenizer import VATTTokenizer
 from keras_vatt.models._tower import VATTTower
 from keras_vatt.models._vatt import VATT
+from keras_vatt.models._word_piece_tokenizer import VATTWordPieceTokenizer
 from keras_vatt.models._zero_shot import zero_shot_classify
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "VATTTower",
     "VATTVideoClassifier",
     "VATTVideoConverter",
+    "VATTWordPieceTokenizer",
     "describe_presets",
     "zero_shot_classify",
 ]

@@ -16,7 +16,11 @@ from keras_vatt.models._backbone import VATTBackbone
 from keras_vatt.models._converters import VATTAudioConverter, VATTVideoConverter
 from keras_vatt.models._keras_hub import Preprocessor
 from keras_vatt.models._preset_parts import PartFromPreset
-from keras_vatt.models._tokenizer import NO_VOCABULARY, VATTTokenizer
+from keras_vatt.models._tokenizer import VATTTokenizer
+from keras_vatt.models._vocabulary_tokenizer import (
+    NO_VOCABULARY,
+    VocabularyTokenizer,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
@@ -27,8 +31,8 @@ class VATTPreprocessor(PartFromPreset, Preprocessor):
     model was trained on.
 
     Args:
-        tokenizer: `keras_vatt.VATTTokenizer`. Defaults to `None`: text can't be
-            preprocessed.
+        tokenizer: `keras_vatt.VATTTokenizer` or `keras_vatt.VATTWordPieceTokenizer`.
+            Defaults to `None`: text can't be preprocessed.
         video_converter: `keras_vatt.VATTVideoConverter`. Defaults to `None`, a
             converter with its defaults.
         audio_converter: `keras_vatt.VATTAudioConverter`. Defaults to `None`, a
@@ -51,7 +55,7 @@ class VATTPreprocessor(PartFromPreset, Preprocessor):
 
     def __init__(
         self,
-        tokenizer: VATTTokenizer | None = None,
+        tokenizer: VocabularyTokenizer | None = None,
         video_converter: VATTVideoConverter | None = None,
         audio_converter: VATTAudioConverter | None = None,
         **kwargs,
@@ -63,13 +67,13 @@ class VATTPreprocessor(PartFromPreset, Preprocessor):
 
     @classmethod
     def from_clip_spec(
-        cls, spec: ClipSpec, tokenizer: VATTTokenizer | None = None
+        cls, spec: ClipSpec, tokenizer: VocabularyTokenizer | None = None
     ) -> Self:
         """Makes a preprocessor with the clips of a data pipeline.
 
         Args:
             spec: `keras_vatt.data.ClipSpec`.
-            tokenizer: `keras_vatt.VATTTokenizer`. Defaults to `None`.
+            tokenizer: see the class. Defaults to `None`.
 
         Returns:
             `VATTPreprocessor`.

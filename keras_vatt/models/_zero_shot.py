@@ -7,7 +7,6 @@ import numpy as np
 import scipy.special
 
 from keras_vatt.models._best_classes import best_classes
-from keras_vatt.models._tokenizer import PADDING, UNKNOWN
 from keras_vatt.models._vatt import VATT
 
 
@@ -180,7 +179,8 @@ def _check_words(model, label_texts):
             "This model has no vocabulary: set "
             "`model.preprocessor.tokenizer = keras_vatt.VATTTokenizer(file)`."
         )
-    without = [tokenizer.token_to_id(token) for token in (PADDING, UNKNOWN)]
+    empty = (tokenizer.padding, tokenizer.unknown)
+    without = [tokenizer.token_to_id(token) for token in empty]
     unknown = [text for text in label_texts if np.isin(tokenizer(text), without).all()]
     if unknown:
         raise ValueError(

@@ -3,9 +3,15 @@
 import dataclasses
 
 from keras_vatt.data import ClipSpec
-from keras_vatt.models import VATT, VATTPreprocessor, VATTTokenizer
+from keras_vatt.models import (
+    VATT,
+    VATTPreprocessor,
+    VATTTokenizer,
+    VATTWordPieceTokenizer,
+)
 from keras_vatt.models._preset_preprocessor import load_preprocessor
 from keras_vatt.pretraining._errors import PretrainingError
+from keras_vatt.pretraining._settings import NO_PIECES, WORDPIECE
 from keras_vatt.storage import PresetFolder
 
 _CLIP_SETTINGS = ("num_frames", "frames_per_second", "frame_size", "sampling_rate")
@@ -38,7 +44,7 @@ def choose_clip_spec(settings, preprocessor):
 def make_tokenizer(settings, preprocessor, data):
     """Returns the tokenizer of a vocabulary file, of the preset, or of the captions.
 
-    The vocabulary of the preset is used only if the run starts from its weights: it
+    The tokenizer of the preset is used only if the run starts from its weights: it
     defines the rows of their word embedding.
 
     Args:
@@ -47,15 +53,33 @@ def make_tokenizer(settings, preprocessor, data):
         data: `RunData`.
 
     Returns:
-        `keras_vatt.VATTTokenizer`.
+        `keras_vatt.VATTTokenizer` or `keras_vatt.VATTWordPieceTokenizer`.
+
+    Raises:
+        PretrainingError: if there is no vocabulary for word pieces.
     """
+    is_wordpiece = settings.tokenizer == WORDPIECE
     if settings.vocabulary is not None:
-        return VATTTokenizer(settings.vocabulary)
+        cls = VATTWordPieceTokenizer if is_wordpiece else VATTTokenizer
+        return cls(settings.vocabulary)
     tokenizer = getattr(preprocessor, "tokenizer", None)
     knows_words = tokenizer is not None and tokenizer.vocabulary is not None
     if settings.initialize_from is not None and knows_words:
+        _check_kind(settings, tokenizer)
         return tokenizer
+    if is_wordpiece:
+        raise PretrainingError(NO_PIECES)
     return VATTTokenizer.from_captions(data.captions(), settings.max_words)
+
+
+def _check_kind(settings, tokenizer):
+    # "words" is also the default, with which any tokenizer of a preset is used.
+    is_wordpiece = isinstance(tokenizer, VATTWordPieceTokenizer)
+    if settings.tokenizer == WORDPIECE and not is_wordpiece:
+        raise PretrainingError(
+            f"--tokenizer {WORDPIECE}: the weights of {settings.initialize_from!r} are "
+            "trained with a vocabulary of words: leave out --tokenizer"
+        )
 
 
 def make_model(settings, spec, tokenizer):
@@ -67,7 +91,7 @@ def make_model(settings, spec, tokenizer):
     Args:
         settings: `PretrainSettings`.
         spec: `ClipSpec`.
-        tokenizer: `VATTTokenizer`.
+        tokenizer: see `make_tokenizer`.
 
     Returns:
         `keras_vatt.VATT`, not compiled.

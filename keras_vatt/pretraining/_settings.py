@@ -18,6 +18,13 @@ _RECIPES = pathlib.Path(__file__).parent / "recipes"
 _MAX_BYTES = 1_000_000
 VAL_LOSS = "val_loss"
 TRACKERS = ("trackio", "wandb")
+WORDPIECE = "wordpiece"
+TOKENIZERS = ("words", WORDPIECE)
+NO_PIECES = (
+    f"--tokenizer {WORDPIECE} needs --vocabulary, the vocab.txt of an uncased BERT "
+    "model, such as https://huggingface.co/google-bert/bert-base-uncased (30,522 word "
+    "pieces)"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,8 +195,15 @@ class PretrainSettings:
     stored_sampling_rate: int = setting(
         48_000, "sampling rate of stored clips that don't tell theirs", least=1
     )
+    tokenizer: str = setting(
+        "words",
+        "tokens of captions: the words of a vocabulary, or the pieces of BERT's words",
+        list(TOKENIZERS),
+    )
     vocabulary: str | None = setting(
-        None, "word vocabulary file; made from the train captions if not given"
+        None,
+        "vocabulary file, one word or piece per line; one of words is made from the "
+        "train captions if not given",
     )
     max_words: int = setting(
         65_536, "maximum size of a vocabulary made from captions", least=1
@@ -367,6 +381,10 @@ def check_settings(settings):
         settings.patience is not None or settings.monitor != VAL_LOSS
     ):
         raise PretrainingError("--patience and --monitor need --validation-steps")
+    if settings.tokenizer == WORDPIECE and (
+        settings.vocabulary is None and settings.initialize_from is None
+    ):
+        raise PretrainingError(NO_PIECES)
     per_clip = settings.num_groups == "per_clip"
     if not per_clip and settings.batch_size % settings.num_groups:
         raise PretrainingError(

@@ -8,6 +8,7 @@ import string
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from keras_vatt.models import VATTTokenizer
 from keras_vatt.search._cards import message
 from keras_vatt.search._page_queries import LARGEST_UPLOAD, LONGEST_TEXT
 
@@ -94,7 +95,9 @@ def _radios(kind, name, title, choices, chosen):
 
 def _few_words(model):
     tokenizer = model.preprocessor.tokenizer
-    words = [] if tokenizer is None else tokenizer.vocabulary or []
+    # A vocabulary of word pieces says little about the words that are known.
+    is_words = isinstance(tokenizer, VATTTokenizer)
+    words = tokenizer.vocabulary or [] if is_words else []
     known = sorted(word for word in words if not word.startswith("<"))
     if not known or len(known) > _FEW_WORDS:
         return ""

@@ -130,8 +130,9 @@ def unknown_words(model: VATT, text: str) -> list[str]:
     tokenizer = getattr(model.preprocessor, "tokenizer", None)
     if tokenizer is None or tokenizer.vocabulary is None:
         return []
-    unknown = tokenizer.get_vocabulary().index("<unk>")
-    return [word for word in text.split() if tokenizer(word)[0] == unknown]
+    unknown = tokenizer.token_to_id(tokenizer.unknown)
+    # A word may have several pieces, of which some are known.
+    return [word for word in text.split() if set(tokenizer(word)) - {0} == {unknown}]
 
 
 def _clip(model, kind, query, short_clips):

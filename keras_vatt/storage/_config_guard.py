@@ -12,10 +12,12 @@ from keras_vatt.storage._preset_files import PresetError
 _OBJECT = ("module", "class_name", "config", "registered_name")
 # Arguments that Keras and KerasHub add to those of a layer's constructor.
 _COMMON = {"name", "trainable", "dtype", "config_file"}
+# Their vocabularies are stored in the assets of a preset.
+TOKENIZERS = ("VATTTokenizer", "VATTWordPieceTokenizer")
 # Arguments that are objects, and the classes that they may have.
 _PARTS = {
     "bridge_head": ("FactorizedBridgeHead", "JointBridgeHead"),
-    "tokenizer": ("VATTTokenizer",),
+    "tokenizer": TOKENIZERS,
     "video_converter": ("VATTVideoConverter",),
     "audio_converter": ("VATTAudioConverter",),
 }

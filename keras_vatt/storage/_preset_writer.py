@@ -11,6 +11,7 @@ import keras
 from keras_vatt._files import checksum, is_free_folder, scratch_folder, write_json
 from keras_vatt._os_errors import os_errors_at
 from keras_vatt.storage import _preset_files as files
+from keras_vatt.storage._config_guard import TOKENIZERS
 from keras_vatt.storage._keras_hub_index import write_keras_hub_index
 from keras_vatt.storage._preset_files import PresetError
 
@@ -114,7 +115,7 @@ def _write_object(instance, path, without=()):
     for node in _objects(config):
         for name in ("build_config", "compile_config"):
             node.pop(name, None)
-        if node["class_name"] == "VATTTokenizer":
+        if node["class_name"] in TOKENIZERS:
             node["config"]["vocabulary"] = None  # It is stored in the assets.
     write_json(path, config)
 

@@ -31,6 +31,7 @@ folder, model = pathlib.Path(sys.argv[1]), small_model()
 model.save_to_preset(folder / "preset")
 model = keras_vatt.VATT.from_preset(folder / "preset")
 model.encode(text=["a dog"])
+keras_vatt.VATTWordPieceTokenizer(["[PAD]", "[UNK]", "a"])(["a dog"])
 write_folder(folder / "media")
 keras_vatt.search.embed_folder(
     model, folder / "media", folder / "index", progress=False

@@ -72,6 +72,7 @@ def test_a_recipe_with_mistakes_is_refused(tmp_path, text, message):
         ({"monitor": "x"}, "--patience and --monitor need --validation-steps"),
         ({"ema_momentum": 1.5}, "--ema-momentum must be at most 1"),
         ({"tracker": "paper"}, "expected trackio or wandb"),
+        ({"tokenizer": "bytes"}, "expected words or wordpiece"),
     ],
 )
 def test_settings_that_make_no_run_are_refused(changes, message):
