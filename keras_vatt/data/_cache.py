@@ -31,7 +31,7 @@ from keras_vatt.data.decoding._file_errors import MediaError
 _RECORDS = "clips.bin"
 _INDEX = "cache.json"
 # Incremented if the layout of the records or of the index changes, or decoding does.
-_FORMAT_VERSION = 3
+_FORMAT_VERSION = 4
 # Records of the versions before 3.
 _OLD_RECORDS = "clips.array_record"
 # Exceptions of code that reads a damaged index.

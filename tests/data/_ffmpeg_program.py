@@ -79,7 +79,7 @@ def decoded_video(path, size):
     filters = (
         f"settb=1/{_CLOCK},"
         f"scale=w='max({size},round({size}*iw*sar/min(iw*sar,ih)))'"
-        f":h='max({size},round({size}*ih/min(iw*sar,ih)))':flags=bilinear,"
+        f":h='max({size},round({size}*ih/min(iw*sar,ih)))':flags=bilinear+full_chroma_int,"
         f"setsar=1,format=rgb24,crop={size}:{size},showinfo"
     )
     output = ("-map", "0:v:0", "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1")

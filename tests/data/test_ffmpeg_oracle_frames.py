@@ -64,7 +64,8 @@ def test_frames_by_their_times_are_those_of_the_fps_filter(ffmpeg_file, name):
     filters = (
         f"settb=1/1000000,setpts=PTS-{start}/TB,"
         f"fps={SPEC.frames_per_second}:round=up:start_time=0,"
-        f"scale={size * 4 // 3}:{size}:flags=bilinear,format=rgb24,crop={size}:{size}"
+        f"scale={size * 4 // 3}:{size}:flags=bilinear+full_chroma_int,"
+        f"format=rgb24,crop={size}:{size}"
     )
     output = ("-an", "-frames:v", SPEC.num_frames, "-f", "rawvideo", "pipe:1")
     data, _ = ffmpeg("-i", path, "-vf", filters, *output)

@@ -92,7 +92,7 @@ def decode_crops(media, start, spec, crop_positions):
         for frame in itertools.islice(
             shown_frames(media, start, spec), spec.num_frames
         ):
-            crops[:, count] = resizer.crops(frame, crop_positions)
+            resizer.crops(frame, crop_positions, crops[:, count])
             count += 1
     if not count:
         return crops[:, :0]
@@ -145,6 +145,7 @@ class FrameResizer:
         self._size = size
         self._scaler = Scaler()
         self._last = None, None
+        self._display = None, None
 
     @classmethod
     def of_media(cls, media, size):
@@ -153,22 +154,32 @@ class FrameResizer:
         pixel_aspect = float(media.video.sample_aspect_ratio or 1)
         return cls(pixel_aspect, size, media.video.codec_context.name)
 
-    def crops(self, frame, positions):
+    def crops(self, frame, positions, out=None):
         """Resizes one frame and crops it.
 
         Args:
             frame: `av.VideoFrame`.
             positions: sequence of floats, see `crop_position` of `decode_frames`.
+            out: NumPy array for the result. Defaults to `None`, a new one.
 
         Returns:
             NumPy array of uint8, shape `(positions, size, size, 3)`.
         """
         image, size = self.resized(frame), self._size
-        crops = np.empty((len(positions), size, size, 3), np.uint8)
+        shape = (len(positions), size, size, 3)
+        crops = np.empty(shape, np.uint8) if out is None else out
         for crop, position in zip(crops, positions, strict=True):
             top, left = (round((side - size) * position) for side in image.shape[:2])
             crop[:] = image[top : top + size, left : left + size]
         return crops
+
+    def _matrix_of(self, frame):
+        """Returns the display matrix, which is read again if the rotation changes."""
+        rotation, matrix = self._display
+        if rotation != frame.rotation:
+            matrix = display_matrix(frame, self._codec)
+            self._display = frame.rotation, matrix
+        return matrix
 
     def resized(self, frame):
         """Resizes the shorter side of one frame to `size`, and rotates it upright.
@@ -188,7 +199,7 @@ class FrameResizer:
             width = max(size, round(shown_width * scale))
             height = max(size, round(frame.height * scale))
             image = self._scaler(frame, width, height)
-            image = upright(image, frame, self._codec)
+            image = turned(image, frame.rotation, self._matrix_of(frame))
             self._last = frame, image
         return image
 
@@ -204,20 +215,46 @@ def upright(image, frame, codec):
     Returns:
         NumPy array, a view.
     """
-    quarters = round(frame.rotation / 90)
-    if codec in _CODECS_WITH_NAMED_PROFILES:
-        return np.rot90(image, quarters)
-    try:
-        matrix = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # PyAV doesn't support the side data of photos.
-        return np.rot90(image, quarters)
+    return turned(image, frame.rotation, display_matrix(frame, codec))
+
+
+def turned(image, rotation, matrix):
+    """Rotates and flips an image.
+
+    Args:
+        image: NumPy array of shape `(height, width, channels)`.
+        rotation: int, degrees of `av.VideoFrame.rotation`, used without a matrix.
+        matrix: NumPy array of `display_matrix`, or `None`.
+
+    Returns:
+        NumPy array, a view.
+    """
     if matrix is None:
-        return image
-    x_to_x, x_to_y, _, y_to_x, y_to_y = np.frombuffer(matrix, np.int32)[:5]
+        return np.rot90(image, round(rotation / 90))
+    x_to_x, x_to_y, _, y_to_x, y_to_y = matrix
     if abs(x_to_x) + abs(y_to_y) < abs(x_to_y) + abs(y_to_x):
         image, x_to_x, y_to_y = image.swapaxes(0, 1), y_to_x, x_to_y
     image = image[:, ::-1] if x_to_x < 0 else image
     return image[::-1] if y_to_y < 0 else image
+
+
+def display_matrix(frame, codec):
+    """Returns the first five numbers of the display matrix of a frame, or `None`.
+
+    Reading it makes a reference cycle, so that the frame takes memory until Python
+    collects garbage.
+
+    Args:
+        frame: `av.VideoFrame`.
+        codec: str, FFmpeg's name of the codec of its stream.
+    """
+    if codec in _CODECS_WITH_NAMED_PROFILES:
+        return None
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV doesn't support the side data of photos.
+        return None
+    return None if matrix is None else np.frombuffer(matrix, np.int32)[:5].tolist()
 
 
 def _has_same_buffer(frame, other):
