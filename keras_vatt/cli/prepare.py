@@ -39,6 +39,18 @@ def add_arguments(parser):
     )
     _add_form(parser)
     parser.add_argument(
+        "--stored-frames-per-second",
+        type=float,
+        default=10.0,
+        help="frame rate of a source of shards that don't tell theirs",
+    )
+    parser.add_argument(
+        "--stored-sampling-rate",
+        type=int,
+        default=48_000,
+        help="sampling rate of a source of shards that don't tell theirs",
+    )
+    parser.add_argument(
         "--test-fraction",
         type=float,
         default=0.0,
@@ -138,6 +150,8 @@ def run(arguments):
             seed=arguments.seed,
             allow_outside=arguments.allow_outside,
             caption_language=arguments.caption_language,
+            stored_frames_per_second=arguments.stored_frames_per_second,
+            stored_sampling_rate=arguments.stored_sampling_rate,
             on_error=arguments.on_error,
             num_workers=arguments.num_workers,
             engine=arguments.engine,

@@ -25,7 +25,7 @@ from keras_vatt.pretraining._named_places import (
     is_own_run,
     sign_places,
 )
-from keras_vatt.pretraining._run import CHECKPOINTS, pretrain
+from keras_vatt.pretraining._run import CHECKPOINTS, VOCABULARY, pretrain
 from keras_vatt.pretraining._run_lock import LOCK_NAME, run_lock
 from keras_vatt.pretraining._settings import (
     PretrainSettings,
@@ -38,7 +38,7 @@ from keras_vatt.pretraining._trackers import TRACKED_RUN
 
 _SETTINGS = "settings.json"
 # Files that a run which failed before its first step may leave.
-_REUSED = {"cache", "corpus", DATA_REPORT, LOCK_NAME}
+_REUSED = {"cache", "corpus", DATA_REPORT, LOCK_NAME, VOCABULARY}
 
 
 def add_arguments(parser):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from keras_vatt.data._clip_order import shuffled_pass
@@ -17,7 +17,8 @@ class MixedClips:
 
     The proportions hold at every point of a run, to within a few clips, and do not
     depend on the sizes of the sources: a small one is passed through more often.
-    Each is shuffled on its own, again in each of its passes. Out of training, the clips
+    Each is shuffled on its own, again in each of its passes: a batch across the end of
+    a pass may have a clip twice. Out of training, the clips
     of the sources follow one another.
 
     Args:
@@ -86,9 +87,18 @@ class MixedClips:
 
         Args:
             position: int. Number of clips of the run before this one.
-            batch_size: int. Not used: passes of the sources do not end with a batch.
+            batch_size: int. Passes of the sources do not end with a batch.
             seed: int.
+
+        Raises:
+            ValueError: If a source has fewer clips than its part of a batch.
         """
+        for source, weight in zip(self.sources, self.weights, strict=True):
+            if len(source) < math.floor(weight * batch_size):
+                raise ValueError(
+                    f"A source has {len(source)} clips, fewer than its part of a batch "
+                    f"of {batch_size}, {weight:.0%}: use a smaller weight or batch."
+                )
         number, earlier = self._choose(position)
         source = self.sources[number]
         epoch, index = shuffled_pass(len(source), earlier, 1, seed + number)
@@ -118,10 +128,6 @@ class MixedClips:
         for source in self.sources:
             if hasattr(source, "recall"):
                 source.recall(findings)
-
-    def captions(self) -> Iterator[str]:
-        """Yields the captions of all sources."""
-        return itertools.chain(*(source.captions() for source in self.sources))
 
     def _locate(self, index):
         index = range(len(self))[index]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import re
 
 from keras_vatt.data._clip_starts import probe_all
 from keras_vatt.data._report import Finding, Problem
@@ -18,9 +17,8 @@ from keras_vatt.data._segment_tables import (
     youtube8m_segments,
 )
 from keras_vatt.data._split_files import bare_csv_rows
+from keras_vatt.data._split_names import split_of_name
 from keras_vatt.data.decoding._file_errors import MediaError
-
-_TEST_WORDS = ("eval", "test", "valid")
 
 
 class TableCorpus:
@@ -108,7 +106,7 @@ class TableCorpus:
             self._read_youtube8m_table(path, names)
 
     def _read_youtube8m_table(self, path, names):
-        split = _split_of(path)
+        split = split_of_name(path.stem)
         labels_of = {}
         for where, segment in youtube8m_segments(path, names):
             if isinstance(segment, ValueError):
@@ -146,8 +144,3 @@ def _media_of(segment, by_stem):
             if name in by_stem:
                 return min(by_stem[name]), is_cut
     return None, True
-
-
-def _split_of(path):
-    words = re.findall("[a-z]+", path.stem.lower())
-    return "test" if any(word.startswith(_TEST_WORDS) for word in words) else "train"

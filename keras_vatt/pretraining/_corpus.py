@@ -22,14 +22,13 @@ from keras_vatt.data import (
 )
 from keras_vatt.data._report import Finding
 from keras_vatt.data._splits import divide
-from keras_vatt.data.shards._records import RecordRange, has_records
+from keras_vatt.data.shards._jobs import RecordSource
+from keras_vatt.data.shards._records import has_records, hold_out
 from keras_vatt.pretraining._devices import process_place
 from keras_vatt.pretraining._errors import PretrainingError
 
 # Captions that are read for a vocabulary where they are not apart from the clips.
 _CAPTIONS_READ = 20_000
-# Limit on the records that are held out of a dataset without a test split.
-_MAX_TEST_RECORDS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,8 +75,8 @@ class RecordData:
         findings: list of `Finding`.
     """
 
-    train: RecordRange
-    test: RecordRange
+    train: RecordSource
+    test: RecordSource
     findings: list[Finding]
 
     def captions(self) -> Iterator[str]:
@@ -237,13 +236,9 @@ def _read_records(source, settings):
     splits, findings = open_records(
         source, settings.stored_frames_per_second, settings.stored_sampling_rate
     )
-    train, test = splits.get("train", ()), splits.get("test")
-    count = 0
-    if test is None:
-        # The last ones, as clips of one file usually follow one another.
-        count = min(round(settings.test_fraction * len(train)), _MAX_TEST_RECORDS)
-        test = RecordRange(train, len(train) - count, len(train))
-    return RecordData(RecordRange(train, 0, len(train) - count), test, findings)
+    if "test" not in splits:
+        splits = hold_out(splits["train"], settings.test_fraction)
+    return RecordData(splits.get("train", ()), splits["test"], findings)
 
 
 def _make_demo_corpus(settings, output):

@@ -1,11 +1,15 @@
 """The `data_report.json` of a run, updated while clips are decoded."""
 
+import math
+import time
+
 from keras_vatt._untrusted import read_object
 from keras_vatt.data import CorpusReport
 
 DATA_REPORT = "data_report.json"
 
 _MAX_BYTES = 256 * 2**20
+_LONG_REPORT, _SECONDS_BETWEEN_LONG_REPORTS = 1000, 60.0
 
 
 class DataReport:
@@ -27,7 +31,7 @@ class DataReport:
             for split, source in clips.items()
             if hasattr(source, "recall")
         }
-        self._num_saved = 0
+        self._num_saved, self._saved_at = 0, -math.inf
 
     def __str__(self):
         return str(self._report())
@@ -51,12 +55,18 @@ class DataReport:
 
     def save(self):
         """Writes the report to the folder of the run."""
-        self._num_saved = self._num_found()
+        self._num_saved, self._saved_at = self._num_found(), time.monotonic()
         self._report().save(self._folder / DATA_REPORT)
 
     def save_if_new(self):
-        """Writes the report if there are new findings since it was written."""
-        if self._num_found() > self._num_saved:
+        """Writes the report if there are new findings since it was written.
+
+        A long one is written once a minute, as it has all findings.
+        """
+        is_recent = time.monotonic() - self._saved_at < _SECONDS_BETWEEN_LONG_REPORTS
+        if self._num_found() > self._num_saved and not (
+            is_recent and self._num_saved > _LONG_REPORT
+        ):
             self.save()
 
     def _num_found(self):

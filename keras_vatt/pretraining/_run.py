@@ -7,12 +7,14 @@ import sys
 import keras
 
 from keras_vatt import harmonization, losses
+from keras_vatt._files import write_text
 from keras_vatt._keras_internals import without_tensorflow
 from keras_vatt._os_errors import os_errors_at
 from keras_vatt.data import ClipAugmentation, make_dataset
 from keras_vatt.data._cache import find_cache_error
 from keras_vatt.evaluation import zero_shot_retrieval
 from keras_vatt.metrics import RetrievalMetrics
+from keras_vatt.models import VATTTokenizer
 from keras_vatt.pretraining._corpus import read_data
 from keras_vatt.pretraining._data_report import DATA_REPORT, DataReport
 from keras_vatt.pretraining._devices import (
@@ -46,6 +48,7 @@ from keras_vatt.training._checkpoint_folder import CheckpointError
 _LOSSES = {"asymmetric": losses.AsymmetricNCE, "symmetric": losses.SymmetricNCE}
 _EVALUATION_BATCH = 32
 CHECKPOINTS = "checkpoints"
+VOCABULARY = "vocabulary.txt"
 
 
 def pretrain(settings: PretrainSettings) -> dict[str, RetrievalMetrics]:
@@ -62,6 +65,7 @@ def pretrain(settings: PretrainSettings) -> dict[str, RetrievalMetrics]:
     | `validation.csv` | losses and retrieval every `settings.validation_steps` steps |
     | `best/` | the model of the best of these validations |
     | `tracked_run.json` | the id of the run in `settings.tracker` |
+    | `vocabulary.txt` | the words of the train captions, unless a vocabulary is given |
     | `data_report.json` | number of used clips, and reasons why others were skipped |
     | `checkpoints/` | the state from which an interrupted run resumes |
     | `cache/`, `corpus/` | decoded clips; the demo corpus |
@@ -109,7 +113,10 @@ def _pretrain(settings):
         preprocessor = preset_preprocessor(settings)
         spec = choose_clip_spec(settings, preprocessor)
         data = read_data(settings, output)
-        tokenizer = make_tokenizer(settings, preprocessor, data)
+        tokenizer = _kept_words(output)
+        if tokenizer is None:
+            tokenizer = make_tokenizer(settings, preprocessor, data)
+            _keep_words(settings, tokenizer, output)
         scope = device_scope(settings)
         evaluated = EvaluatedModel(scope)
         with scope:
@@ -147,6 +154,23 @@ def _pretrain(settings):
     return results
 
 
+def _kept_words(output):
+    """Returns the tokenizer of an interrupted run, if it was made from captions.
+
+    Made again, it would have other ids if captions were added or can't be read.
+    """
+    path = output / VOCABULARY
+    if (output / CHECKPOINTS).exists() and path.is_file():
+        return VATTTokenizer(path)
+    return None
+
+
+def _keep_words(settings, tokenizer, output):
+    is_from_captions = settings.vocabulary is None and settings.initialize_from is None
+    if is_from_captions and is_first_process():
+        write_text(output / VOCABULARY, "\n".join(tokenizer.vocabulary))
+
+
 def _recall(report):
     try:
         report.recall()
@@ -164,7 +188,7 @@ def _saved_by_the_first_process(report):
     try:
         yield
     finally:
-        report.save_if_new()
+        report.save()
 
 
 def make_harmonizer(settings, total_steps):

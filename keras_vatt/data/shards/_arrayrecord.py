@@ -8,6 +8,7 @@ from array_record.python import array_record_module
 
 from keras_vatt._remote_files import is_remote
 from keras_vatt.data.shards._local_copies import local_copy
+from keras_vatt.data.shards._record_files import check_is_file
 
 # The settings of the library for random access.
 _READ = "readahead_buffer_size:0,max_parallelism:0"
@@ -33,7 +34,8 @@ class ArrayRecordFile:
 
     def __init__(self, place: str) -> None:
         path = local_copy(place) if is_remote(place) else place
-        os.stat(path)  # The library's error does not tell a missing file from others.
+        # The library's error does not tell a missing file from others.
+        check_is_file(path)
         try:
             self._reader = array_record_module.ArrayRecordReader(path, _READ)
             self._count = self._reader.num_records()

@@ -103,8 +103,16 @@ class StoredClips:
         self.short_clips = short_clips
         self.on_error = on_error
         self._findings = ClipFindings(on_error)
+        findings = list(findings)
         for finding in findings:
             self._findings.add(finding)
+        # Reported with all of their clips, which are not counted one by one.
+        self._lost = {f.where for f in findings if f.problem is Problem.MISSING}
+        self._num_lost = sum(
+            shard.records
+            for shard in getattr(records, "shards", ())
+            if shard.place in self._lost
+        )
         self._unreachable = 0
         self._lock = threading.Lock()
 
@@ -127,7 +135,9 @@ class StoredClips:
                 self._cut(index, epoch), self._records.where(index)
             )
         except MediaError as error:
-            self._findings.found(index, error.problem, str(error.path), error.reason)
+            if str(error.path) not in self._lost:
+                where = str(error.path)
+                self._findings.found(index, error.problem, where, error.reason)
             self._count_unreachable(error)
             raise
         self._unreachable = 0
@@ -146,7 +156,7 @@ class StoredClips:
     @property
     def report(self) -> CorpusReport:
         """The current `CorpusReport`; decoding may still add findings."""
-        return self._findings.report(len(self))
+        return self._findings.report(len(self) - self._num_lost)
 
     @property
     def num_found_later(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from keras_vatt.data.shards._shard_work import ShardResult, ShardWork, write_shard
@@ -26,12 +27,20 @@ def write_with_threads(
         `ShardResult`, in any order.
     """
     pool = concurrent.futures.ThreadPoolExecutor(num_workers or os.cpu_count())
+    is_over = threading.Event()
+
+    def progress_or_end():
+        if is_over.is_set():
+            raise concurrent.futures.CancelledError
+        progress()
+
     try:
-        futures = [pool.submit(write_shard, work, progress) for work in works]
+        futures = [pool.submit(write_shard, work, progress_or_end) for work in works]
         for future in concurrent.futures.as_completed(futures):
             yield future.result()
     finally:
-        # After an error, nobody needs the shards that wait.
+        # After an error or an interrupt, nobody needs the shards that are not complete.
+        is_over.set()
         pool.shutdown(cancel_futures=True)
 
 

@@ -12,15 +12,19 @@ import re
 from collections.abc import Iterable
 
 from keras_vatt._remote_files import RemoteFileError, is_remote, list_files
+from keras_vatt.data._manifest import MANIFEST_NAMES
 from keras_vatt.data._report import Finding, Problem
+from keras_vatt.data._split_names import split_of_name
+from keras_vatt.data.decoding._media_suffixes import VIDEO_SUFFIXES
 from keras_vatt.data.shards._errors import ShardError
 from keras_vatt.data.shards._formats import FORMATS, format_by_name, format_of
-from keras_vatt.data.shards._shard_index import TABLE, join, read_table
-from keras_vatt.data.shards._shards import Shard, split_of
+from keras_vatt.data.shards._shard_index import TABLE, index_name, join, read_table
+from keras_vatt.data.shards._shards import Shard
 
 # `name@10` stands for `name-00000-of-00010` and so on, as in VATT's data pipeline.
 _SHARDED_NAME = re.compile(r"(.+)@(\d+)")
-_NUMBERED = re.compile(r".+-\d{5}-of-\d{5}")
+_NUMBERED = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.\w+)?")
+_MOST_NUMBERED = 100_000
 _NUM_WORKERS = 16
 
 
@@ -52,10 +56,12 @@ def is_sharded(source: str) -> bool:
     folder, pattern = _folder_and_pattern(source)
     if pattern is not None:
         return True
-    if format_by_name(source) is not None:
+    if _is_shard(source):
         return True
     names = _files_in(folder)
-    return TABLE in names or any(map(_looks_like_a_shard, names))
+    if TABLE in names:
+        return True
+    return not _is_corpus(names) and any(map(_looks_like_a_shard, names))
 
 
 def find_shards(source: str) -> FoundShards:
@@ -73,7 +79,7 @@ def find_shards(source: str) -> FoundShards:
         RemoteFileError: If a store can't be reached.
     """
     folder, pattern = _folder_and_pattern(source)
-    if pattern is None and format_by_name(source) is not None:
+    if pattern is None and _is_shard(source):
         folder, _, pattern = source.rpartition("/")
         folder = folder or "."
     sizes = _files_in(folder)
@@ -83,10 +89,33 @@ def find_shards(source: str) -> FoundShards:
             return _prepared(folder, table, sizes)
         names = [name for name in sizes if _looks_like_a_shard(name)]
     else:
-        names = [name for name in sizes if fnmatch.fnmatchcase(name, pattern)]
+        names = [
+            name
+            for name in sizes
+            if fnmatch.fnmatchcase(name, pattern) and not name.endswith(index_name(""))
+        ]
     if not names:
         raise ShardError(f"there are no shards in {source!r}")
-    return _foreign(folder, sorted(names))
+    found = _foreign(folder, sorted(names))
+    found.findings += _gaps(folder, names)
+    return found
+
+
+def _gaps(folder, names):
+    """Returns findings on shards that numbered names promise and that are missing."""
+    numbered = collections.defaultdict(set)
+    for match in filter(None, map(_NUMBERED.fullmatch, names)):
+        numbered[match[1], int(match[3]), match[4] or ""].add(int(match[2]))
+    return [
+        Finding(
+            Problem.MISSING,
+            join(folder, f"{stem}-{number:05d}-of-{count:05d}{end}"),
+            "does not exist",
+        )
+        for (stem, count, end), numbers in numbered.items()
+        if count <= _MOST_NUMBERED
+        for number in sorted(set(range(count)) - numbers)
+    ]
 
 
 def _prepared(folder, table, sizes):
@@ -126,7 +155,7 @@ def _foreign(folder, names):
         counted = list(pool.map(lambda name: _count(folder, name), names))
     for name, (shard, finding) in zip(names, counted, strict=True):
         if shard is not None:
-            found.splits[split_of(name)].append(shard)
+            found.splits[split_of_name(name)].append(shard)
         if finding is not None:
             found.findings.append(finding)
     found.splits = dict(found.splits)
@@ -150,8 +179,9 @@ def _count(folder, name):
         records = FORMATS[kind].open(place, None)
     except FileNotFoundError:
         return None, Finding(Problem.MISSING, place, "does not exist")
-    except RemoteFileError as error:
-        return None, Finding(Problem.UNREACHABLE, place, error.reason)
+    except RemoteFileError:
+        # Not left out: a resumed run would number the other clips differently.
+        raise
     except (OSError, ValueError) as error:
         return None, Finding(Problem.CORRUPT, place, f"can't be read: {error}")
     shard = Shard(folder, name, kind, len(records), has_index=False)
@@ -170,6 +200,22 @@ def _folder_and_pattern(source):
     if any(sign in last for sign in "*?[") and not os.path.exists(source):
         return parent or ("/" if slash else "."), last
     return source, None
+
+
+def _is_shard(source):
+    """Returns whether a path or URL is that of a single shard."""
+    if format_by_name(source) is not None:
+        return True
+    name = source.rpartition("/")[2]
+    return _NUMBERED.fullmatch(name) is not None and not os.path.isdir(source)
+
+
+def _is_corpus(names):
+    """Returns whether a folder is a corpus: it has videos or a manifest."""
+    suffixes = {pathlib.PurePath(name).suffix.lower() for name in names}
+    return bool(suffixes & VIDEO_SUFFIXES) or not names.keys().isdisjoint(
+        MANIFEST_NAMES
+    )
 
 
 def _looks_like_a_shard(name):

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from keras_vatt._remote_files import is_remote, list_files
-from keras_vatt.data._report import Problem
+from keras_vatt.data._report import Finding, Problem
+from keras_vatt.data._split_names import split_of_name
 from keras_vatt.data.decoding._file_errors import MediaError
 from keras_vatt.data.shards._errors import ShardError
 from keras_vatt.data.shards._stored_clip import StoredClip, StoredFile
@@ -19,7 +20,6 @@ _SAVED = ("state.json", "dataset_dict.json")
 _VIDEO_COLUMNS = ("video", "mp4", "clip")
 _AUDIO_COLUMNS = ("audio", "sound")
 _CAPTION_COLUMNS = ("captions", "caption", "text", "sentence", "description", "txt")
-_TEST_SPLITS = ("test", "validation")
 _PARQUET = ".parquet"
 
 
@@ -76,12 +76,12 @@ class HubRows:
         return StoredClip(StoredFile(video, audio), self._captions_of(row), name)
 
     def captions(self, limit: int | None = None) -> Iterator[str]:
-        """Yields the first caption of each row, without reading the other columns."""
+        """Yields the first caption of each row, or `""`; reads no other columns."""
         if self._caption is None:
             return
         column = self._rows.select_columns([self._caption])
         for row in column if limit is None else column.take(min(limit, len(self))):
-            yield from self._captions_of(row)[:1]
+            yield next(iter(self._captions_of(row)), "")
 
     def _captions_of(self, row):
         if self._caption is None or row[self._caption] is None:
@@ -139,15 +139,15 @@ def is_hub_dataset(source: str) -> bool:
     return any(any(folder.glob(f"{where}*{_PARQUET}")) for where in ("", "*/"))
 
 
-def open_hub_rows(source: str) -> dict[str, HubRows]:
+def open_hub_rows(source: str) -> tuple[dict[str, HubRows], list[Finding]]:
     """Opens a dataset of the `datasets` library.
 
     Args:
         source: str, see `is_hub_dataset`.
 
     Returns:
-        Dict from split to `HubRows`. The splits `test` and `validation` of the dataset
-        become `"test"`, the others `"train"`; of several for one, the first is used.
+        Tuple of a dict from `"train"` and `"test"` to `HubRows`, and of a list of
+        `Finding` on other splits, which are not read.
 
     Raises:
         ShardError: If `datasets` is not installed or the dataset can't be read.
@@ -165,11 +165,16 @@ def open_hub_rows(source: str) -> dict[str, HubRows]:
     if isinstance(loaded, datasets.Dataset):
         loaded = {"train": loaded}
     folder = None if source.startswith(_HUB) else source
-    rows = {}
-    for name, dataset in loaded.items():
-        split = "test" if name in _TEST_SPLITS else "train"
-        rows.setdefault(split, HubRows(dataset, f"{source} ({name})", folder))
-    return rows
+    rows, findings = {}, []
+    # The splits with exactly these names come first.
+    for name in sorted(loaded, key=lambda name: name not in ("train", "test")):
+        split, where = split_of_name(name), f"{source} ({name})"
+        if split not in rows:
+            rows[split] = HubRows(loaded[name], where, folder)
+            continue
+        reason = f"is not read, as another split of the dataset is used for {split}"
+        findings.append(Finding(Problem.IGNORED, where, reason))
+    return rows, findings
 
 
 def _load(datasets, source):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from keras_vatt._file_stamps import file_stamp
+from keras_vatt._remote_files import is_remote
 from keras_vatt.data._manifest import Segment
 from keras_vatt.data._report import Finding, Problem
 from keras_vatt.data.decoding._file_errors import any_error_of
@@ -76,14 +79,13 @@ class SegmentJob:
     def clips(self, form: StoredForm, note: Note) -> Iterator[StoredClip]:
         """Yields the clips of the segment, see `Job`."""
         segment = self.segment
-        labels = segment.extra.get("labels", ())
         with any_error_of(segment.path), open_media(segment.path) as media:
             yield from _encoded(
                 StoredClip(
                     None,
                     self.captions,
                     str(segment.path).rpartition("/")[2],
-                    labels=tuple(map(str, labels)),
+                    labels=_labels_of(segment),
                 ),
                 media,
                 segment,
@@ -93,7 +95,8 @@ class SegmentJob:
 
     def describe(self) -> list:
         """Returns JSON values on which the clips depend."""
-        return [dataclasses.asdict(self.segment), list(self.captions)]
+        stamp = local_stamp(str(self.segment.path))
+        return [dataclasses.asdict(self.segment), list(self.captions), stamp]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +132,22 @@ class RecordJob:
 
     def describe(self) -> list:
         """Returns JSON values on which the clips depend."""
-        return [self.source.where(self.index)]
+        where = self.source.where(self.index)
+        return [where, local_stamp(where.rpartition(", record ")[0])]
+
+
+@functools.lru_cache(maxsize=4096)
+def local_stamp(place):
+    """Returns the `file_stamp` of a local file, which is read once per run."""
+    # A request per remote file would take hours.
+    return None if is_remote(place) else file_stamp(place)
+
+
+def _labels_of(segment):
+    """Returns the names of classes in the column `labels` of a manifest."""
+    labels = segment.extra.get("labels") or ()
+    labels = [labels] if isinstance(labels, str) else labels
+    return tuple(map(str, labels)) if isinstance(labels, list | tuple) else ()
 
 
 def _encoded(clip, media, segment, form, note, audio=None):

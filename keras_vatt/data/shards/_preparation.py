@@ -15,7 +15,7 @@ import filelock
 import tqdm
 
 from keras_vatt._choices import check_choice
-from keras_vatt._remote_files import is_remote
+from keras_vatt._remote_files import is_remote, list_files
 from keras_vatt.data._captions import CaptionOrder
 from keras_vatt.data._manifest import Segment, read_corpus
 from keras_vatt.data._report import CorpusReport, Finding
@@ -28,8 +28,8 @@ from keras_vatt.data.shards._engines import (
 )
 from keras_vatt.data.shards._errors import ShardError
 from keras_vatt.data.shards._formats import FORMATS
-from keras_vatt.data.shards._jobs import Job, RecordJob, SegmentJob
-from keras_vatt.data.shards._records import has_records, open_records
+from keras_vatt.data.shards._jobs import Job, RecordJob, SegmentJob, local_stamp
+from keras_vatt.data.shards._records import has_records, hold_out, open_records
 from keras_vatt.data.shards._shard_index import (
     VERSION,
     DatasetTable,
@@ -56,6 +56,8 @@ def prepare_shards(
     seed: int = 0,
     allow_outside: bool = False,
     caption_language: str = "en",
+    stored_frames_per_second: float = 10.0,
+    stored_sampling_rate: int = 48_000,
     on_error: str = "skip",
     num_workers: int | None = None,
     engine: str = "local",
@@ -94,6 +96,9 @@ def prepare_shards(
         seed: int. Seed of that choice. Defaults to `0`.
         allow_outside: bool, see `keras_vatt.data.read_corpus`. Defaults to `False`.
         caption_language: str, see `keras_vatt.data.read_corpus`. Defaults to `"en"`.
+        stored_frames_per_second: float. Rate of the frames in shards of other tools
+            that don't tell it, see `open_records`. Defaults to `10.0`.
+        stored_sampling_rate: int. Rate of their audio, in hertz. Defaults to `48_000`.
         on_error: str. `"skip"` skips clips that can't be used and reports them,
             `"raise"` ends the run. Defaults to `"skip"`.
         num_workers: int. Shards that are written at the same time by the engine
@@ -110,7 +115,7 @@ def prepare_shards(
         `keras_vatt.data.CorpusReport`, with the number of clips per split.
 
     Raises:
-        ShardError: If an argument is invalid, the source has no clips, or the output
+        ShardError: If an argument is invalid, no clip can be used, or the output
             has shards of another run.
         MediaError: If a clip can't be used and `on_error` is `"raise"`.
 
@@ -133,9 +138,17 @@ def prepare_shards(
         )
     form, output = form or StoredForm(), os.fspath(output)
     source = os.fspath(source)
-    splits, findings = _read_jobs(
-        source, form, test_fraction, seed, allow_outside, caption_language
-    )
+    if has_records(source):
+        rates = stored_frames_per_second, stored_sampling_rate
+        splits, findings = _record_jobs(source, test_fraction, rates)
+    else:
+        segments, findings = read_corpus(source, allow_outside, caption_language)
+        train, test = divide(segments, test_fraction, seed)
+        splits = {
+            "train": _segment_jobs(train, form),
+            "test": _segment_jobs(test, form),
+        }
+    splits = {split: jobs for split, jobs in splits.items() if jobs}
     _raise_first(findings, on_error)
     if not any(splits.values()):
         reasons = "; ".join(f"{f.where}: {f.reason}" for f in findings[:3])
@@ -161,19 +174,16 @@ def prepare_shards(
         return _finish(output, format, form, done, findings)
 
 
-def _read_jobs(source, form, test_fraction, seed, allow_outside, caption_language):
-    """Returns the jobs of each split, and the findings on the source."""
-    if has_records(source):
-        opened = open_records(source)
-        splits = {
-            split: [RecordJob(records, index) for index in range(len(records))]
-            for split, records in opened.splits.items()
-        }
-        return splits, opened.findings
-    segments, findings = read_corpus(source, allow_outside, caption_language)
-    train, test = divide(segments, test_fraction, seed)
-    jobs = {"train": _segment_jobs(train, form), "test": _segment_jobs(test, form)}
-    return {split: made for split, made in jobs.items() if made}, findings
+def _record_jobs(source, test_fraction, rates):
+    """Returns the jobs of each split of stored clips, and the findings on them."""
+    splits, findings = open_records(source, *rates)
+    if "test" not in splits:
+        splits = hold_out(splits["train"], test_fraction)
+    jobs = {
+        split: [RecordJob(records, index) for index in range(len(records))]
+        for split, records in splits.items()
+    }
+    return jobs, findings
 
 
 def _segment_jobs(segments: Sequence[Segment], form) -> list[Job]:
@@ -191,6 +201,7 @@ def _segment_jobs(segments: Sequence[Segment], form) -> list[Job]:
 
 def _plan(splits, output, format, num_shards, form, on_error):
     """Divides the jobs of each split into consecutive parts, one per shard."""
+    local_stamp.cache_clear()  # Of an earlier run in this process.
     largest = max(map(len, splits.values()))
     works = []
     for split, jobs in splits.items():
@@ -234,7 +245,10 @@ def _check_plan(output, works):
 
 def _is_free(output):
     if is_remote(output):
-        return True
+        try:
+            return not list_files(output)
+        except FileNotFoundError:
+            return True
     return all(path.name == _LOCK for path in pathlib.Path(output).iterdir())
 
 
@@ -253,6 +267,9 @@ def _finish(output, format, form, results, findings):
     }
     found = (*findings, *(f for result in results for f in result.findings))
     report = CorpusReport(sum(used.values()), found, used)
+    if not report.used:
+        reasons = "; ".join(f"{f.where}: {f.reason}" for f in found[:3])
+        raise ShardError(f"no clip of the source can be used. {reasons}")
     save_json(output, REPORT, report.to_dict())
     # Last: a folder with a table is complete.
     write_table(output, table)

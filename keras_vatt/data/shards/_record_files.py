@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from typing import Protocol
 
@@ -24,6 +25,17 @@ class RecordFile(Protocol):
         """
 
 
+def check_is_file(place: str) -> None:
+    """Raises an error for pipes and devices, which could block.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a regular file.
+    """
+    if not stat.S_ISREG(os.stat(place).st_mode):
+        raise ValueError("it is not a regular file")
+
+
 class ByteRanges:
     """A local file or a URL, read by position.
 
@@ -40,6 +52,7 @@ class ByteRanges:
         if is_remote(place):
             self.size = file_size(place)
         else:
+            check_is_file(place)
             self._file = open(place, "rb", buffering=0)  # noqa: SIM115
             self.size = os.fstat(self._file.fileno()).st_size
         self._lock = threading.Lock()

@@ -15,6 +15,8 @@ from keras_vatt.data.shards._jobs import RecordSource
 from keras_vatt.data.shards._shards import Rates, Shards
 from keras_vatt.data.shards._stored_clip import StoredClip
 
+_MAX_TEST_RECORDS = 1000
+
 
 class OpenedRecords(NamedTuple):
     """The result of `open_records`.
@@ -30,7 +32,7 @@ class OpenedRecords(NamedTuple):
 
 def has_records(source: str) -> bool:
     """Returns whether `open_records` opens a source: it is not a corpus of files."""
-    return is_hub_dataset(source) or is_sharded(source)
+    return is_sharded(source) or is_hub_dataset(source)
 
 
 def open_records(
@@ -88,8 +90,9 @@ def open_records(
     ```
     """
     source = os.fspath(source)
-    if is_hub_dataset(source):
-        return OpenedRecords(open_hub_rows(source), [])
+    # Tar files of other tools have Parquet files with their captions next to them.
+    if not is_sharded(source) and is_hub_dataset(source):
+        return OpenedRecords(*open_hub_rows(source))
     found = find_shards(source)
     rates = Rates(frames_per_second, sampling_rate)
     splits = {split: Shards(shards, rates) for split, shards in found.splits.items()}
@@ -122,6 +125,27 @@ class RecordRange:
         return self.records.where(range(self.start, self.stop)[index])
 
     def captions(self, limit: int | None = None) -> Iterator[str]:
-        """Yields the first caption of each clip."""
+        """Yields the first caption of each clip, or `""`."""
         limit = None if limit is None else self.start + limit
         return itertools.islice(self.records.captions(limit), self.start, self.stop)
+
+
+def hold_out(records: RecordSource, fraction: float) -> dict[str, RecordRange]:
+    """Divides stored clips without a test split into train and test.
+
+    The last clips are held out, as those of one file usually follow one another; at
+    most 1,000.
+
+    Args:
+        records: `RecordSource`.
+        fraction: float. Fraction of the clips that is held out.
+
+    Returns:
+        Dict with `"train"` and `"test"`.
+    """
+    count = min(round(fraction * len(records)), _MAX_TEST_RECORDS)
+    end = len(records) - count
+    return {
+        "train": RecordRange(records, 0, end),
+        "test": RecordRange(records, end, len(records)),
+    }

@@ -111,7 +111,10 @@ def _waveform(steps):
 
 def _rate(context, name, default):
     packed = context[name].float_list.packed if name in context else b""
-    rate = float(np.frombuffer(packed, "<f4")[0]) if len(packed) == 4 else default
+    rate = default
+    if len(packed) == 4:
+        # The shortest decimal number of this float: 29.97, not 29.969999.
+        rate = float(f"{float(np.frombuffer(packed, '<f4')[0]):.7g}")
     if not 0 < rate < math.inf:
         raise ValueError(f"its {name!r} is {rate}")
     return rate

@@ -14,7 +14,8 @@ from keras_vatt._files import atomic_write
 from keras_vatt._os_errors import os_errors_at
 from keras_vatt._remote_files import file_size, is_remote, upload
 from keras_vatt.data._report import Finding, Problem
-from keras_vatt.data.decoding._file_errors import MediaError
+from keras_vatt.data.decoding._file_errors import MediaError, any_error_of
+from keras_vatt.data.shards._errors import ShardError
 from keras_vatt.data.shards._formats import FORMATS
 from keras_vatt.data.shards._jobs import Job
 from keras_vatt.data.shards._shard_index import (
@@ -71,7 +72,10 @@ class ShardResult:
 
 def finished(work: ShardWork) -> ShardResult | None:
     """Returns the result of a shard that an earlier run has written, or `None`."""
-    content = read_json(work.folder, index_name(work.name))
+    try:
+        content = read_json(work.folder, index_name(work.name))
+    except ShardError:  # A damaged one is written again.
+        return None
     if content is None or content.get("fingerprint") != work.fingerprint:
         return None
     try:
@@ -133,7 +137,10 @@ def _write(work, path, progress):
     stem = work.name.removesuffix(form.suffix)
     try:
         for clip in _clips(work, findings, progress):
-            record = form.pack(clip, f"{stem}-{len(checksums):06d}")
+            name = f"{stem}-{len(checksums):06d}"
+            record = _packed(work, clip, name, findings)
+            if record is None:
+                continue
             writer.write(record)
             checksums.append(google_crc32c.value(record))
             captions.append(clip.captions[0] if clip.captions else "")
@@ -152,6 +159,20 @@ def _write(work, path, progress):
         "captions": captions,
     }
     return ShardResult(work.split, entry, tuple(found)), index
+
+
+def _packed(work, clip, name, findings):
+    """Returns the record of a clip, or `None` and a finding if it can't be stored."""
+    where = f"{clip.name} from {clip.start} s"
+    try:
+        with any_error_of(where):
+            return FORMATS[work.format].pack(clip, name)
+    except MediaError as error:
+        if work.on_error == "raise":
+            raise
+        reason = error.reason.replace("decoded", "stored")
+        findings.append(Finding(error.problem, where, reason))
+        return None
 
 
 def _clips(work, findings, progress):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-import pathlib
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -17,9 +17,10 @@ from keras_vatt.data._report import Problem
 from keras_vatt.data.decoding._file_errors import MediaError
 from keras_vatt.data.shards._errors import ShardError
 from keras_vatt.data.shards._formats import FORMATS
-from keras_vatt.data.shards._record_files import RecordFile
 from keras_vatt.data.shards._shard_index import join, read_index
 from keras_vatt.data.shards._stored_clip import StoredClip
+
+_LOGGER = logging.getLogger(__name__)
 
 # Shards that are kept open at the same time.
 _MAX_OPEN = 128
@@ -48,23 +49,24 @@ class Shard:
         """Path or URL of the file."""
         return join(self.folder, self.name)
 
-    def open(self) -> tuple[RecordFile, np.ndarray | None]:
-        """Opens the file.
+    def index(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Reads what has to be known of the records before they are read.
 
         Returns:
-            Tuple of the `RecordFile`, and of the checksum of each record, which is
-            `None` if the format has checksums of its own.
+            Tuple of the offsets, for `Format.open`, and of the checksum of each record.
+            They are `None` if they are not needed.
 
         Raises:
             OSError: If the file can't be read.
             ValueError: If it is damaged.
         """
         form = FORMATS[self.format]
-        if not self.has_index or not form.needs_offsets:
-            return form.open(self.place, None), None
+        if not form.needs_offsets:
+            return None, None
+        if not self.has_index:
+            return np.array(form.open(self.place, None).offsets, np.int64), None
         index = read_index(self.folder, self.name, self.records)
-        records = form.open(self.place, index.offsets)
-        return records, None if form.has_checksums else index.checksums
+        return index.offsets, None if form.has_checksums else index.checksums
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +101,8 @@ class Shards:
     def _begin(self):
         self._lock = threading.Lock()
         self._open = collections.OrderedDict()
+        # Kept for good: 8 or 16 bytes per record, but a scan or a download to get.
+        self._indexes = {}
         self._broken = {}
 
     def __reduce__(self):
@@ -135,18 +139,19 @@ class Shards:
             return FORMATS[shard.format].unpack(
                 data, self.rates.frames_per_second, self.rates.sampling_rate
             )
-        except (OSError, ValueError, IndexError) as error:
+        # Damaged or hostile records fail in ways that can't all be listed.
+        except Exception as error:
             raise _media_error(where, error) from error
 
     def captions(self, limit: int | None = None) -> Iterator[str]:
-        """Yields the first caption of each clip, from the indexes of the shards.
+        """Yields the first caption of each clip, or `""`, from indexes of the shards.
 
         Args:
             limit: int. Number of records that are read from shards without an index.
                 Defaults to `None`, all.
 
         Raises:
-            ShardError: If an index can't be read.
+            MediaError: If a store can't be reached.
         """
         start = 0
         for shard in self.shards:
@@ -161,18 +166,22 @@ class Shards:
     def _indexed_captions(self, shard):
         try:
             index = read_index(shard.folder, shard.name, shard.records)
-        except (OSError, ShardError) as error:
-            raise ShardError(f"{shard.place}: {error}") from error
+        except (FileNotFoundError, ShardError) as error:
+            _LOGGER.warning(
+                "%s: no captions for the vocabulary: %s", shard.place, error
+            )
+            return [""] * shard.records
         return index.captions
 
     def _read_captions(self, indices):
         for index in indices:
             try:
                 captions = self.read(index).captions
-            except MediaError:  # Training reports it.
-                continue
-            if captions:
-                yield captions[0]
+            except MediaError as error:
+                if error.problem is Problem.UNREACHABLE:
+                    raise
+                captions = ()  # Training reports it.
+            yield captions[0] if captions else ""
 
     def _locate(self, index):
         index = range(len(self))[index]
@@ -186,7 +195,10 @@ class Shards:
                 raise self._broken[shard]
             opening = self._open.get(shard)
             if opening is None:
-                opening = self._open[shard] = _Once(functools.partial(_open, shard))
+                index = self._indexes.setdefault(shard, _Once(shard.index))
+                opening = self._open[shard] = _Once(
+                    functools.partial(_open, shard, index)
+                )
                 if len(self._open) > _MAX_OPEN:
                     self._open.popitem(last=False)
             self._open.move_to_end(shard)
@@ -195,6 +207,7 @@ class Shards:
         except MediaError as error:
             with self._lock:
                 self._open.pop(shard, None)
+                self._indexes.pop(shard, None)
                 if error.problem is not Problem.UNREACHABLE:  # It may be back soon.
                     self._broken[shard] = error
             raise
@@ -215,22 +228,22 @@ class _Once:
         return self._results[0]
 
 
-def _open(shard):
+def _open(shard, index):
     try:
-        return shard.open()
-    except (OSError, ValueError) as error:
+        offsets, checksums = index()
+        return FORMATS[shard.format].open(shard.place, offsets), checksums
+    except Exception as error:
         raise _media_error(shard.place, error) from error
 
 
 def _media_error(where, error):
     if isinstance(error, FileNotFoundError):
         return MediaError(where, Problem.MISSING, "does not exist")
+    if isinstance(error, MediaError):
+        return error
     if isinstance(error, RemoteFileError):
         return MediaError(where, Problem.UNREACHABLE, error.reason)
-    return MediaError(where, Problem.CORRUPT, f"can't be read: {error}")
-
-
-def split_of(name: str) -> str:
-    """Returns the split that the name of a shard tells: `"test"` or `"train"`."""
-    word = pathlib.PurePath(name).name.lower().partition("-")[0].partition(".")[0]
-    return "test" if word in ("test", "eval", "val", "valid", "validation") else "train"
+    kind = (
+        "" if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: "
+    )
+    return MediaError(where, Problem.CORRUPT, f"can't be read: {kind}{error}")

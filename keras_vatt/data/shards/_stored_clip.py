@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -13,12 +14,18 @@ from keras_vatt.data.decoding._extents import (
 )
 from keras_vatt.data.decoding._file_errors import MediaError, any_error_of
 from keras_vatt.data.decoding._media import open_media
-from keras_vatt.data.decoding._raw_arrays import frames_by_number, waveforms_of_array
-from keras_vatt.data.decoding._raw_clips import raw_waveform
+from keras_vatt.data.decoding._raw_arrays import (
+    check_peak,
+    frames_by_number,
+    waveforms_of_array,
+)
 from keras_vatt.data.decoding._short_clips import lengthen
 from keras_vatt.data.decoding._waveform import is_silent
 from keras_vatt.data.decoding._windows import window_starts
 from keras_vatt.data.shards._jpegs import JpegDecoder
+
+# Sampling rates, in hertz, of audio that is resampled.
+_LEAST_RATE, _LARGEST_RATE = 1_000, 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +67,7 @@ class StoredFrames:
     def decode(self, cut: Cut) -> tuple[np.ndarray, np.ndarray | None]:
         """Decodes the frames and the waveform of a cut.
 
-        Both are cut at the same position between start and end.
+        Both are cut at the same time.
 
         Args:
             cut: `Cut`.
@@ -92,10 +99,29 @@ class StoredFrames:
     def _waveform(self, cut):
         if self.waveform is None or not self.waveform.size:
             return None
-        if self.sampling_rate == cut.spec.sampling_rate:
-            return _cut_waveform(self.waveform, cut)
-        audio = (self.waveform, self.sampling_rate)
-        return waveforms_of_array(audio, cut.spec, 1, cut.short_clips, cut.position)[0]
+        rate = self.sampling_rate
+        if not _LEAST_RATE <= rate <= _LARGEST_RATE:
+            raise ValueError(f"its audio has the sampling rate {rate} Hz")
+        duration = len(self.images) / self.frames_per_second
+        start = window_starts(0.0, duration, cut.spec.duration, 1, cut.position)[0]
+        samples = self._samples_from(start, cut)
+        if rate == cut.spec.sampling_rate:
+            return lengthen(samples, cut.spec.audio_samples, cut.short_clips)
+        # At the beginning of what is left.
+        return waveforms_of_array((samples, rate), cut.spec, 1, cut.short_clips, 0.0)[0]
+
+    def _samples_from(self, start, cut):
+        """Returns the samples of a cut, or all if there are fewer."""
+        seconds = cut.spec.audio_samples / cut.spec.sampling_rate
+        count = math.ceil(seconds * self.sampling_rate)
+        # Audio that ends a little before the video is cut at its end.
+        first = round(start * self.sampling_rate)
+        first = max(0, min(first, len(self.waveform) - count))
+        samples = np.asarray(self.waveform[first : first + count], np.float32)
+        if not np.isfinite(samples).all():
+            raise ValueError("its waveform has samples that are not finite")
+        check_peak(np.abs(samples).max(), "Its waveform")
+        return np.clip(samples, -1.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -129,8 +155,11 @@ class StoredFile:
                 return frames, None
             if self.audio is None:
                 return frames, decode_extent_waveform(*extent, cut.short_clips)
-        audio = raw_waveform(self.audio, spec, 1, cut.short_clips, cut.position)
-        return frames, audio[0]
+        with open_media(self.audio) as media:
+            # At the same time, or at the end of audio that is shorter.
+            start = max(0.0, min(start, media.info().end - spec.duration))
+            extent = (media, start, media.info().end, spec)
+            return frames, decode_extent_waveform(*extent, cut.short_clips)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -176,12 +205,3 @@ class StoredClip:
         if waveform is not None and is_silent(waveform):
             waveform = None
         return frames, waveform
-
-
-def _cut_waveform(waveform, cut):
-    count = cut.spec.audio_samples
-    start = int(window_starts(0, len(waveform), count, 1, cut.position)[0])
-    piece = np.asarray(waveform[start : start + count], np.float32)
-    if not np.isfinite(piece).all():
-        raise ValueError("its waveform has samples that are not finite")
-    return lengthen(np.clip(piece, -1.0, 1.0), count, cut.short_clips)

@@ -17,11 +17,12 @@ class TFRecordFile:
 
     Args:
         place: str. Path or URL.
-        offsets: Sequence of ints. Position of each record. Defaults to `None`: the
-            file is scanned, which reads the length of each record.
+        offsets: Sequence of ints. Position of each record, and the end of the last.
+            Defaults to `None`: the file is scanned, which reads the length of each
+            record.
 
     Attributes:
-        offsets: Sequence of ints.
+        offsets: Sequence of ints, see above.
         damage: str. Reason why the end of the file can't be read, or `None`.
 
     Raises:
@@ -34,15 +35,18 @@ class TFRecordFile:
         self.offsets = self._scan() if offsets is None else offsets
 
     def __len__(self) -> int:
-        return len(self.offsets)
+        return max(0, len(self.offsets) - 1)
 
     def read(self, index: int) -> bytes:
         """Returns the bytes of a record, see `RecordFile`."""
-        offset = self.offsets[index]
-        size = _size_of(self._bytes.read(offset, _HEADER))
-        content = self._bytes.read(offset + _HEADER, size + _FOOTER)
-        record = content[:size]
-        if _masked(record) != struct.unpack("<I", content[size:])[0]:
+        start, end = (int(offset) for offset in self.offsets[index : index + 2])
+        # In one request: header, record and checksum, up to the next record.
+        content = self._bytes.read(start, max(end - start, _HEADER + _FOOTER))
+        size = _size_of(content[:_HEADER])
+        if size != len(content) - _HEADER - _FOOTER:
+            raise ValueError("its length is wrong, or it is truncated")
+        record = content[_HEADER : _HEADER + size]
+        if _masked(record) != struct.unpack("<I", content[-_FOOTER:])[0]:
             raise ValueError("its checksum is wrong")
         return record
 
@@ -58,7 +62,7 @@ class TFRecordFile:
                 offset = end
         except ValueError as error:
             self.damage = f"{error} after {len(offsets)} records, at byte {offset}"
-        return offsets
+        return [*offsets, offset]
 
 
 class TFRecordWriter:
@@ -68,20 +72,20 @@ class TFRecordWriter:
         path: path of the file.
 
     Attributes:
-        offsets: List of ints, the position of each record.
+        offsets: List of ints, the position of each record, and the end of the last.
     """
 
     def __init__(self, path) -> None:
         self._file = open(path, "wb")  # noqa: SIM115
-        self.offsets = []
+        self.offsets = [0]
 
     def write(self, record: bytes) -> None:
         """Appends a record."""
-        self.offsets.append(self._file.tell())
         length = struct.pack("<Q", len(record))
         self._file.write(length + struct.pack("<I", _masked(length)))
         self._file.write(record)
         self._file.write(struct.pack("<I", _masked(record)))
+        self.offsets.append(self._file.tell())
 
     def close(self) -> None:
         """Closes the file."""

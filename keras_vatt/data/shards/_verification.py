@@ -10,7 +10,7 @@ import tqdm
 from keras_vatt._remote_files import RemoteFileError, file_size, is_remote, read_bytes
 from keras_vatt.data._report import CorpusReport, Finding, Problem
 from keras_vatt.data.shards._errors import ShardError
-from keras_vatt.data.shards._shard_index import TABLE, join, read_table
+from keras_vatt.data.shards._shard_index import TABLE, join, read_index, read_table
 from keras_vatt.data.shards._shard_work import file_checksum
 
 _CHUNK_BYTES = 64 * 2**20
@@ -19,7 +19,7 @@ _CHUNK_BYTES = 64 * 2**20
 def verify_shards(
     folder: str | os.PathLike[str], progress: bool = True
 ) -> CorpusReport:
-    """Reads all shards of a prepared dataset, and compares sizes and checksums.
+    """Reads all shards of a prepared dataset, compares checksums, and reads indexes.
 
     Args:
         folder: str or path of a folder that `prepare_shards` has written, or its URL.
@@ -52,7 +52,7 @@ def verify_shards(
     rows = [(split, entry) for split in table.splits for entry in table.splits[split]]
     for split, entry in tqdm.tqdm(rows, "verifying shards", disable=not progress):
         place = join(folder, entry.name)
-        problem = _problem_of(place, entry)
+        problem = _problem_of(place, entry) or _problem_of_index(folder, entry)
         if problem is None:
             used[split] = used.get(split, 0) + entry.records
         else:
@@ -71,6 +71,16 @@ def _problem_of(place, entry):
     except OSError as error:
         return Problem.CORRUPT, f"can't be read ({error.strerror})"
     return Problem.CORRUPT, "has another checksum than when it was written"
+
+
+def _problem_of_index(folder, entry):
+    try:
+        read_index(folder, entry.name, entry.records)
+    except ShardError as error:
+        return Problem.CORRUPT, str(error)
+    except RemoteFileError as error:
+        return Problem.UNREACHABLE, error.reason
+    return None
 
 
 def _checksum(place):

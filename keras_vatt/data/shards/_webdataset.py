@@ -1,7 +1,7 @@
 """WebDataset shards: tar files in which the files of a sample have a common name.
 
 A sample is either `NAME.mp4` (or another video), with the captions in `NAME.txt` or
-`NAME.json`; or, as `keras_vatt` writes it, `NAME.000.jpg`, `NAME.001.jpg`, ... with
+`NAME.json`; or, as `keras_vatt` writes it, `NAME.000000.jpg`, ... with
 `NAME.wav` and `NAME.json`.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import tarfile
 import wave
 from collections.abc import Sequence
@@ -24,6 +25,10 @@ from keras_vatt.data.shards._stored_clip import StoredClip, StoredFile, StoredFr
 _BLOCK = tarfile.BLOCKSIZE
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
 _FULL_SCALE = 32768
+# Zeros at the end of a tar file fill it up to a multiple of 10 kB, or a little more.
+_LONGEST_END = 2**20
+# Seconds, or frames per second, that are not believed.
+_LARGEST = 1e9
 # Columns of a sample's JSON that may hold its caption, in the order of preference.
 _CAPTIONS = ("captions", "caption", "text")
 
@@ -58,21 +63,31 @@ class TarFile:
         return self._bytes.read(start, end - start)
 
     def _scan(self):
+        """Finds the samples, and whether the file ends as a tar file should."""
         offsets, name, end = [], None, 0
         try:
             with tarfile.open(fileobj=_Reader(self._bytes), mode="r:") as tar:
                 for member in tar:
-                    if sample_name(member.name) != name:
+                    if member.isreg() and sample_name(member.name) != name:
                         offsets.append(member.offset)
                         name = sample_name(member.name)
                     end = member.offset_data + -(-member.size // _BLOCK) * _BLOCK
-        except (tarfile.TarError, ValueError, EOFError) as error:
-            self.damage = f"{error} after byte {end}"
-        if end > self._bytes.size:
-            # The last sample, whose files are not all there.
-            end = offsets.pop()
-            self.damage = f"it is truncated after {len(offsets)} samples"
+            # It takes a damaged header for the end.
+            is_whole = self._has_end_at(end)
+        except (tarfile.TarError, ValueError, EOFError, RecursionError):
+            is_whole = False
+        if not is_whole:
+            if offsets:  # Files of the last sample may be missing.
+                end = offsets.pop()
+            self.damage = f"it is damaged or truncated after {len(offsets)} samples"
         return [*offsets, end]
+
+    def _has_end_at(self, end):
+        """Returns whether the file ends with zeros, of at least two blocks."""
+        rest = self._bytes.size - end
+        if not 2 * _BLOCK <= rest <= _LONGEST_END:
+            return False
+        return not any(self._bytes.read(end, rest))
 
 
 class TarWriter:
@@ -125,7 +140,7 @@ def pack_sample(clip: StoredClip, name: str) -> bytes:
     files = [("json", json.dumps(description).encode())]
     if media.waveform is not None:
         files.append(("wav", _wav(media.waveform, media.sampling_rate)))
-    files += [(f"{k:03d}.jpg", image) for k, image in enumerate(media.images)]
+    files += [(f"{k:06d}.jpg", image) for k, image in enumerate(media.images)]
     return b"".join(_member(f"{name}.{suffix}", data) for suffix, data in files)
 
 
@@ -206,7 +221,7 @@ def _files_of(record):
             return {
                 _suffix(member.name): tar.extractfile(member).read()
                 for member in tar
-                if member.isfile()
+                if member.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
             }
     except (tarfile.TarError, EOFError) as error:
         raise ValueError(f"it is damaged ({error})") from error
@@ -221,7 +236,7 @@ def _first_of(files, suffixes):
 
 
 def _frames(files, rate, audio):
-    names = sorted(name for name in files if name.endswith(_JPEG_SUFFIXES))
+    names = sorted(filter(_is_jpeg, files), key=_frame_number)
     if not names:
         found = ", ".join(sorted(files)[:5]) or "nothing"
         raise ValueError(f"it has no video and no JPEG images, but {found}")
@@ -232,6 +247,16 @@ def _frames(files, rate, audio):
     if audio is None:
         return StoredFrames(images, rate, None, 48_000)
     return StoredFrames(images, rate, *_from_wav(audio))
+
+
+def _is_jpeg(name):
+    return name.endswith(_JPEG_SUFFIXES)
+
+
+def _frame_number(name):
+    """Returns a sort key: by the numbers in a name, as 9.jpg comes before 10.jpg."""
+    parts = re.split(r"(\d+)", name)
+    return [int(part) if part.isdigit() else part for part in parts]
 
 
 def _wav(waveform, rate):
@@ -295,9 +320,13 @@ def _list(value):
 
 
 def _text(value):
-    return value if isinstance(value, str) else ""
+    # JSON may hold half of a surrogate pair, which can't be written again.
+    is_text = isinstance(value, str)
+    return value.encode("utf-8", "replace").decode() if is_text else ""
 
 
 def _number(value):
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None
+    """Returns a finite number, `None` for all else."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if abs(value) < _LARGEST else None

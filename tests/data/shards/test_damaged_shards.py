@@ -191,7 +191,7 @@ def test_a_truncated_shard_of_another_tool_gives_its_first_clips(
     index = json.loads((prepared(kind) / f"{source.name}.index.json").read_text())
     data = source.read_bytes()
     ends = [*index["offsets"][1:], len(data)][:3]
-    path = tmp_path / source.name
+    path = tmp_path / f"part{source.suffix}"
     path.write_bytes(data[: ends[1] + 2000])
     splits, (finding,) = open_records(tmp_path)
     assert len(splits["train"]) == 2

@@ -56,7 +56,7 @@ def test_columns_of_videos_and_captions_are_read(typed, rows, tmp_path):
         [],
     ]
     assert [float(element["audio_mask"]) for element in clips] == [1.0, 1.0, 0.0]
-    assert list(clips.captions()) == ["a dog", "a cat"]
+    assert list(clips.captions()) == ["a dog", "a cat", ""]
     assert len(clips_of(folder, "test")) == 1
 
 

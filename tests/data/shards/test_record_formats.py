@@ -186,11 +186,11 @@ def test_a_sample_is_files_that_other_programs_read(tmp_path):
     assert list(files)[:4] == [
         "sample.json",
         "sample.wav",
-        "sample.000.jpg",
-        "sample.001.jpg",
+        "sample.000000.jpg",
+        "sample.000001.jpg",
     ]
     assert json.loads(files["sample.json"])["captions"] == list(expected.captions)
-    image = np.asarray(Image.open(io.BytesIO(files["sample.001.jpg"])))
+    image = np.asarray(Image.open(io.BytesIO(files["sample.000001.jpg"])))
     assert image.shape == (16, 24, 3)
     assert abs(int(image.mean()) - 200) < 3
     with wave.open(io.BytesIO(files["sample.wav"])) as sound:

@@ -214,7 +214,7 @@ def numbers_of(sources, weights, steps, batch_size=10, **options):
 
 @pytest.mark.parametrize("weights", [(7, 3), (0.5, 0.25, 0.25), (1, 1, 1, 5)])
 def test_proportions_hold_at_every_point(weights):
-    sources = [Numbers([k] * (5 + 40 * k)) for k in range(len(weights))]
+    sources = [Numbers([k] * (8 + 40 * k)) for k in range(len(weights))]
     found = numbers_of(sources, weights, 30)
     for count in range(1, len(found) + 1):
         given = np.bincount(found[:count], minlength=len(weights))
