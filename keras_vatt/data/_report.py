@@ -8,7 +8,7 @@ import enum
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from keras_vatt._files import write_json
 from keras_vatt._printable import printable_line
@@ -59,6 +59,12 @@ class Finding:
     where: str
     reason: str
     split: str | None = None
+
+    @classmethod
+    def from_dict(cls, row: dict) -> Finding:
+        """Creates a finding from a dict of its fields, with or without `split`."""
+        problem = Problem(row["problem"])
+        return cls(problem, row["where"], row["reason"], row.get("split"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,13 +145,8 @@ class CorpusReport:
     @classmethod
     def from_dict(cls, data: dict) -> CorpusReport:
         """Creates a report from the result of `to_dict`."""
-        findings = (
-            Finding(
-                Problem(row["problem"]), row["where"], row["reason"], row.get("split")
-            )
-            for row in data["findings"]
-        )
-        return cls(data["used"], tuple(findings), data.get("splits"))
+        findings = tuple(map(Finding.from_dict, data["findings"]))
+        return cls(data["used"], findings, data.get("splits"))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the report to a JSON file. The write is atomic.
@@ -166,6 +167,11 @@ class CorpusReport:
             A `CorpusReport`.
         """
         return cls.from_dict(json.loads(pathlib.Path(path).read_text("utf-8")))
+
+
+def first_reasons(findings: Sequence[Finding]) -> str:
+    """Returns the places and reasons of the first findings in one line."""
+    return "; ".join(f"{f.where}: {f.reason}" for f in findings[:3])
 
 
 def _to_row(finding):

@@ -17,13 +17,13 @@ from keras_vatt.data import (
     StoredClips,
     build_cache,
     make_demo_corpus,
-    open_records,
     read_corpus,
 )
-from keras_vatt.data._report import Finding
+from keras_vatt.data._report import Finding, first_reasons
 from keras_vatt.data._splits import divide
+from keras_vatt.data.shards._find import is_pattern
 from keras_vatt.data.shards._jobs import RecordSource
-from keras_vatt.data.shards._records import has_records, hold_out
+from keras_vatt.data.shards._records import hold_out, open_if_records
 from keras_vatt.pretraining._devices import process_place
 from keras_vatt.pretraining._errors import PretrainingError
 
@@ -175,7 +175,7 @@ def read_data(settings, output):
         )
     for (source, _), part in zip(sources, parts, strict=True):
         if not len(part.train):
-            reasons = "; ".join(f"{f.where}: {f.reason}" for f in part.findings[:3])
+            reasons = first_reasons(part.findings)
             raise PretrainingError(
                 f"there is nothing to train on in {str(source)!r}. {reasons}".strip()
             )
@@ -203,7 +203,7 @@ def is_there(source):
     """Returns whether a source may exist: local ones do, others are not looked for."""
     if source == "demo" or is_remote(source) or pathlib.Path(source).exists():
         return True
-    return has_records(source)
+    return is_pattern(source)
 
 
 def _source_and_weight(value):
@@ -222,8 +222,11 @@ def _source_and_weight(value):
 def _read(source, settings, output):
     if source == "demo":
         source = _make_demo_corpus(settings, output)
-    elif has_records(source):
-        return _read_records(source, settings)
+    else:
+        rates = settings.stored_frames_per_second, settings.stored_sampling_rate
+        opened = open_if_records(source, *rates)
+        if opened is not None:
+            return _record_data(*opened, settings)
     segments, findings = read_corpus(
         source, settings.allow_outside, settings.caption_language
     )
@@ -232,10 +235,7 @@ def _read(source, settings, output):
     )
 
 
-def _read_records(source, settings):
-    splits, findings = open_records(
-        source, settings.stored_frames_per_second, settings.stored_sampling_rate
-    )
+def _record_data(splits, findings, settings):
     if "test" not in splits:
         splits = hold_out(splits["train"], settings.test_fraction)
     return RecordData(splits.get("train", ()), splits["test"], findings)

@@ -41,64 +41,50 @@ class FoundShards:
     findings: list[Finding]
 
 
-def is_sharded(source: str) -> bool:
-    """Returns whether a path, URL or pattern stands for shards.
-
-    These are a folder with shards, one shard, a pattern such as
-    `"shards/train-*.tar"`, or a name such as `"tables/train@100"`.
-
-    Args:
-        source: str.
-
-    Raises:
-        RemoteFileError: If a store can't be reached.
-    """
-    folder, pattern = _folder_and_pattern(source)
-    if pattern is not None:
-        return True
-    if _is_shard(source):
-        return True
-    names = _files_in(folder)
-    if TABLE in names:
-        return True
-    return not _is_corpus(names) and any(map(_looks_like_a_shard, names))
-
-
-def find_shards(source: str) -> FoundShards:
+def find_shards(source: str) -> FoundShards | None:
     """Finds the shards of a dataset and counts their records.
 
     Args:
-        source: str, see `is_sharded`.
+        source: str. A path or URL: a folder with shards, one shard, a pattern such as
+            `"shards/train-*.tar"`, or a name such as `"tables/train@100"`.
 
     Returns:
-        `FoundShards`. The shards that a prepared dataset should have are listed even if
-        they are missing, so that the numbers of the other records stay the same.
+        `FoundShards`, or `None` if the source is something else. The shards that a
+        prepared dataset should have are listed even if they are missing, so that the
+        numbers of the other records stay the same.
 
     Raises:
-        ShardError: If there are no shards, or the table of the dataset is damaged.
+        ShardError: If no shard has the name or can be read, or the table of the dataset
+            is damaged.
         RemoteFileError: If a store can't be reached.
     """
     folder, pattern = _folder_and_pattern(source)
-    if pattern is None and _is_shard(source):
-        folder, _, pattern = source.rpartition("/")
-        folder = folder or "."
     sizes = _files_in(folder)
-    if pattern is None:
-        table = read_table(folder) if TABLE in sizes else None
-        if table is not None:
-            return _prepared(folder, table, sizes)
-        names = [name for name in sizes if _looks_like_a_shard(name)]
+    if pattern is not None:
+        names = [name for name in sizes if _is_meant(name, pattern)]
+        if not names:
+            raise ShardError(f"there are no shards in {source!r}")
+    elif TABLE in sizes:
+        return _prepared(folder, read_table(folder), sizes)
+    elif _is_corpus(sizes):
+        return None
     else:
-        names = [
-            name
-            for name in sizes
-            if fnmatch.fnmatchcase(name, pattern) and not name.endswith(index_name(""))
-        ]
-    if not names:
-        raise ShardError(f"there are no shards in {source!r}")
+        names = [name for name in sizes if _looks_like_a_shard(name)]
+        if not names:
+            return None
     found = _foreign(folder, sorted(names))
     found.findings += _gaps(folder, names)
     return found
+
+
+def is_pattern(source: str) -> bool:
+    """Returns whether a source names shards by a pattern, `@` or a single one."""
+    return _folder_and_pattern(source)[1] is not None
+
+
+def _is_meant(name, pattern):
+    is_index = name.endswith(index_name(""))
+    return fnmatch.fnmatchcase(name, pattern) and not is_index
 
 
 def _gaps(folder, names):
@@ -130,23 +116,22 @@ def _prepared(folder, table, sizes):
             for entry in entries
         ]
         for entry in entries:
-            problem = _problem_of(entry, sizes)
+            problem, reason = _problem_of(entry, sizes)
             if problem is not None:
                 where = join(folder, entry.name)
-                found.findings.append(Finding(*problem(where), split))
+                found.findings.append(Finding(problem, where, reason, split))
     return found
 
 
 def _problem_of(entry, sizes):
-    """Returns a function that makes the arguments of a finding, or `None`."""
-    if entry.name not in sizes:
-        reason = f"is missing, with its {entry.records} clips"
-        return lambda where: (Problem.MISSING, where, reason)
-    size = sizes[entry.name]
+    """Returns the `Problem` of a shard and its reason, or `None` twice."""
+    size = sizes.get(entry.name)
+    if size is None:
+        return Problem.MISSING, f"is missing, with its {entry.records} clips"
     if size != entry.size:
         reason = f"has {size} bytes instead of {entry.size}: some clips can't be read"
-        return lambda where: (Problem.CORRUPT, where, reason)
-    return None
+        return Problem.CORRUPT, reason
+    return None, None
 
 
 def _foreign(folder, names):
@@ -159,9 +144,7 @@ def _foreign(folder, names):
         if finding is not None:
             found.findings.append(finding)
     found.splits = dict(found.splits)
-    if not any(
-        shard.records for of_split in found.splits.values() for shard in of_split
-    ):
+    if not any(shard.records for shard, _ in counted if shard is not None):
         if not found.findings:
             raise ShardError(f"the shards in {folder!r} are empty")
         first = found.findings[0]
@@ -191,13 +174,14 @@ def _count(folder, name):
 
 
 def _folder_and_pattern(source):
-    """Returns the folder, and the pattern of names if the source is one."""
+    """Returns the folder, and the pattern of names if the source is no folder."""
     sharded = _SHARDED_NAME.fullmatch(source)
     if sharded is not None and not os.path.exists(source):
         name, count = sharded[1], int(sharded[2])
         source = f"{name}-?????-of-{count:05d}*"
     parent, slash, last = source.rpartition("/")
-    if any(sign in last for sign in "*?[") and not os.path.exists(source):
+    is_pattern = any(sign in last for sign in "*?[") and not os.path.exists(source)
+    if is_pattern or _is_shard(source):
         return parent or ("/" if slash else "."), last
     return source, None
 

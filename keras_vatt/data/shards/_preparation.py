@@ -18,7 +18,7 @@ from keras_vatt._choices import check_choice
 from keras_vatt._remote_files import is_remote, list_files
 from keras_vatt.data._captions import CaptionOrder
 from keras_vatt.data._manifest import Segment, read_corpus
-from keras_vatt.data._report import CorpusReport, Finding
+from keras_vatt.data._report import CorpusReport, Finding, first_reasons
 from keras_vatt.data._splits import divide
 from keras_vatt.data.decoding._file_errors import MediaError, check_on_error
 from keras_vatt.data.shards._engines import (
@@ -29,7 +29,7 @@ from keras_vatt.data.shards._engines import (
 from keras_vatt.data.shards._errors import ShardError
 from keras_vatt.data.shards._formats import FORMATS
 from keras_vatt.data.shards._jobs import Job, RecordJob, SegmentJob, local_stamp
-from keras_vatt.data.shards._records import has_records, hold_out, open_records
+from keras_vatt.data.shards._records import hold_out, open_if_records
 from keras_vatt.data.shards._shard_index import (
     VERSION,
     DatasetTable,
@@ -138,9 +138,9 @@ def prepare_shards(
         )
     form, output = form or StoredForm(), os.fspath(output)
     source = os.fspath(source)
-    if has_records(source):
-        rates = stored_frames_per_second, stored_sampling_rate
-        splits, findings = _record_jobs(source, test_fraction, rates)
+    opened = open_if_records(source, stored_frames_per_second, stored_sampling_rate)
+    if opened is not None:
+        splits, findings = _record_jobs(opened.splits, test_fraction), opened.findings
     else:
         segments, findings = read_corpus(source, allow_outside, caption_language)
         train, test = divide(segments, test_fraction, seed)
@@ -150,8 +150,8 @@ def prepare_shards(
         }
     splits = {split: jobs for split, jobs in splits.items() if jobs}
     _raise_first(findings, on_error)
-    if not any(splits.values()):
-        reasons = "; ".join(f"{f.where}: {f.reason}" for f in findings[:3])
+    if not splits:
+        reasons = first_reasons(findings)
         raise ShardError(f"there are no clips in {source!r}. {reasons}".strip())
     if not is_remote(output):
         pathlib.Path(output).mkdir(parents=True, exist_ok=True)
@@ -174,16 +174,14 @@ def prepare_shards(
         return _finish(output, format, form, done, findings)
 
 
-def _record_jobs(source, test_fraction, rates):
-    """Returns the jobs of each split of stored clips, and the findings on them."""
-    splits, findings = open_records(source, *rates)
+def _record_jobs(splits, test_fraction):
+    """Returns the jobs of each split of stored clips."""
     if "test" not in splits:
         splits = hold_out(splits["train"], test_fraction)
-    jobs = {
+    return {
         split: [RecordJob(records, index) for index in range(len(records))]
         for split, records in splits.items()
     }
-    return jobs, findings
 
 
 def _segment_jobs(segments: Sequence[Segment], form) -> list[Job]:
@@ -268,7 +266,7 @@ def _finish(output, format, form, results, findings):
     found = (*findings, *(f for result in results for f in result.findings))
     report = CorpusReport(sum(used.values()), found, used)
     if not report.used:
-        reasons = "; ".join(f"{f.where}: {f.reason}" for f in found[:3])
+        reasons = first_reasons(found)
         raise ShardError(f"no clip of the source can be used. {reasons}")
     save_json(output, REPORT, report.to_dict())
     # Last: a folder with a table is complete.

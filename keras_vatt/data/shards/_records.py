@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from keras_vatt.data._report import Finding
-from keras_vatt.data.shards._find import find_shards, is_sharded
+from keras_vatt.data.shards._errors import ShardError
+from keras_vatt.data.shards._find import find_shards
 from keras_vatt.data.shards._hub_rows import is_hub_dataset, open_hub_rows
 from keras_vatt.data.shards._jobs import RecordSource
 from keras_vatt.data.shards._shards import Rates, Shards
@@ -28,11 +29,6 @@ class OpenedRecords(NamedTuple):
 
     splits: dict[str, RecordSource]
     findings: list[Finding]
-
-
-def has_records(source: str) -> bool:
-    """Returns whether `open_records` opens a source: it is not a corpus of files."""
-    return is_sharded(source) or is_hub_dataset(source)
 
 
 def open_records(
@@ -89,11 +85,23 @@ def open_records(
     splits["train"].read(0).captions[0]
     ```
     """
+    opened = open_if_records(source, frames_per_second, sampling_rate)
+    if opened is None:
+        raise ShardError(f"there are no shards in {os.fspath(source)!r}")
+    return opened
+
+
+def open_if_records(
+    source: str | os.PathLike[str],
+    frames_per_second: float = 10.0,
+    sampling_rate: int = 48_000,
+) -> OpenedRecords | None:
+    """Opens stored clips as `open_records`; returns `None` if there are none."""
     source = os.fspath(source)
-    # Tar files of other tools have Parquet files with their captions next to them.
-    if not is_sharded(source) and is_hub_dataset(source):
-        return OpenedRecords(*open_hub_rows(source))
+    # First, as tar files of other tools have Parquet files with captions next to them.
     found = find_shards(source)
+    if found is None:
+        return OpenedRecords(*open_hub_rows(source)) if is_hub_dataset(source) else None
     rates = Rates(frames_per_second, sampling_rate)
     splits = {split: Shards(shards, rates) for split, shards in found.splits.items()}
     return OpenedRecords(splits, found.findings)

@@ -13,7 +13,7 @@ import google_crc32c
 from keras_vatt._files import atomic_write
 from keras_vatt._os_errors import os_errors_at
 from keras_vatt._remote_files import file_size, is_remote, upload
-from keras_vatt.data._report import Finding, Problem
+from keras_vatt.data._report import Finding
 from keras_vatt.data.decoding._file_errors import MediaError, any_error_of
 from keras_vatt.data.shards._errors import ShardError
 from keras_vatt.data.shards._formats import FORMATS
@@ -80,10 +80,7 @@ def finished(work: ShardWork) -> ShardResult | None:
         return None
     try:
         entry = ShardEntry(**content["entry"])
-        findings = tuple(
-            Finding(Problem(row["problem"]), row["where"], row["reason"], work.split)
-            for row in content["findings"]
-        )
+        findings = tuple(map(Finding.from_dict, content["findings"]))
         place = join(work.folder, work.name)
         size = file_size(place) if is_remote(place) else os.path.getsize(place)
     except (LookupError, TypeError, ValueError, FileNotFoundError):

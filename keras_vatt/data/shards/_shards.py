@@ -96,12 +96,9 @@ class Shards:
         self.shards = tuple(shards)
         self.rates = rates or Rates()
         self._ends = np.cumsum([shard.records for shard in self.shards], dtype=np.int64)
-        self._begin()
-
-    def _begin(self):
         self._lock = threading.Lock()
         self._open = collections.OrderedDict()
-        # Kept for good: 8 or 16 bytes per record, but a scan or a download to get.
+        # Kept, as they take 8 or 16 bytes per record, but a scan or a download to get.
         self._indexes = {}
         self._broken = {}
 
@@ -131,7 +128,6 @@ class Shards:
         """
         shard, record = self._locate(index)
         records, checksums = self._opened(shard)
-        where = self.where(index)
         try:
             data = records.read(record)
             if checksums is not None and google_crc32c.value(data) != checksums[record]:
@@ -141,7 +137,7 @@ class Shards:
             )
         # Damaged or hostile records fail in ways that can't all be listed.
         except Exception as error:
-            raise _media_error(where, error) from error
+            raise _media_error(self.where(index), error) from error
 
     def captions(self, limit: int | None = None) -> Iterator[str]:
         """Yields the first caption of each clip, or `""`, from indexes of the shards.

@@ -21,7 +21,7 @@ from keras_vatt.data import (
     prepare_shards,
 )
 from keras_vatt.data.shards._jpegs import JpegEncoder
-from keras_vatt.data.shards._records import has_records
+from keras_vatt.data.shards._records import open_if_records
 from keras_vatt.data.shards._sequence_example import pack_example, unpack_example
 from keras_vatt.data.shards._stored_clip import (
     Cut,
@@ -151,7 +151,7 @@ def test_parquet_files_next_to_tar_files_are_not_the_dataset(tmp_path):
 def test_a_corpus_with_a_tar_file_is_a_corpus(videos, tmp_path):
     shutil.copy(videos / "train-a.mp4", tmp_path)
     (tmp_path / "subtitles.tar").write_bytes(samples(2))
-    assert not has_records(str(tmp_path))
+    assert open_if_records(str(tmp_path)) is None
 
 
 @pytest.mark.parametrize(
