@@ -19,6 +19,7 @@ from fsspec.caching import BlockCache
 from fsspec.exceptions import FSTimeoutError
 
 from keras_vatt._errors import KerasVATTError
+from keras_vatt._range_file import RangeFile
 
 # Protocols whose URLs are opened, and the package that fsspec needs for each. Others,
 # such as chains of URLs and `github://`, are not opened.
@@ -164,39 +165,11 @@ def open_remote(url: str) -> io.BufferedReader:
         FileNotFoundError: If there is no such file.
         RemoteFileError: If the store can't be reached, or refuses to answer.
     """
-    return io.BufferedReader(_RemoteFile(url), _BLOCK_BYTES // 4)
-
-
-class _RemoteFile(io.RawIOBase):
-    def __init__(self, url):
-        self.name = url
-        self._size = file_size(url)
-        fetch = functools.partial(read_bytes, url)
-        self._cache = BlockCache(_BLOCK_BYTES, fetch, self._size, _KEPT_BLOCKS)
-        self._position = 0
-
-    def readable(self):
-        return True
-
-    def seekable(self):
-        return True
-
-    def tell(self):
-        return self._position
-
-    def seek(self, offset, whence=os.SEEK_SET):
-        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence, self._size)
-        self._position = max(0, origin + offset)
-        return self._position
-
-    def readinto(self, buffer):
-        end = min(self._position + len(buffer), self._size)
-        if end <= self._position:
-            return 0
-        data = self._cache._fetch(self._position, end)
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
+    size = file_size(url)
+    fetch = functools.partial(read_bytes, url)
+    cache = BlockCache(_BLOCK_BYTES, fetch, size, _KEPT_BLOCKS)
+    file = RangeFile(url, size, cache._fetch)
+    return io.BufferedReader(file, _BLOCK_BYTES // 4)
 
 
 def _protocol_of(url):

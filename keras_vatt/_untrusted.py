@@ -113,7 +113,20 @@ def read_object(folder, name, error, max_bytes):
     text = read_text(folder, name, error, max_bytes)
     if text is None:
         return None
-    path = str(pathlib.Path(folder) / name)
+    return parse_object(text, str(pathlib.Path(folder) / name), error)
+
+
+def parse_object(text, path, error):
+    """Parses the JSON object in a file.
+
+    Args:
+        text: string or bytes, the content of the file.
+        path: string, its path or URL, for messages.
+        error: class of the exception that is raised.
+
+    Returns:
+        Dict.
+    """
     try:
         content = parse_json(text)
     except (ValueError, RecursionError) as cause:

@@ -64,7 +64,7 @@ class ClipFindings:
     def report(self, num_clips: int) -> CorpusReport:
         """Returns the report on a source of `num_clips` clips.
 
-        A problem of a file that several clips share is listed once.
+        A problem of a file with several clips is listed once.
         """
         later = self._found_later.copy()
         skipped = {

@@ -137,8 +137,8 @@ class MixedClips:
     def _choose(self, position):
         """Returns the source of a position, and the clips of it that came before.
 
-        Of `n` clips, the first source gets `n * weight`, rounded. The others share the
-        rest in the same way.
+        Of `n` clips, the first source gets `n * weight`, rounded. The rest is
+        divided among the others in the same way.
         """
         rest = 1.0
         for number, weight in enumerate(self.weights[:-1]):

@@ -37,12 +37,30 @@ def decode_extent_frames(media, start, end, spec, crop_positions, short_clips):
         expected = math.ceil((end - start) * spec.frames_per_second - 1e-6)
         expected = max(1, expected)
     frames = decode_crops(media, start, spec, crop_positions)[:, :expected]
-    missing = (expected - frames.shape[1]) * spec.frame_period
-    if not frames.size or missing > max(_MISSING_SECONDS, spec.frame_period):
-        wanted = f"{start:.2f} to {min(end, start + spec.duration):.2f} s"
-        raise media.error(Problem.TOO_SHORT, f"has no frames for all of {wanted}")
+    last = min(end, start + spec.duration)
+    check_found(media, frames.shape[1], expected, spec, start, last)
     filled = lengthen(frames.swapaxes(0, 1), spec.num_frames, short_clips)
     return filled.swapaxes(0, 1)
+
+
+def check_found(media, found, expected, spec, start, end):
+    """Raises an error if a file has fewer frames than it claims.
+
+    Args:
+        media: `keras_vatt.data.Media`.
+        found: int. Number of frames.
+        expected: int. Number of frames that it claims.
+        spec: `keras_vatt.data.ClipSpec`.
+        start: float. Start of the frames, in seconds.
+        end: float. End of the frames, in seconds.
+
+    Raises:
+        MediaError: If there is no frame, or too many are missing.
+    """
+    missing = (expected - found) * spec.frame_period
+    if not found or missing > max(_MISSING_SECONDS, spec.frame_period):
+        wanted = f"{start:.2f} to {end:.2f} s"
+        raise media.error(Problem.TOO_SHORT, f"has no frames for all of {wanted}")
 
 
 def decode_extent_waveform(media, start, end, spec, short_clips):

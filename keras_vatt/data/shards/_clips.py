@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -143,15 +143,6 @@ class StoredClips:
         self._unreachable = 0
         captions = list(itertools.islice(_repeated(stored.captions), self.candidates))
         return Clip(frames, waveform, captions)
-
-    def captions(self, limit: int | None = None) -> Iterator[str]:
-        """Yields the first caption of each clip.
-
-        Args:
-            limit: int. Number of clips that are read where captions are not stored
-                apart from the clips. Defaults to `None`, all.
-        """
-        return self._records.captions(limit)
 
     @property
     def report(self) -> CorpusReport:

@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from keras_vatt._remote_files import is_remote, read_bytes
+from keras_vatt.data.shards._record_files import ByteRanges
 from keras_vatt.data.shards._sequence_example import pack_example, unpack_example
 from keras_vatt.data.shards._tfrecord import TFRecordFile, TFRecordWriter, is_tfrecord
 from keras_vatt.data.shards._webdataset import (
@@ -104,9 +104,6 @@ def format_of(place: str) -> str | None:
     found = format_by_name(place)
     if found is not None:
         return found
-    if is_remote(place):
-        beginning = read_bytes(place, 0, 16)
-    else:
-        with open(place, "rb") as file:
-            beginning = file.read(16)
+    ranges = ByteRanges(place)
+    beginning = ranges.read(0, min(16, ranges.size))
     return "tfrecord" if is_tfrecord(beginning) else None

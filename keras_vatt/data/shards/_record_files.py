@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from collections.abc import Sequence
 from typing import Protocol
 
+import google_crc32c
+
 from keras_vatt._remote_files import file_size, is_remote, read_bytes
+
+_CHUNK_BYTES = 16 * 2**20
 
 
 class RecordFile(Protocol):
@@ -83,3 +88,50 @@ class ByteRanges:
         with self._lock:
             self._file.seek(start)
             return self._file.read(size)
+
+
+class OffsetFile:
+    """The records of a file by their positions; `RecordFile` without `read`.
+
+    Args:
+        place: str. Path or URL.
+        offsets: Sequence of ints. Position of each record, and the end of the last.
+            Defaults to `None`: `_scan` finds them.
+
+    Attributes:
+        offsets: Sequence of ints, see above.
+        damage: str. Reason why the end of the file can't be read, or `None`.
+
+    Raises:
+        OSError: If the file can't be read.
+    """
+
+    def __init__(self, place: str, offsets: Sequence[int] | None = None) -> None:
+        self._bytes = ByteRanges(place)
+        self.damage = None
+        self.offsets = self._scan() if offsets is None else offsets
+
+    def __len__(self) -> int:
+        return max(0, len(self.offsets) - 1)
+
+    def _record(self, index):
+        """Returns the bytes from the position of a record to that of the next."""
+        start, end = (int(offset) for offset in self.offsets[index : index + 2])
+        return self._bytes.read(start, end - start)
+
+    def _scan(self):
+        """Returns the offsets, and sets `damage`."""
+        raise NotImplementedError
+
+
+def file_checksum(place: str) -> int:
+    """Returns the CRC-32C of a local or remote file.
+
+    Raises:
+        OSError: If the file can't be read.
+        ValueError: If it is not a regular file, or shortened meanwhile.
+    """
+    ranges, crc = ByteRanges(place), google_crc32c.Checksum()
+    for start in range(0, ranges.size, _CHUNK_BYTES):
+        crc.update(ranges.read(start, min(_CHUNK_BYTES, ranges.size - start)))
+    return int.from_bytes(crc.digest(), "big")

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_vatt._files import write_json
 from keras_vatt._remote_files import is_remote, join_url, read_bytes, write_bytes
-from keras_vatt._untrusted import parse_json, read_object
+from keras_vatt._untrusted import parse_object, read_object
 from keras_vatt.data.shards._errors import ShardError
 
 TABLE = "dataset.json"
@@ -147,17 +147,12 @@ def read_json(folder: str, name: str) -> dict | None:
     """Reads a JSON object in a local or remote folder; `None` if there is none."""
     if not is_remote(folder):
         return read_object(folder, name, ShardError, _MAX_BYTES)
+    place = join(folder, name)
     try:
-        text = read_bytes(join(folder, name))
+        text = read_bytes(place)
     except FileNotFoundError:
         return None
-    try:
-        content = parse_json(text)
-    except (ValueError, RecursionError) as error:
-        raise ShardError(f"{join(folder, name)} can't be read: {error}") from error
-    if not isinstance(content, dict):
-        raise ShardError(f"{join(folder, name)} can't be read: expected a JSON object")
-    return content
+    return parse_object(text, place, ShardError)
 
 
 def save_json(folder: str, name: str, content: dict) -> None:

@@ -18,6 +18,7 @@ from keras_vatt.data.decoding._file_errors import MediaError, any_error_of
 from keras_vatt.data.shards._errors import ShardError
 from keras_vatt.data.shards._formats import FORMATS
 from keras_vatt.data.shards._jobs import Job
+from keras_vatt.data.shards._record_files import file_checksum
 from keras_vatt.data.shards._shard_index import (
     ShardEntry,
     index_name,
@@ -26,8 +27,6 @@ from keras_vatt.data.shards._shard_index import (
     save_json,
 )
 from keras_vatt.data.shards._stored_form import StoredForm
-
-_CHUNK_BYTES = 16 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +143,7 @@ def _write(work, path, progress):
     finally:
         writer.close()
     entry = ShardEntry(
-        work.name, len(checksums), path.stat().st_size, file_checksum(path)
+        work.name, len(checksums), path.stat().st_size, file_checksum(str(path))
     )
     found = [dataclasses.replace(finding, split=work.split) for finding in findings]
     index = {
@@ -181,12 +180,3 @@ def _clips(work, findings, progress):
                 raise
             findings.append(Finding(error.problem, str(error.path), error.reason))
         progress()
-
-
-def file_checksum(path: str | os.PathLike[str]) -> int:
-    """Returns the CRC-32C of a local file."""
-    crc = google_crc32c.Checksum()
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            crc.update(chunk)
-    return int.from_bytes(crc.digest(), "big")

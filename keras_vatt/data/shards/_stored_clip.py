@@ -151,10 +151,10 @@ class StoredFile:
             extent = (media, start, info.end, spec)
             crops = (cut.crop_position,)
             frames = decode_extent_frames(*extent, crops, cut.short_clips)[0]
-            if self.audio is None and not media.has_audio:
-                return frames, None
             if self.audio is None:
-                return frames, decode_extent_waveform(*extent, cut.short_clips)
+                has_audio, rule = media.has_audio, cut.short_clips
+                waveform = decode_extent_waveform(*extent, rule) if has_audio else None
+                return frames, waveform
         with open_media(self.audio) as media:
             # At the same time, or at the end of audio that is shorter.
             start = max(0.0, min(start, media.info().end - spec.duration))

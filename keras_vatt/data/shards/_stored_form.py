@@ -7,23 +7,19 @@ import itertools
 import math
 from collections.abc import Iterator
 
-import numpy as np
-
 from keras_vatt.data._clip_spec import ClipSpec
 from keras_vatt.data._clip_starts import is_short_file, length_reason, possible_starts
 from keras_vatt.data._manifest import Segment
 from keras_vatt.data._report import Problem
+from keras_vatt.data.decoding._extents import check_found
 from keras_vatt.data.decoding._file_errors import MediaError
 from keras_vatt.data.decoding._frames import FrameResizer, shown_frames
 from keras_vatt.data.decoding._media import Media
 from keras_vatt.data.decoding._waveform import decode_samples, is_silent
 from keras_vatt.data.shards._errors import ShardError
 from keras_vatt.data.shards._jpegs import JpegEncoder
+from keras_vatt.data.shards._pcm import dequantized, quantized
 from keras_vatt.data.shards._stored_clip import StoredFrames
-from keras_vatt.data.shards._webdataset import dequantized, quantized
-
-# Seconds of frames that may be missing at the claimed end of a file.
-_MISSING_SECONDS = 0.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +135,7 @@ def encode_media(
     if waveform is not None and is_silent(waveform):
         waveform, problem = None, Problem.SILENT
     if waveform is not None:
-        waveform = dequantized(quantized(waveform)).astype(np.float32)
+        waveform = dequantized(quantized(waveform))
     rates = spec.frames_per_second, spec.sampling_rate
     return StoredFrames(images, rates[0], waveform, rates[1]), problem
 
@@ -154,9 +150,6 @@ def _images(media, start, spec):
             if encode is None:
                 encode = JpegEncoder(*image.shape[:2])
             images.append(encode(image))
-    missing = spec.num_frames - len(images)
-    allowed = max(_MISSING_SECONDS, spec.frame_period)
-    if not images or missing * spec.frame_period > allowed:
-        wanted = f"{start:.2f} to {start + spec.duration:.2f} s"
-        raise media.error(Problem.TOO_SHORT, f"has no frames for all of {wanted}")
-    return tuple(images + images[-1:] * missing)
+    end = start + spec.duration
+    check_found(media, len(images), spec.num_frames, spec, start, end)
+    return tuple(images + images[-1:] * (spec.num_frames - len(images)))

@@ -3,45 +3,26 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 
 import google_crc32c
 
-from keras_vatt.data.shards._record_files import ByteRanges
+from keras_vatt.data.shards._record_files import OffsetFile
 
 _HEADER, _FOOTER = 12, 4
 
 
-class TFRecordFile:
+class TFRecordFile(OffsetFile):
     """The records of a TFRecord file by index.
 
-    Args:
-        place: str. Path or URL.
-        offsets: Sequence of ints. Position of each record, and the end of the last.
-            Defaults to `None`: the file is scanned, which reads the length of each
-            record.
-
-    Attributes:
-        offsets: Sequence of ints, see above.
-        damage: str. Reason why the end of the file can't be read, or `None`.
-
-    Raises:
-        OSError: If the file can't be read.
+    Without offsets, it is scanned, which reads the length of each record.
     """
-
-    def __init__(self, place: str, offsets: Sequence[int] | None = None) -> None:
-        self._bytes = ByteRanges(place)
-        self.damage = None
-        self.offsets = self._scan() if offsets is None else offsets
-
-    def __len__(self) -> int:
-        return max(0, len(self.offsets) - 1)
 
     def read(self, index: int) -> bytes:
         """Returns the bytes of a record, see `RecordFile`."""
-        start, end = (int(offset) for offset in self.offsets[index : index + 2])
-        # In one request: header, record and checksum, up to the next record.
-        content = self._bytes.read(start, max(end - start, _HEADER + _FOOTER))
+        # In one request: header, record and checksum.
+        content = self._record(index)
+        if len(content) < _HEADER + _FOOTER:
+            raise ValueError("it is too short for a record")
         size = _size_of(content[:_HEADER])
         if size != len(content) - _HEADER - _FOOTER:
             raise ValueError("its length is wrong, or it is truncated")

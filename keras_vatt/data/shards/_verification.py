@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 
-import google_crc32c
 import tqdm
 
-from keras_vatt._remote_files import RemoteFileError, file_size, is_remote, read_bytes
+from keras_vatt._remote_files import RemoteFileError
 from keras_vatt.data._report import CorpusReport, Finding, Problem
 from keras_vatt.data.shards._errors import ShardError
+from keras_vatt.data.shards._record_files import file_checksum
 from keras_vatt.data.shards._shard_index import TABLE, join, read_index, read_table
-from keras_vatt.data.shards._shard_work import file_checksum
-
-_CHUNK_BYTES = 64 * 2**20
 
 
 def verify_shards(
@@ -62,7 +59,7 @@ def verify_shards(
 
 def _problem_of(place, entry):
     try:
-        if _checksum(place) == entry.checksum:
+        if file_checksum(place) == entry.checksum:
             return None
     except FileNotFoundError:
         return Problem.MISSING, "does not exist"
@@ -70,6 +67,8 @@ def _problem_of(place, entry):
         return Problem.UNREACHABLE, error.reason
     except OSError as error:
         return Problem.CORRUPT, f"can't be read ({error.strerror})"
+    except ValueError as error:
+        return Problem.CORRUPT, f"can't be read ({error})"
     return Problem.CORRUPT, "has another checksum than when it was written"
 
 
@@ -81,12 +80,3 @@ def _problem_of_index(folder, entry):
     except RemoteFileError as error:
         return Problem.UNREACHABLE, error.reason
     return None
-
-
-def _checksum(place):
-    if not is_remote(place):
-        return file_checksum(place)
-    crc, size = google_crc32c.Checksum(), file_size(place)
-    for start in range(0, size, _CHUNK_BYTES):
-        crc.update(read_bytes(place, start, min(start + _CHUNK_BYTES, size)))
-    return int.from_bytes(crc.digest(), "big")

@@ -13,18 +13,18 @@ import math
 import re
 import tarfile
 import wave
-from collections.abc import Sequence
 
 import numpy as np
 
+from keras_vatt._range_file import RangeFile
 from keras_vatt._untrusted import parse_json
 from keras_vatt.data.decoding._media_suffixes import AUDIO_SUFFIXES, VIDEO_SUFFIXES
-from keras_vatt.data.shards._record_files import ByteRanges
+from keras_vatt.data.shards._pcm import dequantized, quantized
+from keras_vatt.data.shards._record_files import OffsetFile
 from keras_vatt.data.shards._stored_clip import StoredClip, StoredFile, StoredFrames
 
 _BLOCK = tarfile.BLOCKSIZE
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
-_FULL_SCALE = 32768
 # Zeros at the end of a tar file fill it up to a multiple of 10 kB, or a little more.
 _LONGEST_END = 2**20
 # Seconds, or frames per second, that are not believed.
@@ -33,40 +33,27 @@ _LARGEST = 1e9
 _CAPTIONS = ("captions", "caption", "text")
 
 
-class TarFile:
+class TarFile(OffsetFile):
     """The samples of a tar file by index. A record is the part of the tar file.
 
-    Args:
-        place: str. Path or URL.
-        offsets: Sequence of ints. Position of each sample, and the end of the last.
-            Defaults to `None`: the file is scanned, which reads each header.
-
-    Attributes:
-        offsets: Sequence of ints, see above.
-        damage: str. Reason why the end of the file can't be read, or `None`.
-
-    Raises:
-        OSError: If the file can't be read.
+    Without offsets, it is scanned, which reads each header.
     """
-
-    def __init__(self, place: str, offsets: Sequence[int] | None = None) -> None:
-        self._bytes = ByteRanges(place)
-        self.damage = None
-        self.offsets = self._scan() if offsets is None else offsets
-
-    def __len__(self) -> int:
-        return max(0, len(self.offsets) - 1)
 
     def read(self, index: int) -> bytes:
         """Returns the bytes of a sample, see `RecordFile`."""
-        start, end = self.offsets[index : index + 2]
-        return self._bytes.read(start, end - start)
+        return self._record(index)
 
     def _scan(self):
         """Finds the samples, and whether the file ends as a tar file should."""
         offsets, name, end = [], None, 0
+        ranges = self._bytes
+        file = RangeFile(
+            ranges.place,
+            ranges.size,
+            lambda start, end: ranges.read(start, end - start),
+        )
         try:
-            with tarfile.open(fileobj=_Reader(self._bytes), mode="r:") as tar:
+            with tarfile.open(fileobj=file, mode="r:") as tar:
                 for member in tar:
                     if member.isreg() and sample_name(member.name) != name:
                         offsets.append(member.offset)
@@ -180,33 +167,6 @@ def unpack_sample(
     )
 
 
-class _Reader(io.RawIOBase):
-    """The file object that `tarfile` reads headers from."""
-
-    def __init__(self, ranges):
-        self._ranges, self._position = ranges, 0
-
-    def readable(self):
-        return True
-
-    def seekable(self):
-        return True
-
-    def tell(self):
-        return self._position
-
-    def seek(self, offset, whence=io.SEEK_SET):
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position}
-        self._position = origin.get(whence, self._ranges.size) + offset
-        return self._position
-
-    def readinto(self, buffer):
-        size = min(len(buffer), max(0, self._ranges.size - self._position))
-        buffer[:size] = self._ranges.read(self._position, size)
-        self._position += size
-        return size
-
-
 def _member(name, data):
     header = tarfile.TarInfo(name)
     header.size, header.mtime = len(data), 0
@@ -267,17 +227,6 @@ def _wav(waveform, rate):
         writer.setframerate(rate)
         writer.writeframes(quantized(waveform).astype("<i2").tobytes())
     return file.getvalue()
-
-
-def quantized(waveform: np.ndarray) -> np.ndarray:
-    """Rounds samples in `[-1, 1]` to 16-bit integers."""
-    samples = np.round(np.asarray(waveform, np.float32) * _FULL_SCALE)
-    return np.clip(samples, -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
-
-
-def dequantized(samples: np.ndarray) -> np.ndarray:
-    """Returns the float32 samples in `[-1, 1]` of 16-bit integers."""
-    return samples.astype(np.float32) / _FULL_SCALE
 
 
 def _from_wav(audio):

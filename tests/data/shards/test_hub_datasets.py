@@ -56,7 +56,8 @@ def test_columns_of_videos_and_captions_are_read(typed, rows, tmp_path):
         [],
     ]
     assert [float(element["audio_mask"]) for element in clips] == [1.0, 1.0, 0.0]
-    assert list(clips.captions()) == ["a dog", "a cat", ""]
+    records = open_records(folder).splits["train"]
+    assert list(records.captions()) == ["a dog", "a cat", ""]
     assert len(clips_of(folder, "test")) == 1
 
 

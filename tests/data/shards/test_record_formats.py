@@ -14,6 +14,7 @@ from PIL import Image
 
 from keras_vatt.data.shards._arrayrecord import ArrayRecordFile, ArrayRecordWriter
 from keras_vatt.data.shards._jpegs import JpegDecoder, JpegEncoder
+from keras_vatt.data.shards._pcm import quantized
 from keras_vatt.data.shards._sequence_example import pack_example, unpack_example
 from keras_vatt.data.shards._stored_clip import StoredClip, StoredFile, StoredFrames
 from keras_vatt.data.shards._tfrecord import TFRecordFile, TFRecordWriter
@@ -21,7 +22,6 @@ from keras_vatt.data.shards._webdataset import (
     TarFile,
     TarWriter,
     pack_sample,
-    quantized,
     unpack_sample,
 )
 
