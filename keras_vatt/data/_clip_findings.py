@@ -19,18 +19,21 @@ class ClipFindings:
 
     Args:
         on_error: str. `"skip"` or `"raise"`, see `ClipSource`.
-        findings: Iterable of `Finding` that are known from the start. Defaults to `()`.
     """
 
-    def __init__(self, on_error: str, findings: Iterable[Finding] = ()) -> None:
+    def __init__(self, on_error: str) -> None:
         self.on_error = on_error
-        self._known = list(findings)
+        self._known = []
         self._found_later = {}
         self._logged = set()
 
     def __len__(self) -> int:
         """Returns the number of problems that were found while decoding."""
         return len(self._found_later)
+
+    def extend(self, findings: Iterable[Finding]) -> None:
+        """Adds problems that were found, and accepted, before the source is opened."""
+        self._known.extend(findings)
 
     def add(self, finding: Finding) -> None:
         """Adds a problem that is found when the source is opened.

@@ -5,17 +5,12 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterable
 
-import numpy as np
-
 from keras_vatt.data._captions import CaptionOrder
 from keras_vatt.data._clip import Clip, decode_clip
 from keras_vatt.data._clip_elements import (
-    Element,
     Tokenize,
     find_wordless_captions,
-    make_element,
 )
-from keras_vatt.data._clip_findings import ClipFindings
 from keras_vatt.data._clip_spec import ClipSpec
 from keras_vatt.data._clip_starts import (
     is_short_file,
@@ -23,18 +18,18 @@ from keras_vatt.data._clip_starts import (
     possible_starts,
     probe_all,
 )
+from keras_vatt.data._decoding_source import DecodingSource
 from keras_vatt.data._manifest import Segment
-from keras_vatt.data._report import CorpusReport, Finding, Problem
+from keras_vatt.data._report import Finding, Problem
 from keras_vatt.data.decoding._file_errors import (
     MediaError,
     any_error_of,
-    check_on_error,
 )
-from keras_vatt.data.decoding._short_clips import check_short_clips, filled_reason
+from keras_vatt.data.decoding._short_clips import filled_reason
 from keras_vatt.data.decoding._waveform import is_silent
 
 
-class ClipSource:
+class ClipSource(DecodingSource):
     """The clips of a corpus, decoded on access.
 
     There is one clip per segment. A segment longer than a clip is cut: in training at
@@ -115,21 +110,13 @@ class ClipSource:
         short_clips: str = "repeat",
         on_error: str = "skip",
     ) -> None:
-        if candidates < 1:
-            raise ValueError(f"`candidates` must be positive. Received: {candidates}")
-        check_short_clips(short_clips)
-        check_on_error(on_error)
-        self.spec = spec
-        self.tokenize = tokenize
-        self.candidates = candidates
-        self.training = training
-        self.seed = seed
-        self.short_clips = short_clips
-        self.on_error = on_error
+        super().__init__(
+            spec, tokenize, candidates, training, seed, short_clips, on_error
+        )
+        self._findings.extend(findings)
         self.segments = []
         self._starts = []
         self._positions = []
-        self._findings = ClipFindings(on_error, findings)
         paths = list(dict.fromkeys(segment.path for segment in segments))
         infos = dict(zip(paths, probe_all(paths, num_workers), strict=True))
         of_file = collections.defaultdict(list)
@@ -145,38 +132,8 @@ class ClipSource:
     def __len__(self) -> int:
         return len(self.segments)
 
-    def __getitem__(self, index: int) -> Element:
-        return self.clip(index)
-
-    def clip(self, index: int, epoch: int = 0) -> Element:
-        """Returns one element.
-
-        Args:
-            index: int. Index of the clip.
-            epoch: int. Pass over the corpus, in training. Defaults to `0`.
-
-        Returns:
-            A dict of NumPy arrays.
-
-        Raises:
-            MediaError: If the clip can't be decoded. It is added to `report`.
-        """
-        decoded = self.decode(index, epoch)
-        return make_element(decoded, self.spec, self.tokenize, self.candidates)
-
     def decode(self, index: int, epoch: int = 0) -> Clip:
-        """Decodes one clip without tokenizing it.
-
-        Args:
-            index: int. Index of the clip.
-            epoch: int. Pass over the corpus, in training. Defaults to `0`.
-
-        Returns:
-            A `Clip`.
-
-        Raises:
-            MediaError: If the clip can't be decoded. It is added to `report`.
-        """
+        """Decodes one clip without tokenizing it, see `DecodingSource.decode`."""
         segment = self.segments[index]
         start, crop_position = self._cut(index, epoch)
         try:
@@ -197,29 +154,8 @@ class ClipSource:
         order = self._caption_orders[self.segments[index].path]
         return order.nearest(self._positions[index], self.candidates)
 
-    @property
-    def report(self) -> CorpusReport:
-        """The current `CorpusReport`; decoding may still add findings."""
-        return self._findings.report(len(self))
-
-    @property
-    def num_found_later(self) -> int:
-        """Number of problems that were found while decoding."""
-        return len(self._findings)
-
-    def recall(self, findings: Iterable[Finding]) -> None:
-        """Adds the problems that an earlier process found while decoding the clips.
-
-        Args:
-            findings: Iterable of `Finding`, such as those of a report that an
-                interrupted run has saved. Those of other segments are ignored.
-
-        Raises:
-            MediaError: If a clip was skipped and `on_error` is `"raise"`.
-        """
-        self._findings.recall(
-            findings, lambda: enumerate(str(segment) for segment in self.segments)
-        )
+    def _where(self, index):
+        return str(self.segments[index])
 
     def _add(self, segment, info, position):
         try:
@@ -246,8 +182,8 @@ class ClipSource:
         earliest, latest = self._starts[index]
         if not self.training:
             return (earliest + latest) / 2, 0.5
-        generator = np.random.default_rng((self.seed, epoch, index))
+        generator = self._random(index, epoch)
         return generator.uniform(earliest, latest), generator.uniform()
 
     def _found(self, index, problem, reason):
-        self._findings.found(index, problem, str(self.segments[index]), reason)
+        self._findings.found(index, problem, self._where(index), reason)

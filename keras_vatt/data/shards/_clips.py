@@ -6,16 +6,13 @@ import itertools
 import threading
 from collections.abc import Iterable
 
-import numpy as np
-
 from keras_vatt._remote_files import RemoteFileError
 from keras_vatt.data._clip import Clip
-from keras_vatt.data._clip_elements import Element, Tokenize, make_element
-from keras_vatt.data._clip_findings import ClipFindings
+from keras_vatt.data._clip_elements import Tokenize
 from keras_vatt.data._clip_spec import ClipSpec
+from keras_vatt.data._decoding_source import DecodingSource
 from keras_vatt.data._report import CorpusReport, Finding, Problem
-from keras_vatt.data.decoding._file_errors import MediaError, check_on_error
-from keras_vatt.data.decoding._short_clips import check_short_clips
+from keras_vatt.data.decoding._file_errors import MediaError
 from keras_vatt.data.shards._jobs import RecordSource
 from keras_vatt.data.shards._stored_clip import Cut
 
@@ -24,7 +21,7 @@ from keras_vatt.data.shards._stored_clip import Cut
 _MAX_UNREACHABLE = 16
 
 
-class StoredClips:
+class StoredClips(DecodingSource):
     """The clips of shards or of a dataset of the Hub, decoded on access.
 
     They are read by index, so that clips are shuffled over the whole dataset, and a run
@@ -90,19 +87,10 @@ class StoredClips:
         short_clips: str = "repeat",
         on_error: str = "skip",
     ) -> None:
-        if candidates < 1:
-            raise ValueError(f"`candidates` must be positive. Received: {candidates}")
-        check_short_clips(short_clips)
-        check_on_error(on_error)
+        super().__init__(
+            spec, tokenize, candidates, training, seed, short_clips, on_error
+        )
         self._records = records
-        self.spec = spec
-        self.tokenize = tokenize
-        self.candidates = candidates
-        self.training = training
-        self.seed = seed
-        self.short_clips = short_clips
-        self.on_error = on_error
-        self._findings = ClipFindings(on_error)
         findings = list(findings)
         for finding in findings:
             self._findings.add(finding)
@@ -119,21 +107,12 @@ class StoredClips:
     def __len__(self) -> int:
         return len(self._records)
 
-    def __getitem__(self, index: int) -> Element:
-        return self.clip(index)
-
-    def clip(self, index: int, epoch: int = 0) -> Element:
-        """Returns one element, see `ClipSource.clip`."""
-        decoded = self.decode(index, epoch)
-        return make_element(decoded, self.spec, self.tokenize, self.candidates)
-
     def decode(self, index: int, epoch: int = 0) -> Clip:
-        """Decodes one clip without tokenizing it, see `ClipSource.decode`."""
+        """Decodes one clip without tokenizing it, see `DecodingSource.decode`."""
         try:
             stored = self._records.read(index)
-            frames, waveform = stored.decode(
-                self._cut(index, epoch), self._records.where(index)
-            )
+            cut = self._cut(index, epoch)
+            frames, waveform = stored.decode(cut, self._where(index))
         except MediaError as error:
             if str(error.path) not in self._lost:
                 where = str(error.path)
@@ -149,21 +128,13 @@ class StoredClips:
         """The current `CorpusReport`; decoding may still add findings."""
         return self._findings.report(len(self) - self._num_lost)
 
-    @property
-    def num_found_later(self) -> int:
-        """Number of problems that were found while decoding."""
-        return len(self._findings)
-
-    def recall(self, findings: Iterable[Finding]) -> None:
-        """Adds the problems that an earlier process found, see `ClipSource.recall`."""
-        self._findings.recall(
-            findings, lambda: ((k, self._records.where(k)) for k in range(len(self)))
-        )
+    def _where(self, index):
+        return self._records.where(index)
 
     def _cut(self, index, epoch):
         if not self.training:
             return Cut(self.spec, short_clips=self.short_clips)
-        generator = np.random.default_rng((self.seed, epoch, index))
+        generator = self._random(index, epoch)
         return Cut(
             self.spec, generator.uniform(), generator.uniform(), self.short_clips
         )
