@@ -8,13 +8,12 @@ the `report.json` of the output. Train on the result with `keras-vatt pretrain -
 from __future__ import annotations
 
 from keras_vatt._remote_files import is_remote
+from keras_vatt._setting_fields import add_setting_options, given_settings
 from keras_vatt.cli.errors import CommandError
 from keras_vatt.data import StoredForm, prepare_shards, verify_shards
 from keras_vatt.data.decoding._file_errors import ON_ERROR
 from keras_vatt.data.shards._engines import ENGINES
 from keras_vatt.data.shards._formats import FORMATS
-
-_FORM = StoredForm()
 
 
 def add_arguments(parser):
@@ -37,7 +36,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--num-shards", type=int, default=16, help="shards of the largest split"
     )
-    _add_form(parser)
+    add_setting_options(parser, StoredForm)
     parser.add_argument(
         "--stored-frames-per-second",
         type=float,
@@ -92,45 +91,6 @@ def add_arguments(parser):
     )
 
 
-def _add_form(parser):
-    parser.add_argument(
-        "--frames-per-second",
-        type=float,
-        default=_FORM.frames_per_second,
-        help="rate of the stored frames",
-    )
-    parser.add_argument(
-        "--frame-size",
-        type=int,
-        default=_FORM.frame_size,
-        help="shorter side of the stored frames in pixels",
-    )
-    parser.add_argument(
-        "--sampling-rate",
-        type=int,
-        default=_FORM.sampling_rate,
-        help="rate of the stored audio in hertz",
-    )
-    parser.add_argument(
-        "--min-seconds",
-        type=float,
-        default=_FORM.min_seconds,
-        help="length to which shorter segments are widened",
-    )
-    parser.add_argument(
-        "--max-seconds",
-        type=float,
-        default=_FORM.max_seconds,
-        help="length above which segments are cut into equal parts",
-    )
-    parser.add_argument(
-        "--candidates",
-        type=int,
-        default=_FORM.candidates,
-        help="captions per clip: its own and the nearest ones in time",
-    )
-
-
 def run(arguments):
     """Runs the command."""
     if arguments.verify is not None:
@@ -145,7 +105,7 @@ def run(arguments):
             arguments.output,
             arguments.format,
             arguments.num_shards,
-            _form_of(arguments),
+            StoredForm(**given_settings(arguments, StoredForm)),
             test_fraction=arguments.test_fraction,
             seed=arguments.seed,
             allow_outside=arguments.allow_outside,
@@ -164,17 +124,6 @@ def run(arguments):
     print(f"the dataset is ready: keras-vatt pretrain --data {place} --output runs/1")
     if not is_remote(place):
         print(f"all that was skipped is in {place.rstrip('/')}/report.json")
-
-
-def _form_of(arguments):
-    return StoredForm(
-        arguments.frames_per_second,
-        arguments.frame_size,
-        arguments.sampling_rate,
-        arguments.min_seconds,
-        arguments.max_seconds,
-        arguments.candidates,
-    )
 
 
 def _verify(folder):

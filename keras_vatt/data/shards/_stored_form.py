@@ -1,12 +1,11 @@
 """The form in which clips are stored, and the encoding of media in this form."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import math
 from collections.abc import Iterator
 
+from keras_vatt._setting_fields import setting
 from keras_vatt.data._clip_spec import ClipSpec
 from keras_vatt.data._clip_starts import is_short_file, length_reason, possible_starts
 from keras_vatt.data._manifest import Segment
@@ -45,12 +44,16 @@ class StoredForm:
             `min_seconds`.
     """
 
-    frames_per_second: float = 10.0
-    frame_size: int = 256
-    sampling_rate: int = 48_000
-    min_seconds: float = 3.2
-    max_seconds: float = 10.0
-    candidates: int = 5
+    frames_per_second: float = setting(10.0, "rate of the stored frames")
+    frame_size: int = setting(256, "shorter side of the stored frames in pixels")
+    sampling_rate: int = setting(48_000, "rate of the stored audio in hertz")
+    min_seconds: float = setting(3.2, "length to which shorter segments are widened")
+    max_seconds: float = setting(
+        10.0, "length above which segments are cut into equal parts"
+    )
+    candidates: int = setting(
+        5, "captions per clip: its own and the nearest ones in time"
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

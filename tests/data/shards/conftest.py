@@ -37,6 +37,12 @@ def write_videos(folder):
     (folder / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(3_000))
 
 
+def prepare_videos(videos, output, kind, **options):
+    """Prepares the videos in three shards, and a fifth of them as test clips."""
+    options = {"test_fraction": 0.2, "progress": False} | options
+    return prepare_shards(videos, output, kind, 3, FORM, **options)
+
+
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory):
     """Folder of four videos of 8 s with two captions each, a mute and a broken one."""
@@ -58,9 +64,7 @@ def prepared(videos, tmp_path_factory):
 
     def prepare(kind):
         if kind not in made:
-            made[kind] = prepare_shards(
-                videos, folder / kind, kind, 3, FORM, test_fraction=0.2, progress=False
-            )
+            made[kind] = prepare_videos(videos, folder / kind, kind)
         return folder / kind
 
     return prepare

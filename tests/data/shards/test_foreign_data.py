@@ -33,6 +33,7 @@ from keras_vatt.data.shards._tfrecord import TFRecordWriter
 from keras_vatt.data.shards._webdataset import pack_sample, unpack_sample
 from tests.data._corpus import tokenize
 from tests.data._media import clicks, numbered_picture, numbers_in, write_media
+from tests.data.shards._tar_files import tar_of
 
 pytestmark = pytest.mark.once
 
@@ -50,16 +51,6 @@ def write_records(path, *records):
     for record in records:
         writer.write(record)
     writer.close()
-
-
-def tar_of(files):
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    return stream.getvalue()
 
 
 def samples(count):

@@ -22,7 +22,7 @@ from keras_vatt.data import (
 from keras_vatt.data.shards import _shard_work
 from tests.data._corpus import tokenize
 from tests.data._media import numbers_in
-from tests.data.shards.conftest import FORM, FORMATS
+from tests.data.shards.conftest import FORM, FORMATS, prepare_videos
 
 pytestmark = pytest.mark.once
 
@@ -122,16 +122,7 @@ def test_candidates_are_the_nearest_captions(prepared):
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_preparing_twice_gives_the_same_bytes(kind, videos, prepared, tmp_path):
-    prepare_shards(
-        videos,
-        tmp_path,
-        kind,
-        3,
-        FORM,
-        test_fraction=0.2,
-        num_workers=1,
-        progress=False,
-    )
+    prepare_videos(videos, tmp_path, kind, num_workers=1)
     assert contents(tmp_path) == contents(prepared(kind))
 
 
@@ -144,16 +135,7 @@ def test_a_stopped_run_resumes_and_gives_the_same(
     kind, videos, prepared, tmp_path, monkeypatch
 ):
     def prepare():
-        prepare_shards(
-            videos,
-            tmp_path,
-            kind,
-            3,
-            FORM,
-            test_fraction=0.2,
-            num_workers=1,
-            progress=False,
-        )
+        prepare_videos(videos, tmp_path, kind, num_workers=1)
 
     write, written = _shard_work._write, []
 
@@ -180,15 +162,7 @@ def test_a_damaged_shard_is_written_again(videos, prepared, tmp_path):
     shutil.copytree(prepared("tfrecord"), tmp_path / "copy")
     shard = tmp_path / "copy" / "train-00001-of-00003.tfrecord"
     shard.write_bytes(shard.read_bytes()[:1000])
-    prepare_shards(
-        videos,
-        tmp_path / "copy",
-        "tfrecord",
-        3,
-        FORM,
-        test_fraction=0.2,
-        progress=False,
-    )
+    prepare_videos(videos, tmp_path / "copy", "tfrecord")
     assert contents(tmp_path / "copy") == contents(prepared("tfrecord"))
 
 

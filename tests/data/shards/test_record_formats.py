@@ -24,6 +24,7 @@ from keras_vatt.data.shards._webdataset import (
     pack_sample,
     unpack_sample,
 )
+from tests.data.shards._tar_files import tar_of
 
 pytestmark = pytest.mark.once
 
@@ -200,16 +201,6 @@ def test_a_sample_is_files_that_other_programs_read(tmp_path):
     assert file.damage is None
     assert file.offsets == writer.offsets
     assert_equal(unpack_sample(file.read(0)), expected)
-
-
-def tar_of(files):
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    return stream.getvalue()
 
 
 @pytest.mark.parametrize(

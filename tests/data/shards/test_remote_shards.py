@@ -16,7 +16,7 @@ from keras_vatt.data import (
     verify_shards,
 )
 from tests.data._corpus import tokenize
-from tests.data.shards.conftest import FORM, FORMATS
+from tests.data.shards.conftest import FORM, FORMATS, prepare_videos
 
 pytestmark = pytest.mark.once
 
@@ -51,7 +51,7 @@ def test_shards_of_a_store_give_the_same_clips(kind, any_store, prepared):
 @pytest.mark.parametrize("kind", FORMATS)
 def test_shards_are_written_to_a_store(kind, s3_store, videos, prepared):
     url = f"{s3_store.url}/out"
-    prepare_shards(videos, url, kind, 3, FORM, test_fraction=0.2, progress=False)
+    prepare_videos(videos, url, kind)
     for path in prepared(kind).iterdir():
         if not path.name.startswith("."):
             data = _remote_files.read_bytes(f"{url}/{path.name}")
