@@ -4,18 +4,17 @@ It keeps buckets in memory and has the requests of the JSON API that gcsfs sends
 listing with pages, metadata, downloads of ranges, simple and resumable uploads.
 """
 
-import contextlib
 import hashlib
-import http.server
 import json
 import re
-import threading
 import urllib.parse
+
+from tests.local_servers import Handler, LocalServer, running
 
 _MAX_PAGE = 3
 
 
-class LocalGCS(http.server.ThreadingHTTPServer):
+class LocalGCS(LocalServer):
     """The server; a fault is switched on by an attribute.
 
     Attributes:
@@ -24,57 +23,19 @@ class LocalGCS(http.server.ThreadingHTTPServer):
         status: int. Every request is answered by this error.
     """
 
-    daemon_threads = True
-
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.buckets = {}
         self.uploads = {}
         self.requests = []
         self.status = None
 
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def handle_error(self, request, client_address):
-        """A client that hangs up is part of the tests."""
-
-
-@contextlib.contextmanager
 def running_gcs():
-    server = LocalGCS()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return running(LocalGCS())
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_arguments):
-        pass
-
-    def do_HEAD(self):
-        self._answer()
-
-    def do_GET(self):
-        self._answer()
-
-    def do_POST(self):
-        self._answer()
-
-    def do_PUT(self):
-        self._answer()
-
-    def do_DELETE(self):
-        self._answer()
-
+class _Handler(Handler):
     def _answer(self):
         address = urllib.parse.urlsplit(self.path)
         self.query = dict(urllib.parse.parse_qsl(address.query))

@@ -7,14 +7,14 @@ access rights but one token, and none of the Hub's limits.
 import base64
 import contextlib
 import hashlib
-import http.server
 import json
 import re
-import threading
 import urllib.parse
 
 import huggingface_hub
 from huggingface_hub import constants
+
+from tests.local_servers import Handler, LocalServer, running
 
 TOKEN = "hf_test"
 USER = "tester"
@@ -46,7 +46,7 @@ def commit_id(branch, number):
     return hashlib.sha1(f"{branch}-{number}".encode()).hexdigest()
 
 
-class LocalHub(http.server.ThreadingHTTPServer):
+class LocalHub(LocalServer):
     """The server; faults are switched on by its attributes.
 
     Attributes:
@@ -58,10 +58,8 @@ class LocalHub(http.server.ThreadingHTTPServer):
         status: int. Every request is answered by this error.
     """
 
-    daemon_threads = True
-
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.repositories = {}
         self.objects = {}
         self.downloads = []
@@ -69,25 +67,9 @@ class LocalHub(http.server.ThreadingHTTPServer):
         self.corrupt = False
         self.status = None
 
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def handle_error(self, request, client_address):
-        """A client that hangs up is part of the tests."""
-
-
-@contextlib.contextmanager
 def running_hub():
-    hub = LocalHub()
-    thread = threading.Thread(target=hub.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield hub
-    finally:
-        hub.shutdown()
-        hub.server_close()
-        thread.join()
+    return running(LocalHub())
 
 
 @contextlib.contextmanager
@@ -124,24 +106,7 @@ def sha256(content):
     return hashlib.sha256(content).hexdigest()
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_arguments):
-        pass
-
-    def do_HEAD(self):
-        self._answer()
-
-    def do_GET(self):
-        self._answer()
-
-    def do_POST(self):
-        self._answer()
-
-    def do_PUT(self):
-        self._answer()
-
+class _Handler(Handler):
     def _answer(self):
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
         body = self._body()
