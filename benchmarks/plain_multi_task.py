@@ -1,6 +1,5 @@
 """The models of `multi_task_cases.py` as PyTorch modules, without Keras' layers."""
 
-import torch
 from torch import nn
 from torch.nn import functional
 
@@ -37,11 +36,14 @@ class PlainMultiTask(nn.Module):
         return self.losses_of(self.trunk(inputs), labels)
 
     def weights_by_name(self):
-        """Returns a dict from a name to an array in the layout of Keras."""
-        return {
-            name: _keras_layout(parameter.detach()).numpy().copy()
-            for name, parameter in self.named_parameters()
-        }
+        """Returns arrays in the layout of Keras, by `layer/variable` as in Keras."""
+        weights = {}
+        for module in self.modules():
+            if hasattr(module, "keras_name"):
+                name, (first, second) = module.keras_name
+                weights[f"{name}/{first}"] = _keras_layout(module.weight.detach())
+                weights[f"{name}/{second}"] = module.bias.detach()
+        return {name: weight.numpy().copy() for name, weight in weights.items()}
 
 
 class _Convolutions(nn.Sequential):
@@ -97,6 +99,7 @@ def _dense(dense):
     layer = nn.Linear(*dense.kernel.shape)
     layer.weight = nn.Parameter(_values(dense.kernel).T.contiguous())
     layer.bias = nn.Parameter(_values(dense.bias))
+    layer.keras_name = dense.name, ("kernel", "bias")
     return layer
 
 
@@ -106,6 +109,7 @@ def _convolution(convolution):
     kernel = _values(convolution.kernel).permute(3, 2, 0, 1)
     layer.weight = nn.Parameter(kernel.contiguous())
     layer.bias = nn.Parameter(_values(convolution.bias))
+    layer.keras_name = convolution.name, ("kernel", "bias")
     return layer
 
 
@@ -113,6 +117,7 @@ def _layer_norm(norm):
     layer = nn.LayerNorm(norm.gamma.shape, norm.epsilon)
     layer.weight = nn.Parameter(_values(norm.gamma))
     layer.bias = nn.Parameter(_values(norm.beta))
+    layer.keras_name = norm.name, ("gamma", "beta")
     return layer
 
 
