@@ -7,7 +7,8 @@ from keras import ops
 class BranchScope(keras.StatelessScope):
     """A nested `keras.StatelessScope` that records which variables were read.
 
-    It also collects the losses of `add_loss` and of activity regularizers. A variable without a value in this scope has its value of the enclosing scope.
+    It also collects the losses of `add_loss` and of activity regularizers. A variable
+    without a value in this scope has its value of the enclosing scope.
 
     Args:
         mapping: list of pairs of a variable and its value.
