@@ -12,12 +12,22 @@ from typing import Any
 
 import keras
 from keras.src.backend.common import global_state
+from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 from keras.src.backend.common.variables import get_autocast_scope
+from keras.src.losses.loss import apply_mask, reduce_weighted_values
+from keras.src.models.functional import Functional
+from keras.src.trainers.compile_utils import CompileLoss
 from keras.src.trainers.data_adapters import get_data_adapter
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 from keras.src.utils.module_utils import tensorflow
 
-__all__ = ["DataAdapter", "get_data_adapter"]
+__all__ = [
+    "DataAdapter",
+    "Functional",
+    "get_data_adapter",
+    "get_keras_mask",
+    "set_keras_mask",
+]
 
 # Argument of `evaluate` by which `fit` requests the cached validation dataset.
 CACHED_EVALUATION = "_use_cached_eval_dataset"
@@ -63,6 +73,116 @@ def enters_no_autocast_scope(layer: keras.layers.Layer) -> bool:
 def loss_tracker(model: keras.Model) -> keras.metrics.Metric:
     """Returns the metric of the loss that `keras.Model.compile` creates."""
     return model._loss_tracker
+
+
+def output_structure(model: keras.Model) -> Any:
+    """Returns the nest of symbolic tensors that a functional model returns."""
+    structure = model._outputs_struct
+    if isinstance(structure, list | tuple) and len(structure) == 1:
+        return structure[0]
+    return structure
+
+
+def build_compile_loss(model: keras.Model) -> list[Any]:
+    """Builds the losses of a compiled functional model, before it has seen data.
+
+    Returns:
+        List of Keras' records of one loss each, with `path`, `loss`, `loss_weights` and
+        `name`.
+    """
+    outputs = output_structure(model)
+    model._compile_loss.build(outputs, outputs)
+    return model._compile_loss._flat_losses
+
+
+class TargetResolver:
+    """Finds the targets, weights and the output of each loss, as `keras.Model` does.
+
+    Args:
+        model: a functional `keras.Model` whose losses are built.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        source = model._compile_loss
+        resolver = CompileLoss(
+            source._user_loss,
+            source._user_loss_weights,
+            output_names=source.output_names,
+        )
+        outputs = output_structure(model)
+        resolver.build(outputs, outputs)
+        self._found = []
+        resolver._flat_losses = [
+            resolver.Loss(flat.path, self._record, None, flat.name)
+            for flat in resolver._flat_losses
+        ]
+        resolver._metrics = [None] * len(resolver._flat_losses)
+        self._resolver = resolver
+
+    def _record(self, y_true, y_pred, sample_weight=None):
+        self._found.append((y_true, y_pred, sample_weight))
+        return 0.0
+
+    def __call__(self, y: Any, y_pred: Any, sample_weight: Any) -> list[tuple]:
+        """Returns a tuple of targets, output and weights for each loss.
+
+        Args:
+            y: the targets, in any structure that Keras takes.
+            y_pred: nest with the structure of the model's outputs.
+            sample_weight: weights, in any structure that Keras takes, or `None`.
+        """
+        self._found = []
+        self._resolver(y, y_pred, sample_weight)
+        return self._found
+
+
+def weighted_loss_values(
+    loss: keras.losses.Loss, y: Any, y_pred: Any, sample_weight: Any
+) -> tuple[Any, Any]:
+    """Computes the values of a loss before their reduction to a scalar.
+
+    Args:
+        loss: `keras.losses.Loss`.
+        y: the targets.
+        y_pred: an output of the model, with a Keras mask or without.
+        sample_weight: weights or `None`.
+
+    Returns:
+        Tuple of the weighted values, and of the number that their sum is divided by.
+    """
+    mask = get_keras_mask(y_pred)
+    y_pred, y = (
+        keras.tree.map_structure(
+            lambda x: keras.ops.convert_to_tensor(x, dtype=loss.dtype), nest
+        )
+        for nest in (y_pred, y)
+    )
+    values = loss.call(y, y_pred)
+    own_mask = get_keras_mask(values)
+    if mask is None or own_mask is None:
+        mask = own_mask if mask is None else mask
+    else:
+        mask = keras.ops.logical_and(mask, own_mask)
+    values = keras.ops.convert_to_tensor(values, dtype=loss.dtype)
+    weights = sample_weight
+    if weights is not None:
+        weights = keras.ops.convert_to_tensor(weights, dtype=loss.dtype)
+    if mask is not None:
+        mask = keras.ops.convert_to_tensor(mask, dtype=loss.dtype)
+    weights = apply_mask(weights, mask, dtype=values.dtype, reduction=loss.reduction)
+    values = reduce_weighted_values(values, weights, reduction=None, dtype=loss.dtype)
+    if loss.reduction == "sum":
+        return values, 1.0
+    if loss.reduction == "mean_with_sample_weight" and weights is not None:
+        return values, keras.ops.sum(weights)
+    size = keras.ops.convert_to_tensor(keras.ops.shape(values), dtype="int32")
+    return values, keras.ops.cast(keras.ops.prod(size), values.dtype)
+
+
+def has_standard_call(loss: Any) -> bool:
+    """Returns whether a loss is called as all losses of Keras are."""
+    is_loss = isinstance(loss, keras.losses.Loss)
+    return is_loss and type(loss).__call__ is keras.losses.Loss.__call__
 
 
 def built_variables(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:

@@ -58,7 +58,7 @@ class BatchLoops(KeepsWeights):
             self._check_data(*validation_data)
         else:
             warn_of_nonfinite(validation_data)
-        self._check_trainable()
+        self.check_trainable()
         first = _training_part(x, kwargs.get("validation_split"))
         check_batch_sizes(first, batch_size, self._parts_of_a_batch())
         return super().fit(x=x, batch_size=batch_size, epochs=epochs, **kwargs)
@@ -114,7 +114,7 @@ class BatchLoops(KeepsWeights):
             ValueError: if targets or weights are given.
         """
         self._check_data(x, y, sample_weight, class_weight)
-        self._check_trainable()
+        self.check_trainable()
         logs = super().train_on_batch(x, return_dict=True)
         return logs if return_dict else self._in_order(logs)
 
@@ -167,24 +167,12 @@ class BatchLoops(KeepsWeights):
         if not self.compiled:
             raise ValueError("You must call `compile()` before using the model.")
 
-    def _check_trainable(self):
-        self._check_compiled()
-        if _ids(self.trained_variables) != _ids(self.trainable_variables):
-            raise ValueError(
-                "Other weights are trainable than when `compile` was called, after "
-                "`trainable` was set or LoRA was enabled: call `compile` again first."
-            )
-
     def _parts_of_a_batch(self):
         per_clip = self.num_groups == "per_clip"
         return {
             "num_groups": 1 if per_clip else self.num_groups,
             "num_micro_batches": self.num_micro_batches,
         }
-
-
-def _ids(variables):
-    return [id(variable) for variable in variables]
 
 
 def _selected(arguments, *names):

@@ -1,19 +1,21 @@
 """Runs a part of a model without changing any of its variables."""
 
 import keras
+from keras import ops
 
 
 class BranchScope(keras.StatelessScope):
     """A nested `keras.StatelessScope` that records which variables were read.
 
-    A variable without a value in this scope has its value of the enclosing scope.
+    It also collects the losses of `add_loss` and of activity regularizers. A variable
+    without a value in this scope has its value of the enclosing scope.
 
     Args:
         mapping: list of pairs of a variable and its value.
     """
 
     def __init__(self, mapping):
-        super().__init__(state_mapping=mapping)
+        super().__init__(state_mapping=mapping, collect_losses=True)
         self._read = set()
         self._updates = {}
 
@@ -33,6 +35,16 @@ class BranchScope(keras.StatelessScope):
     def updates(self):
         """List of pairs of an assigned variable and its new value."""
         return list(self._updates.values())
+
+    def added_loss(self):
+        """Returns the sum of the collected losses, float32; `None` if there are none.
+
+        Call it inside of the scope, where the backend records gradients.
+        """
+        if not self.losses:
+            return None
+        totals = [ops.sum(ops.cast(loss, "float32")) for loss in self.losses]
+        return sum(totals[1:], start=totals[0])
 
     def was_read(self, variables):
         """Returns a list of bools, whether each of the variables was read."""

@@ -36,7 +36,7 @@ def compare_features(step):
     grams = ops.sum(grams, axis=1) / step.loss_scale**2
 
     comparable = is_comparable(grams)
-    weights, kept = step.model.harmonizer(grams, step.model.num_steps.value)
+    weights, kept = step.harmonize(grams)
     # With one loss, there is nothing to compare: it counts as in the plain step.
     weights = ops.where(comparable[:, None], weights, 1.0)
     kept = ops.logical_or(kept, ops.logical_not(comparable))

@@ -20,14 +20,35 @@ def sum_cotangents(cotangents):
     Returns:
         Dict from branch to cotangents.
     """
-    per_branch = {}
-    for of_loss in cotangents:
-        for name, leaves in of_loss.items():
-            per_branch.setdefault(name, []).append(leaves)
-    return {
-        name: tree.map_structure(lambda *leaves: sum(leaves), *own)
-        for name, own in per_branch.items()
-    }
+    return merge_nests(lambda leaves: sum(leaves.values()), dict(enumerate(cotangents)))
+
+
+def merge_nests(function, nests):
+    """Merges nests of the same structure, in which dicts may lack some of the keys.
+
+    Args:
+        function: function from a dict of leaves, with the keys of the nests that have
+            this leaf, to one leaf.
+        nests: non-empty dict of nests.
+
+    Returns:
+        Nest with all leaves.
+    """
+    first = next(iter(nests.values()))
+    if isinstance(first, dict):
+        names = dict.fromkeys(name for nest in nests.values() for name in nest)
+        return {
+            name: merge_nests(
+                function, {k: nest[name] for k, nest in nests.items() if name in nest}
+            )
+            for name in names
+        }
+    flat = [tree.flatten(nest) for nest in nests.values()]
+    merged = [
+        function(dict(zip(nests, leaves, strict=True)))
+        for leaves in zip(*flat, strict=True)
+    ]
+    return tree.pack_sequence_as(first, merged)
 
 
 def sum_of_vjps(vjps, cotangents):

@@ -2,83 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
-import math
-import numbers
-from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_vatt import harmonization
-from keras_vatt._choices import check_choice
 from keras_vatt._keras_internals import BuiltBeforeFit, set_untracked
+from keras_vatt.training._added_losses import regularization_loss
 from keras_vatt.training._batch_checks import refuse_targets
 from keras_vatt.training._batch_loops import BatchLoops
 from keras_vatt.training._frozen_layers import freeze_layers, frozen_layers
-from keras_vatt.training._harmonized_step import HarmonizedStep, valid_samples
-from keras_vatt.training._metrics import NamedMeans, StepCounter, StepMetrics
-from keras_vatt.training._replicas import OneReplica
-from keras_vatt.training.backends.protocol import Backend
-
-_backend: Backend = importlib.import_module(
-    f"keras_vatt.training.backends.{keras.config.backend()}"
+from keras_vatt.training._harmonized_step import valid_samples
+from keras_vatt.training._harmonized_training import (
+    HarmonizedTraining,
+    _backend,
+    check_harmonization,
 )
+from keras_vatt.training._metrics import NamedMeans
+from keras_vatt.training._replicas import OneReplica
 
 
-@dataclasses.dataclass(frozen=True)
-class Branch:
-    """A part of the forward pass of a `HarmonizedModel`, usually one modality.
-
-    Attributes:
-        inputs: tuple of strings, the entries of the batch that it reads.
-        encode: function `(batch, training) -> features`, from a dict of these entries
-            to a nest of tensors whose first axis has the same number of rows for each
-            sample. It must treat samples independently: it runs on the samples of one
-            replica or micro-batch.
-        embed: function `(features, training) -> outputs`, nests of tensors. It runs
-            on the whole batch, as batch norm requires. All replicas repeat it: keep it
-            small.
-    """
-
-    inputs: tuple[str, ...]
-    encode: Callable
-    embed: Callable
-
-    def __call__(self, batch: Any, training: bool | None = True) -> Any:
-        """Computes the branch's outputs for a whole batch, on one device."""
-        return self.embed(self.encode(batch, training=training), training=training)
-
-
-@dataclasses.dataclass(frozen=True)
-class BranchLoss:
-    """One of the losses of a `HarmonizedModel`.
-
-    Attributes:
-        name: string, the name under which it is logged.
-        branches: tuple of strings, the branches that it depends on. The other branches
-            get no gradient from it.
-        weight: float, its factor in the total loss.
-        per_sample: function `(outputs, batch) -> (batch_size,)` float32 tensor,
-            the loss of each sample, whose mean is the loss; `outputs` is a dict
-            with the outputs of `branches`, `batch` one with the model's
-            `loss_inputs`.
-        is_valid: function `batch -> (batch_size,)` float32 tensor, 1 for a sample that
-            has this loss and 0 for one that lacks a modality. Logs hold the mean over
-            the valid samples of all batches. Defaults to `None`, all samples are
-            valid.
-    """
-
-    name: str
-    branches: tuple[str, ...]
-    weight: float
-    per_sample: Callable
-    is_valid: Callable | None = None
-
-
-class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
+class HarmonizedModel(BatchLoops, HarmonizedTraining, BuiltBeforeFit, keras.Model):
     """Base class of models with several losses on a few branches.
 
     A subclass defines the branches of its forward pass in `branches`, and the losses on
@@ -116,41 +61,6 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
 
     # Entries of the batch that the losses read, such as masks.
     loss_inputs = ()
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.step_counter = StepCounter()
-        self.num_groups = self.num_micro_batches = 1
-
-    @property
-    def num_steps(self) -> keras.Variable:
-        """int32 `keras.Variable`, the number of training steps taken so far."""
-        return self.step_counter.num_steps
-
-    def branches(self) -> dict[str, Branch]:
-        """Returns a dict from branch name to `Branch`."""
-        raise NotImplementedError
-
-    def branch_losses(self) -> list[BranchLoss]:
-        """Returns the list of `BranchLoss`, in the order of the Gram matrix."""
-        raise NotImplementedError
-
-    def mask_samples(self, loss_inputs: dict[str, Any], kept: Any) -> dict[str, Any]:
-        """Leaves samples out of all losses, as anchors and as negatives.
-
-        The terms of these samples never count. A subclass whose losses contrast
-        samples with each other overrides this method so that they are no negatives
-        either, usually by its masks. By default, nothing changes.
-
-        Args:
-            loss_inputs: dict of tensors, the second argument of
-                `BranchLoss.per_sample`, for the whole batch.
-            kept: bool tensor of shape `(batch_size,)`, false for samples to leave out.
-
-        Returns:
-            Dict like `loss_inputs`, with masks even if the batch has none.
-        """
-        return loss_inputs
 
     def compile(
         self,
@@ -225,22 +135,15 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
                 `num_micro_batches` is below 1, arguments contradict each other, or the
                 backend can't train on the devices that are set.
         """
-        _backend.check_devices()
+        settings = {
+            "num_groups": num_groups,
+            "group_by": group_by,
+            "compare": compare,
+            "harmonized_variables": harmonized_variables,
+            "num_micro_batches": num_micro_batches,
+        }
         losses = self.branch_losses()
-        _check_losses(losses)
-        _check_comparison(
-            harmonizer, num_groups, group_by, compare, harmonized_variables
-        )
-        if num_micro_batches < 1:
-            raise ValueError(
-                "`num_micro_batches` must be at least 1. "
-                f"Received: num_micro_batches={num_micro_batches}"
-            )
-        if harmonizer is not None and len(losses) < 2:
-            raise ValueError(
-                "A harmonizer needs at least two losses. Received: "
-                f"losses={[loss.name for loss in losses]}"
-            )
+        check_harmonization(losses, harmonizer, **settings)
         self.auto_scale_loss = auto_scale_loss
         super().compile(
             optimizer=optimizer,
@@ -249,73 +152,15 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
-        if not self.optimizer.built:
-            # `compile` fixes the set of trained variables, as in all of Keras; a step
-            # that built the optimizer would be traced twice.
-            self.optimizer.build(self.trainable_variables)
-        # To collect them from all layers takes as long as a layer on PyTorch.
-        set_untracked(self, "trained_variables", self.trainable_variables)
-        self.harmonizer = None if harmonizer is None else harmonization.get(harmonizer)
-        self.num_groups = num_groups
-        self.group_by = group_by
-        self.compare = compare
-        self.harmonized_variables = harmonized_variables
-        self.num_micro_batches = num_micro_batches
-        step_metrics = StepMetrics(
-            {loss.name: loss.weight for loss in losses},
-            harmonized=harmonizer is not None,
-        )
+        self.prepare_harmonization(losses, harmonizer, **settings)
         validation_metrics = NamedMeans([loss.name for loss in losses])
-        # Tracked, the metrics of an earlier `compile` would stay; `metrics` lists them.
-        set_untracked(self, "step_metrics", step_metrics)
         set_untracked(self, "validation_metrics", validation_metrics)
 
-    def train_step(self, *args: Any) -> Any:
-        """Trains on one batch, as called by the backend's Keras trainer."""
-        return _backend.train_step(self, *args)
-
-    def update(self, data: Any, replicas: OneReplica) -> dict[str, Any]:
-        """Trains on one batch; assigns the model's variables.
-
-        Args:
-            data: dict of tensors, the batch, or this replica's slice of it.
-            replicas: `OneReplica` or another kind.
-
-        Returns:
-            Dict of logs, the metrics so far.
-        """
-        if not self.trained_variables:
-            raise ValueError(
-                "This model has no trainable variables: all layers are frozen."
-            )
-        step = HarmonizedStep(_backend, self, replicas, _batch_of(data)).take()
-        finite = ops.equal(step.nonfinite, 0)
-        self._assign_updates(step.updates, finite)
-        self._apply(step, finite, replicas)
-        self.step_metrics.update_step(step)
-        self.step_counter.update_step(step)
-        return self.get_metrics_result()
-
-    def _assign_updates(self, updates, finite):
-        """Assigns seeds, and statistics if step and statistics are finite."""
-        statistics = [value for variable, value in updates if "float" in variable.dtype]
-        for value in statistics:
-            finite = ops.logical_and(finite, ops.all(ops.isfinite(value)))
-        for variable, value in updates:
-            if "float" in variable.dtype:
-                value = ops.where(finite, value, variable.value)
-            variable.assign(value)
-
-    def _apply(self, step, finite, replicas):
-        apply = ops.logical_and(finite, step.applied > 0)
-        gradients = step.gradients
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            # The optimizer must see the overflow to lower its scale; it skips the step
-            # itself. The Gram matrix may overflow where no gradient does.
-            poison = ops.where(finite, 1.0, float("nan"))
-            gradients = [g * ops.cast(poison, g.dtype) for g in gradients]
-            apply = ops.logical_or(apply, ops.logical_not(finite))
-        _backend.apply_gradients(self, gradients, apply, replicas)
+    def batch_of(self, data: Any) -> dict[str, Any]:
+        """Returns the batch in an element of a dataset; refuses targets and weights."""
+        batch, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        refuse_targets(y, sample_weight)
+        return batch
 
     def test_step(self, *args: Any) -> Any:
         """Evaluates one batch, as called by the backend's Keras trainer."""
@@ -331,10 +176,10 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
         Returns:
             Dict of logs, the metrics so far: `loss` and each loss by name.
         """
-        batch = _batch_of(data)
+        batch = self.batch_of(data)
         losses = self.branch_losses()
         outputs = {
-            name: branch.embed(
+            name: branch.outputs(
                 replicas.gather_rows(branch.encode(batch, training=False)),
                 training=False,
             )
@@ -350,13 +195,8 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
         total = self.validation_metrics.weighted_sum(
             {loss.name: loss.weight for loss in losses}
         )
+        total = total + regularization_loss(self.trained_variables)
         return {"loss": total, **self.validation_metrics.result()}
-
-    def used_branches(self, losses: list[BranchLoss]) -> dict[str, Branch]:
-        """Returns the branches that at least one loss depends on."""
-        used = {name for loss in losses for name in loss.branches}
-        branches = self.branches().items()
-        return {name: branch for name, branch in branches if name in used}
 
     def loss_inputs_of(self, batch: Any) -> dict[str, Any]:
         """Returns the entries of a batch that the losses read, a dict of tensors."""
@@ -370,7 +210,8 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
     def metrics(self) -> list[keras.metrics.Metric]:
         if not self.compiled:
             return []
-        return [self.validation_metrics, self.step_metrics, self.step_counter]
+        own = [self.validation_metrics, self.step_metrics, self.step_counter]
+        return [*own, self.harmonizer_state]
 
     def get_metrics_result(self) -> dict[str, Any]:
         """Returns the logs of training; `test_step` returns its own."""
@@ -379,15 +220,9 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
     def get_compile_config(self) -> dict[str, Any] | None:
         if not self.compiled:
             return None
-        serialize = keras.saving.serialize_keras_object
         return {
-            "optimizer": serialize(self.optimizer),
-            "harmonizer": serialize(self.harmonizer),
-            "num_groups": self.num_groups,
-            "group_by": self.group_by,
-            "compare": self.compare,
-            "harmonized_variables": self.harmonized_variables,
-            "num_micro_batches": self.num_micro_batches,
+            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
+            **self.harmonization_config(),
             "run_eagerly": self.run_eagerly,
             "steps_per_execution": self.steps_per_execution,
             "jit_compile": self.jit_compile,
@@ -399,59 +234,3 @@ class HarmonizedModel(BatchLoops, BuiltBeforeFit, keras.Model):
         config = dict(config)
         freeze_layers(self, config.pop("frozen_layers", ()))
         self.compile(**keras.saving.deserialize_keras_object(config))
-
-    def save_own_variables(self, store: Any) -> None:
-        super().save_own_variables(store)
-        store["num_steps"] = self.num_steps
-
-    def load_own_variables(self, store: Any) -> None:
-        store = {name: store[name] for name in store.keys()}  # noqa: SIM118
-        # Files of earlier versions lack it.
-        num_steps = store.pop("num_steps", None)
-        super().load_own_variables(store)
-        if num_steps is not None:
-            self.num_steps.assign(num_steps)
-
-
-def _batch_of(data):
-    """Returns the batch in an element of a dataset; refuses targets and weights."""
-    batch, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    refuse_targets(y, sample_weight)
-    return batch
-
-
-def _check_comparison(harmonizer, num_groups, group_by, compare, harmonized_variables):
-    check_choice("group_by", group_by, ("samples", "anchors"))
-    check_choice("compare", compare, ("parameters", "features"))
-    check_choice("harmonized_variables", harmonized_variables, ("all", "shared"))
-    is_number = isinstance(num_groups, numbers.Integral) and num_groups >= 1
-    is_number = is_number and not isinstance(num_groups, bool)
-    if not (is_number or num_groups == "per_clip"):
-        raise ValueError(
-            "`num_groups` must be an int of at least 1, or 'per_clip'. "
-            f"Received: num_groups={num_groups!r}"
-        )
-    given = (num_groups, compare, harmonized_variables)
-    if harmonizer is None and given != (1, "parameters", "all"):
-        raise ValueError(
-            "Without a harmonizer, nothing is compared: pass one, or leave out "
-            "`num_groups`, `compare` and `harmonized_variables`. Received: "
-            f"num_groups={num_groups!r}, compare={compare!r}, "
-            f"harmonized_variables={harmonized_variables!r}, no harmonizer"
-        )
-    if compare == "features" and (group_by, harmonized_variables) != ("samples", "all"):
-        raise ValueError(
-            "`group_by` and `harmonized_variables` are for `compare='parameters'`. "
-            f"Received: compare={compare!r}, group_by={group_by!r}, "
-            f"harmonized_variables={harmonized_variables!r}"
-        )
-
-
-def _check_losses(losses):
-    wrong = {
-        loss.name: loss.weight for loss in losses if not 0 < loss.weight < math.inf
-    }
-    if wrong:
-        raise ValueError(
-            f"The weight of a loss must be positive and finite. Received: {wrong}"
-        )

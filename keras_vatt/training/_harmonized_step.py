@@ -32,6 +32,8 @@ def reference_step(backend, model, batch):
 - the gradients may be compared at the features that `encode` returns instead of at the
   parameters (`_feature_comparison.py`, `_parameter_comparison.py`);
 - replicas hold shards of the gradients;
+- the gradient of regularizers and of `add_loss` is added, and not harmonized
+  (`_added_losses.py`);
 - losses are multiplied by the loss scale of the optimizer.
 """
 
@@ -40,6 +42,7 @@ import functools
 from keras import ops
 
 from keras_vatt.layers._batch_slice import batch_slice
+from keras_vatt.training._added_losses import added_losses
 from keras_vatt.training._branch_scope import merged_updates
 from keras_vatt.training._feature_comparison import compare_features
 from keras_vatt.training._gradient_lists import (
@@ -74,11 +77,13 @@ class HarmonizedStep:
         self.batch = batch
         self.losses = model.branch_losses()
         self.loss_scale = model.optimizer.scale_loss(ops.ones(()))
-        self.loss_inputs = replicas.gather_rows(model.loss_inputs_of(batch))
+        loss_inputs = replicas.gather_rows(model.loss_inputs_of(batch))
+        self.loss_inputs = model.whole_loss_inputs(loss_inputs)
         self.num_samples = replicas.count_samples(batch)
         self.is_valid = valid_samples(self.losses, self.loss_inputs, self.num_samples)
         per_clip = model.num_groups == "per_clip"
         self.num_groups = self.num_samples if per_clip else model.num_groups
+        self._new_state = {}
 
     def take(self):
         """Computes the step; changes no variable.
@@ -87,13 +92,38 @@ class HarmonizedStep:
             `StepResult`.
         """
         updates = self._run_forward()
+        added = added_losses(self)
         if self.model.harmonizer is None:
             step = self._plain_step()
         elif self.model.compare == "features":
             step = compare_features(self)
         else:
             step = compare_parameters(self)
-        return step._replace(updates=updates, num_valid=ops.sum(self.is_valid, axis=0))
+        return step._replace(
+            gradients=sum_gradients(step.gradients, added.gradients),
+            nonfinite=ops.maximum(step.nonfinite, added.nonfinite),
+            updates=updates,
+            num_valid=ops.sum(self.is_valid, axis=0),
+            added_loss=added.value,
+            state=self._new_state,
+        )
+
+    def harmonize(self, grams):
+        """Calls the harmonizer on one or several Gram matrices; keeps its state.
+
+        Args:
+            grams: float32 tensor of shape `(..., K, K)`.
+
+        Returns:
+            Tuple of the weights, `(..., K)`, and the flags, `(...)`.
+        """
+        model = self.model
+        num_steps = model.num_steps.value
+        state = model.harmonizer_state.current()
+        if not state:
+            return model.harmonizer(grams, num_steps)
+        weights, apply, self._new_state = model.harmonizer(grams, num_steps, state)
+        return weights, apply
 
     def _run_forward(self):
         self.outputs, self.vjp_of_embed, self.vjp_of_encode = {}, {}, {}
@@ -103,16 +133,34 @@ class HarmonizedStep:
             features, self.vjp_of_encode[name], encode_updates = self._encode(
                 branch, updates
             )
-            outputs, self.vjp_of_embed[name], embed_updates = self.backend.pullback(
-                self.model,
-                functools.partial(branch.embed, training=True),
-                self.replicas.gather_rows(features),
-                [],
-                num_uses=uses_of_embed,
+            features = self.replicas.gather_rows(features)
+            outputs, self.vjp_of_embed[name], embed_updates = self._embed(
+                branch, features, uses_of_embed
             )
             self.outputs[name] = outputs
             updates = merged_updates(updates, encode_updates, embed_updates)
         return updates
+
+    def _embed(self, branch, features, num_uses):
+        if branch.embed is None:
+            return features, self._pass_through, []
+        return self.backend.pullback(
+            self.model,
+            functools.partial(branch.embed, training=True),
+            features,
+            [],
+            num_uses=num_uses,
+            per_output=self._per_output,
+        )
+
+    def _pass_through(self, cotangents):
+        """The VJP of a branch without `embed`."""
+        no_gradients = [None] * len(self.model.trained_variables)
+        return [(no_gradients, cotangent) for cotangent in cotangents]
+
+    @property
+    def _per_output(self):
+        return any(loss.outputs is not None for loss in self.losses)
 
     def _encode(self, branch, updates):
         model = self.model
@@ -126,6 +174,7 @@ class HarmonizedStep:
                 inputs,
                 model.num_micro_batches,
                 updates,
+                self._per_output,
             )
         return self.backend.pullback(
             model,
@@ -133,6 +182,7 @@ class HarmonizedStep:
             {},
             updates,
             num_uses=self._uses_of_encode,
+            per_output=self._per_output,
         )
 
     def _encode_slice(self, branch, inputs, micro_batch=None):
@@ -200,20 +250,36 @@ class HarmonizedStep:
         for index, loss in enumerate(self.losses):
 
             def scaled_loss(own_outputs, loss=loss, index=index):
-                terms = loss.per_sample(own_outputs, loss_inputs)
+                outputs = self._with_constants(loss, own_outputs)
+                terms = loss.per_sample(outputs, loss_inputs)
                 if group is not None:
                     terms = only_group(terms, group, self.num_groups)
                 if factors is not None:
                     terms = terms * factors[:, index]
                 return ops.mean(terms) * loss.weight * self.loss_scale
 
-            own_outputs = {name: self.outputs[name] for name in loss.branches}
             value, cotangent = self.backend.value_and_cotangents(
-                scaled_loss, own_outputs
+                scaled_loss, self._outputs_of(loss)
             )
             values.append(value / (loss.weight * self.loss_scale))
             cotangents.append(cotangent)
         return ops.stack(values), cotangents
+
+    def _outputs_of(self, loss):
+        """Returns the outputs that a loss is differentiated with respect to."""
+        own = {name: self.outputs[name] for name in loss.branches}
+        if loss.outputs is None:
+            return own
+        return {
+            name: {output: outputs[output] for output in loss.outputs}
+            for name, outputs in own.items()
+        }
+
+    def _with_constants(self, loss, own_outputs):
+        """Adds the outputs of a loss's branches that it does not depend on."""
+        if loss.outputs is None:
+            return own_outputs
+        return {name: self.outputs[name] | own for name, own in own_outputs.items()}
 
     def _weighted_terms(self, sample_weights):
         weights, kept = sample_weights

@@ -11,7 +11,7 @@ from keras import ops, tree
 
 
 def pullback_in_micro_batches(
-    backend, model, encode, batch, num_micro_batches, updates
+    backend, model, encode, batch, num_micro_batches, updates, per_output
 ):
     """Runs a branch forward in micro-batches; returns its outputs and its VJP.
 
@@ -22,9 +22,13 @@ def pullback_in_micro_batches(
         batch: nest of tensors, examples first.
         num_micro_batches: int.
         updates: list of pairs of a variable and the value that the branch starts from.
+        per_output: bool, see `pullback` of `protocol.Backend`.
 
     Returns:
         Same as `pullback` of `protocol.Backend`.
+
+    Raises:
+        ValueError: if a layer adds a loss, which is that of a micro-batch.
     """
     slices = (_split_rows(batch, num_micro_batches), ops.arange(num_micro_batches))
     variables = model.trainable_variables
@@ -32,6 +36,7 @@ def pullback_in_micro_batches(
 
     def run_forward(one_slice):
         outputs, scope = backend.forward(lambda: encode(*one_slice), updates)
+        _refuse_added_losses(scope)
         # Lists of tensors may leave a compiled loop, variables may not.
         seen["variables"] = [variable for variable, _ in scope.updates]
         seen["reached"] = scope.was_read(variables)
@@ -50,7 +55,12 @@ def pullback_in_micro_batches(
         def add_gradients(index, totals):
             own_slice, own_cotangents = tree.map_structure(lambda x: x[index], scanned)
             _, vjp_of_slice, _ = backend.pullback(
-                model, lambda _: encode(*own_slice), {}, updates, num_uses=1
+                model,
+                lambda _: encode(*own_slice),
+                {},
+                updates,
+                num_uses=1,
+                per_output=per_output,
             )
             gradients = [gradient for gradient, _ in vjp_of_slice(own_cotangents)]
             return [
@@ -68,7 +78,32 @@ def pullback_in_micro_batches(
         totals = ops.fori_loop(0, num_micro_batches, add_gradients, zeros)
         return [(_spread(total, seen["reached"]), {}) for total in totals]
 
-    return _join_rows(outputs), vjp, new_updates
+    return _join_rows(outputs), _VJP(vjp), new_updates
+
+
+class _VJP:
+    """The VJP of a function that runs in micro-batches."""
+
+    added_loss = None
+
+    def __init__(self, vjp):
+        self._vjp = vjp
+
+    def __call__(self, cotangents):
+        return self._vjp(cotangents)
+
+    def of_added_loss(self, cotangent, of_outputs):
+        """Computes the gradients of given outputs: there is no added loss."""
+        ((gradients, of_inputs),) = self._vjp([of_outputs])
+        return gradients, of_inputs
+
+
+def _refuse_added_losses(scope):
+    if scope.losses:
+        raise ValueError(
+            "With `num_micro_batches`, no layer may call `add_loss` or have an "
+            "activity regularizer: its loss would be that of a micro-batch."
+        )
 
 
 def _split_rows(batch, num_micro_batches):

@@ -149,7 +149,7 @@ def _harmonized(step, group, losses, embed_gradients, of_rows):
         for embed, encode in zip(embed_gradients, encode_gradients, strict=True)
     ]
     gram, nonfinite = _gram(step, shards)
-    weights, apply = model.harmonizer(gram, model.num_steps.value)
+    weights, apply = step.harmonize(gram)
     applied = ops.cast(apply, "float32")
     decision = ops.concatenate([weights, applied[None]])
     gradients = []  # Of the weighted losses, if groups are masked.

@@ -53,6 +53,8 @@ class StepResult(NamedTuple):
         updates: list of pairs of a non-trainable variable and its new value.
         num_valid: float32 tensor of shape `(losses,)`, the samples that have each
             loss.
+        added_loss: float32 scalar, the sum of the losses that are not harmonized.
+        state: dict of tensors, the harmonizer's state after the step.
     """
 
     gradients: list[Any]
@@ -62,3 +64,5 @@ class StepResult(NamedTuple):
     comparison: Comparison | None = None
     updates: list[tuple[Any, Any]] = []
     num_valid: Any = None
+    added_loss: Any = None
+    state: dict[str, Any] = {}

@@ -5,9 +5,9 @@ encoder has one backward pass with these rows. The parameters of `embed` get the
 gradient of the loss terms, each multiplied by the weight of its sample.
 """
 
-from keras import ops, tree
+from keras import ops
 
-from keras_vatt.training._gradient_lists import sum_cotangents
+from keras_vatt.training._gradient_lists import merge_nests, sum_cotangents
 from keras_vatt.training._sample_groups import (
     by_group,
     is_grouped,
@@ -100,17 +100,22 @@ def weighted_gradients(step, sample_weights, of_features):
 
 def _weighted_rows(step, name, of_features, weights):
     """Returns the cotangent of a branch's features, weighted sample by sample."""
-    users = [k for k, branches in enumerate(of_features) if name in branches]
 
-    def weighted_sum(*leaves):
+    def weighted_sum(leaves):
+        first = next(iter(leaves.values()))
         terms = [
             rows_of_samples(leaf, step.num_samples) * weights[:, k : k + 1]
-            for k, leaf in zip(users, leaves, strict=True)
+            for k, leaf in leaves.items()
         ]
-        rows = ops.reshape(sum(terms[1:], start=terms[0]), ops.shape(leaves[0]))
-        return ops.cast(rows, leaves[0].dtype)
+        rows = ops.reshape(sum(terms[1:], start=terms[0]), ops.shape(first))
+        return ops.cast(rows, first.dtype)
 
-    return tree.map_structure(weighted_sum, *(of_features[k][name] for k in users))
+    own = {
+        k: cotangents[name]
+        for k, cotangents in enumerate(of_features)
+        if name in cotangents
+    }
+    return merge_nests(weighted_sum, own)
 
 
 def rows_of_samples(leaf, num_samples):

@@ -7,6 +7,7 @@ import pytest
 import keras_vatt
 from keras_vatt import harmonization as h
 from keras_vatt import losses
+from keras_vatt.training._harmonized_training import HarmonizedTraining
 from tests.models.tiny import NO_RANDOMNESS, tiny_batch, tiny_vatt
 from tests.training.steps import flat, model_with, train, values_of
 
@@ -131,7 +132,7 @@ def test_the_curriculum_resumes_where_it_was_saved(tmp_path):
 def test_weights_of_an_earlier_version_load(tmp_path, monkeypatch):
     model = model_with()
     with monkeypatch.context() as patch:
-        patch.delattr(keras_vatt.training.HarmonizedModel, "save_own_variables")
+        patch.delattr(HarmonizedTraining, "save_own_variables")
         model.save_weights(tmp_path / "model.weights.h5")
     again = model_with(seed=5)
     again.num_steps.assign(7)

@@ -90,7 +90,7 @@ def map_slices(function, slices):
     return jax.lax.map(function, slices)
 
 
-def pullback(model, function, inputs, updates, num_uses):
+def pullback(model, function, inputs, updates, num_uses, per_output=False):
     """Runs a function forward; returns its outputs and its VJP."""
     trainable = model.trainable_variables
     seen = {}
@@ -99,35 +99,82 @@ def pullback(model, function, inputs, updates, num_uses):
         mapping = [*updates, *zip(trainable, trainable_values, strict=True)]
         with BranchScope(mapping) as scope:
             outputs = function(inputs)
+            added = scope.added_loss()
         seen["variables"] = [variable for variable, _ in scope.updates]
         seen["reached"] = scope.was_read(trainable)
-        return outputs, [value for _, value in scope.updates]
+        return (outputs, added), [value for _, value in scope.updates]
 
     values = [variable.value for variable in trainable]
-    outputs, vjp_of_one, new_values = jax.vjp(
+    differentiate = _linearize if per_output else jax.vjp
+    (outputs, added), vjp_of_one, new_values = differentiate(
         stateless_function, values, inputs, has_aux=True
     )
-
-    def only_reached(gradients):
-        reached = zip(gradients, seen["reached"], strict=True)
-        return [gradient if is_reached else None for gradient, is_reached in reached]
-
-    def vjp(cotangents):
-        if len(cotangents) == 1:
-            pulled = [vjp_of_one(cotangents[0])]
-        else:
-            # One backward pass with stacked cotangents: larger matrix products, and
-            # each activation is read once.
-            stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *cotangents)
-            pulled = jax.vmap(vjp_of_one)(stacked)
-            pulled = [
-                jax.tree.map(lambda leaf, index=index: leaf[index], pulled)
-                for index in range(len(cotangents))
-            ]
-        return [(only_reached(gradients), inputs) for gradients, inputs in pulled]
-
+    vjp = _VJP(vjp_of_one, outputs, added, seen["reached"], per_output)
     new_updates = list(zip(seen["variables"], new_values, strict=True))
     return outputs, vjp, new_updates
+
+
+def _linearize(function, *inputs, has_aux):
+    """Like `jax.vjp` for a function that returns a tuple of a dict and a scalar.
+
+    The VJP transposes the part of the program that the given cotangents need: it takes
+    dicts with some of the keys, and does not visit what other outputs depend on.
+    """
+    outputs, tangents_of, aux = jax.linearize(function, *inputs, has_aux=has_aux)
+
+    def vjp_of_one(cotangents):
+        of_outputs, of_added = cotangents
+
+        def selected(*tangents):
+            outputs, added = tangents_of(*tangents)
+            outputs = {name: outputs[name] for name in of_outputs}
+            return outputs, None if of_added is None else added
+
+        return jax.linear_transpose(selected, *inputs)(cotangents)
+
+    return outputs, vjp_of_one, aux
+
+
+class _VJP:
+    """The VJP of a function that has run forward."""
+
+    def __init__(self, vjp_of_one, outputs, added, reached, per_output):
+        self.vjp_of_one = vjp_of_one
+        self.outputs = outputs
+        self.added_loss = added
+        self.reached = reached
+        self.per_output = per_output
+
+    def __call__(self, cotangents):
+        if len(cotangents) == 1 or self.per_output:
+            return [self._of_one(cotangent) for cotangent in cotangents]
+        # One backward pass with stacked cotangents: larger matrix products, and
+        # each activation is read once.
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *cotangents)
+        pulled = jax.vmap(self._of_one)(stacked)
+        return [
+            jax.tree.map(lambda leaf, index=index: leaf[index], pulled)
+            for index in range(len(cotangents))
+        ]
+
+    def of_added_loss(self, cotangent, of_outputs=None):
+        """Computes the gradients of the added loss and of given outputs."""
+        if of_outputs is None:
+            of_outputs = {}
+            if not self.per_output:
+                of_outputs = jax.tree.map(jnp.zeros_like, self.outputs)
+        return self._of_one(of_outputs, cotangent)
+
+    def _of_one(self, of_outputs, of_added=None):
+        if self.added_loss is None:
+            of_added = None
+        elif of_added is None and not self.per_output:
+            of_added = jnp.zeros_like(self.added_loss)
+        gradients, of_inputs = self.vjp_of_one((of_outputs, of_added))
+        reached = zip(gradients, self.reached, strict=True)
+        return [
+            gradient if is_reached else None for gradient, is_reached in reached
+        ], of_inputs
 
 
 def pull_back_sum(vjps, cotangents):

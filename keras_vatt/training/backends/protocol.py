@@ -15,8 +15,31 @@ Nest = Any
 Updates = list[tuple[Any, Any]]
 # One tensor per trainable variable; `None` for a variable without a gradient.
 Gradients = list[Any]
-# From cotangents to the gradients of the variables and of the inputs, for each.
-VJP = Callable[[list[Nest]], list[tuple[Gradients, Nest]]]
+
+
+class VJP(Protocol):
+    """The VJP of a function that has run forward.
+
+    Attributes:
+        added_loss: float32 scalar, the sum of the losses that layers added in the
+            function; `None` if there are none.
+    """
+
+    added_loss: Any
+
+    def __call__(self, cotangents: list[Nest]) -> list[tuple[Gradients, Nest]]:
+        """Computes the gradients of the variables and of the inputs, for each."""
+
+    def of_added_loss(
+        self, cotangent: Any, of_outputs: Nest = None
+    ) -> tuple[Gradients, Nest]:
+        """Computes the gradients of the added loss; call it before `__call__`.
+
+        Args:
+            cotangent: float32 scalar, what the loss is multiplied by.
+            of_outputs: cotangents of the outputs, whose gradients are added. Defaults
+                to `None`, no cotangents.
+        """
 
 
 class Backend(Protocol):
@@ -59,6 +82,7 @@ class Backend(Protocol):
         inputs: Nest,
         updates: Updates,
         num_uses: int,
+        per_output: bool = False,
     ) -> tuple[Nest, VJP, Updates]:
         """Runs a function forward; returns its outputs and its VJP.
 
@@ -72,13 +96,16 @@ class Backend(Protocol):
                 function, where that differs from its current value.
             num_uses: int. Number of calls of the VJP that will follow; activations
                 are freed after the last one.
+            per_output: bool. Whether the function returns a dict and the cotangents
+                are dicts with some of its keys: the backward pass does not visit what
+                only other outputs depend on. Defaults to `False`.
 
         Returns:
-            Tuple `(outputs, vjp, new_updates)`. `vjp` takes a list of cotangents, each
-            with the structure of `outputs`, and returns for each a pair: a list of
-            gradients, one per trainable variable (`None` for a variable without one),
-            and the gradients of `inputs`. `new_updates` are the variables that the
-            function has assigned, with their new values.
+            Tuple `(outputs, vjp, new_updates)`. `vjp` is a `VJP`: it takes a list of
+            cotangents, each with the structure of `outputs`, and returns for each a
+            pair: a list of gradients, one per trainable variable (`None` for a variable
+            without one), and the gradients of `inputs`. `new_updates` are the variables
+            that the function has assigned, with their new values.
         """
 
     def pull_back_sum(

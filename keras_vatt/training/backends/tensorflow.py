@@ -65,7 +65,7 @@ def map_slices(function, slices):
     )
 
 
-def pullback(model, function, inputs, updates, num_uses):
+def pullback(model, function, inputs, updates, num_uses, per_output=False):
     """Runs a function forward; returns its outputs and its VJP.
 
     Each function has its own tape, so that the backward passes are independent.
@@ -75,25 +75,59 @@ def pullback(model, function, inputs, updates, num_uses):
     with tf.GradientTape(persistent=True) as tape, BranchScope(updates) as scope:
         tape.watch(leaves)
         outputs = function(inputs)
-    flat_outputs = tf.nest.flatten(outputs)
+        added = scope.added_loss()
+    vjp = _VJP(tape, variables, inputs, outputs, added)
+    return outputs, vjp, scope.updates
 
-    def vjp_of_one(cotangent):
-        gradients = tape.gradient(
-            flat_outputs,
-            [*variables, *leaves],
-            output_gradients=tf.nest.flatten(cotangent),
+
+class _VJP:
+    """The VJP of a function that has run forward."""
+
+    def __init__(self, tape, variables, inputs, outputs, added):
+        self.tape = tape
+        self.variables = variables
+        self.inputs = inputs
+        self.leaves = tf.nest.flatten(inputs)
+        self.outputs = outputs
+        self.added_loss = added
+
+    def __call__(self, cotangents):
+        return [self._of_one(cotangent) for cotangent in cotangents]
+
+    def of_added_loss(self, cotangent, of_outputs=None):
+        """Computes the gradients of the added loss and of given outputs."""
+        pairs = [] if of_outputs is None else self._pairs(of_outputs)
+        if self.added_loss is not None:
+            pairs.append((self.added_loss, cotangent))
+        return self._gradients(pairs)
+
+    def _of_one(self, cotangent):
+        return self._gradients(self._pairs(cotangent))
+
+    def _pairs(self, cotangent):
+        """Returns pairs of an output and its cotangent; a dict may lack outputs."""
+        outputs = self.outputs
+        if isinstance(outputs, dict) and isinstance(cotangent, dict):
+            outputs = {name: outputs[name] for name in cotangent}
+        flat = (tf.nest.flatten(outputs), tf.nest.flatten(cotangent))
+        return list(zip(*flat, strict=True))
+
+    def _gradients(self, pairs):
+        gradients = self.tape.gradient(
+            [output for output, _ in pairs],
+            [*self.variables, *self.leaves],
+            output_gradients=[x for _, x in pairs],
         )
         # Keras' Embedding gives `IndexedSlices`, which may repeat an index: its values
         # can't be squared before the repeats are added up.
         gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
-        of_variables = gradients[: len(variables)]
-        of_leaves = gradients[len(variables) :]
-        return of_variables, tf.nest.pack_sequence_as(inputs, of_leaves)
-
-    def vjp(cotangents):
-        return [vjp_of_one(cotangent) for cotangent in cotangents]
-
-    return outputs, vjp, scope.updates
+        count = len(self.variables)
+        of_leaves = [
+            tf.zeros_like(leaf) if gradient is None else gradient
+            for leaf, gradient in zip(self.leaves, gradients[count:], strict=True)
+        ]
+        of_inputs = tf.nest.pack_sequence_as(self.inputs, of_leaves)
+        return gradients[:count], of_inputs
 
 
 def pull_back_sum(vjps, cotangents):

@@ -54,23 +54,27 @@ def map_slices(function, slices):
     return tree.map_structure(lambda *tensors: torch.stack(tensors), *results)
 
 
-def pullback(model, function, inputs, updates, num_uses):
+def pullback(model, function, inputs, updates, num_uses, per_output=False):
     """Runs a function forward; returns its outputs and its VJP."""
     leaves = [tensor.detach().requires_grad_() for tensor in tree.flatten(inputs)]
     with torch.enable_grad(), BranchScope(updates) as scope:
         outputs = function(tree.pack_sequence_as(inputs, leaves))
+        added = scope.added_loss()
     detached = tree.map_structure(lambda output: output.detach(), outputs)
-    return detached, _VJP(model, inputs, leaves, outputs, num_uses), scope.updates
+    vjp = _VJP(model, inputs, leaves, outputs, added, num_uses)
+    return detached, vjp, scope.updates
 
 
 class _VJP:
     """The VJP of a function that has run forward."""
 
-    def __init__(self, model, inputs, leaves, outputs, num_uses):
+    def __init__(self, model, inputs, leaves, outputs, added, num_uses):
         self.variables = [variable.value for variable in model.trained_variables]
         self.inputs = inputs
         self.leaves = leaves
-        self.outputs = tree.flatten(outputs)
+        self.outputs = outputs
+        self.added = added
+        self.added_loss = None if added is None else added.detach()
         self.uses_left = num_uses
 
     def __call__(self, cotangents):
@@ -82,46 +86,74 @@ class _VJP:
             for cotangent, last in zip(cotangents, is_last, strict=True)
         ]
 
+    def of_added_loss(self, cotangent, of_outputs=None):
+        """Computes the gradients of the added loss and of given outputs."""
+        outputs, cotangents = ([], []) if of_outputs is None else self.pairs(of_outputs)
+        if self.added is not None and self.added.requires_grad:
+            outputs, cotangents = [*outputs, self.added], [*cotangents, cotangent]
+        return self._gradients(outputs, cotangents, retain_graph=True)
+
     def _of_one(self, cotangent, retain_graph):
-        if self.is_frozen:
-            return [None] * len(self.variables), None
+        return self._gradients(*self.pairs(cotangent), retain_graph)
+
+    def _gradients(self, outputs, cotangents, retain_graph):
+        if not outputs:
+            return [None] * len(self.variables), self.of_inputs(
+                [None] * len(self.leaves)
+            )
         gradients = torch.autograd.grad(
-            self.outputs,
+            outputs,
             [*self.variables, *self.leaves],
-            grad_outputs=tree.flatten(cotangent),
+            grad_outputs=cotangents,
             retain_graph=retain_graph,
             allow_unused=True,
         )
         of_variables = list(gradients[: len(self.variables)])
-        of_leaves = list(gradients[len(self.variables) :])
-        return of_variables, tree.pack_sequence_as(self.inputs, of_leaves)
+        return of_variables, self.of_inputs(gradients[len(self.variables) :])
 
-    @property
-    def is_frozen(self):
-        """Returns whether the outputs depend on no trainable variable."""
-        return not any(output.requires_grad for output in self.outputs)
+    def of_inputs(self, gradients):
+        """Packs the gradients of the inputs; zeros in place of `None`."""
+        gradients = [
+            torch.zeros_like(leaf) if gradient is None else gradient
+            for leaf, gradient in zip(self.leaves, gradients, strict=True)
+        ]
+        return tree.pack_sequence_as(self.inputs, gradients)
+
+    def pairs(self, cotangent):
+        """Returns lists of the outputs with a gradient, and of their cotangents.
+
+        A dict of cotangents may lack some outputs.
+        """
+        outputs = self.outputs
+        if isinstance(outputs, dict) and isinstance(cotangent, dict):
+            outputs = {name: outputs[name] for name in cotangent}
+        pairs = zip(tree.flatten(outputs), tree.flatten(cotangent), strict=True)
+        pairs = [(output, x) for output, x in pairs if output.requires_grad]
+        return [output for output, _ in pairs], [x for _, x in pairs]
 
 
 def pull_back_sum(vjps, cotangents):
     """Runs VJPs once, for the last time, and sums the gradients of the variables."""
     if not all(isinstance(vjp, _VJP) for vjp in vjps.values()):
         return sum_of_vjps(vjps, cotangents)
-    trained = {name: vjp for name, vjp in vjps.items() if not vjp.is_frozen}
-    of_inputs = dict.fromkeys(vjps)
+    pairs = {name: vjp.pairs(cotangents[name]) for name, vjp in vjps.items()}
+    outputs = [output for own, _ in pairs.values() for output in own]
     variables = next(iter(vjps.values())).variables
-    if not trained:
-        return [None] * len(variables), of_inputs
-    # One backward pass through all branches: PyTorch sums in place.
-    gradients = torch.autograd.grad(
-        [output for vjp in trained.values() for output in vjp.outputs],
-        [*variables, *(leaf for vjp in trained.values() for leaf in vjp.leaves)],
-        grad_outputs=[x for name in trained for x in tree.flatten(cotangents[name])],
-        allow_unused=True,
-    )
+    leaves = [leaf for vjp in vjps.values() for leaf in vjp.leaves]
+    gradients = [None] * (len(variables) + len(leaves))
+    if outputs:
+        # One backward pass through all branches: PyTorch sums in place.
+        gradients = torch.autograd.grad(
+            outputs,
+            [*variables, *leaves],
+            grad_outputs=[x for _, own in pairs.values() for x in own],
+            allow_unused=True,
+        )
     of_leaves = iter(gradients[len(variables) :])
-    for name, vjp in trained.items():
-        own = [next(of_leaves) for _ in vjp.leaves]
-        of_inputs[name] = tree.pack_sequence_as(vjp.inputs, own)
+    of_inputs = {
+        name: vjp.of_inputs([next(of_leaves) for _ in vjp.leaves])
+        for name, vjp in vjps.items()
+    }
     return list(gradients[: len(variables)]), of_inputs
 
 
