@@ -101,7 +101,7 @@ def _convolutions(case, inputs):
     x = inputs
     for stage, width in enumerate(case.widths):
         if stage:
-            x = layers.AveragePooling2D()(x)
+            x = layers.AveragePooling2D(2)(x)
         for index in range(2):
             name = f"convolution_{stage}_{index}"
             x = layers.Conv2D(width, 3, padding="same", name=name)(x)

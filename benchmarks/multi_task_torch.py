@@ -23,8 +23,9 @@ class PlainStep:
         case: `multi_task_cases.Case`.
         batch: tuple of the inputs and a dict of the labels, arrays.
         optimizer: string, `"adam"`, or `"sgd"` with learning rate 0.1.
-        write_gradients: function `(module, losses, features) -> None` that leaves the
-            combined gradient in `.grad` of the module's parameters.
+        write_gradients: function `(module, features, labels) -> None` that leaves the
+            combined gradient in `.grad` of the module's parameters. It may have an
+            attribute `prepare`, a function that is called once with the module.
     """
 
     def __init__(self, case, batch, optimizer, write_gradients):
@@ -40,11 +41,12 @@ class PlainStep:
         else:
             self.optimizer = torch.optim.SGD(parameters, 0.1)
         self.write_gradients = write_gradients
+        if hasattr(write_gradients, "prepare"):
+            write_gradients.prepare(self.module)
 
     def run(self):
         features = self.module.trunk(self.inputs)
-        losses = self.module.losses_of(features, self.labels)
-        self.write_gradients(self.module, losses, features)
+        self.write_gradients(self.module, features, self.labels)
         self.optimizer.step()
         self.optimizer.zero_grad()
 
@@ -52,25 +54,23 @@ class PlainStep:
         return self.module.weights_by_name()
 
 
-def plain_sum(module, losses, features):
+def plain_sum(module, features, labels):
     """Differentiates the sum of the losses: the step without any comparison."""
-    sum(losses).backward()
+    sum(module.losses_of(features, labels)).backward()
 
 
 def by_hand(method):
     """Combines the gradients of the trunk with functions of `keras_vatt`."""
     harmonizer = harmonization.get(method)
 
-    def write_gradients(module, losses, features):
+    def write_gradients(module, features, labels):
         trunk = list(module.trunk.parameters())
         leaf = features.detach().requires_grad_()
-        heads = module.heads
-        del losses  # Those of `leaf` end the backward pass at the features.
-        cotangents = []
-        for head, loss in zip(heads, module.losses_of(leaf, module.labels), strict=True):
-            parameters = list(head.parameters())
-            *own, cotangent = torch.autograd.grad(loss, [*parameters, leaf])
-            _write(parameters, own)
+        losses, cotangents = module.losses_of(leaf, labels), []
+        for head, loss in zip(module.heads, losses, strict=True):
+            own = list(head.parameters())
+            *gradients, cotangent = torch.autograd.grad(loss, [*own, leaf])
+            _write(own, gradients)
             cotangents.append(cotangent)
         last = len(cotangents) - 1
         gradients = [
@@ -90,8 +90,9 @@ def torchjd_mtl(method, chunk_size, gramian):
 
     aggregator = _aggregator(method)
 
-    def write_gradients(module, losses, features):
+    def write_gradients(module, features, labels):
         trunk = list(module.trunk.parameters())
+        losses = module.losses_of(features, labels)
         mtl_backward(
             losses,
             features=features,
@@ -107,19 +108,18 @@ def torchjd_mtl(method, chunk_size, gramian):
 
 
 def torchjd_backward(method, chunk_size):
-    """Calls `backward`, for a Jacobian of all losses; the heads are summed."""
+    """Calls `backward`, for a Jacobian of all variables, the heads included."""
     from torchjd.autojac import backward, jac_to_grad
 
     aggregator = _aggregator(method)
 
-    def write_gradients(module, losses, features):
-        heads = list(module.heads.parameters())
-        trunk = list(module.trunk.parameters())
-        backward(losses, inputs=[*trunk, *heads], parallel_chunk_size=chunk_size)
-        jac_to_grad(trunk, aggregator(len(losses)), optimize_gramian_computation=True)
-        for parameter in heads:
-            parameter.grad = parameter.jac.sum(dim=0)
-            del parameter.jac
+    def write_gradients(module, features, labels):
+        losses = module.losses_of(features, labels)
+        parameters = list(module.parameters())
+        backward(losses, inputs=parameters, parallel_chunk_size=chunk_size)
+        jac_to_grad(
+            parameters, aggregator(len(losses)), optimize_gramian_computation=True
+        )
 
     return write_gradients
 
@@ -134,8 +134,8 @@ def torchjd_engine(method):
     engines = {}
     aggregator = _aggregator(method)
 
-    def write_gradients(module, losses, features):
-        losses = torch.stack(losses)
+    def write_gradients(module, features, labels):
+        losses = torch.stack(module.losses_of(features, labels))
         gram = engines["engine"].compute_gramian(losses)
         losses.backward(aggregator(len(losses)).gramian_weighting(gram))
 
@@ -167,8 +167,9 @@ def libmtl(method):
 
     own = Weighting()
 
-    def write_gradients(module, losses, features):
-        own.trunk, own.task_num = module.trunk, len(losses)
+    def write_gradients(module, features, labels):
+        own.trunk, own.task_num = module.trunk, len(labels)
+        losses = module.losses_of(features, labels)
         own.backward(torch.stack(losses), mgda_gn="none")
 
     return write_gradients
@@ -202,12 +203,12 @@ def _aggregator(method):
 
 def _libmtl_weightings():
     """Imports `LibMTL.weighting` alone: LibMTL's models need an old torchvision."""
-    spec = importlib.util.find_spec("LibMTL")
-    if spec is None:
-        raise ImportError("not installed: pip install --no-deps LibMTL==1.1.5")
-    package = types.ModuleType("LibMTL")
-    package.__path__ = list(spec.submodule_search_locations)
-    sys.modules.setdefault("LibMTL", package)
+    if "LibMTL" not in sys.modules:
+        spec = importlib.util.find_spec("LibMTL")
+        if spec is None:
+            raise ImportError("not installed: pip install --no-deps LibMTL==1.1.5")
+        sys.modules["LibMTL"] = package = types.ModuleType("LibMTL")
+        package.__path__ = list(spec.submodule_search_locations)
     return importlib.import_module("LibMTL.weighting")
 
 
