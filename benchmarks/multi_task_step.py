@@ -8,8 +8,9 @@ Each step trains the same model, a shared trunk and K heads, from the same weigh
 the same batch: `keras_vatt.training.MultiTaskModel` on PyTorch and on JAX, TorchJD in
 the ways that its documentation describes, LibMTL, and the plain sum of the losses. Each
 step has a process of its own. The processes take turns, every other round in reverse
-order, so that a slow moment of the machine meets all of them. With Adam, time and CPU
-time are those of the median step; memory is the peak within a step.
+order, so that a slow moment of the machine meets all of them. Where other programs run,
+`OMP_NUM_THREADS=1` keeps threads of PyTorch from waiting for each other. With Adam,
+time and CPU time are those of the median step; memory is the peak within a step.
 
 The columns "trunk" and "heads" compare the weights after one step of SGD with those of
 the step that is named in `EQUAL`: the norm of the difference of the updates, relative
@@ -77,7 +78,8 @@ COLUMNS = {
     "ms": lambda r: milliseconds(r["seconds"][1]),
     "CPU ms": lambda r: milliseconds(r["cpu_seconds"]),
     "ours / this": lambda r: _optional(r["ours_over_this"], spread),
-    "time / plain sum": lambda r: spread(r["over_plain"]),
+    "ours / this, CPU": lambda r: _optional(r["ours_over_this_cpu"], spread),
+    "time / plain sum": lambda r: _optional(r["over_plain"], spread),
     "peak MiB": lambda r: mebibytes(r["peak_bytes"]),
     "trunk": lambda r: _optional(r["trunk_difference"], "{:.0e}".format),
     "heads": lambda r: _optional(r["heads_difference"], "{:.0e}".format),
@@ -199,8 +201,9 @@ def measured_case(case, arguments, left_out):
             "step": step,
             "seconds": quartiles([usage.seconds for usage in own]),
             "cpu_seconds": statistics.median(usage.cpu_seconds for usage in own),
-            "ours_over_this": _ratios(usages, "ours", step),
-            "over_plain": _ratios(usages, step, "plain sum"),
+            "ours_over_this": _ratios(usages, "ours", step, "seconds"),
+            "ours_over_this_cpu": _ratios(usages, "ours", step, "cpu_seconds"),
+            "over_plain": _ratios(usages, step, "plain sum", "seconds"),
             "peak_bytes": peaks[step],
             **_differences(updates, step),
         }
@@ -233,12 +236,12 @@ def _usages(workers, rounds):
     return usages
 
 
-def _ratios(usages, step, other):
-    """Returns the quartiles of the ratios of times in the same round, or `None`."""
+def _ratios(usages, step, other, field):
+    """Returns the quartiles of the ratios in the same round, or `None`."""
     if step not in usages or other not in usages:
         return None
     pairs = zip(usages[step], usages[other], strict=True)
-    return quartiles([own.seconds / other.seconds for own, other in pairs])
+    return quartiles([getattr(a, field) / getattr(b, field) for a, b in pairs])
 
 
 def _updates(workers):
