@@ -14,6 +14,7 @@ from keras_vatt.training._batch_checks import (
     warn_of_nonfinite,
 )
 from keras_vatt.training._kept_weights import KeepsWeights
+from keras_vatt.training._subclass_checks import checked_batch
 
 
 class BatchLoops(KeepsWeights):
@@ -115,7 +116,7 @@ class BatchLoops(KeepsWeights):
         """
         self._check_data(x, y, sample_weight, class_weight)
         self.check_trainable()
-        logs = super().train_on_batch(x, return_dict=True)
+        logs = super().train_on_batch(checked_batch(x), return_dict=True)
         return logs if return_dict else self._in_order(logs)
 
     def test_on_batch(
@@ -141,7 +142,7 @@ class BatchLoops(KeepsWeights):
         """
         self._check_data(x, y, sample_weight)
         self._check_compiled()
-        logs = super().test_on_batch(x, return_dict=True)
+        logs = super().test_on_batch(checked_batch(x), return_dict=True)
         return logs if return_dict else self._in_order(logs)
 
     @property
