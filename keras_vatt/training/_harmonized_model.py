@@ -171,11 +171,11 @@ class HarmonizedModel(BatchLoops, HarmonizedTraining, BuiltBeforeFit, keras.Mode
         return checked_batch(batch)
 
     def branches_for(self, batch: Any, losses: list[BranchLoss]) -> dict[str, Branch]:
-        return checked_branches(self.used_branches(losses), losses, list(batch))
+        return checked_branches(self.used_branches(losses), losses, batch)
 
     def losses_for(self, batch: Any, num_samples: Any) -> list[BranchLoss]:
-        losses, entries = self.branch_losses(), list(batch)
-        return checked_losses(losses, self.loss_inputs, entries, num_samples)
+        losses = self.branch_losses()
+        return checked_losses(losses, self.loss_inputs, batch, num_samples)
 
     def test_step(self, *args: Any) -> Any:
         """Evaluates one batch, as called by the backend's Keras trainer."""

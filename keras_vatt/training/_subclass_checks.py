@@ -85,10 +85,21 @@ def checked_batch(batch: Any) -> dict[str, Any]:
     return batch
 
 
+def with_arrays(data: Any) -> Any:
+    """Returns data with arrays in place of lists of numbers.
+
+    Args:
+        data: dict from name to array or list; other data are returned as they are.
+    """
+    if not isinstance(data, Mapping):
+        return data
+    return {name: _as_array(entry) for name, entry in data.items()}
+
+
 def checked_branches(
     branches: Mapping[str, Branch],
     losses: Collection[BranchLoss],
-    entries: Collection[str],
+    batch: Mapping[str, Any],
 ) -> dict[str, Branch]:
     """Returns branches whose functions check what they read and return.
 
@@ -97,9 +108,9 @@ def checked_branches(
     Args:
         branches: dict from name to `Branch`.
         losses: collection of `BranchLoss`.
-        entries: collection of strings, the names of the entries of the batch.
+        batch: dict of tensors, the batch or this replica's slice of it.
     """
-    checked = {}
+    checked, entries = {}, _given_names(batch)
     for name, branch in branches.items():
         needed = [loss for loss in losses if loss.outputs and name in loss.branches]
         encode = functools.partial(_encode, name, branch, entries)
@@ -113,7 +124,7 @@ def checked_branches(
 def checked_losses(
     losses: Collection[BranchLoss],
     loss_inputs: Collection[str],
-    entries: Collection[str],
+    batch: Mapping[str, Any],
     num_samples: Any,
 ) -> list[BranchLoss]:
     """Returns losses whose functions check what they read and return.
@@ -123,10 +134,11 @@ def checked_losses(
     Args:
         losses: collection of `BranchLoss`.
         loss_inputs: collection of strings, `HarmonizedModel.loss_inputs`.
-        entries: collection of strings, the names of the entries of the batch.
+        batch: dict of tensors, the batch or this replica's slice of it.
         num_samples: int or int scalar, the number of samples of the whole batch.
     """
-    context = (loss_inputs, entries, num_samples)
+    used = {name for loss in losses for name in loss.branches}
+    context = (loss_inputs, _given_names(batch), used, num_samples)
     return [
         dataclasses.replace(
             loss,
@@ -178,10 +190,13 @@ def _check_losses(losses, branches):
     if not losses:
         raise ValueError("`branch_losses` must return at least one loss. Received: []")
     names = [loss.name for loss in losses]
-    if len(set(names)) < len(names) or not all(isinstance(n, str) for n in names):
+    # Logs of gradients leave out the suffix.
+    short_names = {str(name).removesuffix("_loss") for name in names}
+    is_named = all(isinstance(name, str) for name in names)
+    if len(short_names) < len(names) or not is_named:
         raise ValueError(
-            "Each loss must have a name of its own, a string. "
-            f"Received: losses with the names {names}"
+            "Each loss must have a name of its own, a string, also without the suffix "
+            f"'_loss'. Received: losses with the names {names}"
         )
     taken = {"loss", "nonfinite_rate", "skip_rate", "conflict_rate", "gradient_cosine"}
     if taken.intersection(names):
@@ -259,32 +274,31 @@ def _check_layers(model):
 def _as_tensor(entry):
     """Returns a tensor from an array or list of numbers; other entries as they are."""
     if ops.is_tensor(entry):
-        is_float64 = keras.backend.standardize_dtype(entry.dtype) == "float64"
-        if is_float64 and keras.config.floatx() != "float64":
-            return ops.cast(entry, keras.config.floatx())
-        return entry
-    if isinstance(entry, list | tuple) and _holds_numbers(entry):
-        entry = np.asarray(entry)
-    if not isinstance(entry, np.ndarray) or entry.dtype.kind not in "biuf":
-        return entry
-    is_float64 = entry.dtype == np.float64
-    return ops.convert_to_tensor(entry, keras.config.floatx() if is_float64 else None)
+        dtype = keras.backend.standardize_dtype(entry.dtype)
+    else:
+        entry = _as_array(entry)
+        if not isinstance(entry, np.ndarray) or entry.dtype.kind not in "biuf":
+            return entry
+        dtype = entry.dtype.name
+        entry = ops.convert_to_tensor(entry)
+    return ops.cast(entry, keras.config.floatx()) if dtype == "float64" else entry
 
 
-def _holds_numbers(entry):
-    """Returns whether a nested list holds Python numbers, by its first elements."""
-    while isinstance(entry, list | tuple) and entry:
-        entry = entry[0]
-    return isinstance(entry, _NUMBERS)
+def _as_array(entry):
+    """Returns an array from a nested list of Python numbers."""
+    first = entry
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    is_list = isinstance(entry, list | tuple) and isinstance(first, _NUMBERS)
+    return np.asarray(entry) if is_list else entry
 
 
 def _encode(name, branch, entries, batch, training):
     inputs = {
         entry: batch[entry] for entry in branch.inputs if batch.get(entry) is not None
     }
-    with _entries_explained(
-        f"Branch '{name}'", inputs, entries, branch.inputs, "`Branch.inputs`"
-    ):
+    named = {"inputs": branch.inputs}
+    with _entries_explained(f"Branch '{name}'", inputs, entries, named):
         features = branch.encode(inputs, training=training)
     counts = {
         x.shape[0] for x in tree.flatten(inputs) if ops.is_tensor(x) and len(x.shape)
@@ -327,7 +341,7 @@ def _check_outputs(name, losses, outputs):
             )
 
 
-def _float_tensors(what, nest):
+def _float_tensors(what, nest, returns="float tensors, or a nest of them"):
     """Returns the leaves of a nest of tensors, and refuses other leaves."""
     leaves = tree.flatten(nest)
     for leaf in leaves:
@@ -340,26 +354,29 @@ def _float_tensors(what, nest):
         else:
             continue
         raise TypeError(
-            f"{what} must return float tensors, or a nest of them, which have a "
-            f"gradient. Received: {received}"
+            f"{what} must return {returns}, computed by `keras.ops` and layers, so "
+            f"that there is a gradient. Received: {received}"
         )
     return leaves
 
 
-def _per_sample(loss, loss_inputs, entries, num_samples, outputs, batch):
+def _per_sample(loss, loss_inputs, entries, branches, num_samples, outputs, batch):
     what = f"`per_sample` of loss '{loss.name}'"
     outputs = {name: outputs[name] for name in loss.branches}
-    with _reading(loss, loss_inputs, entries, batch, outputs):
+    named = {"branches": loss.branches, "loss_inputs": loss_inputs}
+    given = [*outputs, *batch]
+    with _entries_explained(f"Loss '{loss.name}'", given, entries, named, branches):
         terms = loss.per_sample(outputs, batch)
-    (terms,) = _float_tensors(what, [terms])
+    (terms,) = _float_tensors(what, [terms], "a float tensor")
     _check_values(what, terms, num_samples)
     dtype = "float64" if keras.config.floatx() == "float64" else "float32"
     # Lower precision, as of a mixed policy, would not go with the loss scale.
     return ops.cast(terms, dtype)
 
 
-def _is_valid(loss, loss_inputs, entries, num_samples, batch):
-    with _reading(loss, loss_inputs, entries, batch):
+def _is_valid(loss, loss_inputs, entries, branches, num_samples, batch):
+    named = {"loss_inputs": loss_inputs}
+    with _entries_explained(f"Loss '{loss.name}'", batch, entries, named):
         mask = loss.is_valid(batch)
     if mask is None:
         return None
@@ -381,62 +398,51 @@ def _check_values(what, values, num_samples):
 
 
 @contextlib.contextmanager
-def _reading(loss, loss_inputs, entries, batch, outputs=None) -> Iterator[None]:
-    """Explains an entry or an output that a function of a loss reads and misses."""
-    who = f"Loss '{loss.name}'"
-    with _entries_explained(who, batch, entries, loss_inputs, "`loss_inputs`"):
-        try:
-            yield
-        except KeyError as error:
-            name = error.args[0] if error.args else None
-            if outputs is None or name in batch or name in (*loss_inputs, *entries):
-                raise
-            error.add_note(
-                f"{who} was given the outputs of the branches {list(outputs)}, its "
-                "`branches`."
-            )
-            raise
-
-
-@contextlib.contextmanager
-def _entries_explained(who, given, entries, named, where) -> Iterator[None]:
+def _entries_explained(who, given, entries, named, outputs=()) -> Iterator[None]:
     """Explains a `KeyError` of a function that reads entries of the batch.
 
     Args:
-        who: string, who reads the entries.
-        given: dict, the entries that the function got.
-        entries: collection of strings, all entries of the batch.
-        named: collection of strings, the entries that the function may get.
-        where: string, the attribute that names them.
+        who: string, who reads them.
+        given: collection of strings, all that the function could read.
+        entries: collection of strings, the entries that the batch has.
+        named: dict from the attributes that name what it gets to these names. The last
+            attribute names entries of the batch.
+        outputs: collection of strings, branches whose outputs it may have asked for.
     """
     try:
         yield
     except KeyError as error:
         name = error.args[0] if error.args else None
-        if not isinstance(name, str) or name in given:
+        if name in given:
             raise
-        if name in entries and name not in named:
+        *_, named_entries = named.values()
+        received = ", ".join(f"{key}={tuple(names)}" for key, names in named.items())
+        if name in named_entries:
             raise ValueError(
-                f"{who} reads '{name}' of the batch, which {where} does not name: add "
-                f"it there. Received: {where[1:-1].split('.')[-1]}={tuple(named)}"
-            ) from error
-        if name in named:
-            raise ValueError(
-                f"{who} reads '{name}', which the batch does not have. Add it to the "
+                f"{who} reads '{name}', which the batch does not have: add it to the "
                 f"data. Received: a batch with the entries {list(entries)}"
             ) from error
+        if name in (*entries, *outputs):
+            keys = " or ".join(f"`{key}`" for key in named)
+            raise ValueError(
+                f"{who} reads '{name}', which it does not name: add it to {keys}. "
+                f"Received: {received}"
+            ) from error
         # It may be a key of another dict of the function.
-        error.add_note(
-            f"{who} was given the entries {list(given)}, those of the batch that "
-            f"{where} names. The batch has the entries {list(entries)}."
-        )
+        error.add_note(f"{who} can read {sorted(given)}, which it names: {received}")
         raise
+
+
+def _given_names(batch):
+    return [name for name, entry in batch.items() if entry is not None]
 
 
 def _described(value: Any) -> str:
     """Returns the type of a value, and those of its elements, for a message."""
     if value is None:
         return "None"
+    if ops.is_tensor(value):
+        return f"a tensor of shape {tuple(value.shape)}"
     kind = type(value).__name__
     if not isinstance(value, list | tuple | dict):
         return f"an object of type {kind}"
