@@ -26,8 +26,8 @@ class AlignedMTL(Harmonizer):
     the results by 1/K: 1/K of ours.
 
     Gradients that depend on each other have fewer principal components than losses;
-    the missing ones are left out. The update conflicts with no gradient up to two
-    losses; with more it can, and a weight can be negative.
+    the missing ones are left out. The update can conflict with a gradient much shorter
+    than the others, and with three or more losses a weight can be negative.
 
     Args:
         scale_mode: `"min"`, `"median"` or `"rmse"`. The common singular value: the

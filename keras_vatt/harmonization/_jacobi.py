@@ -55,7 +55,8 @@ def _rotate(matrix, vectors, partner):
     # All pairs of a round at once: coordinate i turns to `c_i x_i - s_i x_partner`.
     size = len(partner)
     own = ops.diagonal(matrix, axis1=-2, axis2=-1)
-    other = ops.take(own, partner, axis=-1)
+    indices = ops.convert_to_tensor(partner, "int32")
+    other = ops.take(own, indices, axis=-1)
     is_paired = partner != np.arange(size)
     pairs = np.eye(size)[partner] * is_paired[:, None]
     shared = ops.sum(matrix * ops.convert_to_tensor(pairs, "float32"), axis=-1)
@@ -70,7 +71,7 @@ def _rotate(matrix, vectors, partner):
     sine = tangent * cosine
 
     def turn_columns(columns):
-        swapped = ops.take(columns, partner, axis=-1)
+        swapped = ops.take(columns, indices, axis=-1)
         return cosine[..., None, :] * columns - sine[..., None, :] * swapped
 
     half = ops.swapaxes(turn_columns(matrix), -2, -1)

@@ -65,8 +65,8 @@ class Random(Harmonizer):
 def _normal(seed, step, size):
     # A counter-based generator. `keras.random` would need a seed as a Python number on
     # PyTorch, and draws different numbers on each backend.
-    bits = ops.convert_to_tensor(0x3C6EF372, "int32")  # 0 would stay 0
-    for counter in (seed, step, ops.arange(2 * size)):
+    bits = _int32(0x3C6EF372)  # 0 would stay 0
+    for counter in (seed, step, ops.arange(2 * size, dtype="int32")):
         bits = _hashed(ops.bitwise_xor(bits, ops.cast(counter, "int32")))
     # The upper 24 bits, as a number between 0 and 1 that is neither.
     uniform = (ops.cast(_shifted(bits, 8), "float32") + 0.5) / 2.0**24
@@ -77,10 +77,16 @@ def _normal(seed, step, size):
 def _hashed(bits):
     # Invertible mixing of 32 bits by shifts and odd factors; int32 products wrap.
     for shift, factor in [(16, 0x7FEB352D), (15, 0x846CA68B - 2**32)]:
-        bits = ops.bitwise_xor(bits, _shifted(bits, shift)) * factor
+        bits = ops.bitwise_xor(bits, _shifted(bits, shift)) * _int32(factor)
     return ops.bitwise_xor(bits, _shifted(bits, 16))
 
 
 def _shifted(bits, shift):
     # Without the copies of the sign that a shift of int32 leaves.
-    return ops.bitwise_and(ops.right_shift(bits, shift), 2 ** (32 - shift) - 1)
+    mask = _int32(2 ** (32 - shift) - 1)
+    return ops.bitwise_and(ops.right_shift(bits, _int32(shift)), mask)
+
+
+def _int32(number):
+    # The dtype of a Python number may depend on Keras' default dtype.
+    return ops.convert_to_tensor(number, "int32")

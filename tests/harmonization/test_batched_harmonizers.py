@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_vatt import harmonization as h
 from tests.harmonization._inputs import gram_of, sample_gradients
-from tests.harmonization._properties import every_class
+from tests.harmonization._properties import OF_EACH_CLASS, is_stateless
 
 # Each size of a matrix with one shape of the leading axes.
 LEADING = {2: (5,), 3: (2, 3)}
@@ -40,8 +40,15 @@ def _assert_each_alone(function, grams):
     return batched
 
 
-@sizes
-@every_class
+@pytest.mark.parametrize(
+    ("harmonizer", "size"),
+    [
+        pytest.param(promise.harmonizer, size, id=f"{name}-{size}")
+        for name, promise in OF_EACH_CLASS.items()
+        for size in LEADING
+        if is_stateless(promise) and size in promise.num_losses
+    ],
+)
 def test_each_matrix_of_a_batch_is_harmonized_alone(harmonizer, size):
     weights, apply = _assert_each_alone(harmonizer, _batch(size))
     assert weights.shape == (*LEADING[size], size)
