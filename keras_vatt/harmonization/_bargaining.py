@@ -5,7 +5,7 @@ from keras import ops
 from keras_vatt.harmonization._gram import cosine_matrix, gradient_norms
 from keras_vatt.harmonization._nonnegative import inverses, product, regularized
 
-_NUM_STEPS = 20
+_NUM_STEPS = 16
 _LARGEST_CHANGE = 4.0  # relative, in one step
 # From the full step to smaller and larger ones.
 _LENGTHS = [1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3, 2.0, 4.0]

@@ -4,7 +4,7 @@ import numpy as np
 from keras import ops
 
 # More than enough for ten losses: the convergence is quadratic.
-_NUM_SWEEPS = 8
+_NUM_SWEEPS = 6
 
 
 def eigen_decomposition(matrix):

@@ -39,7 +39,9 @@ class SDMGrad(StatefulHarmonizer):
 
     Args:
         lambda_: float, at least 0. How strongly the mean attracts. Defaults to `0.3`.
-        learning_rate: positive float. Of the inner descent. Defaults to `10.0`.
+        learning_rate: positive float. Of the inner descent. With the 10 of the paper's
+            code, the weights jump between the corners of the simplex and depend on
+            rounding errors. Defaults to `0.1`.
         momentum: float in `[0, 1)`. Of the inner descent. Defaults to `0.5`.
         num_iterations: int, at least 1. Defaults to `20`.
 
@@ -50,7 +52,7 @@ class SDMGrad(StatefulHarmonizer):
     ```python
     from keras_vatt import harmonization
 
-    sdmgrad = harmonization.SDMGrad(lambda_=1.0, learning_rate=0.1)
+    sdmgrad = harmonization.SDMGrad(lambda_=1.0)
     weights, apply, state = sdmgrad([[1.0, 0.0], [0.0, 9.0]])  # [0.75, 0.25], True
     ```
     """
@@ -60,7 +62,7 @@ class SDMGrad(StatefulHarmonizer):
     def __init__(
         self,
         lambda_: float = 0.3,
-        learning_rate: float = 10.0,
+        learning_rate: float = 0.1,
         momentum: float = 0.5,
         num_iterations: int = 20,
     ) -> None:

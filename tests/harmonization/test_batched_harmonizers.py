@@ -27,7 +27,7 @@ def _batch(size):
     return grams[: np.prod(LEADING[size])].reshape(*LEADING[size], size, size)
 
 
-def _assert_each_alone(function, grams):
+def _assert_each_alone(function, grams, tolerance=1e-6):
     """Compares the outputs for a batch with those for each matrix."""
     batched = [ops.convert_to_numpy(output) for output in function(grams)]
     for index in np.ndindex(*grams.shape[:-2]):
@@ -35,7 +35,11 @@ def _assert_each_alone(function, grams):
             expected = ops.convert_to_numpy(expected)
             assert output.dtype == expected.dtype
             np.testing.assert_allclose(
-                output[index], expected, rtol=1e-6, atol=1e-6, err_msg=str(index)
+                output[index],
+                expected,
+                rtol=tolerance,
+                atol=tolerance,
+                err_msg=str(index),
             )
     return batched
 
@@ -50,7 +54,9 @@ def _assert_each_alone(function, grams):
     ],
 )
 def test_each_matrix_of_a_batch_is_harmonized_alone(harmonizer, size):
-    weights, apply = _assert_each_alone(harmonizer, _batch(size))
+    # The weights of nearly opposite gradients magnify the order of a sum of squares.
+    tolerance = 3e-3 if isinstance(harmonizer, h.FairGrad | h.NashMTL) else 1e-6
+    weights, apply = _assert_each_alone(harmonizer, _batch(size), tolerance)
     assert weights.shape == (*LEADING[size], size)
     assert apply.shape == LEADING[size]
 

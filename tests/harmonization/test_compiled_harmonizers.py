@@ -102,7 +102,10 @@ def test_compiled_states_are_the_eager_ones(harmonizer, compiler):
     for step, gram in enumerate(grams):
         given = harmonizer.initial_state(3) if state is None else state
         given = [ops.convert_to_tensor(given[name], "float32") for name in names]
-        gram, counted = ops.convert_to_tensor(gram), ops.convert_to_tensor(step, "int32")
+        gram, counted = (
+            ops.convert_to_tensor(gram),
+            ops.convert_to_tensor(step, "int32"),
+        )
         outputs = program(gram, counted, *given)
         weights, apply, state = harmonizer(gram, step, state)
         expected = [weights, apply, *[state[name] for name in names]]
@@ -141,7 +144,9 @@ def test_harmonizers_run_inside_a_loop_over_steps():
     gram = ops.convert_to_tensor(gram_of(sample_gradients("conflicting", 3)))
 
     harmonizers = [
-        promise.harmonizer for promise in OF_EACH_CLASS.values() if is_stateless(promise)
+        promise.harmonizer
+        for promise in OF_EACH_CLASS.values()
+        if is_stateless(promise)
     ]
 
     def body(total, step):

@@ -77,9 +77,7 @@ def test_weights_do_not_depend_on_the_default_float(promise):
     )
 
 
-@pytest.mark.parametrize(
-    "harmonizer", [h.MGDA(), h.UPGrad(), h.CAGrad(), h.DualProj()]
-)
+@pytest.mark.parametrize("harmonizer", [h.MGDA(), h.UPGrad(), h.CAGrad(), h.DualProj()])
 def test_methods_that_enumerate_refuse_more_than_ten_losses(harmonizer):
     with pytest.raises(ValueError, match="at most 10. Received: 11 losses"):
         harmonizer(np.eye(11))
