@@ -14,6 +14,7 @@ import keras
 from keras.src.backend.common import global_state
 from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 from keras.src.backend.common.variables import get_autocast_scope
+from keras.src.layers.merging.base_merge import Merge
 from keras.src.losses.loss import apply_mask, reduce_weighted_values
 from keras.src.models.functional import Functional
 from keras.src.trainers.compile_utils import CompileLoss
@@ -41,6 +42,13 @@ def all_layers(
 ) -> list[keras.layers.Layer]:
     """Returns the layers of a layer or model, nested ones included."""
     return list(layer._flatten_layers(include_self, recursive))
+
+
+def builds_weights(layer: keras.layers.Layer) -> bool:
+    """Returns whether a layer is not built yet and may create weights when it is."""
+    if layer.built or isinstance(layer, Merge):
+        return False
+    return type(layer).build not in (keras.layers.Layer.build, keras.Model.build)
 
 
 def value_or_none(variable: keras.Variable) -> Any:
@@ -295,6 +303,10 @@ class BuiltBeforeFit:
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None):
         """Does nothing."""
+
+    def _symbolic_build(self, iterator: Any = None, data_batch: Any = None):
+        """Does nothing but what follows the build."""
+        self._post_build()
 
 
 class BatchNormalizationByMoments(keras.layers.BatchNormalization):

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_vatt.harmonization._harmonizer import Harmonizer
+from keras_vatt.harmonization._harmonizer import Harmonizer, StatefulHarmonizer
 
 
 @keras.saving.register_keras_serializable(package="keras_vatt")
@@ -26,7 +26,8 @@ class Chain(Harmonizer):
         harmonizers: non-empty list of `Harmonizer`s.
 
     Raises:
-        ValueError: if the list is empty or holds anything else.
+        ValueError: if the list is empty or holds anything else, such as a
+            `StatefulHarmonizer`.
 
     Example:
     ```python
@@ -46,6 +47,13 @@ class Chain(Harmonizer):
             raise ValueError(
                 "`harmonizers` must be a non-empty list of `Harmonizer` instances. "
                 f"Received: {harmonizers}"
+            )
+        stateful = [h for h in harmonizers if isinstance(h, StatefulHarmonizer)]
+        if stateful:
+            raise ValueError(
+                "`Chain` takes harmonizers without a state over the steps. `CRMOGM` "
+                "can smooth the weights of a whole chain. Received: "
+                f"{[type(harmonizer).__name__ for harmonizer in stateful]}"
             )
         self.harmonizers = harmonizers
         self.may_skip = any(harmonizer.may_skip for harmonizer in harmonizers)

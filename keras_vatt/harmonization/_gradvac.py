@@ -26,9 +26,9 @@ class GradVac(Harmonizer):
     the target, the multiple of the other that raises it to the target is added.
     The update is the sum of the results. With target 0 this is `PCGrad`.
 
-    The paper takes as target of each pair the moving average of its past cosines.
-    A pure function of Gram matrix and step has no memory: here the target is an
-    argument, the same for all pairs. The order is that of `PCGrad`.
+    The paper takes as target of each pair the moving average of its past cosines:
+    that is `MovingGradVac`. Here the target is an argument, the same for all pairs.
+    The order is that of `PCGrad`.
 
     Args:
         target: float in `[-1, 1]`, or a callable `step -> cosine` such as
@@ -55,17 +55,31 @@ class GradVac(Harmonizer):
 
     def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
         target = cosine_at(self.target, step)
-        target = ops.clip(target, -_LARGEST_TARGET, _LARGEST_TARGET)
 
-        def raise_cosine(product, norm):
+        def adjust(product, norm, other):
             cosine = ops.clip(ops.divide_no_nan(product, norm), -1.0, 1.0)
-            amount = norm * (target * _sine(cosine) / _sine(target) - cosine)
-            return ops.where(cosine < target, amount, 0.0)
+            return amount_to_target(norm, cosine, target)
 
-        return adjust_in_turn(gram, raise_cosine), True
+        return adjust_in_turn(gram, adjust), True
 
     def get_config(self) -> dict[str, Any]:
         return {"target": keras.saving.serialize_keras_object(self.target)}
+
+
+def amount_to_target(norm, cosine, target):
+    """Computes the multiple of a unit vector that raises a cosine with it.
+
+    Args:
+        norm: float32 tensor. Norm of the vector that it is added to.
+        cosine: float32 tensor. Cosine of that vector with the unit vector.
+        target: float32 tensor. Cosine to reach.
+
+    Returns:
+        float32 tensor, 0 where the cosine is not below the target.
+    """
+    target = ops.clip(target, -_LARGEST_TARGET, _LARGEST_TARGET)
+    amount = norm * (target * _sine(cosine) / _sine(target) - cosine)
+    return ops.where(cosine < target, amount, 0.0)
 
 
 def _sine(cosine):

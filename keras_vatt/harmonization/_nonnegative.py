@@ -63,7 +63,7 @@ def support_inverses(matrix):
     inside = supports[:, :, None] * supports[:, None, :]
     outside = ops.eye(size, dtype="float32") * (1.0 - inside)
     systems = inside * regularized(matrix)[..., None, :, :] + outside
-    return inside * _inverses(systems)
+    return inside * inverses(systems)
 
 
 def regularized(matrix):
@@ -104,7 +104,8 @@ def product(matrix, vector):
     return ops.sum(matrix * vector[..., None, :], axis=-1)
 
 
-def _inverses(matrices):
+def inverses(matrices):
+    """Inverts positive definite float32 matrices of shape `(..., K, K)`."""
     # Gauss-Jordan elimination without pivoting, which positive definite matrices
     # don't need. On some backends `ops.inv` raises for a singular matrix, even inside
     # a compiled program; here the result is not finite and the step is skipped.

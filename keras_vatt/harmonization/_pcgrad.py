@@ -38,7 +38,7 @@ class PCGrad(Harmonizer):
     may_skip = False
 
     def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
-        def remove_conflict(product, norm):
+        def remove_conflict(product, norm, other):
             return ops.maximum(-product, 0.0)
 
         return adjust_in_turn(gram, remove_conflict), True

@@ -14,10 +14,11 @@ def adjust_in_turn(gram, adjust):
     Args:
         gram: float32 tensor of shape `(..., K, K)`; the rows of zero gradients are
             zero.
-        adjust: function `(product, norm) -> amount` on tensors of shape `(..., K)`:
-            the inner product of each gradient, as adjusted so far, with the unit
-            vector along the other gradient, and its norm; returns the multiple of
-            that unit vector to add.
+        adjust: function `(product, norm, other) -> amount`. `product` and `norm`, of
+            shape `(..., K)`: the inner product of each gradient, as adjusted so far,
+            with the unit vector along the other gradient, and its norm. `other`, of
+            shape `(..., K, K)`: which gradient that is, one-hot. The amount is the
+            multiple of that unit vector to add, of shape `(..., K)`.
 
     Returns:
         float32 tensor of shape `(..., K)`: the weights of the original gradients in
@@ -37,6 +38,7 @@ def adjust_in_turn(gram, adjust):
         amount = adjust(
             ops.sum(other * products, axis=-1),
             ops.sqrt(ops.maximum(squared_norm, 0.0)),
+            other,
         )
         adjusted = adjusted + amount[..., None] * other
     return ops.divide_no_nan(ops.sum(adjusted, axis=-2), norms)

@@ -14,6 +14,7 @@ from keras_vatt.training._batch_checks import (
     warn_of_nonfinite,
 )
 from keras_vatt.training._kept_weights import KeepsWeights
+from keras_vatt.training._subclass_checks import with_arrays
 
 
 class BatchLoops(KeepsWeights):
@@ -52,7 +53,7 @@ class BatchLoops(KeepsWeights):
                 parts, nothing is trainable, or other weights are than when `compile`
                 was called.
         """
-        validation_data = kwargs.get("validation_data")
+        x, validation_data = with_arrays(x), kwargs.get("validation_data")
         self._check_data(x, y, **_selected(kwargs, "sample_weight", "class_weight"))
         if isinstance(validation_data, tuple | list):
             self._check_data(*validation_data)
@@ -86,7 +87,9 @@ class BatchLoops(KeepsWeights):
         if not kwargs.get(CACHED_EVALUATION):  # Else `fit` has warned.
             warn_of_nonfinite(x)
         return_dict = kwargs.pop("return_dict", False)
-        logs = super().evaluate(x=x, batch_size=batch_size, return_dict=True, **kwargs)
+        logs = super().evaluate(
+            x=with_arrays(x), batch_size=batch_size, return_dict=True, **kwargs
+        )
         return logs if return_dict else self._in_order(logs)
 
     def train_on_batch(
@@ -115,7 +118,7 @@ class BatchLoops(KeepsWeights):
         """
         self._check_data(x, y, sample_weight, class_weight)
         self.check_trainable()
-        logs = super().train_on_batch(x, return_dict=True)
+        logs = super().train_on_batch(with_arrays(x), return_dict=True)
         return logs if return_dict else self._in_order(logs)
 
     def test_on_batch(
@@ -141,7 +144,7 @@ class BatchLoops(KeepsWeights):
         """
         self._check_data(x, y, sample_weight)
         self._check_compiled()
-        logs = super().test_on_batch(x, return_dict=True)
+        logs = super().test_on_batch(with_arrays(x), return_dict=True)
         return logs if return_dict else self._in_order(logs)
 
     @property

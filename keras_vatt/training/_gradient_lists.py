@@ -74,16 +74,33 @@ def scaled(gradients, factor):
 
 def filled(gradients, fillers):
     """Replaces `None` by the filler of the same variable."""
+    check_any_gradient(gradients)
     pairs = zip(gradients, fillers, strict=True)
     return [filler if gradient is None else gradient for gradient, filler in pairs]
 
 
 def without_none(gradients, variables):
     """Replaces `None` by zeros: a variable that no loss depends on."""
+    check_any_gradient(gradients)
     return [
         ops.zeros(variable.shape, variable.dtype) if gradient is None else gradient
         for gradient, variable in zip(gradients, variables, strict=True)
     ]
+
+
+def check_any_gradient(gradients):
+    """Refuses gradients that are all `None`.
+
+    Raises:
+        ValueError: if no loss depends on a trainable variable.
+    """
+    if gradients and all(gradient is None for gradient in gradients):
+        raise ValueError(
+            "No loss depends on a trainable variable, so that training would change "
+            "nothing. The branches must call layers of the model, trainable ones, "
+            "without `stop_gradient` or a detour through NumPy. Received: "
+            f"{len(gradients)} trainable variables, none with a gradient"
+        )
 
 
 def is_nonfinite(products):

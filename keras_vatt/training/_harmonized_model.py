@@ -12,6 +12,7 @@ from keras_vatt._keras_internals import BuiltBeforeFit, set_untracked
 from keras_vatt.training._added_losses import regularization_loss
 from keras_vatt.training._batch_checks import refuse_targets
 from keras_vatt.training._batch_loops import BatchLoops
+from keras_vatt.training._branches import Branch, BranchLoss
 from keras_vatt.training._frozen_layers import freeze_layers, frozen_layers
 from keras_vatt.training._harmonized_step import valid_samples
 from keras_vatt.training._harmonized_training import (
@@ -21,6 +22,12 @@ from keras_vatt.training._harmonized_training import (
 )
 from keras_vatt.training._metrics import NamedMeans
 from keras_vatt.training._replicas import OneReplica
+from keras_vatt.training._subclass_checks import (
+    checked_batch,
+    checked_branches,
+    checked_definition,
+    checked_losses,
+)
 
 
 class HarmonizedModel(BatchLoops, HarmonizedTraining, BuiltBeforeFit, keras.Model):
@@ -142,7 +149,7 @@ class HarmonizedModel(BatchLoops, HarmonizedTraining, BuiltBeforeFit, keras.Mode
             "harmonized_variables": harmonized_variables,
             "num_micro_batches": num_micro_batches,
         }
-        losses = self.branch_losses()
+        losses = checked_definition(self)
         check_harmonization(losses, harmonizer, **settings)
         self.auto_scale_loss = auto_scale_loss
         super().compile(
@@ -155,12 +162,20 @@ class HarmonizedModel(BatchLoops, HarmonizedTraining, BuiltBeforeFit, keras.Mode
         self.prepare_harmonization(losses, harmonizer, **settings)
         validation_metrics = NamedMeans([loss.name for loss in losses])
         set_untracked(self, "validation_metrics", validation_metrics)
+        self.built = True  # As all layers are.
 
     def batch_of(self, data: Any) -> dict[str, Any]:
         """Returns the batch in an element of a dataset; refuses targets and weights."""
         batch, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         refuse_targets(y, sample_weight)
-        return batch
+        return checked_batch(batch)
+
+    def branches_for(self, batch: Any, losses: list[BranchLoss]) -> dict[str, Branch]:
+        return checked_branches(self.used_branches(losses), losses, batch)
+
+    def losses_for(self, batch: Any, num_samples: Any) -> list[BranchLoss]:
+        losses = self.branch_losses()
+        return checked_losses(losses, self.loss_inputs, batch, num_samples)
 
     def test_step(self, *args: Any) -> Any:
         """Evaluates one batch, as called by the backend's Keras trainer."""
@@ -177,17 +192,18 @@ class HarmonizedModel(BatchLoops, HarmonizedTraining, BuiltBeforeFit, keras.Mode
             Dict of logs, the metrics so far: `loss` and each loss by name.
         """
         batch = self.batch_of(data)
-        losses = self.branch_losses()
+        num_samples = replicas.count_samples(batch)
+        losses = self.losses_for(batch, num_samples)
         outputs = {
             name: branch.outputs(
                 replicas.gather_rows(branch.encode(batch, training=False)),
                 training=False,
             )
-            for name, branch in self.used_branches(losses).items()
+            for name, branch in self.branches_for(batch, losses).items()
         }
         shared = replicas.gather_rows(self.loss_inputs_of(batch))
         terms = [loss.per_sample(outputs, shared) for loss in losses]
-        is_valid = valid_samples(losses, shared, replicas.count_samples(batch))
+        is_valid = valid_samples(losses, shared, num_samples)
         self.validation_metrics.update_state(
             ops.stack([ops.mean(term) for term in terms]),
             sample_weight=ops.sum(is_valid, axis=0),

@@ -75,11 +75,11 @@ class HarmonizedStep:
         self.model = model
         self.replicas = replicas
         self.batch = batch
-        self.losses = model.branch_losses()
         self.loss_scale = model.optimizer.scale_loss(ops.ones(()))
         loss_inputs = replicas.gather_rows(model.loss_inputs_of(batch))
         self.loss_inputs = model.whole_loss_inputs(loss_inputs)
         self.num_samples = replicas.count_samples(batch)
+        self.losses = model.losses_for(batch, self.num_samples)
         self.is_valid = valid_samples(self.losses, self.loss_inputs, self.num_samples)
         per_clip = model.num_groups == "per_clip"
         self.num_groups = self.num_samples if per_clip else model.num_groups
@@ -129,7 +129,7 @@ class HarmonizedStep:
         self.outputs, self.vjp_of_embed, self.vjp_of_encode = {}, {}, {}
         self._uses_of_encode, uses_of_embed = num_vjps(self)
         updates = []
-        for name, branch in self.model.used_branches(self.losses).items():
+        for name, branch in self.model.branches_for(self.batch, self.losses).items():
             features, self.vjp_of_encode[name], encode_updates = self._encode(
                 branch, updates
             )

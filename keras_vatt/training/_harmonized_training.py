@@ -18,6 +18,7 @@ from keras_vatt.training._harmonized_step import HarmonizedStep
 from keras_vatt.training._harmonizer_state import HarmonizerState
 from keras_vatt.training._metrics import StepCounter, StepMetrics
 from keras_vatt.training._replicas import OneReplica
+from keras_vatt.training._subclass_checks import undefined_method
 from keras_vatt.training.backends.protocol import Backend
 
 _backend: Backend = importlib.import_module(
@@ -45,11 +46,11 @@ class HarmonizedTraining:
 
     def branches(self) -> dict[str, Branch]:
         """Returns a dict from branch name to `Branch`."""
-        raise NotImplementedError
+        raise undefined_method(self, "branches", "a dict from names to `Branch`es")
 
     def branch_losses(self) -> list[BranchLoss]:
         """Returns the list of `BranchLoss`, in the order of the Gram matrix."""
-        raise NotImplementedError
+        raise undefined_method(self, "branch_losses", "a list of `BranchLoss`es")
 
     def mask_samples(self, loss_inputs: dict[str, Any], kept: Any) -> dict[str, Any]:
         """Leaves samples out of all losses, as anchors and as negatives.
@@ -188,6 +189,14 @@ class HarmonizedTraining:
         used = {name for loss in losses for name in loss.branches}
         branches = self.branches().items()
         return {name: branch for name, branch in branches if name in used}
+
+    def branches_for(self, batch: Any, losses: list[BranchLoss]) -> dict[str, Branch]:
+        """Returns the branches for one batch, those that losses depend on."""
+        return self.used_branches(losses)
+
+    def losses_for(self, batch: Any, num_samples: Any) -> list[BranchLoss]:
+        """Returns the losses for one batch with a given number of samples."""
+        return self.branch_losses()
 
     def make_train_function(self, force: bool = False) -> Any:
         """Creates Keras' function of one training step; checks the weights first."""

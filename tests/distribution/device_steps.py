@@ -1,5 +1,7 @@
 """Helpers of the tests of several devices."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -40,3 +42,13 @@ def assert_same_step(actual, expected, log_tolerance):
     assert logs == pytest.approx(expected_logs, rel=1e-5, abs=log_tolerance)
     distance = np.linalg.norm(flat(state) - flat(expected_state))
     assert distance < 1e-5 * np.linalg.norm(flat(expected_state))
+
+
+@functools.cache
+def four_replicas():
+    """Returns the strategy of four logical devices, on TensorFlow."""
+    import tensorflow as tf
+
+    # One a process: each numbers its exchanges from 0, and TensorFlow takes those of
+    # the same number for the same.
+    return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(4)])

@@ -13,7 +13,7 @@ from keras import ops
 
 from keras_vatt import harmonization as h
 from keras_vatt.training import RunCheckpoint
-from tests.distribution.device_steps import BATCH_SIZE, batch_with
+from tests.distribution.device_steps import BATCH_SIZE, batch_with, four_replicas
 from tests.distribution.device_steps import assert_same_step as assert_step
 from tests.distribution.device_steps import spread_model as make_spread_model
 from tests.training.steps import values_of
@@ -49,13 +49,6 @@ CASES = {
 
 def mirrored(num_replicas):
     return contextlib.nullcontext() if num_replicas == 1 else four_replicas().scope()
-
-
-@functools.cache
-def four_replicas():
-    # One a process: each numbers its exchanges from 0, and TensorFlow takes those of
-    # the same number for the same.
-    return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(4)])
 
 
 def fit_on(scope, *batches, **arguments):

@@ -37,7 +37,7 @@ def gram_of(gradients):
 
 def weights_of(harmonizer, gradients, step=0):
     """The weights as float64, of an update that must be applied."""
-    weights, apply = harmonizer(gram_of(gradients), step)
+    weights, apply = harmonizer(gram_of(gradients), step)[:2]
     assert bool(apply)
     return ops.convert_to_numpy(weights).astype("float64")
 

@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_vatt import harmonization as h
 from tests.harmonization._inputs import gram_of, sample_gradients
-from tests.harmonization._properties import every_class
+from tests.harmonization._properties import OF_EACH_CLASS, is_stateless
 
 # Each size of a matrix with one shape of the leading axes.
 LEADING = {2: (5,), 3: (2, 3)}
@@ -27,7 +27,7 @@ def _batch(size):
     return grams[: np.prod(LEADING[size])].reshape(*LEADING[size], size, size)
 
 
-def _assert_each_alone(function, grams):
+def _assert_each_alone(function, grams, tolerance=1e-6):
     """Compares the outputs for a batch with those for each matrix."""
     batched = [ops.convert_to_numpy(output) for output in function(grams)]
     for index in np.ndindex(*grams.shape[:-2]):
@@ -35,15 +35,28 @@ def _assert_each_alone(function, grams):
             expected = ops.convert_to_numpy(expected)
             assert output.dtype == expected.dtype
             np.testing.assert_allclose(
-                output[index], expected, rtol=1e-6, atol=1e-6, err_msg=str(index)
+                output[index],
+                expected,
+                rtol=tolerance,
+                atol=tolerance,
+                err_msg=str(index),
             )
     return batched
 
 
-@sizes
-@every_class
+@pytest.mark.parametrize(
+    ("harmonizer", "size"),
+    [
+        pytest.param(promise.harmonizer, size, id=f"{name}-{size}")
+        for name, promise in OF_EACH_CLASS.items()
+        for size in LEADING
+        if is_stateless(promise) and size in promise.num_losses
+    ],
+)
 def test_each_matrix_of_a_batch_is_harmonized_alone(harmonizer, size):
-    weights, apply = _assert_each_alone(harmonizer, _batch(size))
+    # The weights of nearly opposite gradients magnify the order of a sum of squares.
+    tolerance = 3e-3 if isinstance(harmonizer, h.FairGrad | h.NashMTL) else 1e-6
+    weights, apply = _assert_each_alone(harmonizer, _batch(size), tolerance)
     assert weights.shape == (*LEADING[size], size)
     assert apply.shape == LEADING[size]
 

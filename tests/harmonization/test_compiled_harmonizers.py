@@ -9,7 +9,12 @@ from keras import ops
 
 from keras_vatt import harmonization as h
 from tests.harmonization._inputs import gram_of, sample_gradients
-from tests.harmonization._properties import HARMONIZERS, every_class
+from tests.harmonization._properties import (
+    OF_EACH_CLASS,
+    every_class,
+    is_stateful,
+    is_stateless,
+)
 
 
 def _compilers():
@@ -64,7 +69,7 @@ compiled = pytest.mark.parametrize("compiler", list(_compilers()))
 
 
 @compiled
-@every_class
+@every_class(is_stateless)
 def test_compiled_weights_are_the_eager_ones(harmonizer, compiler):
     program = _program(compiler, harmonizer)
     grams = [gram_of(sample_gradients(kind, 3)) for kind in ("agreeing", "conflicting")]
@@ -80,6 +85,37 @@ def test_compiled_weights_are_the_eager_ones(harmonizer, compiler):
         np.testing.assert_array_equal(
             ops.convert_to_numpy(apply), expected_apply[first:]
         )
+
+
+@compiled
+@every_class(is_stateful)
+def test_compiled_states_are_the_eager_ones(harmonizer, compiler):
+    grams = [gram_of(sample_gradients("conflicting", 3, seed)) for seed in range(3)]
+    names = list(harmonizer.initial_state(3))
+
+    def flat(gram, step, *state):
+        state = dict(zip(names, state, strict=True))
+        weights, apply, state = harmonizer(gram, step, state)
+        return weights, apply, *[state[name] for name in names]
+
+    program, state = _compilers()[compiler](flat), None
+    for step, gram in enumerate(grams):
+        given = harmonizer.initial_state(3) if state is None else state
+        given = [ops.convert_to_tensor(given[name], "float32") for name in names]
+        gram, counted = (
+            ops.convert_to_tensor(gram),
+            ops.convert_to_tensor(step, "int32"),
+        )
+        outputs = program(gram, counted, *given)
+        weights, apply, state = harmonizer(gram, step, state)
+        expected = [weights, apply, *[state[name] for name in names]]
+        for output, wanted in zip(outputs, expected, strict=True):
+            np.testing.assert_allclose(
+                ops.convert_to_numpy(output),
+                ops.convert_to_numpy(wanted),
+                rtol=1e-4,
+                atol=1e-5,
+            )
 
 
 @compiled
@@ -107,14 +143,22 @@ def test_one_program_reads_a_threshold_at_every_step(compiler):
 def test_harmonizers_run_inside_a_loop_over_steps():
     gram = ops.convert_to_tensor(gram_of(sample_gradients("conflicting", 3)))
 
+    harmonizers = [
+        promise.harmonizer
+        for promise in OF_EACH_CLASS.values()
+        if is_stateless(promise)
+    ]
+
     def body(total, step):
-        for harmonizer in HARMONIZERS.values():
+        for harmonizer in harmonizers:
             weights, _ = harmonizer(gram, step)
             total = total + weights
         return total, total
 
     looped, _ = ops.scan(body, ops.zeros(3), ops.arange(2))
-    expected = sum(2 * harmonizer(gram, 0)[0] for harmonizer in HARMONIZERS.values())
+    expected = sum(
+        harmonizer(gram, step)[0] for harmonizer in harmonizers for step in (0, 1)
+    )
     np.testing.assert_allclose(
         ops.convert_to_numpy(looped), ops.convert_to_numpy(expected), rtol=1e-4
     )

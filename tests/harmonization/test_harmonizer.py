@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_vatt import harmonization as h
+from tests.harmonization._inputs import gram_of, sample_gradients
 from tests.harmonization._properties import every_method
 
 
@@ -61,12 +62,13 @@ def test_the_base_class_says_what_to_implement():
 
 @every_method()
 def test_weights_do_not_depend_on_the_default_float(promise):
-    gram = np.array([[4.0, -1.0, 0.5], [-1.0, 2.0, -1.0], [0.5, -1.0, 3.0]])
-    expected, _ = promise.harmonizer(gram)
+    size = promise.num_losses[-1]
+    gram = gram_of(sample_gradients("conflicting", size))
+    expected = promise.harmonizer(gram)[0]
     default = keras.config.floatx()
     keras.config.set_floatx("float16")
     try:
-        weights, _ = promise.harmonizer(gram)
+        weights = promise.harmonizer(gram)[0]
     finally:
         keras.config.set_floatx(default)
     assert ops.dtype(weights) == "float32"
@@ -75,7 +77,7 @@ def test_weights_do_not_depend_on_the_default_float(promise):
     )
 
 
-@pytest.mark.parametrize("harmonizer", [h.MGDA(), h.UPGrad(), h.CAGrad()])
+@pytest.mark.parametrize("harmonizer", [h.MGDA(), h.UPGrad(), h.CAGrad(), h.DualProj()])
 def test_methods_that_enumerate_refuse_more_than_ten_losses(harmonizer):
     with pytest.raises(ValueError, match="at most 10. Received: 11 losses"):
         harmonizer(np.eye(11))

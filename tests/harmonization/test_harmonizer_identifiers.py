@@ -109,5 +109,5 @@ def test_a_configuration_stands_for_what_it_describes():
     ids=str,
 )
 def test_anything_else_is_refused_with_the_names_there_are(identifier):
-    with pytest.raises(ValueError, match="'realignment', 'sum', 'upgrad'"):
+    with pytest.raises(ValueError, match="'realignment', 'sdmgrad', 'sum', 'upgrad'"):
         h.get(identifier)

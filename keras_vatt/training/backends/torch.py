@@ -170,6 +170,8 @@ def value_and_cotangents(function, outputs):
     )
     with torch.enable_grad():
         value = function(leaves)
+    if not value.requires_grad:  # A loss that depends on none of the outputs.
+        return value, tree.map_structure(torch.zeros_like, outputs)
     flat_leaves = tree.flatten(leaves)
     cotangents = torch.autograd.grad(
         value, flat_leaves, allow_unused=True, materialize_grads=True
