@@ -51,9 +51,8 @@ METHODS = {
 
 def main():
     arguments = _arguments()
-    print(
-        "| problem | method | seed | steps | loss difference, first | all | ours | TorchJD |"
-    )
+    columns = ["problem", "method", "seed", "steps", "first steps", "all steps"]
+    print("| " + " | ".join([*columns, "ours", "TorchJD"]) + " |")
     print("|---" * 8 + "|")
     for name in arguments.problems:
         for method in arguments.methods:
