@@ -97,16 +97,21 @@ def random_batch(case):
 
 
 def _convolutions(case, inputs):
-    """Returns the features of two 3 x 3 convolutions per stage, pooled in between."""
-    x = inputs
+    """Returns the features of two 3 x 3 convolutions per stage, pooled in between.
+
+    On PyTorch, channels come first there: pooling is slow in Keras' default layout.
+    """
+    x, layout = inputs, "channels_last"
+    if keras.config.backend() == "torch":
+        x, layout = layers.Permute((3, 1, 2))(x), "channels_first"
     for stage, width in enumerate(case.widths):
         if stage:
-            x = layers.AveragePooling2D(2)(x)
+            x = layers.AveragePooling2D(2, data_format=layout)(x)
         for index in range(2):
             name = f"convolution_{stage}_{index}"
-            x = layers.Conv2D(width, 3, padding="same", name=name)(x)
+            x = layers.Conv2D(width, 3, 1, "same", layout, name=name)(x)
             x = layers.ReLU()(x)
-    return layers.GlobalAveragePooling2D()(x)
+    return layers.GlobalAveragePooling2D(layout)(x)
 
 
 def _transformer(case, inputs):
