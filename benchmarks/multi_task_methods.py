@@ -12,23 +12,31 @@ splits, weights and batches. A row has the mean difference to the plain sum, pai
 seed, with a 95% interval of Student's t; with as many comparisons as the table states,
 one in twenty such intervals misses a difference of zero by chance.
 
-Results are the lines of `multi_task_methods.jsonl` beside the script. The table alone:
+Results are the lines of `multi_task_methods.jsonl` beside the script. The first of
+these commands adds the time of a step, with all methods in turn on the same batches;
+the second one prints the table alone:
 
-    python benchmarks/multi_task_methods.py --table
+    KERAS_BACKEND=jax python benchmarks/multi_task_methods.py --time
+    KERAS_BACKEND=jax python benchmarks/multi_task_methods.py --table
 """
 
 import argparse
 import json
 import pathlib
-import time
+import statistics
 
+import keras
 import numpy as np
+from keras import tree
+from measurement import interleaved
 from multi_task_problems import (
     BATCH_SIZE,
     PROBLEMS,
     all_batches,
     initial_weights,
 )
+
+from keras_vatt.training import MultiTaskModel
 
 RESULTS = pathlib.Path(__file__).with_suffix(".jsonl")
 METHODS = (
@@ -69,10 +77,6 @@ class Arm:
     """
 
     def __init__(self, problem, method):
-        import keras
-
-        from keras_vatt.training import MultiTaskModel
-
         self.problem = problem
         (inputs, _), *_ = problem.examples(0).values()
         self.model = problem.model(MultiTaskModel, inputs.shape[1:])
@@ -86,7 +90,7 @@ class Arm:
         self.fresh = [(v, v.numpy()) for v in self._variables()]
 
     def score(self, seed, learning_rate, part):
-        """Trains from a seed; returns the scores, and the seconds of each step."""
+        """Trains from a seed; returns the score of each task in a part."""
         parts = self.problem.examples(seed)
         for variable, value in self.fresh:
             variable.assign(value)
@@ -94,13 +98,14 @@ class Arm:
         self.model.num_steps.assign(0)
         self.model.optimizer.learning_rate.assign(learning_rate)
         batches = all_batches(*parts["train"], self.problem.epochs, seed)
-        start = time.perf_counter()
-        self.model.fit(*batches, batch_size=BATCH_SIZE, shuffle=False, verbose=0)
-        seconds = time.perf_counter() - start
+        self.fit(batches)
         inputs, targets = parts[part]
         outputs = self.model.predict(inputs, batch_size=500, verbose=0)
-        scores = [round(score, 2) for score in self.problem.scores(outputs, targets)]
-        return scores, seconds / (len(batches[0]) // BATCH_SIZE)
+        return [round(score, 2) for score in self.problem.scores(outputs, targets)]
+
+    def fit(self, batches):
+        """Takes the step of each batch."""
+        self.model.fit(*batches, batch_size=BATCH_SIZE, shuffle=False, verbose=0)
 
     def _variables(self):
         """Returns the variables of the optimizer and of the harmonizer."""
@@ -118,8 +123,10 @@ class Arm:
 def main():
     arguments = _arguments()
     lines = _lines(arguments.results)
-    if not arguments.table:
-        for name in arguments.problems:
+    for name in arguments.problems:
+        if arguments.time:
+            _measure_time(name, arguments.methods, lines, arguments.results)
+        elif not arguments.table:
             for method in arguments.methods:
                 _run(name, method, lines, arguments.results)
     print(table(lines))
@@ -142,21 +149,42 @@ def _run(name, method, lines, path):
                 return
             seeds = TUNING_SEEDS if phase == "tuning" else SEEDS
             part = "validation" if phase == "tuning" else "test"
-            runs = [arm.score(seed, rate, part) for seed in seeds]
             line = {
                 "problem": name,
                 "method": method,
                 "phase": phase,
                 "rate": rate,
-                "scores": [scores for scores, _ in runs],
-                "ms": round(1000 * float(np.median([s for _, s in runs])), 2),
+                "scores": [arm.score(seed, rate, part) for seed in seeds],
             }
-            lines.append(line)
-            with path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-            print(json.dumps(line), flush=True)
+            _add(line, lines, path)
         if phase == "tuning":
             tuned[rate] = np.mean(line["scores"])
+
+
+def _measure_time(name, methods, lines, path, rounds=7, num_steps=200):
+    """Adds a line per method with the milliseconds of a step, all methods in turn."""
+    problem = PROBLEMS[name]
+    inputs, targets = problem.examples(0)["train"]
+    epochs = -(-num_steps * BATCH_SIZE // len(inputs))
+    batches = all_batches(inputs, targets, epochs, 0)
+    batches = tree.map_structure(lambda x: x[: num_steps * BATCH_SIZE], batches)
+    arms = {method: Arm(problem, method) for method in methods}
+    for arm in arms.values():
+        arm.fit(batches)
+    functions = {
+        method: lambda arm=arm: arm.fit(batches) for method, arm in arms.items()
+    }
+    for method, usages in interleaved(functions, rounds).items():
+        seconds = statistics.median(usage.seconds for usage in usages)
+        line = {"problem": name, "method": method, "phase": "time"}
+        _add({**line, "ms": round(1000 * seconds / num_steps, 3)}, lines, path)
+
+
+def _add(line, lines, path):
+    lines.append(line)
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    print(json.dumps(line), flush=True)
 
 
 def _found(lines, name, method, phase, rate):
@@ -166,39 +194,52 @@ def _found(lines, name, method, phase, rate):
 
 
 def table(lines):
-    """Returns the Markdown table of all finished methods."""
-    tests = [line for line in lines if line["phase"] == "test"]
-    text = []
-    for name, problem in PROBLEMS.items():
-        by_method = {x["method"]: x for x in tests if x["problem"] == name}
-        if "sum" not in by_method:
-            continue
-        text += [
-            f"{name}: difference to the plain sum in percentage points, with "
-            f"{len(by_method) - 1} comparisons",
-            "",
-            "| method | rate | " + " | ".join(problem.tasks) + " | mean | "
-            "mean - sum [95%] | " + " | ".join(f"{t} - sum" for t in problem.tasks),
-            "|---" * (5 + 2 * len(problem.tasks)) + "|",
-        ]
-        text[-2] += " | ms per step |"
-        expected = np.array(by_method["sum"]["scores"])
-        text += [_row(line, expected) for line in by_method.values()]
-        text.append("")
+    """Returns the Markdown tables of all problems with a finished plain sum."""
+    return "\n\n".join(_table(name, lines) for name in PROBLEMS if _tests(name, lines))
+
+
+def _tests(name, lines):
+    """Returns the test scores of each method, if there are those of the plain sum."""
+    scores = {
+        line["method"]: np.array(line["scores"])
+        for line in lines
+        if line["problem"] == name and line["phase"] == "test"
+    }
+    return scores if "sum" in scores else {}
+
+
+def _table(name, lines):
+    tests, tasks = _tests(name, lines), list(PROBLEMS[name].tasks)
+    heading = ["method", *tasks, "mean", "mean - sum"]
+    heading += [*(f"{task} - sum" for task in tasks), "time / sum"]
+    times = {
+        line["method"]: line["ms"]
+        for line in lines
+        if line["problem"] == name and line["phase"] == "time"
+    }
+    text = [
+        f"{name}, {len(tests) - 1} comparisons:",
+        "",
+        "| " + " | ".join(heading) + " |",
+        "|---" * len(heading) + "|",
+    ]
+    for method in METHODS:
+        if method in tests:
+            cells = [method, *_cells(tests[method], tests["sum"])]
+            known = {method, "sum"} <= times.keys()
+            cells.append(f"{times[method] / times['sum']:.2f}" if known else "-")
+            text.append("| " + " | ".join(cells) + " |")
     return "\n".join(text)
 
 
-def _row(line, expected):
-    scores = np.array(line["scores"])
-    cells = [line["method"], str(line["rate"])]
-    cells += [f"{mean:.2f}" for mean in scores.mean(axis=0)]
-    cells.append(f"{scores.mean():.2f}")
-    if line["method"] == "sum":
-        cells += ["0"] * (1 + scores.shape[1])
-    else:
-        cells.append(_interval((scores - expected).mean(axis=1)))
-        cells += [_interval(column) for column in (scores - expected).T]
-    return "| " + " | ".join([*cells, f"{line['ms']:.2f}"]) + " |"
+def _cells(scores, expected):
+    """Returns the means of all seeds, and the intervals of the differences."""
+    differences = scores - expected
+    return [
+        *(f"{mean:.2f}" for mean in [*scores.mean(axis=0), scores.mean()]),
+        _interval(differences.mean(axis=1)),
+        *(_interval(column) for column in differences.T),
+    ]
 
 
 def _interval(differences):
@@ -215,6 +256,7 @@ def _arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
     parser.add_argument("--table", action="store_true", help="train nothing")
+    parser.add_argument("--time", action="store_true", help="measure steps only")
     parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=[*PROBLEMS])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     return parser.parse_args()
