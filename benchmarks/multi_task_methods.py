@@ -128,7 +128,11 @@ def main():
             _measure_time(name, arguments.methods, lines, arguments.results)
         elif not arguments.table:
             for method in arguments.methods:
-                _run(name, method, lines, arguments.results)
+                try:
+                    _run(name, method, lines, arguments.results)
+                except (ImportError, ValueError) as error:
+                    # No such package or method, or too few losses for the method.
+                    print(f"{name}, {method}: {error}", flush=True)
     print(table(lines))
 
 
@@ -142,11 +146,7 @@ def _run(name, method, lines, path):
             rate = max(tuned, key=tuned.get)
         line = _found(lines, name, method, phase, rate)
         if line is None:
-            try:
-                arm = arm or Arm(problem, method)
-            except (ImportError, ValueError) as error:
-                print(f"{name}, {method}: {error}", flush=True)
-                return
+            arm = arm or Arm(problem, method)
             seeds = TUNING_SEEDS if phase == "tuning" else SEEDS
             part = "validation" if phase == "tuning" else "test"
             line = {
