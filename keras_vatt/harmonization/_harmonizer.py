@@ -118,10 +118,6 @@ class Harmonizer:
             f"{type(self).__name__} must implement `harmonize(gram, step)`."
         )
 
-    def initial_state(self, num_losses: int) -> dict[str, Any]:
-        """Returns the state before the first step: a dict of arrays, here empty."""
-        return {}
-
     def get_config(self) -> dict[str, Any]:
         """Returns the serialized arguments of the constructor."""
         return {}

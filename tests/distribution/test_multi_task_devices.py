@@ -17,6 +17,7 @@ SAMPLES = 16
 SETTINGS = {
     "plain": {},
     "whole batch": {"harmonizer": "upgrad"},
+    "state": {"harmonizer": harmonization.CRMOGM(harmonization.UPGrad())},
     "4 groups": {"harmonizer": "realign", "num_groups": 4},
     "skipped groups": {"harmonizer": harmonization.Curriculum(0.0), "num_groups": 4},
     "features": {
