@@ -138,7 +138,9 @@ class HarmonizedModel(BatchLoops, HarmonizedTraining, BuiltBeforeFit, keras.Mode
             auto_scale_loss: see `keras.Model.compile`.
 
         Raises:
-            ValueError: if an argument has none of its values, `num_groups` or
+            TypeError: if `branches`, `branch_losses` or `loss_inputs` has a wrong type.
+            ValueError: if names of branches and losses do not fit together, a layer is
+                not built, an argument has none of its values, `num_groups` or
                 `num_micro_batches` is below 1, arguments contradict each other, or the
                 backend can't train on the devices that are set.
         """
