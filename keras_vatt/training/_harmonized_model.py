@@ -10,10 +10,12 @@ from keras import ops
 from keras_vatt import harmonization
 from keras_vatt._keras_internals import BuiltBeforeFit, set_untracked
 from keras_vatt.training._added_losses import regularization_loss
-from keras_vatt.training._batch_checks import refuse_targets
+from keras_vatt.training._batch_checks import checked_batch, refuse_targets
 from keras_vatt.training._batch_loops import BatchLoops
 from keras_vatt.training._branches import Branch, BranchLoss
+from keras_vatt.training._definition_checks import checked_definition
 from keras_vatt.training._frozen_layers import freeze_layers, frozen_layers
+from keras_vatt.training._function_checks import checked_branches, checked_losses
 from keras_vatt.training._harmonized_step import valid_samples
 from keras_vatt.training._harmonized_training import (
     HarmonizedTraining,
@@ -22,12 +24,6 @@ from keras_vatt.training._harmonized_training import (
 )
 from keras_vatt.training._metrics import NamedMeans
 from keras_vatt.training._replicas import OneReplica
-from keras_vatt.training._subclass_checks import (
-    checked_batch,
-    checked_branches,
-    checked_definition,
-    checked_losses,
-)
 
 
 class HarmonizedModel(BatchLoops, HarmonizedTraining, BuiltBeforeFit, keras.Model):
