@@ -63,8 +63,8 @@ def _newton_step(weights, norms, cosines, power):
     change = -product(inverses(hessian), gradient / root) / root
     change = ops.maximum(change, -_LARGEST_DECREASE)
 
-    # Of steps of several lengths, the one with the smallest derivative along its path is
-    # nearest to the minimum. Straight paths keep the cancellation between opposite
+    # Of steps of several lengths, the one with the smallest derivative along its path
+    # is the nearest to the minimum. Straight paths keep the cancellation of opposite
     # gradients. On the others, weights shrink exponentially and stay positive.
     lengths = ops.convert_to_tensor(_LENGTHS, "float32")
     steps = lengths[:, None] * change[..., None, :]
