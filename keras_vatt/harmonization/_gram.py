@@ -38,15 +38,30 @@ def gradient_gram(gradients: Sequence[Sequence[Any]]) -> Any:
     harmonization.gradient_gram([video_audio, video_text])  # [[25, 3], [3, 5]]
     ```
     """
-    size = _num_losses(gradients)
-    products = [[ops.zeros((), dtype="float32")] * size for _ in range(size)]
-    for per_loss in zip(*gradients, strict=True):
-        per_loss = [_dense_float32(gradient) for gradient in per_loss]
-        for i in range(size):
-            for j in range(i, size):
-                if per_loss[i] is not None and per_loss[j] is not None:
-                    product = _inner_product(per_loss[i], per_loss[j])
-                    products[i][j] = products[i][j] + product
+    zero = ops.zeros((), dtype="float32")
+    products = [
+        [sum((x for x in own if x is not None), start=zero) for own in row]
+        for row in _products_of_variables(gradients)
+    ]
+    return symmetric_matrix(products)
+
+
+def variable_grams(gradients: Sequence[Sequence[Any]]) -> Any:
+    """Computes the Gram matrix of each variable; their sum is `gradient_gram`.
+
+    Args:
+        gradients: list of K lists, as for `gradient_gram`, of at least one variable.
+
+    Returns:
+        float32 tensor of shape `(variables, K, K)`.
+    """
+    zero = ops.zeros((), dtype="float32")
+    # One stack for each pair of losses, not for each variable: eagerly, the time of a
+    # small model is that of the number of operations.
+    products = [
+        [own and ops.stack([zero if x is None else x for x in own]) for own in row]
+        for row in _products_of_variables(gradients)
+    ]
     return symmetric_matrix(products)
 
 
@@ -195,6 +210,24 @@ def _num_losses(gradients):
     return len(lengths)
 
 
+def _products_of_variables(gradients):
+    """Returns the products of losses i and j at `[i][j]`, a list over the variables.
+
+    They are `None` if one of the losses does not depend on the variable. The lists
+    below the diagonal are empty.
+    """
+    size = _num_losses(gradients)
+    products = [[[] for _ in range(size)] for _ in range(size)]
+    for per_loss in zip(*gradients, strict=True):
+        per_loss = [_dense_float32(gradient) for gradient in per_loss]
+        _check_same_shape([x for x in per_loss if x is not None])
+        for i, first in enumerate(per_loss):
+            for j, second in enumerate(per_loss[i:], start=i):
+                both = first is not None and second is not None
+                products[i][j].append(_inner_product(first, second) if both else None)
+    return products
+
+
 def _dense_float32(gradient):
     if gradient is None:
         return None
@@ -205,7 +238,6 @@ def _dense_float32(gradient):
 
 
 def _inner_product(first, second):
-    _check_same_shape([first, second])
     # Not a dot product: accelerators may round its float32 inputs to bfloat16.
     return ops.sum(first * second)
 
@@ -225,7 +257,7 @@ def _weighted_sum(per_loss, weights):
 
 def _check_same_shape(tensors):
     shapes = [tuple(tensor.shape) for tensor in tensors]
-    if len(set(shapes)) != 1:
+    if len(set(shapes)) > 1:
         raise ValueError(
             "The gradients of one variable must have the same shape for every "
             f"loss. Received: shapes {shapes}"

@@ -3,6 +3,7 @@
 from keras import ops, tree
 
 from keras_vatt import harmonization
+from keras_vatt.harmonization._gram import variable_grams
 from keras_vatt.training._comparison import compare_grams, empty_comparison
 from keras_vatt.training._gradient_lists import (
     filled,
@@ -171,15 +172,15 @@ def _gram(step, shards):
     def summed(products):
         return step.replicas.sum_over_shards(products) / step.loss_scale**2
 
-    gram = summed(harmonization.gradient_gram(shards))
-    nonfinite = is_nonfinite(gram)
-    if step.model.harmonized_variables == "shared":
-        gram = sum_of_shared(summed(grams_of_variables(shards)))
-    return gram, nonfinite
+    if step.model.harmonized_variables != "shared":
+        gram = summed(harmonization.gradient_gram(shards))
+        return gram, is_nonfinite(gram)
+    grams = summed(grams_of_variables(shards))
+    return sum_of_shared(grams), is_nonfinite(ops.sum(grams, axis=0))
 
 
 def grams_of_variables(gradients):
-    """Returns the Gram matrix of each variable, of the branches that all losses use.
+    """Returns the Gram matrix of each variable.
 
     Args:
         gradients: list with one list of gradients per loss, as for `gradient_gram`.
@@ -188,21 +189,15 @@ def grams_of_variables(gradients):
         float32 tensor of shape `(variables, K, K)`.
 
     Raises:
-        ValueError: if there is no such variable.
+        ValueError: if there is no variable that all losses depend on.
     """
-    shared = [
-        leaves
-        for leaves in zip(*gradients, strict=True)
-        if all(leaf is not None for leaf in leaves)
-    ]
-    if not shared:
+    per_variable = zip(*gradients, strict=True)
+    if not any(all(x is not None for x in own) for own in per_variable):
         raise ValueError(
             "There is no variable that all losses depend on: compile with "
             '`harmonized_variables="all"`.'
         )
-    return ops.stack(
-        [harmonization.gradient_gram([[leaf] for leaf in own]) for own in shared]
-    )
+    return variable_grams(gradients)
 
 
 def sum_of_shared(grams):
