@@ -58,8 +58,8 @@ class PretrainSettings:
         "curriculum+realign",
         "gradient harmonization: one or more of sum, realign, curriculum, pcgrad, "
         "gradvac, cagrad, mgda, imtlg, upgrad, alignedmtl, config, dualproj, fairgrad, "
-        "krum, mean, nashmtl, random, joined by +; or one of movinggradvac, modo, pcd, "
-        "sdmgrad; or none",
+        "krum, mean, nashmtl, random, joined by +; movinggradvac, modo, pcd or "
+        "sdmgrad, alone; or none",
     )
     threshold_start: float = setting(
         -0.3,
