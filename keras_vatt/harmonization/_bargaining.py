@@ -35,19 +35,21 @@ def fair_weights(gram, power):
     # A zero gradient has an equation of its own.
     cosines = ops.where(present[..., None], cosines, identity)
 
-    def newton_step(_, weights):
-        return _newton_step(weights, norms, cosines, power)
-
     # The solution for orthogonal gradients.
     weights = norms ** (-2.0 / (1.0 + power))
-    weights = ops.fori_loop(0, _NUM_STEPS, newton_step, weights)
+    power = ops.convert_to_tensor(power, "float32")
+    start = weights, norms, cosines, power
+    weights, *_ = ops.fori_loop(0, _NUM_STEPS, _newton_step, start)
     weights = ops.where(present, weights, 0.0)
     count = ops.sum(ops.cast(present, "float32"), axis=-1, keepdims=True)
     total = ops.sum(weights, axis=-1, keepdims=True)
     return ops.divide_no_nan(count * weights, total)
 
 
-def _newton_step(weights, norms, cosines, power):
+def _newton_step(_, state):
+    # The constants are in the state because JAX, when run eagerly, compiles a loop once
+    # for each function of its body.
+    weights, norms, cosines, power = state
     # In relative terms: the unknown is the change divided by the weights, and all terms
     # are of the size of `utility`.
     coordinates = weights * norms
@@ -88,4 +90,5 @@ def _newton_step(weights, norms, cosines, power):
     first = ops.one_hot(0, 2 * len(_LENGTHS), dtype="float32")
     best = ops.one_hot(ops.argmin(slopes, axis=-1), 2 * len(_LENGTHS), dtype="float32")
     chosen = ops.where(is_full, first, best)
-    return weights * ops.sum(chosen[..., None] * factor, axis=-2)
+    weights = weights * ops.sum(chosen[..., None] * factor, axis=-2)
+    return weights, norms, cosines, power

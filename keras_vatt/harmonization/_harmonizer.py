@@ -215,7 +215,7 @@ class StatefulHarmonizer(Harmonizer):
             shapes of `state`.
 
         Raises:
-            ValueError: if `gram` is no square matrix of known size, or a batch of
+            ValueError: if `gram` is not a square matrix of known size, or is a batch of
                 them; if the names in `state` are not those of `initial_state`; or if
                 `harmonize` returns weights or flags of another shape.
         """
