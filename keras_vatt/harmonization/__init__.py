@@ -22,6 +22,7 @@ Harmonizers also take batches of Gram matrices, `(..., K, K)`, each on its own.
 | `UPGrad`        | ones                | of a sum    | the mean: 1/K of ours     |
 | `DualProj`      | ones                | of a sum    | the mean: 1/K of ours     |
 | `AlignedMTL`    | orthogonalized      | of a sum    | the mean: 1/K of ours     |
+| `ConFIG`        | equal angles        | of a sum    | the same                  |
 | `NashMTL`       | bargained           | of a sum    | a multiple of ours        |
 | `FairGrad`      | fair                | of a sum    | a multiple of ours        |
 | `MGDA`          | the shortest mix    | sum to one  | the same                  |
@@ -42,6 +43,7 @@ times shorter at the same learning rate.
 from keras_vatt.harmonization._aligned_mtl import AlignedMTL
 from keras_vatt.harmonization._cagrad import CAGrad
 from keras_vatt.harmonization._chain import Chain
+from keras_vatt.harmonization._config import ConFIG
 from keras_vatt.harmonization._constant import Constant
 from keras_vatt.harmonization._crmogm import CRMOGM
 from keras_vatt.harmonization._curriculum import Curriculum
@@ -78,6 +80,7 @@ __all__ = [
     "CAGrad",
     "CRMOGM",
     "Chain",
+    "ConFIG",
     "Constant",
     "Curriculum",
     "DualProj",

@@ -6,7 +6,7 @@ from keras_vatt.harmonization._gram import cosine_matrix, gradient_norms
 from keras_vatt.harmonization._nonnegative import inverses, product, regularized
 
 _NUM_STEPS = 16
-_LARGEST_CHANGE = 4.0  # relative, in one step
+_LARGEST_DECREASE = 4.0  # of the logarithm of a weight in one step
 # From the full step to smaller and larger ones.
 _LENGTHS = [1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3, 2.0, 4.0]
 
@@ -35,19 +35,21 @@ def fair_weights(gram, power):
     # A zero gradient has an equation of its own.
     cosines = ops.where(present[..., None], cosines, identity)
 
-    def newton_step(_, weights):
-        return _newton_step(weights, norms, cosines, power)
-
     # The solution for orthogonal gradients.
     weights = norms ** (-2.0 / (1.0 + power))
-    weights = ops.fori_loop(0, _NUM_STEPS, newton_step, weights)
+    power = ops.convert_to_tensor(power, "float32")
+    start = weights, norms, cosines, power
+    weights, *_ = ops.fori_loop(0, _NUM_STEPS, _newton_step, start)
     weights = ops.where(present, weights, 0.0)
     count = ops.sum(ops.cast(present, "float32"), axis=-1, keepdims=True)
     total = ops.sum(weights, axis=-1, keepdims=True)
     return ops.divide_no_nan(count * weights, total)
 
 
-def _newton_step(weights, norms, cosines, power):
+def _newton_step(_, state):
+    # The constants are in the state because JAX, when run eagerly, compiles a loop once
+    # for each function of its body.
+    weights, norms, cosines, power = state
     # In relative terms: the unknown is the change divided by the weights, and all terms
     # are of the size of `utility`.
     coordinates = weights * norms
@@ -61,24 +63,32 @@ def _newton_step(weights, norms, cosines, power):
     hessian = scaled / root[..., :, None] / root[..., None, :]
     hessian = hessian + identity * (power * utility / diagonal)[..., None]
     change = -product(inverses(hessian), gradient / root) / root
-    change = ops.clip(change, -_LARGEST_CHANGE, _LARGEST_CHANGE)
+    change = ops.maximum(change, -_LARGEST_DECREASE)
 
-    # Steps of several lengths: linear for a weight that grows, exponential for one that
-    # shrinks, so that none limits the others. Their derivatives vanish at the minimum.
+    # Of steps of several lengths, the one with the smallest derivative along its path
+    # is the nearest to the minimum. Straight paths keep the cancellation of opposite
+    # gradients. On the others, weights shrink exponentially and stay positive.
     lengths = ops.convert_to_tensor(_LENGTHS, "float32")
     steps = lengths[:, None] * change[..., None, :]
-    shrinks = steps < 0
-    factor = ops.where(shrinks, ops.exp(ops.minimum(steps, 0.0)), 1.0 + steps)
+    straight = 1.0 + steps
+    positive = ops.min(straight, axis=-1) > 0
+    straight = ops.where(straight > 0, straight, 1.0)
+    bent = ops.where(steps < 0, ops.exp(ops.minimum(steps, 0.0)), straight)
+    factor = ops.concatenate([straight, bent], axis=-2)
+    speed = ops.where(steps < 0, bent, 1.0)
+    speed = ops.concatenate([ops.ones_like(speed), speed], axis=-2)
     slopes = product(scaled[..., None, :, :], factor)
     slopes = slopes - utility[..., None, :] * factor ** (-power)
-    speed = change[..., None, :] * ops.where(shrinks, factor, 1.0)
-    slope = ops.abs(ops.sum(speed * slopes, axis=-1))
+    slopes = ops.abs(ops.sum(change[..., None, :] * speed * slopes, axis=-1))
+    possible = ops.concatenate([positive, ops.ones_like(positive)], axis=-1)
+    slopes = ops.where(possible, slopes, float("inf"))
+    # Near the solution the slopes are rounding errors, and the full step is right.
     start = ops.abs(ops.sum(change * gradient, axis=-1, keepdims=True))
     size = ops.abs(change) * (utility + ops.abs(gradient))
     size = ops.sum(size, axis=-1, keepdims=True)
-    # Near the solution the slopes are rounding errors, and the full step is right.
-    full = slope[..., :1] <= 0.1 * start + 1e-6 * size
-    is_first = ops.one_hot(0, len(_LENGTHS), dtype="float32")
-    is_best = ops.one_hot(ops.argmin(slope, axis=-1), len(_LENGTHS), dtype="float32")
-    chosen = ops.where(full, is_first, is_best)
-    return weights * ops.sum(chosen[..., None] * factor, axis=-2)
+    is_full = slopes[..., :1] <= 0.1 * start + 1e-6 * size
+    first = ops.one_hot(0, 2 * len(_LENGTHS), dtype="float32")
+    best = ops.one_hot(ops.argmin(slopes, axis=-1), 2 * len(_LENGTHS), dtype="float32")
+    chosen = ops.where(is_full, first, best)
+    weights = weights * ops.sum(chosen[..., None] * factor, axis=-2)
+    return weights, norms, cosines, power

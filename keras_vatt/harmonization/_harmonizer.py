@@ -118,10 +118,6 @@ class Harmonizer:
             f"{type(self).__name__} must implement `harmonize(gram, step)`."
         )
 
-    def initial_state(self, num_losses: int) -> dict[str, Any]:
-        """Returns the state before the first step: a dict of arrays, here empty."""
-        return {}
-
     def get_config(self) -> dict[str, Any]:
         """Returns the serialized arguments of the constructor."""
         return {}
@@ -219,7 +215,7 @@ class StatefulHarmonizer(Harmonizer):
             shapes of `state`.
 
         Raises:
-            ValueError: if `gram` is no square matrix of known size, or a batch of
+            ValueError: if `gram` is not a square matrix of known size, or is a batch of
                 them; if the names in `state` are not those of `initial_state`; or if
                 `harmonize` returns weights or flags of another shape.
         """

@@ -9,6 +9,7 @@ import keras
 from keras_vatt.harmonization._aligned_mtl import AlignedMTL
 from keras_vatt.harmonization._cagrad import CAGrad
 from keras_vatt.harmonization._chain import Chain
+from keras_vatt.harmonization._config import ConFIG
 from keras_vatt.harmonization._curriculum import Curriculum
 from keras_vatt.harmonization._dualproj import DualProj
 from keras_vatt.harmonization._fairgrad import FairGrad
@@ -32,6 +33,7 @@ from keras_vatt.harmonization._upgrad import UPGrad
 _HARMONIZERS = {
     "alignedmtl": AlignedMTL,
     "cagrad": CAGrad,
+    "config": ConFIG,
     "curriculum": Curriculum,
     "dualproj": DualProj,
     "fairgrad": FairGrad,
@@ -60,11 +62,11 @@ def get(identifier: str | dict[str, Any] | Harmonizer | None) -> Harmonizer:
     Args:
         identifier: a `Harmonizer`, returned as it is; `None` for `Sum`; a
             serialized harmonizer (dict); or a name in any case, for the defaults of
-            that class: `"alignedmtl"`, `"cagrad"`, `"curriculum"`, `"dualproj"`,
-            `"fairgrad"`, `"gradvac"`, `"imtlg"`, `"krum"`, `"mean"`, `"mgda"`,
-            `"modo"`, `"movinggradvac"`, `"nashmtl"`, `"pcd"`, `"pcgrad"`, `"random"`,
-            `"realign"` or `"realignment"`, `"sdmgrad"`, `"sum"`, `"upgrad"`. Names
-            joined by `+` make a `Chain`, left to right.
+            that class: `"alignedmtl"`, `"cagrad"`, `"config"`, `"curriculum"`,
+            `"dualproj"`, `"fairgrad"`, `"gradvac"`, `"imtlg"`, `"krum"`, `"mean"`,
+            `"mgda"`, `"modo"`, `"movinggradvac"`, `"nashmtl"`, `"pcd"`, `"pcgrad"`,
+            `"random"`, `"realign"` or `"realignment"`, `"sdmgrad"`, `"sum"`,
+            `"upgrad"`. Names joined by `+` make a `Chain`, left to right.
 
     Returns:
         A `Harmonizer`.

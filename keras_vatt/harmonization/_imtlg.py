@@ -41,13 +41,23 @@ class IMTLG(Harmonizer):
         norms = gradient_norms(gram)
         scale = ops.divide_no_nan(1.0, norms)
         scale = ops.divide_no_nan(scale, ops.max(scale, axis=-1, keepdims=True))
-        balanced = scale * _least_squares(cosine_matrix(gram), ops.sign(norms))
+        balanced = scale * least_squares(cosine_matrix(gram), ops.sign(norms))
         solvable = ops.abs(_total(balanced)) > RESOLUTION * _total(scale)
         weights = ops.where(solvable, balanced, scale)
         return ops.divide_no_nan(weights, _total(weights)), True
 
 
-def _least_squares(matrix, vector):
+def least_squares(matrix, vector):
+    """Computes the shortest least squares solution of `matrix x = vector`.
+
+    Args:
+        matrix: float32 tensor of shape `(..., K, K)`, positive semidefinite, with a
+            diagonal of about 1.
+        vector: float32 tensor of shape `(..., K)`.
+
+    Returns:
+        float32 tensor of shape `(..., K)`.
+    """
     eigenvalues, eigenvectors = ops.eigh(matrix)
     resolved = eigenvalues > RESOLUTION * matrix.shape[-1]
     inverses = ops.where(resolved, ops.divide_no_nan(1.0, eigenvalues), 0.0)

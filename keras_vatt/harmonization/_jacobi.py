@@ -1,5 +1,7 @@
 """Eigenvalues of a Gram matrix of gradients of very different norms."""
 
+import functools
+
 import numpy as np
 from keras import ops
 
@@ -24,6 +26,14 @@ def eigen_decomposition(matrix):
     """
     size = matrix.shape[-1]
     vectors = ops.zeros_like(matrix) + ops.eye(size, dtype="float32")
+    sweep = _sweep(size)
+    matrix, vectors = ops.fori_loop(0, _NUM_SWEEPS, sweep, (matrix, vectors))
+    return ops.diagonal(matrix, axis1=-2, axis2=-1), vectors
+
+
+@functools.cache
+def _sweep(size):
+    # One function per size: JAX, when run eagerly, compiles a loop once for each.
     rounds = _rounds(size)
 
     def sweep(_, state):
@@ -32,8 +42,7 @@ def eigen_decomposition(matrix):
             matrix, vectors = _rotate(matrix, vectors, partner)
         return matrix, vectors
 
-    matrix, vectors = ops.fori_loop(0, _NUM_SWEEPS, sweep, (matrix, vectors))
-    return ops.diagonal(matrix, axis1=-2, axis2=-1), vectors
+    return sweep
 
 
 def _rounds(size):

@@ -97,16 +97,18 @@ class SDMGrad(StatefulHarmonizer):
         count = ops.sum(ops.cast(present, "float32"))
         mean = ops.divide_no_nan(ops.cast(present, "float32"), count)
 
-        def descend(_, weights_and_velocity):
-            weights, velocity = weights_and_velocity
-            slope = product(gram, weights + self.lambda_ * mean)
-            velocity = self.momentum * velocity + slope
-            weights = weights - self.learning_rate * velocity
-            return project_onto_simplex(weights, present), velocity
-
         weights = project_onto_simplex(state["weights"], present)
-        start = weights, ops.zeros_like(weights)
-        weights, _ = ops.fori_loop(0, self.num_iterations, descend, start)
+        rates = self.learning_rate, self.momentum
+        rates = [ops.convert_to_tensor(rate, "float32") for rate in rates]
+        start = (
+            weights,
+            ops.zeros_like(weights),
+            gram,
+            self.lambda_ * mean,
+            present,
+            *rates,
+        )
+        weights, *_ = ops.fori_loop(0, self.num_iterations, _descend, start)
         mixed = (weights + self.lambda_ * mean) / (1.0 + self.lambda_)
         kept = ops.where(present, weights, state["weights"])
         return mixed, True, {"weights": kept}
@@ -118,3 +120,12 @@ class SDMGrad(StatefulHarmonizer):
             "momentum": self.momentum,
             "num_iterations": self.num_iterations,
         }
+
+
+def _descend(_, state):
+    # The constants are in the state because JAX, when run eagerly, compiles a loop once
+    # for each function of its body.
+    weights, velocity, gram, attraction, present, learning_rate, momentum = state
+    velocity = momentum * velocity + product(gram, weights + attraction)
+    weights = project_onto_simplex(weights - learning_rate * velocity, present)
+    return weights, velocity, gram, attraction, present, learning_rate, momentum

@@ -57,7 +57,9 @@ class PretrainSettings:
     harmonizer: str = setting(
         "curriculum+realign",
         "gradient harmonization: one or more of sum, realign, curriculum, pcgrad, "
-        "gradvac, cagrad, mgda, imtlg, upgrad, joined by +; or none",
+        "gradvac, cagrad, mgda, imtlg, upgrad, alignedmtl, config, dualproj, fairgrad, "
+        "krum, mean, nashmtl, random, joined by +; movinggradvac, modo, pcd or "
+        "sdmgrad, alone; or none",
     )
     threshold_start: float = setting(
         -0.3,

@@ -1,11 +1,18 @@
 """Checks of the data that a `HarmonizedModel` is given, before it trains on them."""
 
+import numbers
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_vatt.training._finite import named_clips, nonfinite_clips
+from keras_vatt.training._function_checks import described
+
+_NUMBERS = numbers.Number | np.bool_
 
 
 def refuse_targets(y=None, sample_weight=None, class_weight=None):
@@ -104,3 +111,72 @@ def _arrays(data):
         for name, value in data.items()
         if (isinstance(value, np.ndarray) or keras.ops.is_tensor(value)) and value.ndim
     }
+
+
+def checked_batch(batch: Any) -> dict[str, Any]:
+    """Returns a batch with tensors in place of arrays and lists of numbers.
+
+    Tensors of the dtype float64 are cast to `keras.config.floatx()`, as in `fit`.
+
+    Args:
+        batch: dict from name to array; entries may be `None`.
+
+    Raises:
+        TypeError: if the batch is not a dict.
+        ValueError: if it is empty, an entry has no samples, or entries differ in their
+            number of samples.
+    """
+    if not isinstance(batch, Mapping):
+        raise TypeError(
+            "A batch must be a dict from the names of its entries to arrays, such as "
+            f"{{'video': video, 'labels': labels}}. Received: {described(batch)}"
+        )
+    batch = {name: _as_tensor(entry) for name, entry in batch.items()}
+    given = {name: entry for name, entry in batch.items() if entry is not None}
+    if not given:
+        raise ValueError(f"A batch must not be empty. Received: entries={list(batch)}")
+    shapes = {
+        name: () if isinstance(entry, _NUMBERS) else tuple(entry.shape)
+        for name, entry in given.items()
+        if isinstance(entry, _NUMBERS) or ops.is_tensor(entry)
+    }
+    counts = {shape[:1] for shape in shapes.values()} - {(None,)}
+    if () in counts or len(counts) > 1:
+        raise ValueError(
+            "All entries of a batch must have the same number of samples along the "
+            f"first axis. Received: entries with the shapes {shapes}"
+        )
+    return batch
+
+
+def with_arrays(data: Any) -> Any:
+    """Returns data with arrays in place of lists of numbers.
+
+    Args:
+        data: dict from name to array or list; other data are returned as they are.
+    """
+    if not isinstance(data, Mapping):
+        return data
+    return {name: _as_array(entry) for name, entry in data.items()}
+
+
+def _as_tensor(entry):
+    """Returns a tensor from an array or list of numbers; other entries as they are."""
+    if ops.is_tensor(entry):
+        dtype = keras.backend.standardize_dtype(entry.dtype)
+    else:
+        entry = _as_array(entry)
+        if not isinstance(entry, np.ndarray) or entry.dtype.kind not in "biuf":
+            return entry
+        dtype = entry.dtype.name
+        entry = ops.convert_to_tensor(entry)
+    return ops.cast(entry, keras.config.floatx()) if dtype == "float64" else entry
+
+
+def _as_array(entry):
+    """Returns an array from a nested list of Python numbers."""
+    first = entry
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    is_list = isinstance(entry, list | tuple) and isinstance(first, _NUMBERS)
+    return np.asarray(entry) if is_list else entry

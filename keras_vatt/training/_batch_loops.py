@@ -12,9 +12,9 @@ from keras_vatt.training._batch_checks import (
     check_batch_sizes,
     refuse_targets,
     warn_of_nonfinite,
+    with_arrays,
 )
 from keras_vatt.training._kept_weights import KeepsWeights
-from keras_vatt.training._subclass_checks import with_arrays
 
 
 class BatchLoops(KeepsWeights):

@@ -14,12 +14,12 @@ class Branch:
     Attributes:
         inputs: tuple of strings, the entries of the batch that it reads.
         encode: function `(batch, training) -> features`, from a dict of these entries
-            to a nest of tensors whose first axis has the same number of rows for each
-            sample. It must treat samples independently: it runs on the samples of one
-            replica or micro-batch.
-        embed: function `(features, training) -> outputs`, nests of tensors. It runs
-            on the whole batch, as batch norm requires. All replicas repeat it: keep it
-            small. Defaults to `None`: the features are the outputs.
+            to a nest of float tensors whose first axis has the same number of rows for
+            each sample. It must treat samples independently: it runs on the samples of
+            one replica or micro-batch.
+        embed: function `(features, training) -> outputs`, nests of float tensors. It
+            runs on the whole batch, as batch norm requires. All replicas repeat it:
+            keep it small. Defaults to `None`: the features are the outputs.
     """
 
     inputs: tuple[str, ...]

@@ -10,10 +10,12 @@ from keras import ops
 from keras_vatt import harmonization
 from keras_vatt._keras_internals import BuiltBeforeFit, set_untracked
 from keras_vatt.training._added_losses import regularization_loss
-from keras_vatt.training._batch_checks import refuse_targets
+from keras_vatt.training._batch_checks import checked_batch, refuse_targets
 from keras_vatt.training._batch_loops import BatchLoops
 from keras_vatt.training._branches import Branch, BranchLoss
+from keras_vatt.training._definition_checks import checked_definition
 from keras_vatt.training._frozen_layers import freeze_layers, frozen_layers
+from keras_vatt.training._function_checks import checked_branches, checked_losses
 from keras_vatt.training._harmonized_step import valid_samples
 from keras_vatt.training._harmonized_training import (
     HarmonizedTraining,
@@ -22,12 +24,6 @@ from keras_vatt.training._harmonized_training import (
 )
 from keras_vatt.training._metrics import NamedMeans
 from keras_vatt.training._replicas import OneReplica
-from keras_vatt.training._subclass_checks import (
-    checked_batch,
-    checked_branches,
-    checked_definition,
-    checked_losses,
-)
 
 
 class HarmonizedModel(BatchLoops, HarmonizedTraining, BuiltBeforeFit, keras.Model):
@@ -138,7 +134,9 @@ class HarmonizedModel(BatchLoops, HarmonizedTraining, BuiltBeforeFit, keras.Mode
             auto_scale_loss: see `keras.Model.compile`.
 
         Raises:
-            ValueError: if an argument has none of its values, `num_groups` or
+            TypeError: if `branches`, `branch_losses` or `loss_inputs` has a wrong type.
+            ValueError: if names of branches and losses do not fit together, a layer is
+                not built, an argument has none of its values, `num_groups` or
                 `num_micro_batches` is below 1, arguments contradict each other, or the
                 backend can't train on the devices that are set.
         """

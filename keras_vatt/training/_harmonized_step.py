@@ -104,6 +104,7 @@ class HarmonizedStep:
             nonfinite=ops.maximum(step.nonfinite, added.nonfinite),
             updates=updates,
             num_valid=ops.sum(self.is_valid, axis=0),
+            num_samples=self.num_samples,
             added_loss=added.value,
             state=self._new_state,
         )

@@ -14,11 +14,11 @@ from keras_vatt import harmonization
 from keras_vatt._choices import check_choice
 from keras_vatt._keras_internals import set_untracked
 from keras_vatt.training._branches import Branch, BranchLoss
+from keras_vatt.training._definition_checks import undefined_method
 from keras_vatt.training._harmonized_step import HarmonizedStep
 from keras_vatt.training._harmonizer_state import HarmonizerState
 from keras_vatt.training._metrics import StepCounter, StepMetrics
 from keras_vatt.training._replicas import OneReplica
-from keras_vatt.training._subclass_checks import undefined_method
 from keras_vatt.training.backends.protocol import Backend
 
 _backend: Backend = importlib.import_module(

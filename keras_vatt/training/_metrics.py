@@ -92,7 +92,7 @@ class StepMetrics(NamedMeans):
     - each loss under its own name, as the mean over the valid samples of all steps:
       a batch without a valid sample of a loss does not count towards it;
     - `loss`, the weighted total of these means, plus the mean of the losses of
-      regularizers and of `add_loss`;
+      regularizers and of `add_loss`, weighted by the sizes of the batches;
     - `nonfinite_rate`: fraction of steps with a non-finite gradient;
 
     and with a harmonizer:
@@ -134,7 +134,7 @@ class StepMetrics(NamedMeans):
             names += ["skip_rate", "conflict_rate", "gradient_cosine", *norms]
         super().__init__(names, name=name)
         self.loss_weights = dict(loss_weights)
-        self.added_loss = self._vector("added_loss", 2)  # Sum and number of steps.
+        self.added_loss = self._vector("added_loss", 2)  # Sum and number of samples.
         self.harmonized = harmonized
         self.cosine_counts = (
             self._vector("cosine_counts", NUM_BINS) if harmonized else None
@@ -162,8 +162,9 @@ class StepMetrics(NamedMeans):
             counts = ops.where(finite > 0, comparison.histogram, 0.0)
             self.cosine_counts.assign(self.cosine_counts + counts)
         self.update_state(_joined(values), sample_weight=_joined(weights))
-        added = ops.where(finite > 0, ops.stack([step.added_loss, finite]), 0.0)
-        self.added_loss.assign(self.added_loss + added)
+        count = ops.cast(step.num_samples, "float32")
+        added = ops.stack([step.added_loss * count, count])
+        self.added_loss.assign(self.added_loss + ops.where(finite > 0, added, 0.0))
 
     def result(self) -> Any:
         """Dict from name to mean, `"loss"` first; NaN for the mean of nothing."""

@@ -23,7 +23,7 @@ class OneReplica:
         return ops.shape(entries[0])[0]
 
     def gather_rows(self, tree):
-        """All-gathers the examples of all replicas, in order."""
+        """All-gathers the examples of all replicas, in order; `None` stays `None`."""
         return tree
 
     def own_rows(self, tree):

@@ -53,6 +53,7 @@ class StepResult(NamedTuple):
         updates: list of pairs of a non-trainable variable and its new value.
         num_valid: float32 tensor of shape `(losses,)`, the samples that have each
             loss.
+        num_samples: int or int scalar, the size of the batch.
         added_loss: float32 scalar, the sum of the losses that are not harmonized.
         state: dict of tensors, the harmonizer's state after the step.
     """
@@ -64,5 +65,6 @@ class StepResult(NamedTuple):
     comparison: Comparison | None = None
     updates: list[tuple[Any, Any]] = []
     num_valid: Any = None
+    num_samples: Any = None
     added_loss: Any = None
     state: dict[str, Any] = {}

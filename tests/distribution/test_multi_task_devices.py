@@ -16,7 +16,9 @@ if BACKEND == "torch":
 SAMPLES = 16
 SETTINGS = {
     "plain": {},
+    "no weights": {"weighted": False, "harmonizer": "sum"},
     "whole batch": {"harmonizer": "upgrad"},
+    "state": {"harmonizer": harmonization.CRMOGM(harmonization.UPGrad())},
     "4 groups": {"harmonizer": "realign", "num_groups": 4},
     "skipped groups": {"harmonizer": harmonization.Curriculum(0.0), "num_groups": 4},
     "features": {
@@ -59,7 +61,7 @@ def data():
     return x, y, weights
 
 
-def fit(model, **settings):
+def fit(model, weighted=True, **settings):
     model.compile(
         keras.optimizers.SGD(0.5),
         loss={
@@ -71,6 +73,7 @@ def fit(model, **settings):
     )
     x, y, weights = data()
     arguments = {"batch_size": SAMPLES, "shuffle": False, "verbose": 0}
+    weights = weights if weighted else None
     history = model.fit(x, y, sample_weight=weights, epochs=2, **arguments).history
     logs = {name: values[-1] for name, values in history.items()}
     return logs, flat(values_of(model.weights))

@@ -52,6 +52,12 @@ PROMISES = {
     "aligned_mtl_rmse": Promise(
         h.AlignedMTL("rmse"), ones_without_conflict=False, nonnegative=False
     ),
+    "config": Promise(
+        h.ConFIG(),
+        ones_without_conflict=False,
+        nonnegative=False,
+        without_conflict_up_to=5,
+    ),
     "nash_mtl": Promise(
         h.NashMTL(), ones_without_conflict=False, without_conflict_up_to=5
     ),

@@ -66,3 +66,10 @@ def test_a_loss_that_a_member_leaves_out_stays_out():
 def test_what_is_no_list_of_harmonizers_is_refused(members):
     with pytest.raises(ValueError, match="non-empty list of `Harmonizer`"):
         h.Chain(members)
+
+
+def test_a_member_with_a_state_is_refused():
+    with pytest.raises(ValueError, match=r"without a state .* \['PCD', 'CRMOGM'\]"):
+        h.Chain([h.Realignment(), h.PCD(), h.CRMOGM(h.Sum())])
+    with pytest.raises(ValueError, match="without a state"):
+        h.get("curriculum+modo")

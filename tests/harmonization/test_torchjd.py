@@ -17,6 +17,7 @@ from keras import ops
 from torchjd.aggregation import (
     AlignedMTLWeighting,
     CAGradWeighting,
+    ConFIG,
     CRMOGMWeighting,
     DualProjWeighting,
     FairGradWeighting,
@@ -156,6 +157,14 @@ def test_aligned_gradients_are_those_of_torchjd(kind, size, scale_mode):
     weighting = AlignedMTLWeighting(scale_mode=scale_mode)
     theirs = size * _torchjd_weights(weighting, gradients)
     _assert_close(weights_of(h.AlignedMTL(scale_mode), gradients), theirs)
+
+
+@cases_up_to_ten
+def test_the_update_of_config_is_that_of_torchjd(kind, size):
+    gradients = sample_gradients(kind, size)
+    theirs = ConFIG()(torch.tensor(gradients)).numpy()
+    update = weights_of(h.ConFIG(), gradients) @ gradients
+    _assert_close(update, theirs)
 
 
 @cases_up_to_ten

@@ -125,6 +125,18 @@ def test_plain_sum_trains_like_keras(settings, regularized):
     )
 
 
+@pytest.mark.skipif(BACKEND == "tensorflow", reason="Keras weighs batches equally")
+def test_logs_weigh_the_batches_by_their_sizes():
+    assert_trains_like_keras(
+        lambda cls: model_of(cls, regularized=True),
+        images(),
+        targets(),
+        {},
+        {"harmonizer": "sum"},
+        batch_size=5,
+    )
+
+
 @pytest.mark.parametrize("settings", ["plain", "sum-groups"])
 @pytest.mark.parametrize("reduction", ["sum", "mean", "mean_with_sample_weight"])
 def test_reductions_are_those_of_keras(reduction, settings):

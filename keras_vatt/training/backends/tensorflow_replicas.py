@@ -70,9 +70,10 @@ class StrategyReplicas(OneReplica):
         return self._num_all
 
     def gather_rows(self, tree):
-        return tf.nest.map_structure(
-            lambda rows: self.context.all_gather(rows, axis=0), tree
-        )
+        def gather(rows):
+            return None if rows is None else self.context.all_gather(rows, axis=0)
+
+        return tf.nest.map_structure(gather, tree)
 
     def own_rows(self, tree):
         def own(rows):
