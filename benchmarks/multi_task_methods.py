@@ -46,6 +46,7 @@ METHODS = (
     "pcgrad",
     "gradvac",
     "cagrad",
+    "config",
     "upgrad",
     "mgda",
     "imtlg",
@@ -73,7 +74,7 @@ class Arm:
 
     Args:
         problem: `Problem`.
-        method: string, the name of a harmonizer.
+        method: string, the name of a harmonizer; `"sum"` is the plain step without one.
     """
 
     def __init__(self, problem, method):
@@ -83,7 +84,7 @@ class Arm:
         self.model.compile(
             keras.optimizers.Adam(0.001),
             loss=problem.losses(),
-            harmonizer=method,
+            harmonizer=None if method == "sum" else method,
             harmonized_variables="shared",
         )
         self.model.optimizer.build(self.model.trainable_variables)
