@@ -81,11 +81,11 @@ class Arm:
         self.problem = problem
         (inputs, _), *_ = problem.examples(0).values()
         self.model = problem.model(MultiTaskModel, inputs.shape[1:])
+        harmonized = {"harmonizer": method, "harmonized_variables": "shared"}
         self.model.compile(
             keras.optimizers.Adam(0.001),
             loss=problem.losses(),
-            harmonizer=None if method == "sum" else method,
-            harmonized_variables="shared",
+            **({} if method == "sum" else harmonized),
         )
         self.model.optimizer.build(self.model.trainable_variables)
         self.fresh = [(v, v.numpy()) for v in self._variables()]
