@@ -91,47 +91,41 @@ def output_structure(model: keras.Model) -> Any:
     return structure
 
 
-def build_compile_loss(model: keras.Model) -> list[Any]:
-    """Builds the losses of a compiled functional model, before it has seen data.
-
-    Returns:
-        List of Keras' records of one loss each, with `path`, `loss`, `loss_weights` and
-        `name`.
-    """
-    outputs = output_structure(model)
-    model._compile_loss.build(outputs, outputs)
-    return model._compile_loss._flat_losses
-
-
-class TargetResolver:
+class TargetResolver(CompileLoss):
     """Finds the targets, weights and the output of each loss, as `keras.Model` does.
 
     Args:
-        model: a functional `keras.Model` whose losses are built.
+        model: a compiled functional `keras.Model`.
+
+    Attributes:
+        records: list of Keras' records of one loss each, with `path`, `loss`,
+            `loss_weights` and `name`; known after the first call.
     """
 
     def __init__(self, model: keras.Model) -> None:
         source = model._compile_loss
-        resolver = CompileLoss(
+        super().__init__(
             source._user_loss,
             source._user_loss_weights,
             output_names=source.output_names,
         )
-        outputs = output_structure(model)
-        resolver.build(outputs, outputs)
-        self._found = []
-        resolver._flat_losses = [
-            resolver.Loss(flat.path, self._record, None, flat.name)
-            for flat in resolver._flat_losses
+        self._structure = None
+
+    def build(self, y_true: Any, y_pred: Any) -> None:
+        super().build(y_true, y_pred)
+        self.records = self._flat_losses
+        # Instead of the losses, a function that records its arguments is called.
+        self._flat_losses = [
+            self.Loss(record.path, self._record, None, record.name)
+            for record in self.records
         ]
-        resolver._metrics = [None] * len(resolver._flat_losses)
-        self._resolver = resolver
+        self._metrics = [None] * len(self.records)
 
     def _record(self, y_true, y_pred, sample_weight=None):
         self._found.append((y_true, y_pred, sample_weight))
         return 0.0
 
-    def __call__(self, y: Any, y_pred: Any, sample_weight: Any) -> list[tuple]:
+    def resolve(self, y: Any, y_pred: Any, sample_weight: Any) -> list[tuple]:
         """Returns a tuple of targets, output and weights for each loss.
 
         Args:
@@ -139,8 +133,11 @@ class TargetResolver:
             y_pred: nest with the structure of the model's outputs.
             sample_weight: weights, in any structure that Keras takes, or `None`.
         """
+        structure = keras.tree.map_structure(lambda _: None, y)
+        if structure != self._structure:
+            self._structure, self.built = structure, False
         self._found = []
-        self._resolver(y, y_pred, sample_weight)
+        self.call(y, y_pred, sample_weight)
         return self._found
 
 

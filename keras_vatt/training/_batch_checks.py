@@ -36,6 +36,26 @@ def refuse_targets(y=None, sample_weight=None, class_weight=None):
         )
 
 
+def check_targets(loss, y):
+    """Refuses a dict of targets that lacks those of a loss.
+
+    Args:
+        loss: the losses, as `keras.Model.compile` takes them.
+        y: the targets, as `keras.Model.fit` takes them.
+
+    Raises:
+        ValueError: if targets are missing.
+    """
+    if not (isinstance(loss, Mapping) and isinstance(y, Mapping)):
+        return
+    missing = [name for name in loss if loss[name] is not None and name not in y]
+    if missing:
+        raise ValueError(
+            f"The targets of these losses are missing: {missing}. "
+            f"Received: targets with the names {list(y)}"
+        )
+
+
 def check_batch_sizes(data, batch_size, compiled):
     """Refuses a batch that can't be cut into equal parts, before training begins.
 

@@ -61,7 +61,7 @@ class BatchLoops(KeepsWeights):
             warn_of_nonfinite(validation_data)
         self.check_trainable()
         first = _training_part(x, kwargs.get("validation_split"))
-        check_batch_sizes(first, batch_size, self._parts_of_a_batch())
+        check_batch_sizes(first, batch_size, self.parts_of_a_batch())
         return super().fit(x=x, batch_size=batch_size, epochs=epochs, **kwargs)
 
     def evaluate(
@@ -169,13 +169,6 @@ class BatchLoops(KeepsWeights):
         # On PyTorch Keras would miss the optimizer first.
         if not self.compiled:
             raise ValueError("You must call `compile()` before using the model.")
-
-    def _parts_of_a_batch(self):
-        per_clip = self.num_groups == "per_clip"
-        return {
-            "num_groups": 1 if per_clip else self.num_groups,
-            "num_micro_batches": self.num_micro_batches,
-        }
 
 
 def _selected(arguments, *names):

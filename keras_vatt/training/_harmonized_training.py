@@ -113,6 +113,10 @@ class HarmonizedTraining:
             state = self.harmonizer.initial_state(len(losses))
         set_untracked(self, "harmonizer_state", HarmonizerState(state))
 
+    def resumed_metrics(self) -> list[keras.metrics.Metric]:
+        """Returns the metrics that a `RunCheckpoint` saves and restores."""
+        return self.metrics
+
     def harmonization_config(self) -> dict[str, Any]:
         """Returns the serialized settings of `prepare_harmonization`."""
         return {
@@ -166,12 +170,23 @@ class HarmonizedTraining:
     def _assign_updates(self, updates, finite):
         """Assigns seeds, and statistics if step and statistics are finite."""
         statistics = [value for variable, value in updates if "float" in variable.dtype]
+        self._refuse_assigned_weights(updates)
         for value in statistics:
             finite = ops.logical_and(finite, ops.all(ops.isfinite(value)))
         for variable, value in updates:
             if "float" in variable.dtype:
                 value = ops.where(finite, value, variable.value)
             variable.assign(value)
+
+    def _refuse_assigned_weights(self, updates):
+        trained = set(_ids(self.trained_variables))
+        paths = [variable.path for variable, _ in updates if id(variable) in trained]
+        if paths:
+            raise ValueError(
+                "A layer assigns a weight in its forward pass that the optimizer "
+                "trains, as `keras.layers.SpectralNormalization` does. This is not "
+                f"supported: freeze these weights, or leave out the layer: {paths}"
+            )
 
     def _apply(self, step, finite, replicas):
         apply = ops.logical_and(finite, step.applied > 0)
@@ -214,9 +229,17 @@ class HarmonizedTraining:
             raise ValueError("You must call `compile()` before using the model.")
         if _ids(self.trained_variables) != _ids(self.trainable_variables):
             raise ValueError(
-                "Other weights are trainable than when `compile` was called, after "
+                "Other weights are trainable than when `compile` was called, since "
                 "`trainable` was set or LoRA was enabled: call `compile` again first."
             )
+
+    def parts_of_a_batch(self) -> dict[str, int]:
+        """Returns the numbers of parts that batches are cut into, by setting."""
+        per_clip = self.num_groups == "per_clip"
+        return {
+            "num_groups": 1 if per_clip else self.num_groups,
+            "num_micro_batches": self.num_micro_batches,
+        }
 
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
@@ -268,15 +291,16 @@ def check_harmonization(
         return
     if len(losses) < 2:
         raise ValueError(
-            "A harmonizer needs at least two losses. Received: "
-            f"losses={[loss.name for loss in losses]}"
+            "A harmonizer needs at least two losses: add one, or leave out "
+            f"`harmonizer`. Received: losses={[loss.name for loss in losses]}"
         )
     state = harmonization.get(harmonizer).initial_state(len(losses))
     if state and (num_groups, compare) != (1, "parameters"):
         raise ValueError(
             "This harmonizer keeps state over the steps, which needs one Gram matrix "
             "per step: leave `num_groups` and `compare` at their defaults. Received: "
-            f"harmonizer={harmonizer!r}, num_groups={num_groups!r}, compare={compare!r}"
+            f"harmonizer={type(harmonization.get(harmonizer)).__name__}, "
+            f"num_groups={num_groups!r}, compare={compare!r}"
         )
 
 
@@ -313,7 +337,8 @@ def _check_losses(losses):
     }
     if wrong:
         raise ValueError(
-            f"The weight of a loss must be positive and finite. Received: {wrong}"
+            "The weight of a loss must be positive and finite: leave out a loss that "
+            f"should not count. Received: {wrong}"
         )
 
 

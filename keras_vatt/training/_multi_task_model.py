@@ -8,7 +8,9 @@ import keras
 
 from keras_vatt import harmonization
 from keras_vatt._keras_internals import Functional, all_layers, set_untracked
+from keras_vatt.training._batch_checks import check_batch_sizes, check_targets
 from keras_vatt.training._branches import Branch, BranchLoss
+from keras_vatt.training._checked_data import is_dataset
 from keras_vatt.training._feature_split import split_at_features
 from keras_vatt.training._harmonized_step import HarmonizedStep
 from keras_vatt.training._harmonized_training import (
@@ -151,16 +153,23 @@ class MultiTaskModel(KeepsWeights, HarmonizedTraining, Functional):
                 outputs, to save memory. Defaults to `1`.
 
         Raises:
-            ValueError: if there is no loss, a weight is not positive, a setting has
-                none of its values, settings contradict each other, the model can't be
-                split at its features, or a layer would see the samples of one device or
-                micro-batch only.
+            ValueError: if there is no loss, weights have other names than the losses or
+                are not positive, a setting has none of its values, settings contradict
+                each other, the model can't be split at its features, or a subclass
+                defines `compute_loss`, which is not called.
         """
+        if type(self).compute_loss is not keras.Model.compute_loss:
+            raise ValueError(
+                "A `MultiTaskModel` differentiates each loss by itself and does not "
+                f"call `compute_loss`, which `{type(self).__name__}` defines: use "
+                "losses of the outputs and `add_loss` instead."
+            )
         if loss is None:
             raise ValueError(
                 "A `MultiTaskModel` needs a loss for its outputs: pass `loss`, such as "
                 f"a dict with some of the names {self.output_names}."
             )
+        _check_loss_weights(loss, loss_weights)
         settings = {
             "num_groups": num_groups,
             "group_by": group_by,
@@ -194,6 +203,29 @@ class MultiTaskModel(KeepsWeights, HarmonizedTraining, Functional):
         set_untracked(self, "_losses_of_outputs", losses)
         self.prepare_harmonization(losses, harmonizer, **settings)
         self.compiled = True
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """Trains the model, see `keras.Model.fit`.
+
+        Each batch, the last one included, must be a multiple of `num_groups` and
+        `num_micro_batches` of `compile`.
+
+        Raises:
+            ValueError: if a batch is not, or targets of a loss are missing.
+        """
+        check_targets(self.loss, y)
+        if self.compiled and not kwargs.get("validation_split"):
+            arrays = {str(i): value for i, value in enumerate(keras.tree.flatten(x))}
+            data = x if is_dataset(x) else arrays
+            check_batch_sizes(data, batch_size, self.parts_of_a_batch())
+        return super().fit(x, y, batch_size, *args, **kwargs)
 
     def branches(self) -> dict[str, Branch]:
         """Returns the one branch of the model: a dict from its name to `Branch`."""
@@ -250,6 +282,22 @@ class MultiTaskModel(KeepsWeights, HarmonizedTraining, Functional):
             return super().metrics
         return [*super().metrics, self.step_metrics, self.harmonizer_state]
 
+    def resumed_metrics(self) -> list[keras.metrics.Metric]:
+        """Returns the metrics that a `RunCheckpoint` saves and restores.
+
+        Those of the outputs have no variables before the first batch: in the epoch that
+        is resumed, they are means over the rest of it.
+        """
+        return [self.step_counter, self.step_metrics, self.harmonizer_state]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of the numbers that `train_on_batch` returns, as a list of strings."""
+        names = [m.name for m in super().metrics if m is not self.step_counter]
+        if not self.compiled:
+            return names
+        return [*names, *sorted(set(self.step_metrics.names) - set(names))]
+
     def get_metrics_result(self) -> dict[str, Any]:
         """Returns the logs of evaluation, those of `keras.Model`."""
         logs = {}
@@ -271,6 +319,16 @@ class MultiTaskModel(KeepsWeights, HarmonizedTraining, Functional):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
+
+
+def _check_loss_weights(loss, loss_weights):
+    # Keras would give weights with unknown names to the losses in turn.
+    are_dicts = isinstance(loss, dict) and isinstance(loss_weights, dict)
+    if are_dicts and set(loss) != set(loss_weights):
+        raise ValueError(
+            "`loss_weights` must have the names of `loss`. Received: "
+            f"loss_weights={loss_weights} for the losses {list(loss)}"
+        )
 
 
 def _check_independent_samples(model):

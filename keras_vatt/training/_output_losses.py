@@ -9,7 +9,6 @@ from keras import ops
 
 from keras_vatt._keras_internals import (
     TargetResolver,
-    build_compile_loss,
     get_keras_mask,
     has_standard_call,
     output_structure,
@@ -33,12 +32,12 @@ class OutputLosses:
     """
 
     def __init__(self, model: keras.Model) -> None:
-        records = build_compile_loss(model)
         structure = output_structure(model)
         names = [str(place) for place in range(len(keras.tree.flatten(structure)))]
         self._names = keras.tree.pack_sequence_as(structure, names)
         self._resolver = TargetResolver(model)
-        found = self._resolver(self._names, self._names, None)
+        found = self._resolver.resolve(self._names, self._names, None)
+        records = self._resolver.records
         self._losses = {}
         for record, (_, output, _) in zip(records, found, strict=True):
             weight = 1.0 if record.loss_weights is None else float(record.loss_weights)
@@ -68,7 +67,7 @@ class OutputLosses:
         Raises:
             ValueError: if the structure of `y` or `sample_weight` doesn't fit.
         """
-        found = self._resolver(y, self._names, sample_weight)
+        found = self._resolver.resolve(y, self._names, sample_weight)
         return {
             name: (targets, weights)
             for name, (targets, _, weights) in zip(self._losses, found, strict=True)
@@ -76,7 +75,9 @@ class OutputLosses:
 
     def packed(self, outputs: dict[str, Any]) -> Any:
         """Returns outputs in the model's own structure, from a dict by name."""
-        return keras.tree.map_structure(lambda name: outputs[name], self._names)
+        return keras.tree.map_structure(
+            lambda name: _with_mask(outputs, name), self._names
+        )
 
 
 def named_outputs(outputs: Any) -> dict[str, Any]:

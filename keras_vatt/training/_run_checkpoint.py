@@ -393,7 +393,7 @@ def _state_variables(model):
     groups = {
         "model": model.variables,
         "optimizer": model.optimizer.variables,
-        "metrics": model.metrics_variables,
+        "metrics": [v for m in model.resumed_metrics() for v in m.variables],
     }
     return {
         f"{group}/{index}": variable

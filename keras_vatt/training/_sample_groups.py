@@ -35,8 +35,10 @@ def by_group(rows, num_groups):
     is_known = static_size is not None and isinstance(num_groups, int)
     if is_known and static_size % num_groups:
         raise ValueError(
-            "The batch size must be a multiple of `num_groups`. Received: "
-            f"batch size {static_size}, num_groups={num_groups}"
+            "The size of each batch must be a multiple of `num_groups`, that of the "
+            "last one too: choose another size, or leave out the rest, as with "
+            "`dataset.batch(size, drop_remainder=True)`. "
+            f"Received: batch size {static_size}, num_groups={num_groups}"
         )
     # In a TensorFlow graph the size may be unknown until it runs: there, this
     # `reshape` refuses other sizes.

@@ -81,7 +81,7 @@ def multi_task_model(harmonizer):
     x = keras.layers.Dense(3)(inputs)
     outputs = {name: keras.layers.Dense(1, name=name)(x) for name in ("a", "b")}
     model = MultiTaskModel(inputs, outputs)
-    model.compile("sgd", "mse", harmonizer=harmonizer)
+    model.compile("sgd", "mse", metrics={"a": "mae"}, harmonizer=harmonizer)
     return model
 
 

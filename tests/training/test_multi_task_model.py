@@ -154,6 +154,26 @@ def squared_error(y_true, y_pred):
     return ops.square(y_pred - ops.cast(y_true, y_pred.dtype))
 
 
+def three_outputs(cls):
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((6,))
+    outputs = outputs_of(inputs)
+    extra = keras.layers.Dense(2, name="extra")(outputs["digit"])
+    return cls(inputs, {"extra": extra, **outputs})
+
+
+@pytest.mark.parametrize("extra", ["absent", "given"])
+def test_outputs_without_a_loss_are_those_of_keras(extra):
+    y, loss = targets(), losses()
+    if extra == "given":
+        y["extra"] = np.zeros((SAMPLES, 2), "float32")
+        loss["extra"] = None
+    arguments = {"validation_data": (images(), y)}
+    assert_trains_like_keras(
+        three_outputs, images(), y, {"loss": loss}, {"harmonizer": "sum"}, **arguments
+    )
+
+
 STRUCTURES = {
     "list of losses": (list(losses().values())[::-1], list),
     "dict for a list of outputs": (losses(), dict),
@@ -205,6 +225,20 @@ def test_masks_of_outputs_reach_the_losses(settings):
         {"loss": {"tag": loss(), "part": loss(ignored=1)}},
         SETTINGS[settings],
     )
+
+
+def test_masks_of_outputs_reach_the_metrics_of_training():
+    rng = np.random.default_rng(0)
+    x = rng.integers(7, size=(SAMPLES, 5))
+    y = {name: rng.integers(3, size=(SAMPLES, 5)) for name in ("tag", "part")}
+    model = masked_model(MultiTaskModel)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(
+        keras.optimizers.SGD(0.0), loss, metrics={"tag": "accuracy"}, harmonizer="sum"
+    )
+    history, _ = weights_after_fit(model, x, y)
+    right = np.argmax(model.predict(x, verbose=0)["tag"], axis=-1) == y["tag"]
+    np.testing.assert_allclose(history["tag_accuracy"], [right[x != 0].mean()])
 
 
 def test_class_weights_of_a_single_output_are_those_of_keras():
@@ -345,7 +379,8 @@ def _counted_by_torch(counter, x):
     def count(gradient):
         counter.num_backward += 1
 
-    x.register_hook(count)
+    if x.requires_grad:
+        x.register_hook(count)
     return x
 
 
@@ -376,9 +411,10 @@ def test_each_layer_is_visited_once_for_each_loss_that_depends_on_it():
     }
     model = MultiTaskModel(inputs, outputs)
     model.compile("sgd", loss="mse", harmonizer="upgrad", run_eagerly=True)
+    y = {name: np.ones((SAMPLES, 1), "float32") for name in ("a", "b")}
+    model.train_on_batch(images(), y)  # Keras builds metrics and losses once.
     for counter in counters.values():
         counter.num_forward = counter.num_backward = 0
-    y = {name: np.ones((SAMPLES, 1), "float32") for name in ("a", "b")}
     model.train_on_batch(images(), y)
     assert [c.num_forward for c in counters.values()] == [1, 1, 1]
     assert [c.num_backward for c in counters.values()] == [2, 1, 1]
@@ -487,6 +523,11 @@ def test_a_model_without_a_loss_is_refused():
         model_of(MultiTaskModel).compile("sgd", harmonizer="upgrad")
 
 
+def test_weights_of_unknown_losses_are_refused():
+    with pytest.raises(ValueError, match="names of `loss`"):
+        compiled(loss_weights={"digit": 1.0, "old": 2.0})
+
+
 def test_a_harmonizer_needs_two_losses():
     model = model_of(MultiTaskModel)
     with pytest.raises(ValueError, match="at least two losses"):
@@ -550,6 +591,55 @@ def test_batch_normalization_in_micro_batches_is_refused():
     model.compile("sgd", "mse", harmonizer="upgrad", num_micro_batches=2)
     with pytest.raises(ValueError, match="statistics"):
         model.train_on_batch(images(), y)
+
+
+def test_frozen_layers_leave_nothing_shared_to_compare():
+    model = model_of(MultiTaskModel)
+    model.layers[1].trainable = False
+    compiled(model=model, harmonizer="upgrad", harmonized_variables="shared")
+    with pytest.raises(ValueError, match="no variable that all losses depend on"):
+        model.fit(images(), targets(), verbose=0)
+
+
+def test_layer_that_assigns_a_trained_weight_is_refused():
+    inputs = keras.Input((6,))
+    x = keras.layers.SpectralNormalization(keras.layers.Dense(4))(inputs)
+    outputs = {name: keras.layers.Dense(1, name=name)(x) for name in ("a", "b")}
+    model = MultiTaskModel(inputs, outputs)
+    model.compile("sgd", "mse", harmonizer="sum")
+    y = {name: np.ones((SAMPLES, 1), "float32") for name in outputs}
+    with pytest.raises(ValueError, match="SpectralNormalization"):
+        model.fit(images(), y, verbose=0)
+
+
+class OwnLoss(MultiTaskModel):
+    def compute_loss(self, *args, **kwargs):
+        return 2 * super().compute_loss(*args, **kwargs)
+
+
+def test_loss_that_training_would_not_call_is_refused():
+    with pytest.raises(ValueError, match="does not call `compute_loss`"):
+        compiled(model=model_of(OwnLoss))
+
+
+def test_missing_targets_are_named():
+    with pytest.raises(ValueError, match=r"missing: \['odd'\]"):
+        compiled().fit(images(), {"digit": targets()["digit"]}, verbose=0)
+
+
+def test_batches_that_can_not_be_cut_are_refused_before_training():
+    model = compiled(harmonizer="upgrad", num_groups=4)
+    with pytest.raises(ValueError, match="multiple of `num_groups`"):
+        model.fit(images(), targets(), batch_size=6, verbose=0)
+    assert int(model.num_steps) == 0
+
+
+def test_names_are_those_of_the_numbers_of_a_batch():
+    model = compiled(harmonizer="upgrad", metrics={"digit": "accuracy"})
+    numbers = model.train_on_batch(images(), targets())
+    logs = model.train_on_batch(images(), targets(), return_dict=True)
+    assert set(model.metrics_names) - {"compile_metrics"} <= set(logs)
+    assert len(numbers) == len(logs)
 
 
 def test_weights_that_were_frozen_after_compile_are_refused():

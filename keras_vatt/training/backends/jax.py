@@ -130,9 +130,22 @@ def _linearize(function, *inputs, has_aux):
             outputs = {name: outputs[name] for name in of_outputs}
             return outputs, None if of_added is None else added
 
-        return jax.linear_transpose(selected, *inputs)(cotangents)
+        gradients, of_inputs = jax.linear_transpose(selected, *inputs)(cotangents)
+        reached = _reached(selected, inputs)[: len(gradients)]
+        pairs = zip(gradients, reached, strict=True)
+        return [x if is_reached else None for x, is_reached in pairs], of_inputs
 
     return outputs, vjp_of_one, aux
+
+
+def _reached(function, inputs):
+    """Returns for each leaf of the inputs whether a result depends on it, bools."""
+    program = jax.make_jaxpr(function)(*inputs).jaxpr
+    needed = set(map(id, program.outvars))
+    for equation in reversed(program.eqns):
+        if needed.intersection(map(id, equation.outvars)):
+            needed.update(map(id, equation.invars))
+    return [id(variable) in needed for variable in program.invars]
 
 
 class _VJP:
