@@ -13,9 +13,9 @@ A *harmonizer* computes a weight for the gradient of each loss, so that the step
 none of them, or as little as possible.
 
 `keras_vatt.training.MultiTaskModel` is a functional Keras model whose `compile` takes a
-harmonizer. Everything else works as in `keras.Model`. This guide trains a small
-convolutional model on images of handwritten digits, with two tasks: name the digit, and
-tell whether it is odd.
+harmonizer. `fit`, `evaluate`, `predict`, metrics, callbacks and saving work as in
+`keras.Model`. This guide trains a small convolutional model on images of handwritten
+digits, with two tasks: name the digit, and tell whether it is odd.
 
 ## Setup
 """
@@ -117,13 +117,15 @@ history = model.fit(
 Besides the losses and metrics, `fit` logs how the gradients compare:
 
 - `gradient_cosine`: the cosine of the angle between the two gradients, the smallest of
-  all pairs if there are more than two losses;
+  all pairs if there are more than two losses. It is NaN if no step had two gradients
+  that are not zero;
 - `conflict_rate`: the fraction of steps in which it is negative;
 - `digit_gradient_norm` and `is_odd_gradient_norm`;
 - `skip_rate`: the fraction of steps that were skipped, by a `Curriculum` or because a
   gradient is not finite, and `nonfinite_rate`, of the latter alone.
 
-If `conflict_rate` stays at 0, `"upgrad"` trains exactly as the plain sum does.
+If `conflict_rate` stays at 0, `"upgrad"` trains exactly as the plain sum does. A step
+with a NaN changes no weight, also without a harmonizer.
 """
 
 for name in ("gradient_cosine", "conflict_rate", "digit_gradient_norm"):
@@ -147,7 +149,8 @@ for name, trained in {"plain sum": plain, "harmonized": model}.items():
 ## Leave out labels
 
 A sample without a label for one of the tasks gets the weight 0 for that loss. Its
-target may be any valid number. The gradient of a loss that no sample of a batch has is
+target must still be a valid number, such as 0: a NaN makes the loss of the whole batch
+NaN, and the step is skipped. The gradient of a loss that no sample of a batch has is
 zero: the harmonizer ignores it.
 """
 
@@ -165,8 +168,12 @@ model.fit(
 By default, the gradients of whole batches are compared, over all trainable variables.
 With `compare="features"`, those of each sample are compared at the features, the output
 of the last layer that both tasks share. A step then costs as much as with the plain
-sum. (This is a method of this library.) Batches are cut into groups of consecutive
-samples by `num_groups`; with `"per_clip"`, each sample is a group.
+sum. (This is a method of this library.) It needs outputs that depend on the inputs
+through the shared features alone, and a harmonizer without state.
+
+`num_groups` cuts batches into groups of consecutive samples; with `"per_clip"`, the
+name comes from video, each sample is a group. A number must divide the size of each
+batch, that of the last one too: use `drop_remainder=True` or another batch size.
 
 This example combines both algorithms of
 [the paper](https://arxiv.org/abs/2211.02077): a curriculum leaves out samples whose
@@ -209,6 +216,13 @@ print(loaded.predict(test_images[:4], verbose=0)["is_odd"].shape)
 - A layer that one task uses alone has one backward pass, a layer that K tasks share has
   K of them. The forward pass runs once.
 - Groups need losses with one value per sample; all losses of Keras have one.
+- An output without a loss needs no targets. Outputs may also be a list: the names are
+  then those of their layers.
+- `harmonized_variables="shared"` compares the gradients of the variables alone that all
+  losses reach; `num_micro_batches` saves memory. Some harmonizers, such as
+  `keras_vatt.harmonization.CRMOGM`, keep a state over the steps, which is saved.
+- The training step does not call `compute_loss`, and layers that assign trained weights
+  in their forward pass, such as `SpectralNormalization`, are refused.
 - On several devices, with `keras.distribution` on JAX or `tf.distribute` on TensorFlow,
   the step is that of one device. `BatchNormalization` is refused there: each device
   would see a part of the batch.

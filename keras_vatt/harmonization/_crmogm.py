@@ -59,7 +59,9 @@ class CRMOGM(StatefulHarmonizer):
     ) -> None:
         if not isinstance(harmonizer, Harmonizer):
             raise ValueError(
-                f"`harmonizer` must be a `Harmonizer`. Received: {harmonizer!r}"
+                "`harmonizer` must be a `Harmonizer`, such as "
+                "`keras_vatt.harmonization.get` returns for a name. "
+                f"Received: {harmonizer!r}"
             )
         if not callable(alpha) and not 0.0 <= alpha <= 1.0:
             raise ValueError(f"`alpha` must be in [0, 1]. Received: alpha={alpha}")

@@ -138,17 +138,22 @@ class MultiTaskModel(KeepsWeights, HarmonizedTraining, Functional):
                 Defaults to `None`.
             num_groups: int or `"per_clip"`, for one group per sample. Number of equal
                 groups of consecutive samples, each of which is harmonized separately;
-                see `HarmonizedModel.compile`. Defaults to `1`.
-            group_by: string, `"samples"` or `"anchors"`; the same for a model whose
-                losses are sums over the samples. Defaults to `"samples"`.
+                the results are summed. With `compare="parameters"`, each group has
+                backward passes of its own. It must divide the size of each batch.
+                Defaults to `1`, the whole batch.
+            group_by: string, `"samples"` or `"anchors"`. They differ only for losses
+                that compare samples with each other; see `HarmonizedModel.compile`.
+                Defaults to `"samples"`.
             compare: string. With `"parameters"`, the gradients of the trainable
                 variables are compared. With `"features"`, those of the tensors that
                 leave the layers that several losses share, sample by sample, at the
-                cost of a plain step; see `HarmonizedModel.compile`. Defaults to
+                cost of a plain step. Outputs must depend on the inputs through these
+                tensors alone. This is our method, not the paper's. Defaults to
                 `"parameters"`.
-            harmonized_variables: string, `"all"` or `"shared"`, the variables whose
-                gradients are compared with `compare="parameters"`; see
-                `HarmonizedModel.compile`. Defaults to `"all"`.
+            harmonized_variables: string, the variables whose gradients are compared
+                with `compare="parameters"`: `"all"`, or `"shared"`, those that all
+                losses depend on. The weights apply to all variables in both cases.
+                Defaults to `"all"`.
             num_micro_batches: int. Number of parts in which a device computes the
                 outputs, to save memory. Defaults to `1`.
 
