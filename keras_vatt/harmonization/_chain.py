@@ -45,8 +45,8 @@ class Chain(Harmonizer):
         harmonizers = list(harmonizers)
         if not harmonizers or not all(isinstance(h, Harmonizer) for h in harmonizers):
             raise ValueError(
-                "`harmonizers` must be a non-empty list of `Harmonizer` instances, such "
-                "as `keras_vatt.harmonization.get` returns for a name. "
+                "`harmonizers` must be a non-empty list of `Harmonizer` instances, as "
+                "`keras_vatt.harmonization.get` returns for names. "
                 f"Received: {harmonizers}"
             )
         stateful = [h for h in harmonizers if isinstance(h, StatefulHarmonizer)]

@@ -104,13 +104,9 @@ def _from_name(name):
 
 
 def _not_understood(identifier):
-    if isinstance(identifier, type) and issubclass(identifier, Harmonizer):
-        name = identifier.__name__
-        return ValueError(
-            f"A harmonizer must be an instance: pass `{name}()`. Received: the class "
-            f"`{name}`"
-        )
+    is_class = isinstance(identifier, type) and issubclass(identifier, Harmonizer)
+    hint = f". Pass an instance: `{identifier.__name__}()`" if is_class else ""
     return ValueError(
         "A harmonizer must be a `Harmonizer`, a serialized one, `None`, or names out "
-        f"of {sorted(_HARMONIZERS)}, joined by '+'. Received: {identifier!r}"
+        f"of {sorted(_HARMONIZERS)}, joined by '+'. Received: {identifier!r}{hint}"
     )
