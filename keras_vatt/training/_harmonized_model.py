@@ -58,6 +58,10 @@ class HarmonizedModel(BatchLoops, HarmonizedTraining, BuiltBeforeFit, keras.Mode
     steps taken so far, skipped ones included. It is saved with the weights, and
     `compile` does not change it; `model.num_steps.assign(0)` restarts a schedule.
 
+    The losses of regularizers and of `add_loss` are one more term, which is added to
+    the update and not harmonized. On several devices, a loss that `encode` adds is the
+    mean over the devices. Evaluation adds those of the weight regularizers.
+
     There are no targets: the losses compare the branches with each other. The logged
     metrics are listed in `keras_vatt.training.StepMetrics`.
     """
