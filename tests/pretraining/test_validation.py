@@ -15,6 +15,7 @@ from keras_vatt.pretraining._validation_results import (
     result_names,
     validation_results,
 )
+from tests.distribution.device_steps import four_replicas
 from tests.models.tiny import tiny_batch, tiny_vatt
 from tests.pretraining.tiny_run import (
     Killed,
@@ -173,7 +174,13 @@ def test_validation_needs_held_out_clips(settings, tmp_path):
 @pytest.mark.skipif(
     keras.config.backend() == "torch", reason="PyTorch trains on one device"
 )
-def test_a_run_on_several_devices_is_validated_on_one(settings, tmp_path):
+def test_a_run_on_several_devices_is_validated_on_one(settings, tmp_path, monkeypatch):
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # A process has one such strategy, see `four_replicas`.
+        strategy = four_replicas()
+        monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda _: strategy)
     options = {"devices": "all", "batch_size": 8, "ema_momentum": 0.5}
     rows = run(settings, tmp_path / "run", **options, validation_steps=1)
     assert [row["step"] for row in rows] == [1, 2]
