@@ -12,7 +12,7 @@ splits, weights and batches. A row has the mean difference to the plain sum, pai
 seed, with a 95% interval of Student's t; with as many comparisons as the table states,
 one in twenty such intervals misses a difference of zero by chance.
 
-Results are the lines of `multi_task_methods.jsonl` beside the script. The first of
+Results are the lines of `multi_task_methods.jsonl` next to the script. The first of
 these commands adds the time of a step, with all methods in turn on the same batches;
 the second one prints the table alone:
 

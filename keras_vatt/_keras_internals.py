@@ -91,6 +91,17 @@ def output_structure(model: keras.Model) -> Any:
     return structure
 
 
+def input_structure(model: keras.Model) -> Any:
+    """Returns the nest of symbolic tensors that a functional model takes."""
+    return model._inputs_struct
+
+
+def producing_node(tensor: keras.KerasTensor) -> Any:
+    """Returns the node of a functional graph that a symbolic tensor comes from."""
+    history = tensor._keras_history
+    return history.operation._inbound_nodes[history.node_index]
+
+
 class TargetResolver(CompileLoss):
     """Finds the targets, weights and the output of each loss, as `keras.Model` does.
 
@@ -182,12 +193,6 @@ def weighted_loss_values(
         return values, keras.ops.sum(weights)
     size = keras.ops.convert_to_tensor(keras.ops.shape(values), dtype="int32")
     return values, keras.ops.cast(keras.ops.prod(size), values.dtype)
-
-
-def has_standard_call(loss: Any) -> bool:
-    """Returns whether a loss is called as all losses of Keras are."""
-    is_loss = isinstance(loss, keras.losses.Loss)
-    return is_loss and type(loss).__call__ is keras.losses.Loss.__call__
 
 
 def built_variables(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:

@@ -36,8 +36,7 @@ class CRMOGM(StatefulHarmonizer):
     Args:
         harmonizer: `Harmonizer` to average, also a `Chain` or a stateful one.
         alpha: float in `[0, 1]`, or a callable `step -> alpha`. Weight of the average
-        so
-            far. The paper's theory increases it as the learning rate decreases.
+            so far. The paper's theory increases it as the learning rate decreases.
             Defaults to `0.9`.
 
     Raises:

@@ -24,7 +24,7 @@ class Krum(Harmonizer):
     is the mean of the `num_selected` gradients with the lowest scores. Like TorchJD,
     and unlike the paper, it does not square the distances.
 
-    Equally good gradients share the weight: with three losses, the two that are closest
+    Equally good gradients split the weight: with three losses, the two that are closest
     to each other always do. Zero gradients are not counted; at least one neighbor is.
 
     The method ignores outliers, not conflicts: the losses that are not selected have
@@ -37,9 +37,8 @@ class Krum(Harmonizer):
 
     Raises:
         ValueError: on construction, if `num_byzantine` is negative or `num_selected`
-        less
-            than 1; when called, with fewer than `num_byzantine + 3` or `num_selected`
-            losses.
+            less than 1; when called, with fewer than `num_byzantine + 3` or
+            `num_selected` losses.
 
     Example:
     ```python

@@ -59,7 +59,6 @@ class BatchLoops(KeepsWeights):
             self._check_data(*validation_data)
         else:
             warn_of_nonfinite(validation_data)
-        self.check_trainable()
         first = _training_part(x, kwargs.get("validation_split"))
         check_batch_sizes(first, batch_size, self.parts_of_a_batch())
         return super().fit(x=x, batch_size=batch_size, epochs=epochs, **kwargs)
@@ -117,7 +116,6 @@ class BatchLoops(KeepsWeights):
             ValueError: if targets or weights are given.
         """
         self._check_data(x, y, sample_weight, class_weight)
-        self.check_trainable()
         logs = super().train_on_batch(with_arrays(x), return_dict=True)
         return logs if return_dict else self._in_order(logs)
 

@@ -6,7 +6,13 @@ from typing import Any
 
 import keras
 
-from keras_vatt._keras_internals import Functional, output_structure
+from keras_vatt._keras_internals import (
+    Functional,
+    get_keras_mask,
+    input_structure,
+    output_structure,
+    producing_node,
+)
 
 
 def split_at_features(model: Any, outputs: list[str]) -> tuple[Any, Any]:
@@ -34,8 +40,7 @@ def split_at_features(model: Any, outputs: list[str]) -> tuple[Any, Any]:
     shared = {node for node, count in counts.items() if count > 1}
     features = _boundary(flat, shared)
     _check_features(features)
-    inputs = keras.tree.map_structure(lambda x: x, model._inputs_struct)
-    trunk = Functional(inputs, features, name="shared_layers")
+    trunk = Functional(input_structure(model), features, name="shared_layers")
     try:
         heads = Functional(features, output_structure(model), name="output_layers")
     except ValueError as error:
@@ -49,18 +54,13 @@ def split_at_features(model: Any, outputs: list[str]) -> tuple[Any, Any]:
 
 def _ancestors(tensor):
     """Returns the nodes of the graph that a tensor depends on."""
-    found, waiting = set(), [_node_of(tensor)]
+    found, waiting = set(), [producing_node(tensor)]
     while waiting:
         node = waiting.pop()
         if node not in found:
             found.add(node)
-            waiting.extend(_node_of(parent) for parent in node.input_tensors)
+            waiting.extend(producing_node(parent) for parent in node.input_tensors)
     return found
-
-
-def _node_of(tensor):
-    history = tensor._keras_history
-    return history.operation._inbound_nodes[history.node_index]
 
 
 def _boundary(outputs, shared):
@@ -73,8 +73,8 @@ def _boundary(outputs, shared):
     read = list(outputs)
     for node in set().union(*map(_ancestors, outputs)) - shared:
         read.extend(node.input_tensors)
-    boundary = {id(x): x for x in read if _node_of(x) in shared}
-    return [x for x in boundary.values() if not _node_of(x).is_input]
+    boundary = {id(x): x for x in read if producing_node(x) in shared}
+    return [x for x in boundary.values() if not producing_node(x).is_input]
 
 
 def _check_features(features):
@@ -84,7 +84,7 @@ def _check_features(features):
             "them depend on. Here there are none: use `compare='parameters'`."
         )
     for x in features:
-        if getattr(x, "_keras_mask", None) is not None:
+        if get_keras_mask(x) is not None:
             raise ValueError(
                 "`compare='features'` does not support a mask at the features. "
                 f"Received: '{x.name}' of shape {x.shape} with a mask; use "

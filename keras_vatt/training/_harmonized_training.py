@@ -1,4 +1,4 @@
-"""The training step that harmonized models share."""
+"""The training step of `HarmonizedModel` and `MultiTaskModel`."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from keras import ops
 from keras_vatt._keras_internals import (
     TargetResolver,
     get_keras_mask,
-    has_standard_call,
     output_structure,
     set_keras_mask,
     weighted_loss_values,
@@ -101,7 +100,7 @@ def _per_sample(name, loss, output, needs_terms):
         y, sample_weight = loss_inputs["targets"][name]
         y_pred = _with_mask(outputs[MODEL_BRANCH], output)
         count = ops.shape(y_pred)[0]
-        if not has_standard_call(loss):
+        if not _has_standard_call(loss):
             _check_terms(name, needs_terms, (), y_pred)
             return _repeated(loss(y, y_pred, sample_weight), count)
         values, divisor = weighted_loss_values(loss, y, y_pred, sample_weight)
@@ -114,6 +113,11 @@ def _per_sample(name, loss, output, needs_terms):
         return _repeated(ops.sum(values) * factor, count)
 
     return per_sample
+
+
+def _has_standard_call(loss):
+    is_loss = isinstance(loss, keras.losses.Loss)
+    return is_loss and type(loss).__call__ is keras.losses.Loss.__call__
 
 
 def _with_mask(outputs, name):
