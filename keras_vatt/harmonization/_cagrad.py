@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_vatt.harmonization._gram import cosine_matrix, gradient_norms
+from keras_vatt.harmonization._gram import cosine_matrix, relative_norms
 from keras_vatt.harmonization._harmonizer import Harmonizer
 from keras_vatt.harmonization._mgda import nearest_to_zero
 from keras_vatt.harmonization._nonnegative import (
@@ -62,8 +62,7 @@ class CAGrad(Harmonizer):
         self.c = c
 
     def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
-        norms = gradient_norms(gram)
-        norms = ops.divide_no_nan(norms, ops.max(norms, axis=-1, keepdims=True))
+        norms = relative_norms(gram)
         cosines = cosine_matrix(gram)
         with_sum = product(cosines, norms)
         squared_length = _inner_product(norms, with_sum)

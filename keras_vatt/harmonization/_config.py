@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_vatt.harmonization._gram import cosine_matrix, gradient_norms
+from keras_vatt.harmonization._gram import cosine_matrix, relative_norms
 from keras_vatt.harmonization._harmonizer import Harmonizer
 from keras_vatt.harmonization._imtlg import least_squares
 from keras_vatt.harmonization._nonnegative import RESOLUTION, product
@@ -38,8 +38,7 @@ class ConFIG(Harmonizer):
     may_skip = False
 
     def harmonize(self, gram: Any, step: Any) -> tuple[Any, Any]:
-        norms = gradient_norms(gram)
-        norms = ops.divide_no_nan(norms, ops.max(norms, axis=-1, keepdims=True))
+        norms = relative_norms(gram)
         cosines = cosine_matrix(gram)
         # In coordinates of the unit gradients.
         direction = least_squares(cosines, ops.sign(norms))

@@ -127,6 +127,19 @@ def gradient_norms(gram: Any) -> Any:
     return ops.sqrt(squared_norms(ops.cast(gram, "float32")))
 
 
+def relative_norms(gram: Any) -> Any:
+    """Computes the norms of the K gradients, divided by the largest one.
+
+    Args:
+        gram: float32 tensor of shape `(..., K, K)`.
+
+    Returns:
+        float32 tensor of shape `(..., K)`; zeros if all gradients are zero.
+    """
+    norms = gradient_norms(gram)
+    return ops.divide_no_nan(norms, ops.max(norms, axis=-1, keepdims=True))
+
+
 def cosine_matrix(gram: Any) -> Any:
     """Computes the cosines of the angles between the K gradients.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_vatt.harmonization._gram import gradient_norms
 from keras_vatt.harmonization._harmonizer import StatefulHarmonizer
 from keras_vatt.harmonization._nonnegative import product
 from keras_vatt.harmonization._simplex import (
+    center_of_simplex,
     project_onto_simplex,
     scaled_to_mean_norm_one,
 )
@@ -66,7 +66,7 @@ class MoDo(StatefulHarmonizer):
         self.rho = rho
 
     def initial_state(self, num_losses: int) -> dict[str, Any]:
-        return {"weights": np.full(num_losses, 1.0 / num_losses, "float32")}
+        return {"weights": center_of_simplex(num_losses)}
 
     def harmonize(self, gram: Any, step: Any, state: dict[str, Any]) -> Any:
         norms = gradient_norms(gram)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_vatt.harmonization._gram import gradient_norms
@@ -13,6 +12,7 @@ from keras_vatt.harmonization._harmonizer import StatefulHarmonizer
 from keras_vatt.harmonization._moving_average import check_decay
 from keras_vatt.harmonization._nonnegative import product
 from keras_vatt.harmonization._simplex import (
+    center_of_simplex,
     project_onto_simplex,
     scaled_to_mean_norm_one,
 )
@@ -88,7 +88,7 @@ class SDMGrad(StatefulHarmonizer):
         self.num_iterations = num_iterations
 
     def initial_state(self, num_losses: int) -> dict[str, Any]:
-        return {"weights": np.full(num_losses, 1.0 / num_losses, "float32")}
+        return {"weights": center_of_simplex(num_losses)}
 
     def harmonize(self, gram: Any, step: Any, state: dict[str, Any]) -> Any:
         norms = gradient_norms(gram)

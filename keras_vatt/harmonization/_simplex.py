@@ -1,8 +1,14 @@
 """Weights on the simplex, for the methods that move them by gradient descent."""
 
+import numpy as np
 from keras import ops
 
 _FAR = 1e30
+
+
+def center_of_simplex(num_losses):
+    """Returns the weights of the mean, a float32 array of shape `(num_losses,)`."""
+    return np.full(num_losses, 1.0 / num_losses, "float32")
 
 
 def project_onto_simplex(point, present):
