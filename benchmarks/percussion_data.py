@@ -12,7 +12,7 @@ the file name. Classes with fewer than 20 recordings or fewer than 3 kits are le
 Licenses differ between kits (CC0, CC-BY, CC-BY-SA, GPL-2). Use the files for
 experiments only, and do not add them to a repository.
 
-`apt-get` and `dpkg-deb` are required, as on Debian and Ubuntu.
+`apt-get` is required, as on Debian and Ubuntu.
 """
 
 import argparse
@@ -20,9 +20,10 @@ import collections
 import pathlib
 import re
 import shutil
-import subprocess
 import tempfile
 import xml.etree.ElementTree
+
+from debian_packages import download_and_unpack
 
 _PACKAGES = ("hydrogen-drumkits", "sonic-pi-samples")
 # The first pattern that matches the lowercase name gives the class.
@@ -62,11 +63,7 @@ def main():
 
 def download(folder):
     """Unpacks the packages, and returns the folder of their files."""
-    folder.chmod(0o755)
-    subprocess.run(["apt-get", "download", *_PACKAGES], cwd=folder, check=True)
-    for package in folder.glob("*.deb"):
-        subprocess.run(["dpkg-deb", "-x", package, folder / "files"], check=True)
-    return folder / "files" / "usr" / "share"
+    return download_and_unpack(_PACKAGES, folder) / "usr" / "share"
 
 
 def of_hydrogen(root):

@@ -19,7 +19,7 @@ language.
 The recordings are free, under several licenses (GPL-2, CC Sampling Plus, GFDL). Use
 them for experiments only, and do not add them to a repository.
 
-`apt-get` and `dpkg-deb` are required, as on Debian and Ubuntu.
+`apt-get` is required, as on Debian and Ubuntu.
 """
 
 import argparse
@@ -28,10 +28,10 @@ import hashlib
 import pathlib
 import re
 import shutil
-import subprocess
 import tempfile
 
 import numpy as np
+from debian_packages import download_and_unpack
 
 _PACKAGE = "tuxpaint-stamps-default"
 LANGUAGES = ("be", "bg", "ca", "da", "el", "es", "fr", "ro", "ru")
@@ -56,11 +56,7 @@ def main():
 
 def download(folder):
     """Unpacks the package, and returns the folder of its stamps."""
-    folder.chmod(0o755)
-    subprocess.run(["apt-get", "download", _PACKAGE], cwd=folder, check=True)
-    (package,) = folder.glob("*.deb")
-    subprocess.run(["dpkg-deb", "-x", package, folder / "files"], check=True)
-    return folder / "files/usr/share/tuxpaint/stamps"
+    return download_and_unpack([_PACKAGE], folder) / "usr/share/tuxpaint/stamps"
 
 
 def described(root):

@@ -9,8 +9,8 @@ import pytest
 pytestmark = pytest.mark.once
 
 _FOLDER = pathlib.Path(__file__).parents[1] / "benchmarks"
-_SCRIPTS = sorted(_FOLDER.glob("*.py"))
-_SCRIPT_NAMES = {path.stem for path in _SCRIPTS}
+_SCRIPTS = sorted(_FOLDER.rglob("*.py"))
+_SCRIPT_OF_NAME = {path.stem: path for path in _SCRIPTS}
 
 
 def _imported_names(path):
@@ -28,8 +28,8 @@ def _defined_names(path):
 
 
 def _exists(module, name):
-    if module in _SCRIPT_NAMES:
-        return name in _defined_names(_FOLDER / f"{module}.py")
+    if module in _SCRIPT_OF_NAME:
+        return name in _defined_names(_SCRIPT_OF_NAME[module])
     if hasattr(importlib.import_module(module), name):
         return True
     return importlib.util.find_spec(f"{module}.{name}") is not None
@@ -40,6 +40,6 @@ def test_imported_names_exist(path):
     ours = [
         (module, name)
         for module, name in _imported_names(path)
-        if module in _SCRIPT_NAMES or module.split(".")[0] == "keras_vatt"
+        if module in _SCRIPT_OF_NAME or module.split(".")[0] == "keras_vatt"
     ]
     assert [pair for pair in ours if not _exists(*pair)] == []
