@@ -177,3 +177,22 @@ def test_names_of_recordings(stamps, name, expected):
     module = pytest.importorskip("stamps_package")
     known = {"town/bus", "town/bus_stop", "symbols/math/4"}
     assert module._parse(name, known) == expected
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_shared_recordings_are_never_held_out(stamps, root, seed):
+    plans = pytest.importorskip("stamps_plans")
+    found, _ = stamps.find_stamps(root)
+    fingerprints = {r.path: r.path for stamp in found for r in stamp.recordings}
+    for name in ("animals/hen", "animals/rooster"):
+        fingerprints[f"{name}_desc_ro.wav"] = "shared"
+    clips = plans.plan_clips(found, fingerprints, {"test": 4}, pans=2, seed=seed)
+    of_split = {
+        split: [c.fingerprint for c in clips if c.split == split]
+        for split in ("train", "test")
+    }
+    assert len(of_split["test"]) == 4
+    assert not set(of_split["train"]) & set(of_split["test"])
+    assert "shared" in of_split["train"]
+    of_clip = [c.generator().uniform() for c in clips]
+    assert len(set(of_clip)) == len(clips)
