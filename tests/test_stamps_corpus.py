@@ -179,6 +179,21 @@ def test_names_of_recordings(stamps, name, expected):
     assert module._parse(name, known) == expected
 
 
+def test_a_download_needs_apt_get(stamps, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(SystemExit, match="apt-get is required to download tuxpaint"):
+        stamps._download(tmp_path / "package")
+
+
+def test_another_version_is_a_warning(stamps, tmp_path, capsys):
+    package = tmp_path / "other.deb"
+    package.write_bytes(b"another version")
+    stamps.check_version(package)
+    assert "the corpus may differ" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="does not exist"):
+        stamps.check_version(tmp_path / "missing.deb")
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_shared_recordings_are_never_held_out(stamps, root, seed):
     plans = pytest.importorskip("stamps_plans")

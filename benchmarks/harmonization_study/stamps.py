@@ -16,13 +16,16 @@ Splits, with the default arguments:
   new view of a known image, find each other and the caption.
 - `"validation"` has 100 clips of the same kind, of other stamps. The library neither
   trains nor evaluates on it.
-- `"train"` has all other recordings.
+- `"train"` has all other recordings: 6,288 clips of 767 stamps, 8 per stamp in the
+  median. For 1,784 of them, another stamp has the same caption ("A flower."), and 1,691
+  have audio that another clip has too: most are letters, drawn in four ways.
 
 Each row of the manifest has the `language` (`"effect"` for sound effects), the `stamp`,
 its `category` (the top-level folder), the `recording`, and `audio_aligned` and
 `text_aligned`, which are true. Stamps with only an SVG image are left out.
 
-Files that exist are kept, so that an interrupted run can be repeated. The contributions
+Files that exist are kept, so that an interrupted run can be repeated. A run takes five
+minutes on two processors, and 230 MB of disk space. The contributions
 to the package have several licenses: GPL-2, GFDL, CC-BY, CC-BY-SA, CC Sampling Plus,
 public domain. Use the corpus for experiments only, and do not add its files, or weights
 that were trained on it, to a repository.
@@ -78,6 +81,8 @@ def main():
         "held_out": {"test": arguments.test, "validation": arguments.validation},
         "seed": arguments.seed,
     }
+    if arguments.frame_size < 2 or arguments.frame_size % 2:
+        raise SystemExit("--frame-size must be even")
     claim(folder, settings)
     if (folder / _MANIFEST).is_file():
         print(f"{folder} is complete")
