@@ -1,0 +1,143 @@
+"""Losses of clips, and cosines of their gradients, in random batches.
+
+A contrastive loss compares a clip with the other clips of its batch. In each round, the
+clips of a pair of modalities are partitioned into random batches of one size, so that
+all clips have the same number of negatives. If all clips have both pairs, both losses
+see the same batches, as in a training step with `compare="features"`.
+
+Only the bridge head runs, on features that were computed once, in inference mode: batch
+norm uses its moving averages, as the embeddings of search and retrieval do. A clip's
+measures then depend on the other clips only as negatives. In training mode, small
+batches would add the noise of their statistics.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+import numpy as np
+import tqdm
+
+from keras_vatt.auditing._features import POOLED, ClipFeatures
+from keras_vatt.auditing._row_cosines import row_cosines
+from keras_vatt.auditing._settings import AuditSettings
+from keras_vatt.models._vatt import VATT
+from keras_vatt.training._feature_gradients import loss_at_features
+
+
+@dataclasses.dataclass(frozen=True)
+class Contrasts:
+    """Means over the rounds, NaN for clips that lack a modality.
+
+    Args:
+        losses: dict from `"audio"` and `"text"` to the loss between video and this
+            modality, a float64 array of shape `(clips,)`.
+        gradient_cosine: float64 array of shape `(clips,)`, the cosine of the gradients
+            of both losses at the video features.
+        num_negatives: dict from modality to int.
+    """
+
+    losses: dict[str, np.ndarray]
+    gradient_cosine: np.ndarray
+    num_negatives: dict[str, int]
+
+
+def run_rounds(model: VATT, clips: ClipFeatures, settings: AuditSettings) -> Contrasts:
+    """Contrasts all clips in several rounds.
+
+    Args:
+        model: `keras_vatt.VATT`, compiled with the losses to compute.
+        clips: `ClipFeatures`.
+        settings: `AuditSettings`.
+
+    Returns:
+        `Contrasts`. A modality that fewer than two clips have is left out.
+    """
+    pools = {m: clips.pair(m) for m in ("audio", "text")}
+    pools = {m: pool for m, pool in pools.items() if len(pool) >= 2}
+    sizes = {m: min(settings.negatives + 1, len(pool)) for m, pool in pools.items()}
+    contrasts = {m: _PairContrast(model, m) for m in pools}
+    losses = {m: np.full(len(clips.segments), np.nan) for m in pools}
+    for m, pool in pools.items():
+        losses[m][pool] = 0.0
+    cosines = np.zeros(len(clips.segments))
+    random = np.random.default_rng(settings.seed)
+    total = settings.rounds * sum(map(len, pools.values()))
+    with tqdm.tqdm(
+        total=total, desc="contrasting", unit="clip", disable=not settings.progress
+    ) as bar:
+        for _ in range(settings.rounds):
+            order = random.permutation(len(clips.segments))
+            gradients = []
+            for m, pool in pools.items():
+                in_order = order[np.isin(order, pool)]
+                terms, of_features = _run_round(
+                    contrasts[m], clips, m, in_order, sizes[m], bar
+                )
+                losses[m] += terms / settings.rounds
+                gradients.append(of_features)
+            if len(gradients) == 2:
+                cosines += row_cosines(*gradients) / settings.rounds
+    # A clip without one of the pairs has no gradient of its loss.
+    has_both = len(pools) == 2 and ~np.isnan(sum(losses.values()))
+    cosines = np.where(has_both, cosines, np.nan)
+    return Contrasts(losses, cosines, {m: size - 1 for m, size in sizes.items()})
+
+
+def batches_of(order: np.ndarray, size: int) -> list[tuple[np.ndarray, int]]:
+    """Cuts an order of clips into batches of one size.
+
+    The last batch is filled up with clips from the beginning of the order, whose
+    results are not used: they have theirs from the first batch.
+
+    Args:
+        order: int array of shape `(clips,)`, with at least `size` clips.
+        size: int.
+
+    Returns:
+        List of tuples of an int array of shape `(size,)` and of the number of clips
+        whose results count, the first ones.
+    """
+    batches = []
+    for start in range(0, len(order), size):
+        own = order[start : start + size]
+        batches.append((np.concatenate([own, order[: size - len(own)]]), len(own)))
+    return batches
+
+
+def _run_round(contrast, clips, modality, order, size, bar):
+    """Returns the loss of each clip, and its gradient at the video features."""
+    video = clips.outputs["video"][POOLED]
+    other = clips.outputs[modality][POOLED]
+    losses = np.full(len(clips.segments), np.nan)
+    gradients = np.zeros(video.shape, np.float32)
+    for batch, count in batches_of(order, size):
+        results = contrast.predict_on_batch(
+            {"video": video[batch], modality: other[batch]}
+        )
+        own = batch[:count]
+        losses[own] = results["loss"][:count]
+        gradients[own] = results["gradient"][:count]
+        bar.update(count)
+    return losses, gradients
+
+
+class _PairContrast(keras.Model):
+    """Computes the loss of each clip of a batch, and its gradient.
+
+    Args:
+        vatt: `keras_vatt.VATT`, compiled.
+        modality: string, `"audio"` or `"text"`.
+    """
+
+    def __init__(self, vatt, modality):
+        super().__init__()
+        self.vatt = vatt
+        name = f"video_{modality}_loss"
+        (self._pair,) = [loss for loss in vatt.branch_losses() if loss.name == name]
+        self.built = True
+
+    def call(self, features):
+        terms, gradients = loss_at_features(self.vatt, self._pair, features)
+        return {"loss": terms, "gradient": gradients["video"]}

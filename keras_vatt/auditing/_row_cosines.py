@@ -1,0 +1,27 @@
+"""Cosines of the rows of two matrices."""
+
+import numpy as np
+
+from keras_vatt.inference._common_spaces import unit_vectors
+
+# Rows that are converted to float64 at a time.
+_ROWS = 4096
+
+
+def row_cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Computes the cosine of each row of one matrix with the same row of another.
+
+    Args:
+        first: float array of shape `(rows, dim)`.
+        second: array of the same shape.
+
+    Returns:
+        float64 array of shape `(rows,)`; 0 where a row is zero.
+    """
+    parts = [
+        np.sum(
+            unit_vectors(first[i : i + _ROWS]) * unit_vectors(second[i : i + _ROWS]), 1
+        )
+        for i in range(0, len(first), _ROWS)
+    ]
+    return np.clip(np.concatenate(parts), -1.0, 1.0)
