@@ -31,6 +31,7 @@ from keras_vatt.inference._clip_decoder import ClipDecoder
 SHEET = "contact_sheet.html"
 _FILES = pathlib.Path(__file__).with_name("static")
 _FRAMES = 4
+_CHOSEN = ' class="chosen"'
 
 
 def write_contact_sheet(
@@ -73,17 +74,15 @@ def _policy(style):
 
 
 def _cards(clips, draw, settings):
-    with tqdm.tqdm(
+    measure = RANKED_BY[settings.by]
+    drawn = tqdm.tqdm(
+        decode_ahead(clips, draw, settings.num_workers),
         total=len(clips),
         desc="contact sheet",
         unit="clip",
         disable=not settings.progress,
-    ) as bar:
-        cards = []
-        for clip, drawing in decode_ahead(clips, draw, settings.num_workers):
-            cards.append(_card(clip, drawing.result(), RANKED_BY[settings.by]))
-            bar.update()
-    return cards
+    )
+    return [_card(clip, drawing.result(), measure) for clip, drawing in drawn]
 
 
 def _drawer(spec: ClipSpec, settings: AuditSettings) -> Callable[[AuditedClip], str]:
@@ -127,7 +126,7 @@ def _loudness(waveform):
 
 def _card(clip, drawing, measure):
     rows = "".join(
-        f"<tr{' class=chosen' * (name == measure)}><th>{name.replace('_', ' ')}</th>"
+        f"<tr{_CHOSEN * (name == measure)}><th>{name.replace('_', ' ')}</th>"
         f"<td>{'–' if value is None else f'{value:.3f}'}</td></tr>"
         for name, value in clip.measures().items()
     )

@@ -126,10 +126,9 @@ def _encode_captions(model, segments, settings):
         raise AuditError(str(error)) from error
     has_words = ids.any(axis=-1)
     known = {c for c, is_known in zip(captions, has_words, strict=True) if is_known}
+    reason = "no word of the caption is in the vocabulary"
     findings += [
-        Finding(
-            Problem.NO_CAPTION, str(s), f"has no word of the vocabulary: {s.caption!r}"
-        )
+        Finding(Problem.NO_CAPTION, str(s), f"{reason}: {s.caption!r}")
         for s in segments
         if s.caption and s.caption not in known
     ]

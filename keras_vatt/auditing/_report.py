@@ -10,6 +10,7 @@ import pathlib
 import numpy as np
 
 from keras_vatt._files import atomic_write, write_json
+from keras_vatt._printable import printable_line
 from keras_vatt._versions import package_versions
 from keras_vatt.auditing._ranking import MEASURES, AuditedClip
 from keras_vatt.auditing._settings import RANKED_BY, AuditSettings
@@ -85,7 +86,8 @@ class AuditResult:
         lines += ["", f"worst by {measure.replace('_', ' ')}:"]
         for clip in self.ranked[:num_worst]:
             value = getattr(clip, measure)
-            lines.append(f"  {value:8.3f}  {clip.segment}: {clip.segment.caption}")
+            place = printable_line(f"{clip.segment}: {clip.segment.caption}")
+            lines.append(f"  {value:8.3f}  {place}")
         return "\n".join(lines)
 
 
@@ -100,12 +102,11 @@ def write_report(
         settings: `AuditSettings`.
     """
     result.data_report.save(folder / DATA_REPORT)
+    # File names may have bytes that are not UTF-8.
+    encoding = {"encoding": "utf-8", "errors": "surrogateescape"}
     with (
         atomic_write(folder / TABLE) as partial,
-        # File names may have bytes that are not UTF-8.
-        partial.open(
-            "w", encoding="utf-8", errors="surrogateescape", newline=""
-        ) as file,
+        partial.open("w", newline="", **encoding) as file,
     ):
         names = ["rank", "path", "start", "end", "caption", *MEASURES]
         table = csv.DictWriter(file, names)

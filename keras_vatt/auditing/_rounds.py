@@ -57,7 +57,7 @@ def run_rounds(model: VATT, clips: ClipFeatures, settings: AuditSettings) -> Con
     pools = {m: clips.pair(m) for m in ("audio", "text")}
     pools = {m: pool for m, pool in pools.items() if len(pool) >= 2}
     sizes = {m: min(settings.negatives + 1, len(pool)) for m, pool in pools.items()}
-    contrasts = {m: _PairContrast(model, m) for m in pools}
+    contrasts = {m: PairContrast(model, m) for m in pools}
     losses = {m: np.full(len(clips.segments), np.nan) for m in pools}
     for m, pool in pools.items():
         losses[m][pool] = 0.0
@@ -123,7 +123,7 @@ def _run_round(contrast, clips, modality, order, size, bar):
     return losses, gradients
 
 
-class _PairContrast(keras.Model):
+class PairContrast(keras.Model):
     """Computes the loss of each clip of a batch, and its gradient.
 
     Args:

@@ -18,10 +18,9 @@ def row_cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     Returns:
         float64 array of shape `(rows,)`; 0 where a row is zero.
     """
-    parts = [
-        np.sum(
-            unit_vectors(first[i : i + _ROWS]) * unit_vectors(second[i : i + _ROWS]), 1
-        )
-        for i in range(0, len(first), _ROWS)
-    ]
+    parts = []
+    for start in range(0, len(first), _ROWS):
+        rows = slice(start, start + _ROWS)
+        products = unit_vectors(first[rows]) * unit_vectors(second[rows])
+        parts.append(np.sum(products, axis=1))
     return np.clip(np.concatenate(parts), -1.0, 1.0)

@@ -149,7 +149,9 @@ def _num_dropped(ranked, settings):
             f"no clip has a {measure}, which needs audio and a caption: choose another "
             "--by"
         )
-    return 0 if settings.drop is None else round(settings.drop * count)
+    if settings.drop is None:
+        return 0
+    return min(round(settings.drop * count), count - 1)
 
 
 def _counts(clips):
