@@ -19,6 +19,7 @@ import keras
 import numpy as np
 import tqdm
 
+from keras_vatt.auditing._errors import AuditError
 from keras_vatt.auditing._features import POOLED, ClipFeatures
 from keras_vatt.auditing._row_cosines import row_cosines
 from keras_vatt.auditing._settings import AuditSettings
@@ -53,6 +54,9 @@ def run_rounds(model: VATT, clips: ClipFeatures, settings: AuditSettings) -> Con
 
     Returns:
         `Contrasts`. A modality that fewer than two clips have is left out.
+
+    Raises:
+        AuditError: if a loss or a gradient is not finite.
     """
     pools = {m: clips.pair(m) for m in ("audio", "text")}
     pools = {m: pool for m, pool in pools.items() if len(pool) >= 2}
@@ -116,6 +120,11 @@ def _run_round(contrast, clips, modality, order, size, bar):
         results = contrast.predict_on_batch(
             {"video": video[batch], modality: other[batch]}
         )
+        if not all(np.isfinite(values).all() for values in results.values()):
+            raise AuditError(
+                f"the loss of video and {modality}, or its gradient, is not finite for "
+                "some clips: the weights of the model may be damaged"
+            )
         own = batch[:count]
         losses[own] = results["loss"][:count]
         gradients[own] = results["gradient"][:count]

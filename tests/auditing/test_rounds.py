@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_vatt
-from keras_vatt.auditing import AuditSettings
+from keras_vatt.auditing import AuditError, AuditSettings
 from keras_vatt.auditing._features import ClipFeatures
 from keras_vatt.auditing._ranking import measure_clips
 from keras_vatt.auditing._rounds import batches_of, run_rounds
@@ -136,6 +136,16 @@ def test_a_joint_bridge_head_is_contrasted_in_its_one_space():
     known = ~np.isnan(contrasts.gradient_cosine)
     assert known.sum() == NUM_CLIPS - 3
     assert np.abs(contrasts.gradient_cosine[known]).max() <= 1
+
+
+@pytest.mark.once
+def test_a_loss_that_is_not_finite_is_named():
+    model = trained_vatt()
+    features, present = features_and_presence(model)
+    features["video"][5] = np.nan
+    clips = clips_of(model, features, present)
+    with pytest.raises(AuditError, match="video and audio, or its gradient, is not"):
+        run_rounds(model, clips, settings_with())
 
 
 @pytest.mark.once
