@@ -141,7 +141,8 @@ class PairContrast(keras.Model):
     """
 
     def __init__(self, vatt, modality):
-        super().__init__()
+        # Features and gradients stay float32, whatever the policy of the model.
+        super().__init__(dtype="float32")
         self.vatt = vatt
         name = f"video_{modality}_loss"
         (self._pair,) = [loss for loss in vatt.branch_losses() if loss.name == name]

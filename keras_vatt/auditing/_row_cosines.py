@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_vatt.inference._common_spaces import unit_vectors
 
-# Rows that are converted to float64 at a time.
+# Rows per block that is converted to float64: bounds the memory.
 _ROWS = 4096
 
 

@@ -141,7 +141,7 @@ def _too_few(clips):
 
 
 def _num_dropped(ranked, settings):
-    """Returns the number of clips to drop, after a check that there is a ranking."""
+    """Returns the number of clips to drop; checks that some clip has a rank."""
     count = sum(clip.rank is not None for clip in ranked)
     if not count:
         measure = RANKED_BY[settings.by].replace("_", " ")
