@@ -62,31 +62,31 @@ def run_rounds(model: VATT, clips: ClipFeatures, settings: AuditSettings) -> Con
     pools = {m: pool for m, pool in pools.items() if len(pool) >= 2}
     sizes = {m: min(settings.negatives + 1, len(pool)) for m, pool in pools.items()}
     contrasts = {m: PairContrast(model, m) for m in pools}
-    losses = {m: np.full(len(clips.segments), np.nan) for m in pools}
-    for m, pool in pools.items():
-        losses[m][pool] = 0.0
-    cosines = np.zeros(len(clips.segments))
+    losses = {m: [] for m in pools}
+    cosines = [np.full(len(clips.segments), np.nan)] if len(pools) < 2 else []
     random = np.random.default_rng(settings.seed)
-    total = settings.rounds * sum(map(len, pools.values()))
-    with tqdm.tqdm(
-        total=total, desc="contrasting", unit="clip", disable=not settings.progress
-    ) as bar:
+    bar = tqdm.tqdm(
+        total=settings.rounds * sum(map(len, pools.values())),
+        desc="contrasting",
+        unit="clip",
+        disable=not settings.progress,
+    )
+    with bar:
         for _ in range(settings.rounds):
             order = random.permutation(len(clips.segments))
             gradients = []
-            for m, pool in pools.items():
-                in_order = order[np.isin(order, pool)]
-                terms, of_features = _run_round(
-                    contrasts[m], clips, m, in_order, sizes[m], bar
-                )
-                losses[m] += terms / settings.rounds
-                gradients.append(of_features)
+            for m, contrast in contrasts.items():
+                own = order[np.isin(order, pools[m])]
+                terms, of_video = _run_round(contrast, clips, m, own, sizes[m], bar)
+                losses[m].append(terms)
+                gradients.append(of_video)
             if len(gradients) == 2:
-                cosines += row_cosines(*gradients) / settings.rounds
-    # A clip without one of the pairs has no gradient of its loss.
-    has_both = len(pools) == 2 and ~np.isnan(sum(losses.values()))
-    cosines = np.where(has_both, cosines, np.nan)
-    return Contrasts(losses, cosines, {m: size - 1 for m, size in sizes.items()})
+                cosines.append(row_cosines(*gradients))
+    return Contrasts(
+        {m: np.mean(of_rounds, axis=0) for m, of_rounds in losses.items()},
+        np.mean(cosines, axis=0),
+        {m: size - 1 for m, size in sizes.items()},
+    )
 
 
 def batches_of(order: np.ndarray, size: int) -> list[tuple[np.ndarray, int]]:
@@ -111,11 +111,11 @@ def batches_of(order: np.ndarray, size: int) -> list[tuple[np.ndarray, int]]:
 
 
 def _run_round(contrast, clips, modality, order, size, bar):
-    """Returns the loss of each clip, and its gradient at the video features."""
+    """Returns the loss of each clip and its gradient at the video features, or NaN."""
     video = clips.outputs["video"][POOLED]
     other = clips.outputs[modality][POOLED]
     losses = np.full(len(clips.segments), np.nan)
-    gradients = np.zeros(video.shape, np.float32)
+    gradients = np.full(video.shape, np.nan, np.float32)
     for batch, count in batches_of(order, size):
         results = contrast.predict_on_batch(
             {"video": video[batch], modality: other[batch]}
