@@ -8,6 +8,7 @@ from keras_vatt.version import __version__
 
 if TYPE_CHECKING:
     from keras_vatt import (
+        auditing,
         conversion,
         data,
         evaluation,
@@ -60,6 +61,7 @@ __all__ = [
     "VATTVideoConverter",
     "VATTWordPieceTokenizer",
     "__version__",
+    "auditing",
     "conversion",
     "data",
     "evaluation",

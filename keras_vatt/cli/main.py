@@ -20,6 +20,7 @@ _COMMANDS = {
     "prepare": "prepare a dataset for training: from raw files to shards",
     "pretrain": "pre-train VATT on video files with audio and captions",
     "evaluate": "evaluate a preset: retrieval, zero-shot, linear probe, classification",
+    "audit": "rank the clips of a corpus by how well video, audio and caption agree",
     "convert": "convert a published or local VATT checkpoint to a preset",
     "publish": "convert the published checkpoints and upload them to the Hub",
     "embed": "embed a folder of video and audio files for search",
@@ -38,6 +39,7 @@ _RESUMED_BY = {
     "prepare": "resume with the same command",
     "pretrain": "resume with --resume and the same --output",
     "evaluate": "if --output was given, resume with the same command",
+    "audit": "resume with the same command",
     "convert": "if a published checkpoint is being downloaded, resume with the same "
     "command",
     "publish": "resume with the same command",

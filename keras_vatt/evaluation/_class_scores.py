@@ -3,11 +3,11 @@
 import numpy as np
 import scipy.special
 
-from keras_vatt.evaluation._clip_features import clip_features
 from keras_vatt.evaluation._clip_sets import some_of
 from keras_vatt.evaluation._errors import EvaluationError
 from keras_vatt.evaluation._report import EvaluationResult
 from keras_vatt.inference._clip_decoder import ClipDecoder
+from keras_vatt.inference._clip_features import clip_features
 from keras_vatt.metrics._classification import classification_metrics, multi_hot
 from keras_vatt.metrics._intervals import classification_intervals
 from keras_vatt.metrics._splits import mean_over_splits

@@ -3,12 +3,12 @@
 import numpy as np
 
 from keras_vatt.evaluation._class_scores import check_classes
-from keras_vatt.evaluation._clip_features import clip_features, stacked
 from keras_vatt.evaluation._clip_sets import some_of
 from keras_vatt.evaluation._errors import EvaluationError
 from keras_vatt.evaluation._probes import linear_probe
 from keras_vatt.evaluation._report import EvaluationResult
 from keras_vatt.inference._clip_decoder import ClipDecoder
+from keras_vatt.inference._clip_features import clip_features, stacked
 from keras_vatt.inference._encoder import TOWERS, VATTEncoder
 from keras_vatt.metrics._intervals import classification_intervals
 from keras_vatt.metrics._splits import mean_over_splits

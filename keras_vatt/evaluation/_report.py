@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import importlib.metadata
 import json
 import math
 import os
 import pathlib
-import platform
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_vatt._files import write_text
 from keras_vatt._printable import printable
+from keras_vatt._versions import package_versions
 from keras_vatt.evaluation._probes import ProbeResult
 from keras_vatt.metrics._classification import ClassificationMetrics
 from keras_vatt.metrics._ranking import RetrievalMetrics
-from keras_vatt.version import __version__
 
-_PACKAGES = ("keras", "numpy", "scipy", "scikit-learn", "jax", "tensorflow", "torch")
 # Characters. Longer cells, such as the names of many missing clips, are cut.
 _LONGEST_CELL = 300
 _CLASSIFICATION_COLUMNS = {
@@ -111,7 +107,7 @@ def write_evaluation(
     results = {str(name): _as_result(result) for name, result in results.items()}
     report = {
         "facts": _to_json(facts or {}),
-        "versions": _versions(),
+        "versions": package_versions(),
         "results": {name: _row(result) for name, result in results.items()},
     }
     folder = pathlib.Path(folder)
@@ -169,17 +165,6 @@ def _to_json(value):
         "Facts must be JSON types, NumPy arrays, paths or dataclasses. Received: "
         f"{type(value).__name__}"
     )
-
-
-def _versions():
-    versions = {"keras-vatt": __version__, "backend": keras.config.backend()}
-    versions["python"] = platform.python_version()
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def _replace(path, text):

@@ -3,11 +3,11 @@
 import numpy as np
 
 from keras_vatt.data._report import Finding, Problem
-from keras_vatt.evaluation._clip_features import clip_features, stacked
 from keras_vatt.evaluation._clip_sets import some_of
 from keras_vatt.evaluation._errors import EvaluationError
 from keras_vatt.evaluation._report import EvaluationResult
 from keras_vatt.inference._clip_decoder import ClipDecoder
+from keras_vatt.inference._clip_features import clip_features, stacked
 from keras_vatt.inference._encoder import VATTEncoder
 from keras_vatt.metrics._intervals import retrieval_intervals
 from keras_vatt.metrics._ranking import retrieval_ranks

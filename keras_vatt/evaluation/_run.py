@@ -1,15 +1,13 @@
 """Runs an evaluation from its settings to its report."""
 
 import dataclasses
-import json
 import pathlib
 import tempfile
 
 import keras
 
-from keras_vatt._files import is_free_folder, write_json
+from keras_vatt._claimed_folder import claim_folder
 from keras_vatt._setting_fields import check_settings
-from keras_vatt._untrusted import read_object
 from keras_vatt.data._report import CorpusReport, Problem
 from keras_vatt.evaluation._classification import evaluate_classification
 from keras_vatt.evaluation._clip_sets import read_splits
@@ -42,8 +40,6 @@ _CLASSIFIERS = {
     "audio": VATTAudioClassifier,
     "image": VATTImageClassifier,
 }
-_SETTINGS = "settings.json"
-_MAX_SETTINGS_BYTES = 4_000_000
 # Largest number of skipped clips that the report names; `data_report.json` has all.
 _MAX_NAMED = 20
 
@@ -155,22 +151,7 @@ def _claim(folder, settings, model):
         "clips": model.preprocessor.clip_spec.get_config(),
         "dtype": keras.dtype_policies.serialize(model.dtype_policy),
     }
-    facts = json.loads(json.dumps(facts, default=str))
-    marker = folder / _SETTINGS
-    found = read_object(folder, _SETTINGS, EvaluationError, _MAX_SETTINGS_BYTES)
-    if found is not None:
-        names = {**facts, **found}
-        differing = [name for name in names if found.get(name) != facts.get(name)]
-        if differing:
-            raise EvaluationError(
-                f"{str(folder)!r} has an evaluation with other settings "
-                f"({', '.join(differing)}): choose another --output"
-            )
-        return
-    if not is_free_folder(folder):
-        raise EvaluationError(f"{str(folder)!r} is not empty: choose another --output")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(marker, facts)
+    claim_folder(folder, facts, "an evaluation", EvaluationError)
 
 
 def _num_clips(splits):

@@ -9,11 +9,11 @@ from keras_vatt.data._clip_spec import ClipSpec
 from keras_vatt.data._report import Problem
 from keras_vatt.data.decoding._file_errors import any_error_of
 from keras_vatt.data.decoding._frames import upright
+from keras_vatt.data.decoding._loudness import loudness_svg
 from keras_vatt.data.decoding._media import open_media
 from keras_vatt.data.decoding._waveform import decode_waveform
 
 _LARGEST = (480, 480)  # Pixels of width and height.
-_BARS = 60
 _RATE = 8_000
 _LONGEST = 60.0  # Seconds of audio that are drawn at most.
 
@@ -38,7 +38,8 @@ def thumbnail(path, start: float, end: float) -> tuple[bytes, str]:
             return _jpeg(_image_at(media, (start + end) / 2)), "image/jpeg"
         seconds = min(end - start, _LONGEST)
         spec = ClipSpec(sampling_rate=_RATE, audio_samples=max(1, int(seconds * _RATE)))
-        return _svg(decode_waveform(media, start, spec)), "image/svg+xml"
+        drawing = loudness_svg(decode_waveform(media, start, spec))
+        return drawing.encode(), "image/svg+xml"
 
 
 def _image_at(media, time):
@@ -65,21 +66,3 @@ def _jpeg(image):
     file = io.BytesIO()
     image.save(file, "JPEG", quality=88)
     return file.getvalue()
-
-
-def _svg(waveform):
-    peaks = [
-        float(np.abs(part).max(initial=0)) for part in np.array_split(waveform, _BARS)
-    ]
-    largest = max(max(peaks), 1e-4)
-    bars = []
-    for number, peak in enumerate(peaks):
-        height = max(2.0, 120 * peak / largest)
-        bars.append(
-            f'<rect x="{20 + 7.4 * number:.1f}" y="{135 - height / 2:.1f}" width="4" '
-            f'height="{height:.1f}" rx="2" fill="#7c9cf5"/>'
-        )
-    return (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 480 270">'
-        f'<rect width="480" height="270" fill="#1b2030"/>{"".join(bars)}</svg>'
-    ).encode()

@@ -52,7 +52,7 @@ sys.exit(main(["search", sys.argv[1], "--text", "a dog"]))
 
 
 @pytest.mark.parametrize(
-    "arguments", ["--help", "--version", "presets", "evaluate --help"]
+    "arguments", ["--help", "--version", "presets", "evaluate --help", "audit --help"]
 )
 def test_a_command_without_a_model_loads_no_backend(arguments):
     process = run(_COMMAND, *arguments.split())

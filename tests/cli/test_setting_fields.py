@@ -14,13 +14,15 @@ from keras_vatt._setting_fields import (
     option_of,
     setting,
 )
-from keras_vatt.cli import evaluate, pretrain
+from keras_vatt.auditing import AuditSettings
+from keras_vatt.cli import audit, evaluate, pretrain
 from keras_vatt.evaluation._settings import EvaluationSettings
 from keras_vatt.pretraining import PretrainSettings
 
 pytestmark = pytest.mark.once
 
 COMMANDS = {
+    AuditSettings: (audit, ["--preset", "p", "--data", "d", "--output", "o"]),
     EvaluationSettings: (
         evaluate,
         ["--task", "retrieval", "--preset", "p", "--data", "d"],

@@ -14,7 +14,8 @@ def clip_features(segments, decoder, encode, store, settings, description):
         decoder: `ClipDecoder`.
         encode: encoder, see `embed`.
         store: `FeatureStore`. Clips that it has are not computed again.
-        settings: `EvaluationSettings`.
+        settings: settings with `batch_size`, `num_workers` and `progress`, such as
+            `EvaluationSettings`.
         description: string. Text before the progress bar.
 
     Returns:

@@ -1,0 +1,31 @@
+"""A drawing of the loudness of a waveform."""
+
+import numpy as np
+
+_BARS = 60
+
+
+def loudness_svg(waveform: np.ndarray) -> str:
+    """Draws the loudness of a waveform as bars.
+
+    Args:
+        waveform: float array of shape `(samples,)`.
+
+    Returns:
+        String, an `<svg>` element without scripts and references.
+    """
+    peaks = [
+        float(np.abs(part).max(initial=0)) for part in np.array_split(waveform, _BARS)
+    ]
+    largest = max(max(peaks), 1e-4)
+    bars = []
+    for number, peak in enumerate(peaks):
+        height = max(2.0, 120 * peak / largest)
+        bars.append(
+            f'<rect x="{20 + 7.4 * number:.1f}" y="{135 - height / 2:.1f}" width="4" '
+            f'height="{height:.1f}" rx="2" fill="#7c9cf5"/>'
+        )
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 480 270">'
+        f'<rect width="480" height="270" fill="#1b2030"/>{"".join(bars)}</svg>'
+    )
