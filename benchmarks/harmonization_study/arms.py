@@ -3,7 +3,8 @@
 Harmonizers, at the scope of the batch, of 8 groups or of each clip:
 
 - `"sum"`: the plain sum of the losses. It also measures, without acting on them, the
-  cosines of the clips.
+  cosines of the clips. `"audit"` is the same, and compares the measures of
+  `keras-vatt audit` with the truth during the training.
 - `"realign"`, `"curriculum"`, `"curriculum+realign"`: Algorithms 1 and 2 of the paper,
   and both.
 - `"pcgrad"`, `"gradvac"`, `"cagrad"`, `"upgrad"`. For two losses, PCGrad and UPGrad are
@@ -63,6 +64,8 @@ def is_control(arm):
 
 def _harmonizer(run):
     arm, steps = run.arm, run.training.steps
+    if arm.rule == "audit":
+        return harmonization.get("sum")
     if "curriculum" not in arm.rule:
         return harmonization.get(arm.rule)
     numbers = np.random.default_rng((run.seed, 11)).uniform(

@@ -76,13 +76,37 @@ def result(run, folder):
     from training import Trained
 
     _limit_threads()
-    dropped = dropped_clips(run, folder)
-    trained = Trained(run, folder).fit(dropped)
+    trained = Trained(run, folder)
+    further = {}
+    if run.arm.rule == "audit":
+        further["audit"] = _audit(trained, folder)
+    else:
+        trained.fit(dropped_clips(run, folder))
     return {
         "outcomes": outcomes(trained),
         "curves": trained.curves,
         "seconds": trained.seconds,
+        **further,
     }
+
+
+def _audit(trained, folder):
+    """Trains a model and returns, by step, how its measures agree with the truth."""
+    from drops import keep_measures
+    from measures import detection, measure
+
+    steps = trained.run.training.steps
+    results = {}
+
+    def at_step(step):
+        if step % (steps // 6) == 0:
+            measures = measure(trained)
+            results[step] = detection(trained, measures)
+            if step == steps:
+                keep_measures(trained.run, folder, measures)
+
+    trained.fit(at_step=at_step)
+    return results
 
 
 def _limit_threads():

@@ -133,6 +133,10 @@ class Arm:
         return " ".join(parts) + (f", {scope}" if scope else "")
 
 
+# The plain sum, which measures the cosines of the clips without acting on them.
+SUM = Arm("sum", "clip", "features")
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """All that a result depends on, besides the versions of the software."""
