@@ -97,7 +97,9 @@ def decode(corpus, folder):
             np.save(arrays / f"{split}_{name}.npy", clips[name])
     facts = {
         "vocabulary_size": tokenizer.vocabulary_size(),
-        "contents": {s: [_content(c) for c in chosen] for s, chosen in segments.items()},
+        "contents": {
+            s: [_content(c) for c in chosen] for s, chosen in segments.items()
+        },
     }
     partial = arrays / "facts.json.partial"
     partial.write_text(json.dumps(facts), "utf-8")

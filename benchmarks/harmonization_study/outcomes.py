@@ -75,7 +75,9 @@ def _tensors(batch):
 def _recalls(queries, candidates, trained):
     size = trained.run.corpus.candidates
     metrics = [
-        retrieval_metrics(queries[first : first + size], candidates[first : first + size])
+        retrieval_metrics(
+            queries[first : first + size], candidates[first : first + size]
+        )
         for first in range(0, len(queries), size)
     ]
     return {

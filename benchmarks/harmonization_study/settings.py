@@ -155,9 +155,20 @@ def experiment_names():
     return sorted(path.stem for path in CONFIGS.glob("*.toml"))
 
 
+def comparisons_of(name):
+    """Returns the pairs of arms that an experiment compares, as two strings.
+
+    Each arm is compared with the plain sum. A config may list more pairs.
+    """
+    arms = dict.fromkeys(str(run.arm) for run in runs_of(name))
+    pairs = [(arm, str(SUM)) for arm in arms if arm != str(SUM)]
+    further = _config(name).get("comparisons", [])
+    return pairs + [(pair["arm"], pair["with"]) for pair in further]
+
+
 def runs_of(name):
     """Returns the list of `Run` of an experiment, those of one seed together."""
-    config = tomllib.loads((CONFIGS / f"{name}.toml").read_text("utf-8"))
+    config = _config(name)
     fixed = {
         "corpus": Corpus(**config["corpus"]),
         "model": _model(config["model"]),
@@ -174,6 +185,10 @@ def runs_of(name):
         for seed in config["seeds"]
         for noise, arm, rate in dict.fromkeys(chosen)
     ]
+
+
+def _config(name):
+    return tomllib.loads((CONFIGS / f"{name}.toml").read_text("utf-8"))
 
 
 def _model(values):

@@ -1,0 +1,222 @@
+"""Tables of the study, in Markdown, from the stored results.
+
+    python benchmarks/harmonization_study/summary.py
+
+It writes `tables.md` with the table of each experiment, replaces the tables in the
+guide, and draws its figures (which needs Matplotlib). It trains nothing.
+"""
+
+import collections
+import pathlib
+import re
+
+import numpy as np
+from differences import PRIMARY, TASKS, corrected, difference, outcome
+from records import key_of, read_records
+from settings import comparisons_of, experiment_names, runs_of
+
+FOLDER = pathlib.Path(__file__).parent
+GUIDE = FOLDER.parents[1] / "guides" / "gradient_conflicts.md"
+_MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_PROBES = ("video probe", "audio probe")
+
+
+class Experiment:
+    """The results of an experiment that are there, by noise and arm.
+
+    Args:
+        name: string, that of its config.
+        records: the result of `read_records`.
+
+    Attributes:
+        results: dict from noise to a dict from arm (a string) to a dict from learning
+            rate to a dict from seed to the results of a run.
+    """
+
+    def __init__(self, name, records):
+        self.name = name
+        self.results = {}
+        runs = runs_of(name)
+        self.num_runs = len({key_of(run) for run in runs})
+        self.num_done = 0
+        for run in dict.fromkeys(runs):
+            results = records.get(key_of(run))
+            if results is None:
+                continue
+            self.num_done += 1
+            arms = self.results.setdefault(run.noise, {})
+            rates = arms.setdefault(str(run.arm), collections.defaultdict(dict))
+            rates[run.learning_rate][run.seed] = results
+
+    def best(self, noise):
+        """Returns, by arm, its best learning rate and the results by seed.
+
+        The best one has the highest mean of `PRIMARY`. It is a choice only where a
+        config has several rates.
+        """
+        chosen = {}
+        for arm, rates in self.results[noise].items():
+            rate = max(rates, key=lambda rate, rates=rates: _mean(rates[rate], PRIMARY))
+            chosen[arm] = rate, rates[rate]
+        return chosen
+
+
+def table(experiment):
+    """Returns the Markdown of an experiment, one table for each noise."""
+    if not experiment.results:
+        return "No run is done.\n"
+    comparisons = [
+        (noise, *pair)
+        for noise in experiment.results
+        for pair in comparisons_of(experiment.name)
+    ]
+    differences = {key: _difference(experiment, *key) for key in comparisons}
+    differences = {key: found for key, found in differences.items() if found}
+    p_values = corrected([found.p for found in differences.values()])
+    p_values = dict(zip(differences, p_values, strict=True))
+    parts = []
+    for noise in experiment.results:
+        parts += [f"**{describe(noise)}**\n", _arms(experiment, noise)]
+        rows = [
+            _comparison(key, differences[key], p_values[key])
+            for key in differences
+            if key[0] == noise
+        ]
+        if rows:
+            parts.append(_markdown(_COMPARISON, rows))
+    if differences:
+        parts.append(
+            f"{len(differences)} comparisons in this experiment; p-values of paired "
+            "t-tests, corrected by Holm's method over all of them; intervals of 95 %, "
+            "not corrected.\n"
+        )
+    return "\n".join(parts)
+
+
+def describe(noise):
+    """Describes a `settings.Noise` in words."""
+    what = {"both": "audio and captions", "audio": "audio", "caption": "captions"}
+    kind = "" if noise.kind == "independent" else f", {noise.kind}"
+    return f"{noise.fraction:.0%} misaligned {what[noise.where]}{kind}"
+
+
+_ARM = (
+    "arm",
+    "rate",
+    "seeds",
+    *(f"{task.replace('->', ' → ')} R@1" for task in TASKS),
+    *_PROBES,
+    PRIMARY,
+    "skipped",
+    "conflicts, first to last",
+    "CPU seconds",
+)
+_COMPARISON = ("compared", "with", f"difference of {PRIMARY}", "corrected p", "seeds")
+
+
+def _arms(experiment, noise):
+    rows = [
+        (
+            arm,
+            f"{rate:g}",
+            str(len(results)),
+            *(f"{_mean(results, f'{task} R@1'):.3f}" for task in TASKS),
+            *(f"{_mean(results, probe):.3f}" for probe in _PROBES),
+            _mean_and_deviation(results),
+            _curve(results, "skip_rate"),
+            _conflicts(results),
+            f"{np.mean([r['seconds']['cpu'] for r in results.values()]):.0f}",
+        )
+        for arm, (rate, results) in sorted(
+            experiment.best(noise).items(),
+            key=lambda item: -_mean(item[1][1], PRIMARY),
+        )
+    ]
+    return _markdown(_ARM, rows)
+
+
+def _difference(experiment, noise, arm, reference):
+    best = experiment.best(noise)
+    if arm not in best or reference not in best:
+        return None
+    values, references = (
+        {seed: outcome(results, PRIMARY) for seed, results in best[name][1].items()}
+        for name in (arm, reference)
+    )
+    return difference(values, references)
+
+
+def _comparison(key, found, p_value):
+    _, arm, reference = key
+    return (
+        arm,
+        reference,
+        f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]",
+        f"{p_value:.3f}" if p_value >= 0.001 else "< .001",
+        str(found.seeds),
+    )
+
+
+def _mean(results, name):
+    return float(np.mean([outcome(found, name) for found in results.values()]))
+
+
+def _mean_and_deviation(results):
+    values = [outcome(found, PRIMARY) for found in results.values()]
+    if len(values) < 2:
+        return f"{values[0]:.3f}"
+    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
+
+
+def _curve(results, name):
+    curves = [r["curves"][name] for r in results.values() if name in r["curves"]]
+    return f"{np.mean(curves):.0%}" if curves else "–"
+
+
+def _conflicts(results):
+    curves = [
+        r["curves"]["conflict_rate"]
+        for r in results.values()
+        if "conflict_rate" in r["curves"]
+    ]
+    if not curves:
+        return "–"
+    first, *_, last = np.mean(curves, axis=0)
+    return f"{first:.0%} to {last:.0%}"
+
+
+def _markdown(columns, rows):
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def all_tables(records):
+    """Returns the Markdown of `tables.md`."""
+    text = "# Tables of the study\n\nMade by `summary.py`; do not edit.\n"
+    for name in experiment_names():
+        experiment = Experiment(name, records)
+        done = f"{experiment.num_done} of {experiment.num_runs} runs"
+        text += f"\n## {name} ({done})\n\n{table(experiment)}"
+    return text
+
+
+def with_tables(text, records):
+    """Returns a text in which the tables between markers are replaced."""
+    return _MARKED.sub(
+        lambda found: found[1] + table(Experiment(found[2], records)) + found[3],
+        text,
+    )
+
+
+def main():
+    from figures import draw_all
+
+    records = read_records()
+    (FOLDER / "tables.md").write_text(all_tables(records), "utf-8")
+    if GUIDE.is_file():
+        GUIDE.write_text(with_tables(GUIDE.read_text("utf-8"), records), "utf-8")
+    draw_all(records, GUIDE.parent / "figures")
+
+
+if __name__ == "__main__":
+    main()
