@@ -45,7 +45,7 @@ def dropped_clips(run, folder):
 
 
 def keep_measures(run, folder, measures):
-    """Keeps the measures of a model that the plain sum trained, for `"drop ..."` arms."""
+    """Keeps the measures of a model of the plain sum, for `"drop ..."` arms."""
     path = _path(run, folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{os.getpid()}_{path.name}")

@@ -1,4 +1,4 @@
-"""How well a trained model tells misaligned clips from others: what `audit` computes."""
+"""How well a model tells misaligned clips from others: what `audit` computes."""
 
 import numpy as np
 from outcomes import encode
