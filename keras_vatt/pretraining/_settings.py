@@ -99,6 +99,13 @@ class PretrainSettings:
         "asymmetric", "form of the NCE loss", ["asymmetric", "symmetric"]
     )
     temperature: float = setting(0.07, "temperature of the NCE loss", above=0)
+    skip_fraction: float = setting(
+        0.0,
+        "fraction of the clips of a batch that each loss leaves out, those of the "
+        "highest loss, below 1",
+        least=0,
+        most=0.99,
+    )
     candidates: int = setting(5, "candidate captions per clip for MIL-NCE", least=1)
     epochs: int = setting(10, "number of epochs", least=1)
     steps_per_epoch: int | None = setting(

@@ -121,7 +121,7 @@ def test_masked_clip_is_neither_anchor_nor_negative(loss_class):
 
 @pytest.mark.parametrize("loss_class", CLASSES.values())
 def test_loss_round_trips(loss_class):
-    loss = loss_class(temperature=0.3, name="mine")
+    loss = loss_class(temperature=0.3, skip_fraction=0.2, name="mine")
     config = keras.saving.serialize_keras_object(loss)
     restored = keras.saving.deserialize_keras_object(config)
     assert type(restored) is loss_class
@@ -191,3 +191,67 @@ def test_temperatures_that_are_not_positive_numbers_are_refused(temperature):
     for loss in CLASSES.values():
         with pytest.raises(ValueError, match="`temperature` must be positive"):
             loss(temperature=temperature)
+
+
+@pytest.mark.parametrize("loss_class", CLASSES.values())
+def test_skipped_clips_are_masked_as_if_they_were_not_valid(loss_class):
+    random = np.random.default_rng(0)
+    video, other = random.normal(size=(2, 8, 6))
+    mask = np.ones(8)
+    mask[5] = 0
+    terms = keras.ops.convert_to_numpy(loss_class().per_clip(video, other, mask))
+    kept = mask.copy()
+    # Round((1 - 0.3) * 7) = 5 of the 7 valid clips are kept.
+    kept[terms.argsort()[-2:]] = 0
+    expected = loss_class().per_clip(video, other, kept)
+    skipping = loss_class(skip_fraction=0.3).per_clip(video, other, mask)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(skipping),
+        keras.ops.convert_to_numpy(expected),
+        rtol=1e-5,
+    )
+
+
+def test_skipping_equals_a_float64_formula():
+    random = np.random.default_rng(0)
+    video, other = random.normal(size=(2, 6, 4))
+    kept = np.sort(asymmetric_in_float64(video, other, 0.2).argsort()[:3])
+    unit = [
+        rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (video, other)
+    ]
+    similarities = unit[0] @ unit[1].T / 0.2
+    # The video of a skipped clip stays a candidate, as that of a masked one.
+    expected = [
+        logsumexp([*similarities[i, kept], *similarities[:, i]]) - similarities[i, i]
+        for i in kept
+    ]
+    loss = losses.AsymmetricNCE(temperature=0.2, skip_fraction=0.5)
+    assert float(loss(video, other)) == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_at_least_one_clip_is_never_skipped():
+    video, other = np.random.default_rng(0).normal(size=(2, 3, 4))
+    loss = losses.AsymmetricNCE(skip_fraction=0.9)
+    terms = keras.ops.convert_to_numpy(loss.per_clip(video, other))
+    assert np.count_nonzero(terms != 0) <= 1
+    assert float(loss(video, other, mask=np.zeros(3))) == 0.0
+
+
+def test_equal_losses_skip_the_given_number_of_clips():
+    video = np.ones((4, 3))
+    loss = losses.SymmetricNCE(skip_fraction=0.5)
+    # Two clips are left, which are contrasted with two audios and with four videos.
+    expected = np.log(2) + np.log(4)
+    assert float(loss(video, video)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_loss_that_is_not_finite_is_not_skipped():
+    video, other = np.random.default_rng(0).normal(size=(2, 4, 3))
+    video[1] = np.nan
+    assert np.isnan(float(losses.AsymmetricNCE(skip_fraction=0.5)(video, other)))
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, float("nan")])
+def test_a_skip_fraction_out_of_range_is_refused(fraction):
+    with pytest.raises(ValueError, match="skip_fraction"):
+        losses.SymmetricNCE(skip_fraction=fraction)
