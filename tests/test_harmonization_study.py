@@ -69,7 +69,8 @@ def test_clustered_noise_moves_whole_videos_to_near_duplicates(study):
     aligned = pairing.text_aligned.reshape(-1, study("pairing").CLUSTER)
     assert set(aligned.sum(axis=1)) == {0, aligned.shape[1]}
     for own, other in enumerate(pairing.text):
-        differing = sum(a != b for a, b in zip(contents[own], contents[other]))
+        pairs = zip(contents[own], contents[other], strict=True)
+        differing = sum(a != b for a, b in pairs)
         assert differing == (0 if pairing.text_aligned[own] else 1)
 
 
