@@ -17,7 +17,9 @@ from settings import comparisons_of, experiment_names, runs_of
 
 FOLDER = pathlib.Path(__file__).parent
 GUIDE = FOLDER.parents[1] / "guides" / "gradient_conflicts.md"
-_MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_MARKED = re.compile(
+    r"(<!-- (table|detection): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL
+)
 _PROBES = ("video probe", "audio probe")
 
 
@@ -93,6 +95,46 @@ def table(experiment):
     return "\n".join(parts)
 
 
+def detection(experiment):
+    """Returns a Markdown table of how well measures find misaligned clips.
+
+    Args:
+        experiment: `Experiment` with runs of the arm `"audit"`.
+
+    Returns:
+        String. The area under the ROC curve by measure and step, mean and standard
+        deviation over the seeds.
+    """
+    parts = []
+    for noise, arms in experiment.results.items():
+        audits = [
+            {int(step): found for step, found in results["audit"].items()}
+            for rates in arms.values()
+            for seeds in rates.values()
+            for results in seeds.values()
+            if "audit" in results
+        ]
+        if audits:
+            parts.append(f"**{describe(noise)}, {len(audits)} seeds**\n")
+            parts.append(_areas(audits))
+    return "\n".join(parts) or "No run is done.\n"
+
+
+def _areas(audits):
+    steps = sorted(audits[0])
+    rows = [
+        (
+            measure.replace("_", " "),
+            *(
+                _spread([audit[step]["auroc"][measure] for audit in audits])
+                for step in steps
+            ),
+        )
+        for measure in audits[0][steps[-1]]["auroc"]
+    ]
+    return _markdown(["AUROC of", *(f"step {step}" for step in steps)], rows)
+
+
 def describe(noise):
     """Describes a `settings.Noise` in words."""
     what = {"both": "audio and captions", "audio": "audio", "caption": "captions"}
@@ -162,7 +204,11 @@ def _mean(results, name):
 
 
 def _mean_and_deviation(results):
-    values = [outcome(found, PRIMARY) for found in results.values()]
+    return _spread([outcome(found, PRIMARY) for found in results.values()])
+
+
+def _spread(values):
+    """Formats the mean and the standard deviation."""
     if len(values) < 2:
         return f"{values[0]:.3f}"
     return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
@@ -197,15 +243,20 @@ def all_tables(records):
         experiment = Experiment(name, records)
         done = f"{experiment.num_done} of {experiment.num_runs} runs"
         text += f"\n## {name} ({done})\n\n{table(experiment)}"
+        if name.endswith("_audit"):
+            text += "\n" + detection(experiment)
     return text
 
 
 def with_tables(text, records):
     """Returns a text in which the tables between markers are replaced."""
-    return _MARKED.sub(
-        lambda found: found[1] + table(Experiment(found[2], records)) + found[3],
-        text,
-    )
+    kinds = {"table": table, "detection": detection}
+
+    def replaced(found):
+        begin, kind, name, end = found.groups()
+        return begin + kinds[kind](Experiment(name, records)) + end
+
+    return _MARKED.sub(replaced, text)
 
 
 def main():
