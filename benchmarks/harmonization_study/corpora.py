@@ -1,4 +1,4 @@
-"""The corpora of the study, decoded once into arrays that all runs share."""
+"""The corpora of the study, decoded once into arrays that all runs read."""
 
 import dataclasses
 import functools

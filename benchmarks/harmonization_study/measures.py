@@ -1,4 +1,4 @@
-"""How well a model tells misaligned clips from others: what `audit` computes."""
+"""Compares the measures of `keras-vatt audit` with the truth about clips."""
 
 import numpy as np
 from outcomes import encode

@@ -14,7 +14,7 @@ CLUSTER = 10
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pairing:
-    """Which clip each video takes its audio and its caption from.
+    """The clips that each video takes its audio and its caption from.
 
     Args:
         audio: int array `(clips,)`. Rows of the audio.

@@ -1,4 +1,4 @@
-"""What a run of the study is: corpus, noise, model, training, arm, rate and seed."""
+"""Settings of a run: corpus, noise, model, training, arm, learning rate and seed."""
 
 import dataclasses
 import itertools
@@ -14,7 +14,7 @@ class Corpus:
 
     Args:
         name: string. `"demo"`: moving shapes with a synthetic voice; `"stamps"`: Tux
-            Paint's pictures with recorded voices, see `stamps.py`.
+            Paint's images with recorded voices, see `stamps.py`.
         train_clips: int. Number of train clips of a run. A seed chooses them from the
             corpus.
         corpus_clips: int. Number of train clips of the demo corpus.
@@ -45,7 +45,7 @@ class Corpus:
 
 @dataclasses.dataclass(frozen=True)
 class Noise:
-    """Which train clips have the audio or the caption of another clip.
+    """The train clips that have the audio or the caption of another clip.
 
     Args:
         fraction: float. Probability that a pair is misaligned.
@@ -107,7 +107,7 @@ class Training:
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """What a run does with conflicting or misaligned clips; see `arms.py`.
+    """The rule of a run for conflicting or misaligned clips; see `arms.py`.
 
     Args:
         rule: string. The name of a harmonizer or of a control.
