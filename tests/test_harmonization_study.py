@@ -11,7 +11,7 @@ import pytest
 from keras import ops
 from scipy import stats
 
-from keras_vatt import harmonization
+from keras_vatt import VATT, harmonization, losses
 from tests.models.tiny import tiny_backbone, tiny_batch
 
 _FOLDER = pathlib.Path(__file__).parents[1] / "benchmarks" / "harmonization_study"
@@ -131,6 +131,23 @@ def test_clips_of_the_highest_loss_leave_the_losses(study, scope):
             ops.convert_to_numpy(expected),
             rtol=1e-5,
             atol=1e-6,
+        )
+
+
+def test_pairs_of_the_highest_loss_are_those_that_the_loss_itself_skips(study):
+    arms, arm = study("arms"), study("settings").Arm("skip loss", "pair", fraction=0.3)
+    model = arms.SelectiveVATT(tiny_backbone())
+    model.arm = arm
+    model.compile("sgd")
+    batch = tiny_batch(8, 1)
+    batch = {name: rows for name, rows in batch.items() if "mask" not in name}
+    outputs = {n: b(batch, training=False) for n, b in model.branches().items()}
+    selected = [loss.per_sample(outputs, {}) for loss in model.branch_losses()]
+    model.compile("sgd", loss=losses.AsymmetricNCE(skip_fraction=0.3))
+    skipping = [loss.per_sample(outputs, {}) for loss in VATT.branch_losses(model)]
+    for ours, library in zip(selected, skipping, strict=True):
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(ours), ops.convert_to_numpy(library), rtol=1e-5
         )
 
 

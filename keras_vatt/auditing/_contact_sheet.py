@@ -121,7 +121,7 @@ def _images(frames):
 
 
 def _loudness(waveform):
-    return loudness_svg(waveform[:, 0])
+    return loudness_svg(waveform[:, 0], stretch=True)
 
 
 def _card(clip, drawing, measure):
