@@ -173,7 +173,9 @@ def test_configs_define_runs_and_name_the_arms_that_they_compare(study):
         runs = settings.runs_of(name)
         arms = {str(run.arm) for run in runs}
         assert runs
-        assert {arm for arm, _ in settings.comparisons_of(name)} <= arms
+        compared = settings.comparisons_of(name)
+        assert {arm for arm, _ in compared} <= arms
+        assert len(set(compared)) == len(compared)
 
 
 @pytest.mark.once

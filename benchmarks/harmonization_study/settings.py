@@ -158,10 +158,13 @@ def experiment_names():
 def comparisons_of(name):
     """Returns the pairs of arms that an experiment compares, as two strings.
 
-    Each arm is compared with the plain sum. A config may list more pairs.
+    Each arm is compared with the plain sum (of which `"audit"` is a copy). A config may
+    list more pairs.
     """
-    arms = dict.fromkeys(str(run.arm) for run in runs_of(name))
-    pairs = [(arm, str(SUM)) for arm in arms if arm != str(SUM)]
+    arms = dict.fromkeys(run.arm for run in runs_of(name))
+    pairs = [
+        (str(arm), str(SUM)) for arm in arms if arm.rule not in (SUM.rule, "audit")
+    ]
     further = _config(name).get("comparisons", [])
     return pairs + [(pair["arm"], pair["with"]) for pair in further]
 
