@@ -96,7 +96,9 @@ def _noise_points(records):
                 value = outcome(records[key_of(run)], PRIMARY)
                 fractions = points.setdefault(str(run.arm), {})
                 fractions.setdefault(run.noise.fraction, []).append(value)
-    return {arm: f for arm, f in points.items() if len(f) > 1 or arm == str(SUM)}
+    if len(points.get(str(SUM), {})) < 2:
+        return {}  # `demo_noise` was not run.
+    return {arm: f for arm, f in points.items() if len(f) > 1}
 
 
 def _draw_noise(points):
