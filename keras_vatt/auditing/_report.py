@@ -11,10 +11,10 @@ import numpy as np
 
 from keras_vatt._files import atomic_write, write_json
 from keras_vatt._printable import printable_line
-from keras_vatt._versions import package_versions
 from keras_vatt.auditing._ranking import MEASURES, AuditedClip
 from keras_vatt.auditing._settings import RANKED_BY, AuditSettings
 from keras_vatt.data._report import CorpusReport
+from keras_vatt.inference._versions import package_versions
 
 TABLE, REPORT, DATA_REPORT = "audit.csv", "audit.json", "data_report.json"
 _QUANTILES = (0.05, 0.5, 0.95)

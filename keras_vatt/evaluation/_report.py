@@ -15,8 +15,8 @@ import numpy as np
 
 from keras_vatt._files import write_text
 from keras_vatt._printable import printable
-from keras_vatt._versions import package_versions
 from keras_vatt.evaluation._probes import ProbeResult
+from keras_vatt.inference._versions import package_versions
 from keras_vatt.metrics._classification import ClassificationMetrics
 from keras_vatt.metrics._ranking import RetrievalMetrics
 
