@@ -25,16 +25,16 @@ class ContrastiveLoss(keras.losses.Loss):
     Args:
         temperature: float. Divisor of the similarities. Defaults to
             `0.07`.
+        name: str. Name of the loss.
         skip_fraction: float in `[0, 1)`. Fraction of the valid clips of a batch to
             mask. Defaults to `0.0`.
-        name: str. Name of the loss.
     """
 
     def __init__(
         self,
         temperature: float = 0.07,
-        skip_fraction: float = 0.0,
         name: str | None = None,
+        skip_fraction: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, reduction="mean", dtype="float32", **kwargs)
@@ -86,12 +86,11 @@ class ContrastiveLoss(keras.losses.Loss):
         other = ops.reshape(other, (batch_size, -1, other.shape[-1]))
         similarities = ops.einsum("id,jnd->ijn", video, other)
         positives = ops.sum(video[:, None] * other, axis=-1)
-        if mask is not None:
-            mask = _checked_mask(mask, positives)
-        elif not self.skip_fraction:
+        if mask is None and not self.skip_fraction:
             return self._contrast(similarities, positives, 0.0)
-        else:
+        if mask is None:
             mask = ops.ones_like(positives[:, :1])
+        mask = _checked_mask(mask, positives)
         if self.skip_fraction:
             losses = self._masked_contrast(similarities, positives, mask)
             mask = mask * self._kept(losses, valid_clips(mask))[:, None]
@@ -148,9 +147,9 @@ class AsymmetricNCE(ContrastiveLoss):
     Args:
         temperature: float. Divisor of the similarities. Defaults to
             `0.07`.
+        name: str. Defaults to `"asymmetric_nce"`.
         skip_fraction: float in `[0, 1)`. Fraction of the valid clips of a batch to
             mask, those of the highest loss. Defaults to `0.0`.
-        name: str. Defaults to `"asymmetric_nce"`.
 
     Example:
     ```python
@@ -164,11 +163,11 @@ class AsymmetricNCE(ContrastiveLoss):
     def __init__(
         self,
         temperature: float = 0.07,
-        skip_fraction: float = 0.0,
         name: str | None = "asymmetric_nce",
+        skip_fraction: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(temperature, skip_fraction, name=name, **kwargs)
+        super().__init__(temperature, name, skip_fraction, **kwargs)
 
     def _contrast(self, similarities, positives, masked):
         to_all_candidates, from_all_videos = _masked(similarities, masked)
@@ -188,9 +187,9 @@ class SymmetricNCE(ContrastiveLoss):
     Args:
         temperature: float. Divisor of the similarities. Defaults to
             `0.07`.
+        name: str. Defaults to `"symmetric_nce"`.
         skip_fraction: float in `[0, 1)`. Fraction of the valid clips of a batch to
             mask, those of the highest loss. Defaults to `0.0`.
-        name: str. Defaults to `"symmetric_nce"`.
 
     Example:
     ```python
@@ -202,11 +201,11 @@ class SymmetricNCE(ContrastiveLoss):
     def __init__(
         self,
         temperature: float = 0.07,
-        skip_fraction: float = 0.0,
         name: str | None = "symmetric_nce",
+        skip_fraction: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(temperature, skip_fraction, name=name, **kwargs)
+        super().__init__(temperature, name, skip_fraction, **kwargs)
 
     def _contrast(self, similarities, positives, masked):
         positive = ops.logsumexp((positives + masked) / self.temperature, axis=1)

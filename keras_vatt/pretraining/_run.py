@@ -379,7 +379,9 @@ def compile_model(model, settings, total_steps):
                 ema_momentum=settings.ema_momentum or 0.0,
             ),
             harmonizer=make_harmonizer(settings, total_steps),
-            loss=_LOSSES[settings.loss](settings.temperature, settings.skip_fraction),
+            loss=_LOSSES[settings.loss](
+                settings.temperature, skip_fraction=settings.skip_fraction
+            ),
             num_groups=settings.num_groups,
             group_by=settings.group_by,
             compare=settings.compare,
