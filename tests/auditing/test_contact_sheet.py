@@ -3,7 +3,6 @@
 import base64
 import html
 import html.parser
-import json
 import re
 import shutil
 
@@ -14,15 +13,11 @@ from keras_vatt.auditing import AuditSettings, audit
 from keras_vatt.auditing._contact_sheet import write_contact_sheet
 from keras_vatt.data import ClipSpec
 from tests.auditing.conftest import HOSTILE, HOSTILE_NAME, WITHOUT_AUDIO
+from tests.chromium import needs_chromium, open_chromium, requested_urls
 from tests.evaluation._tiny_datasets import COLORS
 
 pytestmark = pytest.mark.once
 
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-_DRIVER = shutil.which("chromedriver")
-needs_chromium = pytest.mark.skipif(
-    not (_CHROMIUM and _DRIVER), reason="there is no chromium with its driver"
-)
 ELEMENTS = {
     *("html", "head", "meta", "title", "style", "body", "header", "main", "section"),
     *("h1", "h2", "p", "ol", "li", "div", "span", "table", "tr", "th", "td", "img"),
@@ -145,15 +140,7 @@ def test_a_clip_that_is_gone_is_named(preset, corpus, tmp_path):
 
 @needs_chromium
 def test_a_browser_shows_the_clips_and_asks_no_server(sheet, result):
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = _CHROMIUM
-    for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage"):
-        options.add_argument(f"--{argument}")
-    kinds = {"performance": "ALL", "browser": "ALL"}
-    options.set_capability("goog:loggingPrefs", kinds)
-    driver = webdriver.Chrome(options, webdriver.ChromeService(_DRIVER))
+    driver = open_chromium()
     try:
         driver.get(sheet.as_uri())
         sizes = driver.execute_script(
@@ -167,14 +154,7 @@ def test_a_browser_shows_the_clips_and_asks_no_server(sheet, result):
         # The style applies: cards are side by side.
         assert cards[0].location["y"] == cards[1].location["y"]
         assert driver.get_log("browser") == []
-        entries = (
-            json.loads(e["message"])["message"] for e in driver.get_log("performance")
-        )
-        urls = [
-            entry["params"]["request"]["url"]
-            for entry in entries
-            if entry["method"] == "Network.requestWillBeSent"
-        ]
+        urls = requested_urls(driver)
         assert [url for url in urls if not url.startswith("data:")] == [sheet.as_uri()]
     finally:
         driver.quit()

@@ -1,10 +1,8 @@
 """The page shows and serves what the index has, to this machine, and nothing else."""
 
 import html
-import json
 import pathlib
 import re
-import shutil
 import socket
 import threading
 import time
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 
 from keras_vatt.search import MediaIndex, embed_folder
+from tests.chromium import needs_chromium, open_chromium, requested_urls
 from tests.search.small import small_model, write_folder, write_video
 
 testclient = pytest.importorskip("starlette.testclient")
@@ -23,11 +22,6 @@ from keras_vatt.search._page import HOST, make_app  # noqa: E402
 
 pytestmark = pytest.mark.once
 
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-_DRIVER = shutil.which("chromedriver")
-needs_chromium = pytest.mark.skipif(
-    not (_CHROMIUM and _DRIVER), reason="there is no chromium with its driver"
-)
 HOSTILE = "<img src=x onerror=alert(1)> & 'co'.mp4"
 
 
@@ -168,19 +162,10 @@ def address(app):
 
 @pytest.fixture(scope="module")
 def browser():
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = _CHROMIUM
-    for argument in (
-        *("headless=new", "no-sandbox", "disable-dev-shm-usage"),
-        # A microphone that beeps, and that the page may use.
-        *("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream"),
-    ):
-        options.add_argument(f"--{argument}")
-    kinds = {"performance": "ALL", "browser": "ALL"}
-    options.set_capability("goog:loggingPrefs", kinds)
-    driver = webdriver.Chrome(options, webdriver.ChromeService(_DRIVER))
+    # A microphone that beeps, and that the page may use.
+    driver = open_chromium(
+        "use-fake-device-for-media-stream", "use-fake-ui-for-media-stream"
+    )
     yield driver
     driver.quit()
 
@@ -205,14 +190,7 @@ def results_text(browser):
 
 def asked_hosts(browser):
     """Returns the addresses of the requests since the last call."""
-    entries = (
-        json.loads(e["message"])["message"] for e in browser.get_log("performance")
-    )
-    urls = [
-        entry["params"]["request"]["url"]
-        for entry in entries
-        if entry["method"] == "Network.requestWillBeSent"
-    ]
+    urls = requested_urls(browser)
     return {url.split("/")[2] for url in urls if not url.startswith(("data:", "blob:"))}
 
 
