@@ -37,7 +37,6 @@ import argparse
 import collections
 import concurrent.futures
 import hashlib
-import json
 import os
 import pathlib
 import sys
@@ -49,7 +48,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from debian_packages import download_packages, unpack_package
 from stamps_media import (
-    load_picture,
+    load_image,
     load_recording,
     place_recording,
     render_pan,
@@ -57,7 +56,7 @@ from stamps_media import (
 from stamps_package import find_stamps
 from stamps_plans import plan_clips
 
-from keras_vatt._files import is_free_folder, write_json
+from keras_vatt._claimed_folder import claim_folder
 from keras_vatt.data import encode_clip, write_manifest
 from keras_vatt.data.demo._clip_plans import FRAMES_PER_SECOND
 
@@ -66,7 +65,6 @@ _PACKAGE = "tuxpaint-stamps-default"
 _SHA256 = "6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34"
 _STAMPS = "usr/share/tuxpaint/stamps"
 _DOWNLOADS = "package"
-_SETTINGS = "stamps.json"
 _MANIFEST = "manifest.jsonl"
 
 
@@ -105,15 +103,7 @@ def claim(folder, settings):
     Raises:
         SystemExit: If the folder has another corpus or other files.
     """
-    marker = folder / _SETTINGS
-    if marker.is_file():
-        if json.loads(marker.read_text(encoding="utf-8")) != settings:
-            raise SystemExit(f"{folder} has a corpus with other settings: see {marker}")
-        return
-    if not is_free_folder(folder):
-        raise SystemExit(f"{folder} has other files: choose another --output")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(marker, settings)
+    claim_folder(folder, settings, "a corpus", SystemExit)
 
 
 def check_version(package):
@@ -162,8 +152,8 @@ def make_corpus(root, folder, settings, num_workers=None, progress=True):
         def fingerprint(path):
             return _fingerprint(root / path, rate)
 
-        pictures = [stamp.picture for stamp in stamps]
-        readable = run("images", lambda path: _is_readable(root / path), pictures)
+        images = [stamp.image for stamp in stamps]
+        readable = run("images", lambda path: _is_readable(root / path), images)
         recordings = [r.path for stamp in stamps for r in stamp.recordings]
         fingerprints = run("recordings", fingerprint, recordings)
         stamps = _usable(stamps, readable, fingerprints, left_out)
@@ -208,7 +198,7 @@ def _usable(stamps, readable, fingerprints, left_out):
     """
     usable = []
     for stamp in stamps:
-        if not readable[stamp.picture]:
+        if not readable[stamp.image]:
             left_out["image can't be read"] += 1
             continue
         recordings = {}
@@ -227,7 +217,7 @@ def _usable(stamps, readable, fingerprints, left_out):
 
 def _is_readable(path):
     try:
-        load_picture(path)
+        load_image(path)
     except ValueError:
         return False
     return True
@@ -245,8 +235,8 @@ def _fingerprint(path, sampling_rate):
 def _make_clip(clip, root, folder, settings):
     generator = clip.generator()
     rate = settings["sampling_rate"]
-    picture = load_picture(root / clip.stamp.picture)
-    frames = render_pan(picture, generator, settings["frame_size"])
+    image = load_image(root / clip.stamp.image)
+    frames = render_pan(image, generator, settings["frame_size"])
     waveform = load_recording(root / clip.recording.path, rate)
     track = place_recording(waveform, generator, rate)
     encode_clip(folder / clip.path, frames, FRAMES_PER_SECOND, track, rate)

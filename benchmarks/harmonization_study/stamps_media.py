@@ -23,30 +23,30 @@ _LOUDNESS = 0.12
 _DELAY_SECONDS = 0.1, 0.3
 
 
-def load_picture(path):
+def load_image(path):
     """Reads an image completely, as RGBA.
 
     Raises:
         ValueError: If the file can't be read, or is fully transparent.
     """
     try:
-        with Image.open(path) as image:
-            picture = image.convert("RGBA")
+        with Image.open(path) as file:
+            image = file.convert("RGBA")
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} can't be read: {error}") from error
-    if picture.getchannel("A").getextrema()[1] == 0:
+    if image.getchannel("A").getextrema()[1] == 0:
         raise ValueError(f"{path} is transparent")
-    return picture
+    return image
 
 
-def render_pan(picture, generator, size):
+def render_pan(image, generator, size):
     """Draws an image on a plain light background, and moves a window over it.
 
     The window moves and grows or shrinks linearly between two random positions, so that
     part of the image may leave the frame.
 
     Args:
-        picture: `PIL.Image.Image` in RGBA.
+        image: `PIL.Image.Image` in RGBA.
         generator: `np.random.Generator`.
         size: int. Height and width of the frames.
 
@@ -56,10 +56,10 @@ def render_pan(picture, generator, size):
     color = tuple(generator.integers(_DARKEST_BACKGROUND, 256, size=3).tolist())
     unit = 2 * size
     canvas = Image.new("RGB", (_CANVAS * unit, _CANVAS * unit), color)
-    scale = unit / max(picture.size)
-    picture = picture.resize([max(1, round(side * scale)) for side in picture.size])
-    corner = [(canvas.width - side) // 2 for side in picture.size]
-    canvas.paste(picture, corner, picture)
+    scale = unit / max(image.size)
+    image = image.resize([max(1, round(side * scale)) for side in image.size])
+    corner = [(canvas.width - side) // 2 for side in image.size]
+    canvas.paste(image, corner, image)
 
     widths = generator.uniform(_SMALLEST_WINDOW, _LARGEST_WINDOW, size=2)
     shifts = generator.uniform(-_LARGEST_SHIFT, _LARGEST_SHIFT, size=(2, 2))
@@ -76,7 +76,7 @@ def load_recording(path, sampling_rate):
     """Decodes a recording: without silence at its ends, at a uniform loudness.
 
     Args:
-        path: path of the sound file.
+        path: path of the recording.
         sampling_rate: int. In hertz.
 
     Returns:

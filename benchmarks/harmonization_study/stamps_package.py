@@ -28,7 +28,7 @@ _TRANSLATION = re.compile(r"[A-Za-z_]+(?:@\w+)?\.utf8=")
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """A sound file of a stamp.
+    """A recording of a stamp.
 
     Args:
         path: str. Path relative to the folder of the stamps.
@@ -54,7 +54,7 @@ class Stamp:
     recordings: tuple[Recording, ...]
 
     @property
-    def picture(self):
+    def image(self):
         """Path of the image, relative to the folder of the stamps."""
         return f"{self.name}.png"
 
@@ -80,12 +80,12 @@ def find_stamps(root):
     """
     root = pathlib.Path(root)
     left_out = collections.Counter()
-    pictures = {_name_of(path, root) for path in root.rglob("*.png")}
+    images = {_name_of(path, root) for path in root.rglob("*.png")}
     vectors = {_name_of(path, root) for path in root.rglob("*.svg")}
-    left_out["stamp has only an SVG image"] = len(vectors - pictures)
-    recordings = _find_recordings(root, pictures, vectors - pictures, left_out)
+    left_out["stamp has only an SVG image"] = len(vectors - images)
+    recordings = _find_recordings(root, images, vectors - images, left_out)
     stamps = []
-    for name in sorted(pictures):
+    for name in sorted(images):
         caption = _read_caption(root / f"{name}.txt")
         if caption is None:
             left_out["stamp has no caption"] += 1
@@ -97,13 +97,13 @@ def find_stamps(root):
     return stamps, +left_out
 
 
-def _find_recordings(root, pictures, vectors, left_out):
+def _find_recordings(root, images, vectors, left_out):
     """Returns the recordings of each stamp with an image that can be read."""
     recordings = collections.defaultdict(list)
     for suffix in _SOUND_SUFFIXES:
         for path in root.rglob(f"*{suffix}"):
-            name, language = _parse(_name_of(path, root), pictures | vectors)
-            if name in pictures:
+            name, language = _parse(_name_of(path, root), images | vectors)
+            if name in images:
                 relative = path.relative_to(root).as_posix()
                 recordings[name].append(Recording(relative, language))
             elif name in vectors:

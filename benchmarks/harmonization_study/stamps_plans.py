@@ -106,8 +106,8 @@ def normalize_caption(caption):
 def _draw_held_out(stamps, fingerprints, held_out, seed):
     """Returns the split of each held-out recording.
 
-    No two stamps with a held-out recording have the same caption or share a recording,
-    and no held-out recording is that of another stamp as well.
+    No two stamps with a held-out recording have a caption or a recording in common, and
+    no held-out recording is that of another stamp as well.
     """
     generator = np.random.default_rng(seed)
     uses = collections.Counter(
