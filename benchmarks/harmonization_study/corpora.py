@@ -4,11 +4,11 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
 import pathlib
 
 import numpy as np
 
+from keras_vatt._files import write_json
 from keras_vatt.data import (
     ClipSource,
     ClipSpec,
@@ -39,14 +39,12 @@ class Clips:
     text: np.ndarray
     contents: list
 
-    def batch(self, rows, pairing=None):
-        """Returns the arrays of some clips, with the audio and text of a pairing."""
-        audio = rows if pairing is None else pairing.audio[rows]
-        text = rows if pairing is None else pairing.text[rows]
+    def batch(self, rows, pairing):
+        """Returns the arrays of some clips, with the audio and text of a `Pairing`."""
         return {
             "video": self.video[rows],
-            "audio": self.audio[audio],
-            "text": self.text[text],
+            "audio": self.audio[pairing.audio[rows]],
+            "text": self.text[pairing.text[rows]],
         }
 
     def take(self, rows):
@@ -101,9 +99,7 @@ def decode(corpus, folder):
             s: [_content(c) for c in chosen] for s, chosen in segments.items()
         },
     }
-    partial = arrays / "facts.json.partial"
-    partial.write_text(json.dumps(facts), "utf-8")
-    os.replace(partial, arrays / "facts.json")
+    write_json(arrays / "facts.json", facts, indent=None)
     return arrays
 
 

@@ -12,12 +12,7 @@ from settings import SUM
 from training import Trained
 
 from keras_vatt.auditing._ranking import badness
-
-_MEASURES = {
-    "drop loss": "loss",
-    "drop similarity": "similarity",
-    "drop gradient": "gradient_cosine",
-}
+from keras_vatt.auditing._settings import RANKED_BY
 
 
 def dropped_clips(run, folder):
@@ -39,7 +34,7 @@ def dropped_clips(run, folder):
             size=run.corpus.train_clips
         )
     else:
-        name = _MEASURES[arm.rule]
+        name = RANKED_BY[arm.rule.removeprefix("drop ")]
         scores = badness(name, _first_measures(run, folder)[name])
     return np.argsort(-scores)[: round(arm.fraction * len(scores))]
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 from differences import PRIMARY, outcome
-from measures import FALSE_POSITIVE_RATES, RANKED_BY
-from records import key_of
-from settings import SUM, experiment_names, runs_of
+from experiments import Experiment
+from measures import FALSE_POSITIVE_RATES
+from settings import SUM
 
+from keras_vatt.auditing._settings import RANKED_BY
 from keras_vatt.training._cosine_histogram import BIN_EDGES
 
 
@@ -21,8 +22,8 @@ def draw_all(records, folder):
     matplotlib.use("agg")
     folder.mkdir(exist_ok=True)
     for corpus in ("demo", "stamps"):
-        audits = _audits(f"{corpus}_audit", records)
-        if audits:
+        experiment = Experiment(f"{corpus}_audit", records)
+        for audits in filter(None, map(experiment.audits, experiment.results)):
             _save(_draw_cosines(audits), folder / f"conflicts_cosines_{corpus}.png")
             _save(_draw_roc(audits), folder / f"conflicts_roc_{corpus}.png")
     points = _noise_points(records)
@@ -33,18 +34,6 @@ def draw_all(records, folder):
 def _save(figure, path):
     # Without the version of Matplotlib, equal figures are equal files.
     figure.savefig(path, dpi=100, metadata={"Software": None})
-
-
-def _audits(name, records):
-    """Returns, by seed, the audit of a run of an experiment, by step."""
-    if name not in experiment_names():
-        return []
-    found = [
-        records[key_of(run)]["audit"]
-        for run in runs_of(name)
-        if run.arm.rule == "audit" and key_of(run) in records
-    ]
-    return [{int(step): value for step, value in audit.items()} for audit in found]
 
 
 def _draw_cosines(audits):
@@ -72,7 +61,7 @@ def _draw_roc(audits):
 
     last = max(audits[0])
     figure, axis = pyplot.subplots(figsize=(4, 4), layout="constrained")
-    for name in RANKED_BY:
+    for name in RANKED_BY.values():
         curves = np.array([audit[last]["roc"][name] for audit in audits])
         area = np.mean([audit[last]["auroc"][name] for audit in audits])
         label = f"{name.replace('_', ' ')}: {area:.2f}"
@@ -89,13 +78,11 @@ def _noise_points(records):
     """Returns a dict from arm to a dict from fraction to the outcomes of its seeds."""
     points = {}
     for name in ("demo_noise", "demo_confirm"):
-        if name not in experiment_names():
-            continue
-        for run in runs_of(name):
-            if key_of(run) in records:
-                value = outcome(records[key_of(run)], PRIMARY)
-                fractions = points.setdefault(str(run.arm), {})
-                fractions.setdefault(run.noise.fraction, []).append(value)
+        experiment = Experiment(name, records)
+        for noise in experiment.results:
+            for arm, (_, results) in experiment.best(noise).items():
+                values = [outcome(found, PRIMARY) for found in results.values()]
+                points.setdefault(arm, {})[noise.fraction] = values
     if len(points.get(str(SUM), {})) < 2:
         return {}  # `demo_noise` was not run.
     return {arm: f for arm, f in points.items() if len(f) > 1}

@@ -8,9 +8,9 @@ from keras_vatt.auditing import AuditSettings
 from keras_vatt.auditing._features import ClipFeatures
 from keras_vatt.auditing._ranking import badness, measure_clips
 from keras_vatt.auditing._rounds import run_rounds
+from keras_vatt.auditing._settings import RANKED_BY
 from keras_vatt.training._cosine_histogram import BIN_EDGES
 
-RANKED_BY = ("gradient_cosine", "loss", "similarity")
 # Points of the stored ROC curves.
 FALSE_POSITIVE_RATES = np.linspace(0, 1, 41)
 _BY_PAIR = ("video_{}_loss", "video_{}_similarity")
@@ -71,7 +71,7 @@ def detection(trained, measures):
     }
     if not any_wrong.any():
         return result
-    scores = {name: badness(name, measures[name]) for name in RANKED_BY}
+    scores = {name: badness(name, measures[name]) for name in RANKED_BY.values()}
     auroc = {name: _auroc(any_wrong, score) for name, score in scores.items()}
     for modality, truth in wrong.items():
         for name in (template.format(modality) for template in _BY_PAIR):

@@ -1,7 +1,6 @@
 """Outcomes of a run: retrieval in both directions, and linear probes."""
 
 import numpy as np
-from keras import ops
 
 from keras_vatt.evaluation import linear_probe
 from keras_vatt.metrics import retrieval_metrics
@@ -24,8 +23,8 @@ def outcomes(trained):
         trained: `training.Trained`.
 
     Returns:
-        Dict from outcome to float: recalls and mean reciprocal rank among
-        `candidates` clips (the mean over sets of so many clips), and the accuracy of
+        Dict from outcome to float: recalls among `candidates` clips (the
+        mean over sets of so many clips), and the accuracy of
         linear probes on video and audio features (the mean over the parts of the
         contents, such as color, shape and motion).
     """
@@ -49,27 +48,7 @@ def outcomes(trained):
 
 def encode(model, clips):
     """Returns the features and embeddings of clips by modality, as float arrays."""
-    count = len(clips.contents)
-    parts = [
-        model(_tensors(clips.batch(np.arange(first, min(first + _BATCH, count)))))
-        for first in range(0, count, _BATCH)
-    ]
-    return {
-        modality: {
-            name: np.concatenate(
-                [ops.convert_to_numpy(part[modality][name]) for part in parts]
-            )
-            for name in parts[0][modality]
-            if name != "features"
-        }
-        for modality in parts[0]
-    }
-
-
-def _tensors(batch):
-    text = batch["text"]
-    batch = batch | {"text": text.reshape(-1, text.shape[-1])}
-    return {name: ops.convert_to_tensor(np.array(rows)) for name, rows in batch.items()}
+    return model.encode(clips.video, clips.audio, clips.text, batch_size=_BATCH)
 
 
 def _recalls(queries, candidates, trained):

@@ -5,7 +5,7 @@
 The experiments are the files of `configs/`; `--list` counts the runs of each. A run
 trains one small model on one processor and adds its line to `records/`. Runs that are
 there are not repeated, in any experiment. The tables and figures are made by
-`report.py`.
+`summary.py`.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import multiprocessing
 import os
 import time
 
-# Before any library starts its threads: runs share the processors among themselves.
+# Before any library starts its threads: each run has one processor.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("KERAS_BACKEND", "torch")

@@ -6,14 +6,14 @@ It writes `tables.md` with the table of each experiment, replaces the tables in 
 guide, and draws its figures (which needs Matplotlib). It trains nothing.
 """
 
-import collections
 import pathlib
 import re
 
 import numpy as np
 from differences import PRIMARY, TASKS, corrected, difference, outcome
-from records import key_of, read_records
-from settings import comparisons_of, experiment_names, runs_of
+from experiments import Experiment, mean
+from records import read_records
+from settings import comparisons_of, experiment_names
 
 FOLDER = pathlib.Path(__file__).parent
 GUIDE = FOLDER.parents[1] / "guides" / "gradient_conflicts.md"
@@ -21,46 +21,6 @@ _MARKED = re.compile(
     r"(<!-- (table|detection): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL
 )
 _PROBES = ("video probe", "audio probe")
-
-
-class Experiment:
-    """The results of an experiment that are there, by noise and arm.
-
-    Args:
-        name: string, that of its config.
-        records: the result of `read_records`.
-
-    Attributes:
-        results: dict from noise to a dict from arm (a string) to a dict from learning
-            rate to a dict from seed to the results of a run.
-    """
-
-    def __init__(self, name, records):
-        self.name = name
-        self.results = {}
-        runs = runs_of(name)
-        self.num_runs = len({key_of(run) for run in runs})
-        self.num_done = 0
-        for run in dict.fromkeys(runs):
-            results = records.get(key_of(run))
-            if results is None:
-                continue
-            self.num_done += 1
-            arms = self.results.setdefault(run.noise, {})
-            rates = arms.setdefault(str(run.arm), collections.defaultdict(dict))
-            rates[run.learning_rate][run.seed] = results
-
-    def best(self, noise):
-        """Returns, by arm, its best learning rate and the results by seed.
-
-        The best one has the highest mean of `PRIMARY`. It is a choice only where a
-        config has several rates.
-        """
-        chosen = {}
-        for arm, rates in self.results[noise].items():
-            rate = max(rates, key=lambda rate, rates=rates: _mean(rates[rate], PRIMARY))
-            chosen[arm] = rate, rates[rate]
-        return chosen
 
 
 def table(experiment):
@@ -72,13 +32,16 @@ def table(experiment):
         for noise in experiment.results
         for pair in comparisons_of(experiment.name)
     ]
-    differences = {key: _difference(experiment, *key) for key in comparisons}
+    best = {noise: experiment.best(noise) for noise in experiment.results}
+    differences = {
+        (noise, *pair): _difference(best[noise], *pair) for noise, *pair in comparisons
+    }
     differences = {key: found for key, found in differences.items() if found}
     p_values = corrected([found.p for found in differences.values()])
     p_values = dict(zip(differences, p_values, strict=True))
     parts = []
     for noise in experiment.results:
-        parts += [f"**{describe(noise)}**\n", _arms(experiment, noise)]
+        parts += [f"**{describe(noise)}**\n", _arms(best[noise])]
         rows = [
             _comparison(key, differences[key], p_values[key])
             for key in differences
@@ -106,14 +69,8 @@ def detection(experiment):
         deviation over the seeds.
     """
     parts = []
-    for noise, arms in experiment.results.items():
-        audits = [
-            {int(step): found for step, found in results["audit"].items()}
-            for rates in arms.values()
-            for seeds in rates.values()
-            for results in seeds.values()
-            if "audit" in results
-        ]
+    for noise in experiment.results:
+        audits = experiment.audits(noise)
         if audits:
             parts.append(f"**{describe(noise)}, {len(audits)} seeds**\n")
             parts.append(_areas(audits))
@@ -156,29 +113,28 @@ _ARM = (
 _COMPARISON = ("compared", "with", f"difference of {PRIMARY}", "corrected p", "seeds")
 
 
-def _arms(experiment, noise):
+def _arms(best):
     rows = [
         (
             arm,
             f"{rate:g}",
             str(len(results)),
-            *(f"{_mean(results, f'{task} R@1'):.3f}" for task in TASKS),
-            *(f"{_mean(results, probe):.3f}" for probe in _PROBES),
+            *(f"{mean(results, f'{task} R@1'):.3f}" for task in TASKS),
+            *(f"{mean(results, probe):.3f}" for probe in _PROBES),
             _mean_and_deviation(results),
-            _curve(results, "skip_rate"),
+            _skipped(results),
             _conflicts(results),
             f"{np.mean([r['seconds']['cpu'] for r in results.values()]):.0f}",
         )
         for arm, (rate, results) in sorted(
-            experiment.best(noise).items(),
-            key=lambda item: -_mean(item[1][1], PRIMARY),
+            best.items(),
+            key=lambda item: -mean(item[1][1], PRIMARY),
         )
     ]
     return _markdown(_ARM, rows)
 
 
-def _difference(experiment, noise, arm, reference):
-    best = experiment.best(noise)
+def _difference(best, arm, reference):
     if arm not in best or reference not in best:
         return None
     values, references = (
@@ -199,10 +155,6 @@ def _comparison(key, found, p_value):
     )
 
 
-def _mean(results, name):
-    return float(np.mean([outcome(found, name) for found in results.values()]))
-
-
 def _mean_and_deviation(results):
     return _spread([outcome(found, PRIMARY) for found in results.values()])
 
@@ -214,21 +166,21 @@ def _spread(values):
     return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
 
 
-def _curve(results, name):
-    curves = [r["curves"][name] for r in results.values() if name in r["curves"]]
+def _skipped(results):
+    curves = _curves(results, "skip_rate")
     return f"{np.mean(curves):.0%}" if curves else "–"
 
 
 def _conflicts(results):
-    curves = [
-        r["curves"]["conflict_rate"]
-        for r in results.values()
-        if "conflict_rate" in r["curves"]
-    ]
+    curves = _curves(results, "conflict_rate")
     if not curves:
         return "–"
     first, *_, last = np.mean(curves, axis=0)
     return f"{first:.0%} to {last:.0%}"
+
+
+def _curves(results, name):
+    return [r["curves"][name] for r in results.values() if name in r["curves"]]
 
 
 def _markdown(columns, rows):

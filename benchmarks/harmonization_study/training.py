@@ -153,5 +153,4 @@ def make_model(run, vocabulary_size):
 
 def _chosen(clips, run):
     random = np.random.default_rng((run.seed, 5))
-    count = run.corpus.train_clips or len(clips.contents)
-    return random.permutation(len(clips.contents))[:count]
+    return random.permutation(len(clips.contents))[: run.corpus.train_clips]
