@@ -3,7 +3,12 @@
 import dataclasses
 
 from keras_vatt._setting_fields import REQUIRED, setting
-from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
+from keras_vatt.data._corpus_settings import (
+    allow_outside_setting,
+    caption_language_setting,
+    num_workers_setting,
+    short_clips_setting,
+)
 
 # The values of `by`, and the measure that each of them ranks by.
 RANKED_BY = {
@@ -91,22 +96,9 @@ class AuditSettings:
     split: str | None = setting(
         None, "split of the manifest to audit; all clips if not given", metavar="NAME"
     )
-    short_clips: str = setting(
-        "repeat",
-        "rule for clips shorter than those of the model: repeat them from the "
-        "beginning, pad them with black frames and silence, or skip them (error)",
-        SHORT_CLIPS,
-    )
+    short_clips: str = short_clips_setting()
     batch_size: int = setting(32, "clips per batch of the encoders", least=1)
-    num_workers: int | None = setting(
-        None, "decoding threads; one per processor if not given", least=1
-    )
+    num_workers: int | None = num_workers_setting()
     progress: bool = setting(True, "show progress bars")
-    allow_outside: bool = setting(
-        False,
-        "read files outside the folder of --data: absolute paths in a manifest, links "
-        "to other files and folders; only for data that you trust",
-    )
-    caption_language: str = setting(
-        "en", "language of the captions of videos that have several"
-    )
+    allow_outside: bool = allow_outside_setting()
+    caption_language: str = caption_language_setting()

@@ -5,12 +5,18 @@ import os
 from typing import Literal
 
 from keras_vatt._setting_fields import REQUIRED, setting
+from keras_vatt.data._corpus_settings import (
+    allow_outside_setting,
+    caption_language_setting,
+    num_workers_setting,
+    short_clips_setting,
+)
 from keras_vatt.data.datasets import labeled_datasets
-from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
 
 TASKS = ("retrieval", "zero-shot", "linear-probe", "classification")
 METHODS = ("logistic_regression", "vatt", "svm")
 MODALITIES = ("video", "audio", "image")
+_CAPTIONED = "for captioned videos without --dataset: "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,16 +105,9 @@ class EvaluationSettings:
         option="--template",
         metavar="TEXT",
     )
-    short_clips: str = setting(
-        "repeat",
-        "rule for clips shorter than those of the model: repeat them from the "
-        "beginning, pad them with black frames and silence, or skip them (error)",
-        SHORT_CLIPS,
-    )
+    short_clips: str = short_clips_setting()
     batch_size: int = setting(32, "windows per batch", least=1)
-    num_workers: int | None = setting(
-        None, "decoding threads; one per processor if not given", least=1
-    )
+    num_workers: int | None = num_workers_setting()
     limit: int | None = setting(
         None,
         "evaluate on only N clips, evenly spaced in the list; all if not given",
@@ -121,17 +120,8 @@ class EvaluationSettings:
         metavar="FOLDER",
     )
     progress: bool = setting(True, "show progress bars")
-    allow_outside: bool = setting(
-        False,
-        "for captioned videos without --dataset: read files outside the folder of "
-        "--data: absolute paths in a manifest, links to other files and folders; only "
-        "for data that you trust",
-    )
-    caption_language: str = setting(
-        "en",
-        "for captioned videos without --dataset: language of the captions of videos "
-        "that have several",
-    )
+    allow_outside: bool = allow_outside_setting(_CAPTIONED)
+    caption_language: str = caption_language_setting(_CAPTIONED)
 
     @property
     def num_crops(self) -> int:

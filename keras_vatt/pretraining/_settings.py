@@ -10,8 +10,13 @@ from typing import Any, Literal
 from keras_vatt import _setting_fields
 from keras_vatt._files import write_json
 from keras_vatt._setting_fields import check_type, option_of, setting, shorten
+from keras_vatt.data._corpus_settings import (
+    allow_outside_setting,
+    caption_language_setting,
+    num_workers_setting,
+    short_clips_setting,
+)
 from keras_vatt.data.decoding._file_errors import ON_ERROR
-from keras_vatt.data.decoding._short_clips import SHORT_CLIPS
 from keras_vatt.pretraining._errors import PretrainingError
 
 _RECIPES = pathlib.Path(__file__).parent / "recipes"
@@ -251,25 +256,14 @@ class PretrainSettings:
     cache: bool = setting(
         True, "decode each clip once; otherwise decode random clips in every epoch"
     )
-    short_clips: str = setting(
-        "repeat",
-        "rule for files shorter than a clip: repeat them from the beginning, pad them "
-        "with black frames and silence, or skip them (error)",
-        list(SHORT_CLIPS),
-    )
+    short_clips: str = short_clips_setting()
     on_error: str = setting(
         "skip",
         "rule for files that can't be used: skip and report them, or end the run",
         list(ON_ERROR),
     )
-    allow_outside: bool = setting(
-        False,
-        "read files outside the folder of --data: absolute paths in a manifest, links "
-        "to other files and folders; only for data that you trust",
-    )
-    caption_language: str = setting(
-        "en", "language of the captions of videos that have several"
-    )
+    allow_outside: bool = allow_outside_setting()
+    caption_language: str = caption_language_setting()
     demo_clips: int = setting(2000, "demo corpus: number of train clips", least=1)
     misaligned_audio: float = setting(
         0.0, "demo corpus: fraction of clips with wrong audio", least=0, most=1
@@ -277,9 +271,7 @@ class PretrainSettings:
     misaligned_text: float = setting(
         0.0, "demo corpus: fraction of clips with a wrong caption", least=0, most=1
     )
-    num_workers: int | None = setting(
-        None, "decoding threads; one per processor if not given", least=1
-    )
+    num_workers: int | None = num_workers_setting()
     seed: int = setting(
         0,
         "random seed of weights, data order, dropout and demo corpus",
