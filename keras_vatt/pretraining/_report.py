@@ -104,8 +104,10 @@ def _provenance(settings, training, evaluation, plots):
         "demo corpus" if source == "demo" else pathlib.PurePath(source).name
         for source, _ in data_sources(settings.data)
     ]
+    is_harmonized = settings.harmonizer not in ("none", "sum")
+    how = "with" if is_harmonized else "without"
     return Provenance(
-        description="VATT pre-trained with cross-modality gradient harmonization.",
+        description=f"VATT, pre-trained {how} gradient harmonization.",
         source=f"`keras-vatt pretrain` on {', '.join(map(repr, names))}, from "
         f"{'random' if settings.initialize_from is None else 'the'} weights of "
         f"{pathlib.Path(settings.starting_preset).name!r}",

@@ -116,6 +116,8 @@ def _made(name, provenance, weights):
     if provenance.source:
         lines.append(f"Source: {provenance.source}.")
     lines += [f"- {name}: {value}" for name, value in provenance.training.items()]
+    if provenance.commands:
+        lines += ["\nCommands:\n", "```sh", *provenance.commands, "```"]
     lines += [
         f"\n![{file_name.removesuffix('.png')}]({files.PLOTS}/{file_name})"
         for file_name in provenance.plots

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Self
 
+_LISTS = ("datasets", "commands")
+
 
 @dataclasses.dataclass(frozen=True)
 class Provenance:
@@ -18,6 +20,8 @@ class Provenance:
         source: string, the origin of the weights. Defaults to `None`.
         datasets: tuple of strings, the training datasets. Defaults to `()`.
         training: dict from training setting to value. Defaults to `{}`.
+        commands: tuple of strings, the command lines that train the weights and
+            repeat the evaluation. Defaults to `()`.
         evaluation: dict from task to a dict from metric to its value. Defaults to
             `{}`.
         plots: dict from file name to the bytes of a PNG image. Defaults to `{}`.
@@ -36,6 +40,7 @@ class Provenance:
     source: str | None = None
     datasets: tuple[str, ...] = ()
     training: dict = dataclasses.field(default_factory=dict)
+    commands: tuple[str, ...] = ()
     evaluation: dict = dataclasses.field(default_factory=dict)
     plots: dict = dataclasses.field(default_factory=dict, repr=False)
 
@@ -65,7 +70,8 @@ class Provenance:
         wrong = [name for name, value in known.items() if not _fits(name, value)]
         if wrong:
             raise ValueError(f"the provenance has entries of a wrong type: {wrong}")
-        known["datasets"] = tuple(known.get("datasets", ()))
+        for name in _LISTS:
+            known[name] = tuple(known.get(name, ()))
         return cls(**known, plots=plots or {})
 
     def changed(self) -> Self:
@@ -87,9 +93,9 @@ class Provenance:
 def _fits(name, value):
     if name == "description":
         return isinstance(value, str)
-    if name == "datasets":
+    if name in _LISTS:
         is_list = isinstance(value, list | tuple)
-        return is_list and all(isinstance(dataset, str) for dataset in value)
+        return is_list and all(isinstance(entry, str) for entry in value)
     if name == "training":
         return isinstance(value, dict)
     if name == "evaluation":

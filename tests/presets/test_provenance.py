@@ -13,6 +13,7 @@ RECORD = keras_vatt.Provenance(
     source="a garden",
     license="cc-by-4.0",
     training={"final loss": 1.254},
+    commands=("keras-vatt pretrain --data garden/", "keras-vatt evaluate"),
     evaluation={"text->video": {"recall_at_1": 0.5}},
 )
 
@@ -39,6 +40,7 @@ def saved_source(model, folder):
     assert f"Source: {provenance.source}." in card
     kept = provenance == RECORD
     assert ("1.254" in card) == ("recall_at_1" in card) == kept
+    assert ("```sh\nkeras-vatt pretrain --data garden/\n" in card) == kept
     assert bool(provenance.evaluation or provenance.training) == kept
     return provenance.source
 
