@@ -13,7 +13,7 @@ import numpy as np
 from differences import PRIMARY, TASKS, corrected, difference, outcome
 from experiments import Experiment, mean
 from records import read_records
-from settings import comparisons_of, experiment_names
+from settings import SUM, comparisons_of, experiment_names
 
 FOLDER = pathlib.Path(__file__).parent
 GUIDE = FOLDER.parents[1] / "guides" / "gradient_conflicts.md"
@@ -24,38 +24,45 @@ _PROBES = ("video probe", "audio probe")
 
 
 def table(experiment):
-    """Returns the Markdown of an experiment, one table for each noise."""
+    """Returns the Markdown of an experiment: for each noise, a table of its arms."""
     if not experiment.results:
         return "No run is done.\n"
-    comparisons = [
-        (noise, *pair)
-        for noise in experiment.results
-        for pair in comparisons_of(experiment.name)
-    ]
     best = {noise: experiment.best(noise) for noise in experiment.results}
+    found = _differences(experiment.name, best)
+    parts = []
+    for noise, arms in best.items():
+        seeds = sorted({len(results) for _, results in arms.values()})
+        parts.append(f"**{describe(noise)}** (seeds: {', '.join(map(str, seeds))})\n")
+        here = {key[1:]: cells for key, cells in found.items() if key[0] == noise}
+        parts.append(_arms(arms, here))
+        rows = [(*pair, *here[pair]) for pair in here if pair[1] != str(SUM)]
+        if rows:
+            parts.append(_markdown(("compared", "with", *_DIFFERENCE), rows))
+    if found:
+        parts.append(
+            f"{len(found)} comparisons in this experiment; p-values of paired t-tests, "
+            "corrected by Holm's method over all of them; intervals of 95 %, not "
+            "corrected.\n"
+        )
+    return "\n".join(parts)
+
+
+def _differences(name, best):
+    """Compares arms: dict from (noise, arm, reference) to difference and p-value."""
     differences = {
-        (noise, *pair): _difference(best[noise], *pair) for noise, *pair in comparisons
+        (noise, *pair): _difference(arms, *pair)
+        for noise, arms in best.items()
+        for pair in comparisons_of(name)
     }
     differences = {key: found for key, found in differences.items() if found}
     p_values = corrected([found.p for found in differences.values()])
-    p_values = dict(zip(differences, p_values, strict=True))
-    parts = []
-    for noise in experiment.results:
-        parts += [f"**{describe(noise)}**\n", _arms(best[noise])]
-        rows = [
-            _comparison(key, differences[key], p_values[key])
-            for key in differences
-            if key[0] == noise
-        ]
-        if rows:
-            parts.append(_markdown(_COMPARISON, rows))
-    if differences:
-        parts.append(
-            f"{len(differences)} comparisons in this experiment; p-values of paired "
-            "t-tests, corrected by Holm's method over all of them; intervals of 95 %, "
-            "not corrected.\n"
+    return {
+        key: (
+            f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]",
+            f"{p:.3f}" if p >= 0.001 else "< .001",
         )
-    return "\n".join(parts)
+        for (key, found), p in zip(differences.items(), p_values, strict=True)
+    }
 
 
 def detection(experiment):
@@ -99,31 +106,33 @@ def describe(noise):
     return f"{noise.fraction:.0%} misaligned {what[noise.where]}{kind}"
 
 
+_DIFFERENCE = ("difference", "corrected p")
 _ARM = (
     "arm",
-    "rate",
-    "seeds",
-    *(f"{task.replace('->', ' → ')} R@1" for task in TASKS),
-    *_PROBES,
     PRIMARY,
+    "difference with the sum",
+    "corrected p",
+    *(task.replace("->", " → ") for task in TASKS),
+    *_PROBES,
     "skipped",
     "conflicts, first to last",
+    "rate",
     "CPU seconds",
 )
-_COMPARISON = ("compared", "with", f"difference of {PRIMARY}", "corrected p", "seeds")
 
 
-def _arms(best):
+def _arms(best, differences):
+    """Returns a table with a row for each arm, in the order of `PRIMARY`."""
     rows = [
         (
             arm,
-            f"{rate:g}",
-            str(len(results)),
+            _mean_and_deviation(results),
+            *differences.get((arm, str(SUM)), ("–", "–")),
             *(f"{mean(results, f'{task} R@1'):.3f}" for task in TASKS),
             *(f"{mean(results, probe):.3f}" for probe in _PROBES),
-            _mean_and_deviation(results),
             _skipped(results),
             _conflicts(results),
+            f"{rate:g}",
             f"{np.mean([r['seconds']['cpu'] for r in results.values()]):.0f}",
         )
         for arm, (rate, results) in sorted(
@@ -142,17 +151,6 @@ def _difference(best, arm, reference):
         for name in (arm, reference)
     )
     return difference(values, references)
-
-
-def _comparison(key, found, p_value):
-    _, arm, reference = key
-    return (
-        arm,
-        reference,
-        f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]",
-        f"{p_value:.3f}" if p_value >= 0.001 else "< .001",
-        str(found.seeds),
-    )
 
 
 def _mean_and_deviation(results):
