@@ -104,5 +104,5 @@ def _draw_noise(points):
         means = [v.mean() for v in values]
         axis.errorbar(shifted, means, errors, label=arm, capsize=2, marker="o", ms=3)
     axis.set(xlabel="misaligned audio and captions", ylabel=PRIMARY)
-    axis.legend(fontsize="small")
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small")
     return figure
