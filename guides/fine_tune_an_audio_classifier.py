@@ -169,6 +169,9 @@ These are single runs on few clips. Run several seeds before you draw conclusion
 
 ## Results on real recordings
 
+The figures below were measured with earlier weights of the tiny model, before it was
+trained again on more clips.
+
 `benchmarks/percussion.py` runs the same comparison on 591 percussion recordings in ten
 classes, from fifteen drum kits, with the tiny model. Each of three seeds holds out
 different kits, with about 30 % of the recordings, for testing. Each run takes 40 epochs

@@ -1,21 +1,24 @@
 """Writes the built-in presets: configs, preprocessors and model cards.
 
-    python presets/make_presets.py [--tiny RUN/preset]
+    python presets/make_presets.py [--tiny RUNS]
 
-`vatt_tiny_agnostic` is the only preset with weights. With `--tiny`, it is written from
-the preset of a `keras-vatt pretrain --recipe demo` run, and no other preset is written.
-To update its card alone, pass its own folder. Without `--tiny`, all other presets are
-written.
+`vatt_tiny_agnostic` is the only preset with weights. With `--tiny`, it is trained and
+evaluated by the commands on its card, and no other preset is written. The folder RUNS
+keeps the run: an interrupted one is resumed, and a finished one is used. Without
+`--tiny`, all other presets are written.
 """
 
 import argparse
 import dataclasses
+import json
 import pathlib
+import shlex
 
 import keras
 
 import keras_vatt
-from keras_vatt.data import ClipSpec
+from keras_vatt.cli.main import main as run_command
+from keras_vatt.data import ClipSpec, make_demo_corpus
 from keras_vatt.storage._card_facts import card_facts
 from keras_vatt.storage._model_card import write_card
 from keras_vatt.storage._preset_writer import (
@@ -60,6 +63,28 @@ TINY_INPUTS = {
 }
 TINY_CLIP = ClipSpec(
     num_frames=12, frames_per_second=5.0, frame_size=64, sampling_rate=4_000
+)
+
+TINY_TRAINING = (
+    "keras-vatt pretrain --recipe demo --preset vatt_tiny_agnostic --seed 1 "
+    "--demo-clips 6000 --epochs 30 --no-cache --output runs/tiny"
+)
+TINY_CLIPS = (
+    "import keras_vatt; "
+    "keras_vatt.data.make_demo_corpus('held_out', train_clips=0, seed=100)"
+)
+TINY_EVALUATION = (
+    "keras-vatt evaluate --task retrieval --preset vatt_tiny_agnostic --data held_out "
+    "--windows 1"
+)
+METRICS = (
+    "num_queries",
+    "num_candidates",
+    "recall_at_1",
+    "recall_at_5",
+    "recall_at_10",
+    "median_rank",
+    "mean_rank",
 )
 
 # VATT fine-tunes on 32 frames at 12.5 frames per second, and on every second sample of
@@ -218,20 +243,48 @@ def write(name, model, description):
         write_card(folder, name, card_facts(model), made, weights)
 
 
-def write_tiny(run):
-    model = keras_vatt.VATT.from_preset(run)
-    model.provenance = dataclasses.replace(
+def write_tiny(runs):
+    """Trains the tiny preset, and writes it with the results of its evaluation."""
+    run, held_out = runs / "tiny", runs / "held_out"
+    if run.exists():
+        _run(f"keras-vatt pretrain --output {run} --resume")
+    else:
+        _run(TINY_TRAINING.replace("runs/tiny", str(run)))
+    model = keras_vatt.VATT.from_preset(run / "preset")
+    made = dataclasses.replace(
         model.provenance,
         description="One encoder for all modalities, small enough to train on a "
         "laptop. It was trained on moving colored shapes and a voice that names them.",
         license="apache-2.0",
+        commands=(TINY_TRAINING, f'python -c "{TINY_CLIPS}"', TINY_EVALUATION),
     )
+    # Saved twice: the evaluation loads it by its name.
+    _save_tiny(model, made)
+    make_demo_corpus(held_out, train_clips=0, seed=100)
+    evaluation = TINY_EVALUATION.replace("held_out", str(held_out))
+    _run(f"{evaluation} --output {runs / 'evaluated'}")
+    path = runs / "evaluated" / "evaluation.json"
+    results = {
+        f"zero-shot {task}": {name: round(row["metrics"][name], 4) for name in METRICS}
+        for task, row in json.loads(path.read_text("utf-8"))["results"].items()
+    }
+    _save_tiny(model, dataclasses.replace(made, evaluation=results))
+
+
+def _run(command):
+    status = run_command(shlex.split(command)[1:])
+    if status:
+        raise SystemExit(status)
+
+
+def _save_tiny(model, made):
+    model.provenance = made
     model.save_to_preset(FOLDER / "vatt_tiny_agnostic")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tiny", metavar="RUN/preset")
+    parser.add_argument("--tiny", metavar="RUNS", type=pathlib.Path)
     arguments = parser.parse_args()
     if arguments.tiny is not None:
         write_tiny(arguments.tiny)
