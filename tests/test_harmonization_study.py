@@ -2,9 +2,11 @@
 
 import dataclasses
 import importlib
+import itertools
 import json
 import pathlib
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -61,17 +63,20 @@ def test_more_noise_misaligns_the_same_clips_and_more(study):
 
 
 @pytest.mark.once
-def test_clustered_noise_moves_whole_videos_to_near_duplicates(study):
-    noise = study("settings").Noise(0.5, kind="clustered")
-    contents = _contents()
-    pairing = study("pairing").pair_clips(contents, noise, seed=1)
+def test_clustered_noise_moves_whole_videos_to_one_near_duplicate(study):
+    noise, module = study("settings").Noise(0.5, kind="clustered"), study("pairing")
+    contents = np.array(_contents())
+    pairing = module.pair_clips(contents, noise, seed=1)
     np.testing.assert_array_equal(pairing.audio, pairing.text)
-    aligned = pairing.text_aligned.reshape(-1, study("pairing").CLUSTER)
-    assert set(aligned.sum(axis=1)) == {0, aligned.shape[1]}
-    for own, other in enumerate(pairing.text):
-        pairs = zip(contents[own], contents[other], strict=True)
-        differing = sum(a != b for a, b in pairs)
-        assert differing == (0 if pairing.text_aligned[own] else 1)
+    found = module.videos(contents)
+    np.testing.assert_array_equal(np.sort(np.concatenate(found)), np.arange(600))
+    for video in found:
+        assert len(video) <= module.CLUSTER
+        (own,) = np.unique(contents[video], axis=0)
+        (source,) = np.unique(contents[pairing.text[video]], axis=0)
+        (is_aligned,) = set(pairing.text_aligned[video])
+        assert (own != source).sum() == (0 if is_aligned else 1)
+    assert 0.3 < pairing.text_aligned.mean() < 0.7
 
 
 @pytest.mark.once
@@ -164,6 +169,24 @@ def test_pcgrad_and_upgrad_are_realignment_for_two_losses():
             rtol=1e-3,
             atol=1e-3,
         )
+
+
+@pytest.mark.once
+def test_all_arms_see_the_same_clips_in_the_same_order(study):
+    settings = study("settings")
+    (run, *_) = settings.runs_of("demo_confirm")
+    orders = []
+    for rule in ("sum", "oracle", "skip random"):
+        trained = object.__new__(study("training").Trained)
+        arm = settings.Arm(rule, "pair", fraction=0.3)
+        trained.run = dataclasses.replace(run, arm=arm)
+        flags = np.ones(100, bool)
+        trained.pairing = study("pairing").Pairing(*[np.arange(100)] * 2, flags, flags)
+        trained.train = types.SimpleNamespace(batch=lambda rows, _: {"rows": rows})
+        batches = itertools.islice(trained._batches(np.arange(100)), 8)
+        orders.append(np.stack([batch["rows"] for (batch,) in batches]))
+    np.testing.assert_array_equal(orders[0], orders[1])
+    np.testing.assert_array_equal(orders[0], orders[2])
 
 
 @pytest.mark.once

@@ -8,7 +8,7 @@ import dataclasses
 
 import numpy as np
 
-# Clips of one video, which are misaligned together.
+# The most clips of one video, which are misaligned together.
 CLUSTER = 10
 
 
@@ -73,11 +73,26 @@ def _independent(contents, fraction, random):
 
 
 def _clustered(contents, fraction, random):
-    num_videos = -(-len(contents) // CLUSTER)
-    video = np.arange(len(contents)) // CLUSTER
-    position = random.uniform(size=num_videos)[video]
-    others = np.array([_one_of(_near(contents, own), random) for own in contents])
-    return np.where(position < fraction, others, np.arange(len(contents)))
+    rows = np.arange(len(contents))
+    # Drawn for all videos, so that a higher fraction misaligns these and more.
+    for video in videos(contents):
+        is_off = random.uniform() < fraction
+        source = contents[_one_of(_near(contents, contents[video[0]]), random)]
+        same = np.flatnonzero((contents == source).all(axis=1))
+        others = random.choice(same, size=len(video))
+        rows[video] = others if is_off else video
+    return rows
+
+
+def videos(contents):
+    """Returns int arrays of up to `CLUSTER` clips that have the same content."""
+    _, content = np.unique(contents, axis=0, return_inverse=True)
+    clips = [np.flatnonzero(content == own) for own in range(content.max() + 1)]
+    return [
+        video
+        for same in clips
+        for video in np.split(same, range(CLUSTER, len(same), CLUSTER))
+    ]
 
 
 def _near(contents, own):

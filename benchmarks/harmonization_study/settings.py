@@ -52,9 +52,10 @@ class Noise:
         where: string. `"both"` (audio and caption, drawn independently), `"audio"` or
             `"caption"`.
         kind: string. `"independent"`: each clip by itself, with the content of a
-            clip of any other kind. `"clustered"`: whole videos of ten clips, whose
-            audio and caption both come from one near-duplicate (for the demo corpus:
-            color, shape or motion differs; for the stamps: of the same category).
+            clip of any other kind. `"clustered"`: whole videos, up to ten clips with
+            the same content, whose audio and captions all come from clips with one
+            other content, a near-duplicate (for the demo corpus: color, shape or
+            motion differs; for the stamps: of the same category).
     """
 
     fraction: float

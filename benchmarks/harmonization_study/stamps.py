@@ -3,9 +3,10 @@
     python benchmarks/harmonization_study/stamps.py --output stamps
 
 Downloads Debian's `tuxpaint-stamps-default` (161 MB): images ("stamps") of animals,
-food, vehicles, letters and more, with English captions, and with descriptions spoken by
-volunteers in a dozen languages. Each clip is a view that moves over one image, with one
-recording and the caption: 2.6 seconds, 10 frames per second, H.264 and 48 kHz AAC.
+food, vehicles, letters and more, with English captions, and with descriptions that
+volunteers speak in two dozen languages. Each clip is a view that moves over one image,
+with one recording and the caption: 2.6 seconds, 10 frames per second, H.264 and 48 kHz
+AAC.
 `keras-vatt pretrain --data stamps` reads the folder.
 
 Splits, with the default arguments:

@@ -15,16 +15,23 @@ from experiments import Experiment, mean
 from records import read_records
 from settings import SUM, comparisons_of, experiment_names
 
+from keras_vatt.training._cosine_histogram import BIN_EDGES
+
 FOLDER = pathlib.Path(__file__).parent
 GUIDE = FOLDER.parents[1] / "guides" / "gradient_conflicts.md"
 _MARKED = re.compile(
     r"(<!-- (table|detection): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL
 )
-_PROBES = ("video probe", "audio probe")
 
 
-def table(experiment):
-    """Returns the Markdown of an experiment: for each noise, a table of its arms."""
+def table(experiment, columns=None):
+    """Returns the Markdown of an experiment: for each noise, a table of its arms.
+
+    Args:
+        experiment: `Experiment`.
+        columns: dict from title to a function of learning rate and results by seed.
+            Defaults to `None`, those of the guide.
+    """
     if not experiment.results:
         return "No run is done.\n"
     best = {noise: experiment.best(noise) for noise in experiment.results}
@@ -34,14 +41,14 @@ def table(experiment):
         seeds = sorted({len(results) for _, results in arms.values()})
         parts.append(f"**{describe(noise)}** (seeds: {', '.join(map(str, seeds))})\n")
         here = {key[1:]: cells for key, cells in found.items() if key[0] == noise}
-        parts.append(_arms(arms, here))
+        parts.append(_arms(arms, here, columns or _GUIDE_COLUMNS))
         rows = [(*pair, *here[pair]) for pair in here if pair[1] != str(SUM)]
         if rows:
             parts.append(_markdown(("compared", "with", *_DIFFERENCE), rows))
     if found:
         parts.append(
             f"{len(found)} comparisons in this experiment; p-values of paired t-tests, "
-            "corrected by Holm's method over all of them; intervals of 95 %, not "
+            "corrected by Holm's method over all of them; intervals of 95%, not "
             "corrected.\n"
         )
     return "\n".join(parts)
@@ -72,15 +79,15 @@ def detection(experiment):
         experiment: `Experiment` with runs of the arm `"audit"`.
 
     Returns:
-        String. The area under the ROC curve by measure and step, mean and standard
-        deviation over the seeds.
+        String. By step, mean and standard deviation over the seeds: the area under the
+        ROC curve of each measure, and the fraction of gradient cosines below 0.
     """
     parts = []
     for noise in experiment.results:
         audits = experiment.audits(noise)
         if audits:
             parts.append(f"**{describe(noise)}, {len(audits)} seeds**\n")
-            parts.append(_areas(audits))
+            parts += [_areas(audits), _below_zero(audits)]
     return "\n".join(parts) or "No run is done.\n"
 
 
@@ -99,6 +106,23 @@ def _areas(audits):
     return _markdown(["AUROC of", *(f"step {step}" for step in steps)], rows)
 
 
+def _below_zero(audits):
+    steps = sorted(audits[0])
+    is_below = BIN_EDGES[1:] <= 0
+    rows = []
+    for clips in ("aligned", "misaligned"):
+        fractions = (
+            [_fraction(audit[step][clips], is_below) for audit in audits]
+            for step in steps
+        )
+        rows.append((f"{clips} clips", *map(_spread, fractions)))
+    return _markdown(["cosine below 0", *(f"step {step}" for step in steps)], rows)
+
+
+def _fraction(counts, chosen):
+    return np.sum(counts, where=chosen) / np.sum(counts)
+
+
 def describe(noise):
     """Describes a `settings.Noise` in words."""
     what = {"both": "audio and captions", "audio": "audio", "caption": "captions"}
@@ -107,40 +131,24 @@ def describe(noise):
 
 
 _DIFFERENCE = ("difference", "corrected p")
-_ARM = (
-    "arm",
-    PRIMARY,
-    "difference with the sum",
-    "corrected p",
-    *(task.replace("->", " → ") for task in TASKS),
-    *_PROBES,
-    "skipped",
-    "conflicts, first to last",
-    "rate",
-    "CPU seconds",
-)
 
 
-def _arms(best, differences):
+def _arms(best, differences, columns):
     """Returns a table with a row for each arm, in the order of `PRIMARY`."""
     rows = [
         (
             arm,
             _mean_and_deviation(results),
             *differences.get((arm, str(SUM)), ("–", "–")),
-            *(f"{mean(results, f'{task} R@1'):.3f}" for task in TASKS),
-            *(f"{mean(results, probe):.3f}" for probe in _PROBES),
-            _skipped(results),
-            _conflicts(results),
-            f"{rate:g}",
-            f"{np.mean([r['seconds']['cpu'] for r in results.values()]):.0f}",
+            *(column(rate, results) for column in columns.values()),
         )
         for arm, (rate, results) in sorted(
             best.items(),
             key=lambda item: -mean(item[1][1], PRIMARY),
         )
     ]
-    return _markdown(_ARM, rows)
+    titles = ("arm", PRIMARY, "difference with the sum", "corrected p", *columns)
+    return _markdown(titles, rows)
 
 
 def _difference(best, arm, reference):
@@ -186,13 +194,37 @@ def _markdown(columns, rows):
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
+def _mean_column(*names):
+    """Returns the column of the mean of outcomes."""
+    return lambda _, results: f"{np.mean([mean(results, n) for n in names]):.3f}"
+
+
+def _seconds(_, results):
+    return f"{np.mean([r['seconds']['cpu'] for r in results.values()]):.0f}"
+
+
+_GUIDE_COLUMNS = {
+    "text R@1": _mean_column("text->video R@1", "video->text R@1"),
+    "audio R@1": _mean_column("audio->video R@1", "video->audio R@1"),
+    "skipped": lambda _, results: _skipped(results),
+}
+_ALL_COLUMNS = {
+    **{task.replace("->", " → "): _mean_column(f"{task} R@1") for task in TASKS},
+    **{probe: _mean_column(probe) for probe in ("video probe", "audio probe")},
+    "skipped": _GUIDE_COLUMNS["skipped"],
+    "conflicts, first to last": lambda _, results: _conflicts(results),
+    "rate": lambda rate, _: f"{rate:g}",
+    "CPU seconds": _seconds,
+}
+
+
 def all_tables(records):
     """Returns the Markdown of `tables.md`."""
     text = "# Tables of the study\n\nMade by `summary.py`; do not edit.\n"
     for name in experiment_names():
         experiment = Experiment(name, records)
         done = f"{experiment.num_done} of {experiment.num_runs} runs"
-        text += f"\n## {name} ({done})\n\n{table(experiment)}"
+        text += f"\n## {name} ({done})\n\n{table(experiment, _ALL_COLUMNS)}"
         if name.endswith("_audit"):
             text += "\n" + detection(experiment)
     return text

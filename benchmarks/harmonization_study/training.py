@@ -70,7 +70,10 @@ class Trained:
         return self
 
     def _batches(self, kept):
-        random = np.random.default_rng((self.run.seed, 3))
+        # The order does not depend on the arm: masks have numbers of their own.
+        random, mask_random = (
+            np.random.default_rng((self.run.seed, stream)) for stream in (3, 17)
+        )
         size, total = self.run.training.batch_size, self.run.training.steps
         rows = np.empty(0, "int64")
         # One more: Keras reads ahead.
@@ -79,7 +82,7 @@ class Trained:
                 rows = np.concatenate([rows, random.permutation(kept)])
             chosen, rows = rows[:size], rows[size:]
             batch = self.train.batch(chosen, self.pairing)
-            yield (batch | self._masks(chosen, random),)
+            yield (batch | self._masks(chosen, mask_random),)
 
     def _masks(self, rows, random):
         arm, pairing = self.run.arm, self.pairing
