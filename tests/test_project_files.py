@@ -8,7 +8,7 @@ _ROOT = pathlib.Path(__file__).parents[1]
 
 def test_pre_commit_runs_the_ruff_that_the_tests_install():
     pinned = re.search(r'"(ruff==[\d.]+)"', (_ROOT / "pyproject.toml").read_text())
-    hooks = (_ROOT / ".pre-commit-config.yaml").read_text()
+    hooks = (_ROOT / ".ci" / "pre-commit.yaml").read_text()
     assert set(re.findall(r"ruff==[\d.]+", hooks)) == {pinned[1]}
 
 
