@@ -3,7 +3,7 @@
     python benchmarks/harmonization_study/summary.py
 
 It writes `tables.md` with the table of each experiment, replaces the tables in the
-guide, and draws its figures (which needs Matplotlib). It trains nothing.
+guide, and draws its figures. It trains nothing.
 """
 
 import pathlib
@@ -92,31 +92,37 @@ def detection(experiment):
 
 
 def _areas(audits):
-    steps = sorted(audits[0])
-    rows = [
-        (
-            measure.replace("_", " "),
-            *(
-                _spread([audit[step]["auroc"][measure] for audit in audits])
-                for step in steps
-            ),
-        )
-        for measure in audits[0][steps[-1]]["auroc"]
-    ]
-    return _markdown(["AUROC of", *(f"step {step}" for step in steps)], rows)
+    measures = audits[0][max(audits[0])]["auroc"]
+    values = {
+        name.replace("_", " "): lambda found, name=name: found["auroc"][name]
+        for name in measures
+    }
+    return _by_step("AUROC of", audits, values)
 
 
 def _below_zero(audits):
-    steps = sorted(audits[0])
     is_below = BIN_EDGES[1:] <= 0
-    rows = []
-    for clips in ("aligned", "misaligned"):
-        fractions = (
-            [_fraction(audit[step][clips], is_below) for audit in audits]
-            for step in steps
-        )
-        rows.append((f"{clips} clips", *map(_spread, fractions)))
-    return _markdown(["cosine below 0", *(f"step {step}" for step in steps)], rows)
+    values = {
+        f"{clips} clips": lambda found, clips=clips: _fraction(found[clips], is_below)
+        for clips in ("aligned", "misaligned")
+    }
+    return _by_step("cosine below 0", audits, values)
+
+
+def _by_step(title, audits, values):
+    """Returns a table with a column per step.
+
+    Args:
+        title: string. Title of the rows.
+        audits: list of dicts from step to `measures.detection`.
+        values: dict from the name of a row to a function of `measures.detection`.
+    """
+    steps = sorted(audits[0])
+    rows = [
+        (name, *(_spread([value(audit[step]) for audit in audits]) for step in steps))
+        for name, value in values.items()
+    ]
+    return _markdown([title, *(f"step {step}" for step in steps)], rows)
 
 
 def _fraction(counts, chosen):
