@@ -27,6 +27,7 @@ import statistics
 
 import keras
 import numpy as np
+from json_lines import add_line, read_lines
 from keras import tree
 from measurement import interleaved
 from multi_task_problems import (
@@ -123,7 +124,7 @@ class Arm:
 
 def main():
     arguments = _arguments()
-    lines = _lines(arguments.results)
+    lines = read_lines(arguments.results)
     for name in arguments.problems:
         if arguments.time:
             _measure_time(name, arguments.methods, lines, arguments.results)
@@ -183,8 +184,7 @@ def _measure_time(name, methods, lines, path, rounds=7, num_steps=200):
 
 def _add(line, lines, path):
     lines.append(line)
-    with path.open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    add_line(path, line)
     print(json.dumps(line), flush=True)
 
 
@@ -247,10 +247,6 @@ def _interval(differences):
     mean = differences.mean()
     half = _QUANTILE * differences.std(ddof=1) / len(differences) ** 0.5
     return f"{mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}]"
-
-
-def _lines(path):
-    return [json.loads(line) for line in path.open()] if path.exists() else []
 
 
 def _arguments():

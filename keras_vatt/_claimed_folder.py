@@ -10,7 +10,7 @@ _SETTINGS = "settings.json"
 _MAX_SETTINGS_BYTES = 4_000_000
 
 
-def claim_folder(folder, facts, work, error):
+def claim_folder(folder, facts, work, error, name=_SETTINGS):
     """Marks a folder as that of a piece of work, unless it has other files.
 
     Args:
@@ -20,20 +20,21 @@ def claim_folder(folder, facts, work, error):
         work: string. Name of the work for messages, such as `"an evaluation"`.
         error: class of the exception that is raised if the folder has work with other
             facts, or files of any other kind.
+        name: string. Name of the file that keeps the facts. Defaults to
+            `"settings.json"`.
     """
     folder = pathlib.Path(folder)
     facts = json.loads(json.dumps(facts, default=str))
-    found = read_object(folder, _SETTINGS, error, _MAX_SETTINGS_BYTES)
+    found = read_object(folder, name, error, _MAX_SETTINGS_BYTES)
     if found is not None:
-        names = {**facts, **found}
-        differing = [name for name in names if found.get(name) != facts.get(name)]
+        differing = [key for key in facts | found if found.get(key) != facts.get(key)]
         if differing:
             raise error(
                 f"{str(folder)!r} has {work} with other settings "
-                f"({', '.join(differing)}): choose another --output"
+                f"({', '.join(differing)}): choose another folder"
             )
         return
     if not is_free_folder(folder):
-        raise error(f"{str(folder)!r} is not empty: choose another --output")
+        raise error(f"{str(folder)!r} is not empty: choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / _SETTINGS, facts)
+    write_json(folder / name, facts)

@@ -2,8 +2,12 @@
 
 import dataclasses
 import json
-import os
 import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from json_lines import add_line, read_lines  # noqa: E402
 
 RECORDS = pathlib.Path(__file__).parent / "records"
 
@@ -11,35 +15,20 @@ RECORDS = pathlib.Path(__file__).parent / "records"
 def read_records(folder=RECORDS):
     """Returns a dict from the key of a run to its results.
 
-    A run that several experiments have in common is stored once. A line that was cut
-    off by a stop is ignored.
+    A run that several experiments have in common is stored once.
     """
-    records = {}
-    for path in sorted(folder.glob("*.jsonl")):
-        for line in path.read_text("utf-8").splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            records[_key(record["run"])] = record["results"]
-    return records
+    return {
+        _key(record["run"]): record["results"]
+        for path in sorted(folder.glob("*.jsonl"))
+        for record in read_lines(path)
+    }
 
 
 def add_record(name, run, results, folder=RECORDS):
     """Appends the results of a run to the file of an experiment."""
     folder.mkdir(parents=True, exist_ok=True)
     record = {"run": dataclasses.asdict(run), "results": results}
-    path = folder / f"{name}.jsonl"
-    with path.open("a", encoding="utf-8") as file:
-        # After a stop in the middle of a line, start on a new one.
-        file.write(("\n" if _is_cut(path) else "") + json.dumps(record) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _is_cut(path):
-    content = path.read_bytes()
-    return bool(content) and not content.endswith(b"\n")
+    add_line(folder / f"{name}.jsonl", record)
 
 
 def key_of(run):

@@ -6,7 +6,6 @@ web; the manifest has the ground truth.
 """
 
 import concurrent.futures
-import json
 import os
 import pathlib
 
@@ -14,7 +13,7 @@ import av
 import numpy as np
 import tqdm
 
-from keras_vatt._files import is_free_folder, write_json
+from keras_vatt._claimed_folder import claim_folder
 from keras_vatt.data._manifest import write_manifest
 from keras_vatt.data.decoding._encoding import encode_clip
 from keras_vatt.data.demo._clip_plans import (
@@ -114,7 +113,7 @@ def make_demo_corpus(
     }
     _check(settings)
     folder = pathlib.Path(folder)
-    _claim(folder, settings)
+    claim_folder(folder, settings, "a demo corpus", ValueError, _SETTINGS)
     plans = plan_train(train_clips, seed, misaligned_audio, misaligned_text)
     plans += plan_test(test_clips, seed)
     _make_missing(folder, plans, frame_size, num_workers or os.cpu_count(), progress)
@@ -135,23 +134,6 @@ def _check(settings):
     size = settings["frame_size"]
     if not isinstance(size, int) or size < 32 or size % 2:
         raise ValueError(f"`frame_size` must be even and >= 32. Received: {size!r}")
-
-
-def _claim(folder, settings):
-    """Reserves a folder for this corpus, unless it has other files."""
-    marker = folder / _SETTINGS
-    if marker.is_file():
-        found = json.loads(marker.read_text(encoding="utf-8"))
-        if found != settings:
-            raise ValueError(
-                f"{str(folder)!r} has another demo corpus: {found}. Choose another "
-                f"folder, or delete it to generate {settings}."
-            )
-        return
-    if not is_free_folder(folder):
-        raise ValueError(f"{str(folder)!r} has other files. Choose a new folder.")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(marker, settings, indent=None)
 
 
 def _make_missing(folder, plans, frame_size, num_workers, progress):
