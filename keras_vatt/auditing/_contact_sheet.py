@@ -1,7 +1,8 @@
 """A page with the worst and the best clips, for the eye to judge.
 
-The page has no script and loads nothing: images are part of it. Captions and file names
-are untrusted: they are escaped, and a policy refuses all scripts and requests.
+The page has no script and loads nothing: images and audio are part of it. Captions and
+file names are untrusted: they are escaped, and a policy refuses all scripts and
+requests.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from keras_vatt.data.decoding._decode_ahead import decode_ahead
 from keras_vatt.data.decoding._loudness import loudness_svg
 from keras_vatt.data.decoding._media import MediaError
 from keras_vatt.data.shards._jpegs import JpegEncoder
+from keras_vatt.data.shards._pcm import to_wav
 from keras_vatt.inference._clip_decoder import ClipDecoder
 
 SHEET = "contact_sheet.html"
@@ -42,22 +44,22 @@ def write_contact_sheet(
     Args:
         folder: `pathlib.Path`.
         result: `AuditResult`.
-        spec: `keras_vatt.data.ClipSpec` of the model. The page shows the frames that
-            the model gets.
+        spec: `keras_vatt.data.ClipSpec` of the model. The page has the frames and the
+            audio that the model gets.
         settings: `AuditSettings`.
     """
     ranked = result.ranked
-    worst = ranked[: settings.sheet_clips]
-    # The best first, and no clip twice.
+    # No clip twice: a small corpus is divided into halves.
+    worst = ranked[: min(settings.sheet_clips, -(-len(ranked) // 2))]
+    # The best first.
     best = ranked[len(worst) :][-settings.sheet_clips :][::-1]
     cards = _cards([*worst, *best], _drawer(spec, settings), settings)
     style = _FILES.joinpath("sheet.css").read_text("utf-8")
     page = string.Template(_FILES.joinpath("sheet.html").read_text("utf-8"))
-    measure = RANKED_BY[settings.by].replace("_", " ")
     text = page.substitute(
         policy=_policy(style),
         style=style,
-        facts=_escaped(f"{len(ranked)} clips of {settings.data}, ranked by {measure}"),
+        facts=_escaped(f"{settings.data}: {'; '.join(result.scope(settings))}"),
         worst=_list(cards[: len(worst)]),
         best=_list(cards[len(worst) :]),
     )
@@ -65,11 +67,11 @@ def write_contact_sheet(
 
 
 def _policy(style):
-    """Returns a policy that allows this style and inline images, and nothing else."""
+    """Returns a policy that allows this style and inline media, and nothing else."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; "
-        "base-uri 'none'; form-action 'none'"
+        "default-src 'none'; img-src data:; media-src data:; "
+        f"style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     )
 
 
@@ -95,8 +97,11 @@ def _drawer(spec: ClipSpec, settings: AuditSettings) -> Callable[[AuditedClip], 
     def draw(clip):
         return (
             f'<div class="frames">{_decoded(video, clip, _images)}</div>'
-            f'<div class="audio">{_decoded(audio, clip, _loudness)}</div>'
+            f'<div class="audio">{_decoded(audio, clip, sound)}</div>'
         )
+
+    def sound(waveform):
+        return _loudness(waveform) + _player(waveform, spec.sampling_rate)
 
     return draw
 
@@ -122,6 +127,14 @@ def _images(frames):
 
 def _loudness(waveform):
     return loudness_svg(waveform[:, 0], stretch=True)
+
+
+def _player(waveform, sampling_rate):
+    audio = base64.b64encode(to_wav(waveform[:, 0], sampling_rate)).decode()
+    return (
+        '<audio controls preload="none" aria-label="audio" '
+        f'src="data:audio/wav;base64,{audio}"></audio>'
+    )
 
 
 def _card(clip, drawing, measure):

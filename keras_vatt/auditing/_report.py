@@ -71,6 +71,27 @@ class AuditResult:
             "clips": [_row(clip) for clip in self.clips],
         }
 
+    def scope(self, settings: AuditSettings) -> list[str]:
+        """Returns lines with the numbers of clips with a rank and of unusable ones.
+
+        Args:
+            settings: `AuditSettings` of the audit.
+        """
+        measure = RANKED_BY[settings.by].replace("_", " ")
+        lines = [f"{len(self.ranked)} of {len(self.clips)} clips ranked by {measure}"]
+        unusable = {
+            problem: count
+            for problem, count in self.data_report.counts.items()
+            if problem.consequence == "skipped"
+        }
+        if unusable:
+            parts = ", ".join(
+                f"{count} {problem}" for problem, count in unusable.items()
+            )
+            total = sum(unusable.values())
+            lines.append(f"{total} could not be used ({parts}), see {DATA_REPORT}")
+        return lines
+
     def summary(self, settings: AuditSettings, num_worst: int = 5) -> str:
         """Returns the counts, the areas and the worst clips as lines of text.
 
@@ -79,8 +100,9 @@ class AuditResult:
             num_worst: int. Number of clips to name. Defaults to `5`.
         """
         lines = [f"{n.replace('_', ' ')}: {count}" for n, count in self.counts.items()]
+        lines += self.scope(settings)
         for pair, areas in (self.auroc or {}).items():
-            shown = ", ".join(f"{m} {area['auroc']:.3f}" for m, area in areas.items())
+            shown = ", ".join(map(_area, areas, areas.values()))
             lines.append(f"AUROC, {pair.replace('_', ' ')} misaligned: {shown}")
         measure = RANKED_BY[settings.by]
         lines += ["", f"worst by {measure.replace('_', ' ')}:"]
@@ -113,6 +135,11 @@ def write_report(
         table.writeheader()
         table.writerows(map(_row, result.clips))
     write_json(folder / REPORT, result.to_dict(settings), indent=1)
+
+
+def _area(measure, area):
+    numbers = f"{area['misaligned']} of {area['clips']} clips"
+    return f"{measure.replace('_', ' ')} {area['auroc']:.3f} ({numbers})"
 
 
 def _row(clip):

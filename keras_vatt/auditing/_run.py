@@ -10,8 +10,8 @@ import numpy as np
 
 from keras_vatt._claimed_folder import claim_folder
 from keras_vatt._setting_fields import check_settings
-from keras_vatt.auditing._contact_sheet import write_contact_sheet
-from keras_vatt.auditing._corpus import read_audited
+from keras_vatt.auditing._contact_sheet import SHEET, write_contact_sheet
+from keras_vatt.auditing._corpus import KEPT, read_audited
 from keras_vatt.auditing._errors import AuditError
 from keras_vatt.auditing._features import encode_corpus
 from keras_vatt.auditing._ranking import measure_clips, rank_clips
@@ -34,9 +34,12 @@ def audit(settings: AuditSettings) -> AuditResult:
     - `audit.json`: the same, with the settings, a summary and counts;
     - `contact_sheet.html`: frames, audio and captions of the worst and the best clips;
     - `kept.jsonl`: with `settings.drop`, a manifest without the worst clips;
-    - `data_report.json`: every clip that could not be used;
+    - `data_report.json`: every clip that could not be used, or that lacks audio or a
+      caption;
     - `features/`: the features of all clips. An audit with the same model, data and
       folder reads them, also with another ranking, seed or number of rounds.
+
+    The next audit in the same folder replaces these files.
 
     The encoders run once. Losses and gradients depend on the negatives of a batch: they
     are means over `settings.rounds` random partitions of the clips into batches. They
@@ -84,6 +87,9 @@ def audit(settings: AuditSettings) -> AuditResult:
     result = AuditResult(
         ranked, counts, contrasts.num_negatives, truth_report(ranked), report
     )
+    # Those of an earlier audit would not fit the new report.
+    for name in (KEPT, SHEET):
+        (folder / name).unlink(missing_ok=True)
     write_report(folder, result, settings)
     if settings.drop is not None:
         dropped = {clips.numbers[n] for n in order[:num_dropped]}

@@ -19,8 +19,8 @@ def truth_report(clips: list[AuditedClip]) -> dict | None:
     that the measure says nothing.
 
     Args:
-        clips: list of `AuditedClip`. `Segment.extra` may have the bools
-            `"audio_aligned"` and `"text_aligned"`.
+        clips: list of `AuditedClip`. `Segment.extra` may have `"audio_aligned"` and
+            `"text_aligned"`, bools or the strings `"true"` and `"false"`.
 
     Returns:
         Dict from `"any_pair"`, `"video_audio"` and `"video_text"`, the pair that is
@@ -66,7 +66,14 @@ def _is_misaligned(clip, pairs):
     present = [
         pair for pair in pairs if getattr(clip, f"{pair}_similarity") is not None
     ]
-    truths = [clip.segment.extra.get(_COLUMNS[pair]) for pair in present]
-    if not truths or not all(isinstance(truth, bool) for truth in truths):
+    truths = [_truth(clip.segment.extra.get(_COLUMNS[pair])) for pair in present]
+    if not truths or None in truths:
         return None
     return not all(truths)
+
+
+def _truth(value):
+    """Returns a bool, also for the text of a CSV file; `None` if it is unknown."""
+    if isinstance(value, str):
+        return {"true": True, "false": False}.get(value.strip().lower())
+    return value if isinstance(value, bool) else None

@@ -30,7 +30,9 @@ def run(arguments):
     print(f"\nthe report is in {folder}")
     if settings.sheet_clips:
         print(f"open {folder / 'contact_sheet.html'} in a browser")
-    if settings.drop is not None:
+    if settings.drop is not None and not result.counts["dropped"]:
+        print(f"no clip was dropped: {settings.drop:.2g} of them is less than one")
+    elif settings.drop is not None:
         # Its paths are absolute, as it is not in the folder of the media.
         kept = folder / "kept.jsonl"
         print(f"to train without the worst: --data {kept} --allow-outside")

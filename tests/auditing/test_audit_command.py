@@ -40,6 +40,8 @@ def test_clips_are_ranked_and_those_without_a_modality_by_their_pair(
     code, out, _ = audit_command(*arguments, "--negatives", 3, "--sheet-clips", 2)
     assert code == 0
     assert "video audio and text: 6" in out
+    assert "8 of 9 clips ranked by loss" in out
+    assert "2 could not be used (1 missing, 1 corrupt), see data_report.json" in out
     table = table_in(tmp_path / "out")
     ranked = [row for row in table if row["rank"]]
     assert [int(row["rank"]) for row in ranked] == list(range(1, 9))
@@ -159,6 +161,21 @@ def test_a_file_that_cannot_be_decoded_is_not_kept(tmp_path, preset, corpus):
     names = [segment.path.rpartition("/")[2] for segment in kept]
     assert "noise.mp4" not in names
     assert len(names) == 9
+
+
+@pytest.mark.once
+def test_results_of_an_earlier_audit_do_not_stay(
+    audit_command, tmp_path, preset, corpus
+):
+    audited(preset, corpus, tmp_path / "out", drop=0.3, sheet_clips=2)
+    names = {"kept.jsonl", "contact_sheet.html"}
+    assert names <= {path.name for path in (tmp_path / "out").iterdir()}
+    audited(preset, corpus, tmp_path / "out", by="similarity")
+    assert not names & {path.name for path in (tmp_path / "out").iterdir()}
+    arguments = ["--preset", preset, "--data", corpus, "--output", tmp_path / "out"]
+    code, out, _ = audit_command(*arguments, "--drop", 0.01, "--sheet-clips", 0)
+    assert code == 0
+    assert "no clip was dropped: 0.01 of them is less than one" in out
 
 
 @pytest.mark.once

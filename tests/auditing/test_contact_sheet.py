@@ -1,14 +1,19 @@
 """The contact sheet shows clips, runs no script, and asks for nothing."""
 
 import base64
+import dataclasses
 import html
 import html.parser
+import io
 import re
 import shutil
+import wave
 
 import av
+import numpy as np
 import pytest
 
+import keras_vatt
 from keras_vatt.auditing import AuditSettings, audit
 from keras_vatt.auditing._contact_sheet import write_contact_sheet
 from keras_vatt.data import ClipSpec
@@ -21,7 +26,7 @@ pytestmark = pytest.mark.once
 ELEMENTS = {
     *("html", "head", "meta", "title", "style", "body", "header", "main", "section"),
     *("h1", "h2", "p", "ol", "li", "div", "span", "table", "tr", "th", "td", "img"),
-    *("svg", "rect"),
+    *("svg", "rect", "audio"),
 }
 
 
@@ -70,15 +75,15 @@ def test_captions_and_names_of_files_are_escaped(sheet):
 
 def test_the_page_loads_nothing_and_its_policy_refuses_scripts(sheet):
     elements = Elements(sheet.read_text("utf-8"))
-    assert all(
-        src.startswith("data:image/jpeg;base64,") for src in elements.values_of("src")
-    )
+    kinds = {src.partition(",")[0] for src in elements.values_of("src")}
+    assert kinds == {"data:image/jpeg;base64", "data:audio/wav;base64"}
     (policy,) = [
         attrs["content"]
         for tag, attrs in elements.found
         if tag == "meta" and attrs.get("http-equiv") == "Content-Security-Policy"
     ]
-    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+    allowed = "default-src 'none'; img-src data:; media-src data:; style-src 'sha256-"
+    assert policy.startswith(allowed)
     assert "unsafe" not in policy
     assert "script" not in policy
 
@@ -86,8 +91,9 @@ def test_the_page_loads_nothing_and_its_policy_refuses_scripts(sheet):
 def test_frames_are_those_of_the_clip_and_audio_is_drawn(result, sheet):
     cards = sheet.read_text("utf-8").split('<li class="clip">')[1:]
     assert len(cards) == len(result[0].ranked) == 8
-    for clip, card in zip(result[0].ranked, cards, strict=True):
-        images = re.findall(r"base64,([^\"]+)", card)
+    by_rank = sorted(cards, key=lambda card: int(re.findall(r">#(\d+)<", card)[0]))
+    for clip, card in zip(result[0].ranked, by_rank, strict=True):
+        images = re.findall(r"jpeg;base64,([^\"]+)", card)
         assert len(images) == 4
         for image in images:
             (frame,) = av.CodecContext.create("mjpeg", "r").decode(
@@ -103,6 +109,21 @@ def test_frames_are_those_of_the_clip_and_audio_is_drawn(result, sheet):
         assert ("no audio: " in card) == (not has_audio)
         assert f"#{clip.rank}<" in card
         assert f"<td>{clip.loss:.3f}</td>" in card
+
+
+def test_audio_is_that_of_the_clip(result, sheet):
+    (spec,) = {keras_vatt.VATT.from_preset(result[1].preset).preprocessor.clip_spec}
+    cards = sheet.read_text("utf-8").split('<li class="clip">')[1:]
+    for card in cards:
+        (rank,) = re.findall(r">#(\d+)<", card)
+        path = result[0].ranked[int(rank) - 1].segment.path
+        found = re.findall(r"wav;base64,([^\"]+)", card)
+        assert len(found) == (not path.endswith(f"/{WITHOUT_AUDIO}"))
+        for audio in found:
+            with wave.open(io.BytesIO(base64.b64decode(audio))) as file:
+                assert file.getframerate() == spec.sampling_rate
+                assert file.getnframes() == spec.audio_samples
+                assert np.frombuffer(file.readframes(10**6), "<i2").std() > 100
 
 
 def test_worst_and_best_clips_are_shown_once(result, tmp_path):
@@ -121,8 +142,9 @@ def test_worst_and_best_clips_are_shown_once(result, tmp_path):
         return [list(map(int, part)) for part in shown]
 
     assert ranks(sheet_clips=2) == [[1, 2], [8, 7]]
-    assert ranks(sheet_clips=5) == [[1, 2, 3, 4, 5], [8, 7, 6]]
-    assert ranks(sheet_clips=99) == [[*range(1, 9)], []]
+    assert ranks(sheet_clips=5) == [[1, 2, 3, 4], [8, 7, 6, 5]]
+    found = dataclasses.replace(found, clips=found.clips[:7])
+    assert ranks(sheet_clips=99) == [[1, 2, 3, 4], [7, 6, 5]]
 
 
 def test_a_clip_that_is_gone_is_named(preset, corpus, tmp_path):
@@ -139,7 +161,11 @@ def test_a_clip_that_is_gone_is_named(preset, corpus, tmp_path):
 
 
 @needs_chromium
-def test_a_browser_shows_the_clips_and_asks_no_server(sheet, result):
+def test_a_browser_shows_the_clips_and_asks_no_server(result, tmp_path):
+    # Browsers play no audio below 3 kHz.
+    spec = ClipSpec(4, 5.0, 8, 4000)
+    write_contact_sheet(tmp_path, result[0], spec, result[1])
+    sheet = tmp_path / "contact_sheet.html"
     driver = open_chromium()
     try:
         driver.get(sheet.as_uri())
@@ -154,6 +180,13 @@ def test_a_browser_shows_the_clips_and_asks_no_server(sheet, result):
         # The style applies: cards are side by side.
         assert cards[0].location["y"] == cards[1].location["y"]
         assert driver.get_log("browser") == []
+        duration = driver.execute_async_script(
+            "const done = arguments[0], audio = document.querySelector('audio');"
+            "audio.onloadedmetadata = () => done(audio.duration);"
+            "audio.onerror = () => done('error');"
+            "audio.preload = 'auto'; audio.load();"
+        )
+        assert duration == pytest.approx(0.8)
         urls = requested_urls(driver)
         assert [url for url in urls if not url.startswith("data:")] == [sheet.as_uri()]
     finally:

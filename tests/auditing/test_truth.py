@@ -74,7 +74,15 @@ def test_clips_without_a_truth_or_a_measure_are_left_out():
     assert "video_text" not in report  # All of them are aligned.
 
 
-@pytest.mark.parametrize("truth", [None, True, "false", 0])
+def test_a_truth_may_be_text_as_in_csv_files():
+    audio = [True, False, True, False]
+    as_text = [str(aligned) for aligned in audio]
+    report = truth_report(clips_with(audio, ["true"] * 4))
+    assert report == truth_report(clips_with(as_text, [True] * 4))
+    assert report["any_pair"]["loss"]["misaligned"] == 2
+
+
+@pytest.mark.parametrize("truth", [None, True, "false", 0, "no"])
 def test_no_area_without_both_kinds_of_clips(truth):
     assert truth_report(clips_with([truth] * 5, [truth] * 5)) is None
 

@@ -12,14 +12,11 @@ import json
 import math
 import re
 import tarfile
-import wave
-
-import numpy as np
 
 from keras_vatt._range_file import RangeFile
 from keras_vatt._untrusted import parse_json
 from keras_vatt.data.decoding._media_suffixes import AUDIO_SUFFIXES, VIDEO_SUFFIXES
-from keras_vatt.data.shards._pcm import dequantized, quantized
+from keras_vatt.data.shards._pcm import from_wav, to_wav
 from keras_vatt.data.shards._record_files import OffsetFile
 from keras_vatt.data.shards._stored_clip import StoredClip, StoredFile, StoredFrames
 
@@ -126,7 +123,7 @@ def pack_sample(clip: StoredClip, name: str) -> bytes:
     }
     files = [("json", json.dumps(description).encode())]
     if media.waveform is not None:
-        files.append(("wav", _wav(media.waveform, media.sampling_rate)))
+        files.append(("wav", to_wav(media.waveform, media.sampling_rate)))
     files += [(f"{k:06d}.jpg", image) for k, image in enumerate(media.images)]
     return b"".join(_member(f"{name}.{suffix}", data) for suffix, data in files)
 
@@ -206,7 +203,7 @@ def _frames(files, rate, audio):
     images = tuple(files[name] for name in names)
     if audio is None:
         return StoredFrames(images, rate, None, 48_000)
-    return StoredFrames(images, rate, *_from_wav(audio))
+    return StoredFrames(images, rate, *from_wav(audio))
 
 
 def _is_jpeg(name):
@@ -217,27 +214,6 @@ def _frame_number(name):
     """Returns a sort key: by the numbers in a name, as 9.jpg comes before 10.jpg."""
     parts = re.split(r"(\d+)", name)
     return [int(part) if part.isdigit() else part for part in parts]
-
-
-def _wav(waveform, rate):
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(rate)
-        writer.writeframes(quantized(waveform).astype("<i2").tobytes())
-    return file.getvalue()
-
-
-def _from_wav(audio):
-    try:
-        with wave.open(io.BytesIO(audio)) as reader:
-            if (reader.getnchannels(), reader.getsampwidth()) != (1, 2):
-                raise ValueError("its audio is not mono with 16 bits")
-            samples = np.frombuffer(reader.readframes(reader.getnframes()), "<i2")
-            return dequantized(samples), reader.getframerate()
-    except (wave.Error, EOFError) as error:
-        raise ValueError(f"its audio is not a WAV file ({error})") from error
 
 
 def _description(files):
