@@ -4,10 +4,13 @@ import numpy as np
 from differences import PRIMARY, outcome
 from experiments import Experiment
 from measures import FALSE_POSITIVE_RATES
-from settings import SUM
+from settings import SUM, Arm
 
 from keras_vatt.auditing._settings import RANKED_BY
 from keras_vatt.training._cosine_histogram import BIN_EDGES
+
+# Of the experiments with several levels of noise.
+_STEPS = 600
 
 
 def draw_all(records, folder):
@@ -26,9 +29,10 @@ def draw_all(records, folder):
         for audits in filter(None, map(experiment.audits, experiment.results)):
             _save(_draw_cosines(audits), folder / f"conflicts_cosines_{corpus}.png")
             _save(_draw_roc(audits), folder / f"conflicts_roc_{corpus}.png")
-    points = _noise_points(records)
-    if points:
-        _save(_draw_noise(points), folder / "conflicts_noise.png")
+    by_noise = _by_noise(records)
+    if by_noise:
+        _save(_draw_noise(by_noise), folder / "conflicts_noise.png")
+        _save(_draw_conflicts(by_noise), folder / "conflicts_over_steps.png")
 
 
 def _save(figure, path):
@@ -74,35 +78,61 @@ def _draw_roc(audits):
     return figure
 
 
-def _noise_points(records):
-    """Returns a dict from arm to a dict from fraction to the outcomes of its seeds."""
-    points = {}
+def _by_noise(records):
+    """Returns a dict from arm to a dict from fraction to the results of its seeds."""
+    found = {}
     for name in ("demo_noise", "demo_confirm"):
         experiment = Experiment(name, records)
         for noise in experiment.results:
             for arm, (_, results) in experiment.best(noise).items():
-                values = [outcome(found, PRIMARY) for found in results.values()]
-                points.setdefault(arm, {})[noise.fraction] = values
-    if len(points.get(str(SUM), {})) < 2:
+                found.setdefault(arm, {})[noise.fraction] = list(results.values())
+    if len(found.get(str(SUM), {})) < 2:
         return {}  # `demo_noise` was not run.
-    return {arm: f for arm, f in points.items() if len(f) > 1}
+    return {arm: fractions for arm, fractions in found.items() if len(fractions) > 1}
 
 
-def _draw_noise(points):
+def _draw_noise(by_noise):
     from matplotlib import pyplot
     from scipy import stats
 
     figure, axis = pyplot.subplots(figsize=(6, 4), layout="constrained")
-    for index, (arm, fractions) in enumerate(sorted(points.items())):
+    for index, (arm, fractions) in enumerate(sorted(by_noise.items())):
         x = np.array(sorted(fractions))
-        values = [np.array(fractions[fraction]) for fraction in x]
+        values = [
+            np.array([outcome(results, PRIMARY) for results in fractions[fraction]])
+            for fraction in x
+        ]
         errors = [
             stats.t.ppf(0.975, len(v) - 1) * v.std(ddof=1) / len(v) ** 0.5
             for v in values
         ]
-        shifted = x + 0.006 * (index - len(points) / 2)
+        shifted = x + 0.006 * (index - len(by_noise) / 2)
         means = [v.mean() for v in values]
         axis.errorbar(shifted, means, errors, label=arm, capsize=2, marker="o", ms=3)
     axis.set(xlabel="misaligned audio and captions", ylabel=PRIMARY)
     figure.legend(loc="outside lower center", ncols=2, fontsize="small")
+    return figure
+
+
+def _draw_conflicts(by_noise):
+    from matplotlib import pyplot
+
+    arms = {
+        "of clips, training with the sum": str(SUM),
+        "of batches, training with both algorithms": str(
+            Arm("curriculum+realign", "batch", "all", "-0.3 to 0")
+        ),
+    }
+    figure, axes = pyplot.subplots(
+        1, len(arms), figsize=(9, 3.4), sharey=True, layout="constrained"
+    )
+    for axis, (title, arm) in zip(axes, arms.items(), strict=True):
+        for fraction, results in sorted(by_noise[arm].items()):
+            rates = np.mean([r["curves"]["conflict_rate"] for r in results], axis=0)
+            steps = _STEPS * np.arange(1, len(rates) + 1) / len(rates)
+            axis.plot(steps, rates, label=f"{fraction:.0%} misaligned")
+        axis.axhline(0.5, color="gray", linewidth=0.5)
+        axis.set(title=title, xlabel="step")
+    axes[0].set(ylabel="cosines below 0", ylim=(0, 0.7))
+    axes[0].legend(fontsize="small")
     return figure
