@@ -247,7 +247,10 @@ def write_tiny(runs):
     made = dataclasses.replace(
         model.provenance,
         description="One encoder for all modalities, small enough to train on a "
-        "laptop. It was trained on moving colored shapes and a voice that names them.",
+        "laptop. It was trained on clips of moving colored shapes, with a voice and "
+        "captions that name them. It is evaluated by the last command below, on one "
+        "new clip of each of the 120 combinations of color, shape and motion. All of "
+        "them also occur in training.",
         license="apache-2.0",
         commands=(TINY_TRAINING, f'python -c "{TINY_CLIPS}"', TINY_EVALUATION),
     )
