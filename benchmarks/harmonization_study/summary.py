@@ -45,7 +45,9 @@ def table(experiment, columns=None):
         rows = [(*pair, *here[pair]) for pair in here if pair[1] != str(SUM)]
         if rows:
             parts.append(_markdown(("compared", "with", *_DIFFERENCE), rows))
-    if found:
+    if len(found) == 1:
+        parts.append("One comparison: p-value of a paired t-test, interval of 95%.\n")
+    elif found:
         parts.append(
             f"{len(found)} comparisons in this experiment; p-values of paired t-tests, "
             "corrected by Holm's method over all of them; intervals of 95%, not "
