@@ -21,7 +21,8 @@ Controls, which skip a fraction of the clips of each batch, at the scope of the 
 - `"drop ..."`: the plain sum, after the worst fraction of the train clips by a measure
   of a first model was left out of the corpus. See `drops.py`.
 
-All that is skipped leaves the losses, as an anchor and as a negative.
+The audio and the caption that are skipped leave the losses, as an anchor and as a
+negative; the video stays a negative of other clips.
 """
 
 import dataclasses
