@@ -20,7 +20,7 @@ from keras_vatt.training._cosine_histogram import BIN_EDGES
 FOLDER = pathlib.Path(__file__).parent
 GUIDE = FOLDER.parents[1] / "guides" / "gradient_conflicts.md"
 _MARKED = re.compile(
-    r"(<!-- (table|detection): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL
+    r"(<!-- (table|detection|longer): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL
 )
 
 
@@ -63,7 +63,11 @@ def _differences(name, best):
         for noise, arms in best.items()
         for pair in comparisons_of(name)
     }
-    differences = {key: found for key, found in differences.items() if found}
+    return _with_corrected_p({k: found for k, found in differences.items() if found})
+
+
+def _with_corrected_p(differences):
+    """Formats a dict to `Difference`: a dict to the two cells of `_DIFFERENCE`."""
     p_values = corrected([found.p for found in differences.values()])
     return {
         key: (
@@ -72,6 +76,31 @@ def _differences(name, best):
         )
         for (key, found), p in zip(differences.items(), p_values, strict=True)
     }
+
+
+def against_longer(experiment, records):
+    """Returns a Markdown table of arms against the sum in twice as many steps.
+
+    Args:
+        experiment: `Experiment` of an audit: the sum, and `drop`, which trains twice.
+        records: the result of `read_records`.
+    """
+    longer = Experiment(experiment.name.replace("_audit", "_twice"), records)
+    rows = []
+    for noise in longer.results:
+        arms, reference = experiment.best(noise), longer.best(noise)[str(SUM)][1]
+        differences = {
+            arm: difference(_outcomes(results), _outcomes(reference))
+            for arm, (_, results) in arms.items()
+            if arm == str(SUM) or arm.startswith("drop ")
+        }
+        rows += [
+            (arm, _mean_and_deviation(arms[arm][1]), *cells)
+            for arm, cells in _with_corrected_p(differences).items()
+        ]
+        rows.append(("twice as many steps", _mean_and_deviation(reference), "–", "–"))
+    rows.sort(key=lambda row: row[1], reverse=True)
+    return _markdown(("arm", PRIMARY, *_DIFFERENCE), rows)
 
 
 def detection(experiment):
@@ -162,15 +191,15 @@ def _arms(best, differences, columns):
 def _difference(best, arm, reference):
     if arm not in best or reference not in best:
         return None
-    values, references = (
-        {seed: outcome(results, PRIMARY) for seed, results in best[name][1].items()}
-        for name in (arm, reference)
-    )
-    return difference(values, references)
+    return difference(_outcomes(best[arm][1]), _outcomes(best[reference][1]))
+
+
+def _outcomes(results):
+    return {seed: outcome(found, PRIMARY) for seed, found in results.items()}
 
 
 def _mean_and_deviation(results):
-    return _spread([outcome(found, PRIMARY) for found in results.values()])
+    return _spread([*_outcomes(results).values()])
 
 
 def _spread(values):
@@ -234,13 +263,17 @@ def all_tables(records):
         done = f"{experiment.num_done} of {experiment.num_runs} runs"
         text += f"\n## {name} ({done})\n\n{table(experiment, _ALL_COLUMNS)}"
         if name.endswith("_audit"):
-            text += "\n" + detection(experiment)
+            text += f"\n{detection(experiment)}\n{against_longer(experiment, records)}"
     return text
 
 
 def with_tables(text, records):
     """Returns a text in which the tables between markers are replaced."""
-    kinds = {"table": table, "detection": detection}
+    kinds = {
+        "table": table,
+        "detection": detection,
+        "longer": lambda experiment: against_longer(experiment, records),
+    }
 
     def replaced(found):
         begin, kind, name, end = found.groups()
