@@ -127,7 +127,7 @@ def _draw_conflicts(by_noise):
         1, len(arms), figsize=(9, 3.4), sharey=True, layout="constrained"
     )
     for axis, (title, arm) in zip(axes, arms.items(), strict=True):
-        for fraction, results in sorted(by_noise[arm].items()):
+        for fraction, results in sorted(by_noise.get(arm, {}).items()):
             rates = np.mean([r["curves"]["conflict_rate"] for r in results], axis=0)
             steps = _STEPS * np.arange(1, len(rates) + 1) / len(rates)
             axis.plot(steps, rates, label=f"{fraction:.0%} misaligned")

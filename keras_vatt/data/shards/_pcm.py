@@ -37,7 +37,7 @@ def from_wav(audio: bytes) -> tuple[np.ndarray, int]:
         Tuple of the samples and the sampling rate.
 
     Raises:
-        ValueError: If it is no WAV file, or one with other samples.
+        ValueError: If it is not a WAV file, or has other samples.
     """
     try:
         with wave.open(io.BytesIO(audio)) as reader:
