@@ -4,13 +4,10 @@ import numpy as np
 from differences import PRIMARY, outcome
 from experiments import Experiment
 from measures import FALSE_POSITIVE_RATES
-from settings import SUM, Arm
+from settings import SUM, Arm, runs_of
 
 from keras_vatt.auditing._settings import RANKED_BY
 from keras_vatt.training._cosine_histogram import BIN_EDGES
-
-# Of the experiments with several levels of noise.
-_STEPS = 600
 
 
 def draw_all(records, folder):
@@ -123,13 +120,14 @@ def _draw_conflicts(by_noise):
             Arm("curriculum+realign", "batch", "all", "-0.3 to 0")
         ),
     }
+    log_steps = runs_of("demo_noise")[0].training.log_steps
     figure, axes = pyplot.subplots(
         1, len(arms), figsize=(9, 3.4), sharey=True, layout="constrained"
     )
     for axis, (title, arm) in zip(axes, arms.items(), strict=True):
         for fraction, results in sorted(by_noise.get(arm, {}).items()):
             rates = np.mean([r["curves"]["conflict_rate"] for r in results], axis=0)
-            steps = _STEPS * np.arange(1, len(rates) + 1) / len(rates)
+            steps = log_steps * np.arange(1, len(rates) + 1)
             axis.plot(steps, rates, label=f"{fraction:.0%} misaligned")
         axis.axhline(0.5, color="gray", linewidth=0.5)
         axis.set(title=title, xlabel="step")

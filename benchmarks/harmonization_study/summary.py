@@ -100,7 +100,8 @@ def against_longer(experiment, records):
         ]
         rows.append(("twice as many steps", _mean_and_deviation(reference), "–", "–"))
     rows.sort(key=lambda row: row[1], reverse=True)
-    return _markdown(("arm", PRIMARY, *_DIFFERENCE), rows)
+    titles = ("arm", PRIMARY, "difference with twice as many steps", "corrected p")
+    return _markdown(titles, rows)
 
 
 def detection(experiment):
